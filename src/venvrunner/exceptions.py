@@ -1,0 +1,126 @@
+"""Every exception that venvrunner raises on its own account.
+
+::
+
+    VenvError
+    ├── CommandError             is a subprocess.CalledProcessError
+    ├── CommandTimeoutError      is a subprocess.TimeoutExpired
+    ├── InvalidCommandError      is a ValueError
+    ├── InvalidPathError         is a ValueError
+    ├── InvalidRequirementError  is a ValueError
+    ├── NotAVenvError            is a FileExistsError
+    └── CreationError            is a RuntimeError
+
+Code that catches the standard exception keeps working. An argument of the wrong type is a plain ``TypeError``, a wrong
+value of a process parameter a plain ``ValueError``, and a missing command of the module functions a plain
+``FileNotFoundError``: in these, venvrunner is not different from :mod:`subprocess`.
+"""
+
+import subprocess
+from collections.abc import Sequence
+
+
+class VenvError(Exception):
+    """The base of all exceptions of this package.
+
+    >>> issubclass(InvalidPathError, VenvError) and issubclass(InvalidPathError, ValueError)
+    True
+    """
+
+
+class CommandError(VenvError, subprocess.CalledProcessError):
+    """A command ended with an exit status other than zero.
+
+    ``cmd``, ``stdout`` and ``stderr`` are true; ``str()``, ``repr()`` and the notes have their credentials masked.
+
+    Args:
+        returncode: the exit status; ``-n`` if signal n ended the command (POSIX).
+        cmd: the command line that was run.
+        output: all that was read from its standard output.
+        stderr: all that was read from its standard error.
+        shown: the command line as people may see it; default: *cmd*.
+
+    >>> error = CommandError(3, ["git", "push", "https://me:pw@host"], shown=["git", "push", "https://****@host"])
+    >>> print(error)
+    Command '['git', 'push', 'https://****@host']' returned non-zero exit status 3.
+    >>> error.cmd[2]
+    'https://me:pw@host'
+    """
+
+    def __init__(
+        self,
+        returncode: int,
+        cmd: Sequence[str],
+        output: str | None = None,
+        stderr: str | None = None,
+        *,
+        shown: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(returncode, cmd, output, stderr)
+        self._shown = cmd if shown is None else shown
+
+    def __str__(self) -> str:
+        """Say it as the standard exception does, with the masked command line."""
+        return str(subprocess.CalledProcessError(self.returncode, self._shown))
+
+    def __repr__(self) -> str:
+        """Show the status and the masked command line, never the output."""
+        return f"{type(self).__name__}({self.returncode}, {self._shown!r})"
+
+
+class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
+    """A command was ended because its time was up.
+
+    ``stdout`` and ``stderr`` are what had been read until then, as text. Masked like :class:`CommandError`.
+
+    Args:
+        cmd: the command line that was run.
+        timeout: the time it had, in seconds.
+        output: what was read from its standard output.
+        stderr: what was read from its standard error.
+        shown: the command line as people may see it; default: *cmd*.
+
+    >>> print(CommandTimeoutError(["sleep", "9"], 0.5))
+    Command '['sleep', '9']' timed out after 0.5 seconds
+    """
+
+    def __init__(
+        self,
+        cmd: Sequence[str],
+        timeout: float,
+        output: str | None = None,
+        stderr: str | None = None,
+        *,
+        shown: Sequence[str] | None = None,
+    ) -> None:
+        # TimeoutExpired takes text too; only its annotations say bytes.
+        super().__init__(cmd, timeout, output, stderr)  # type: ignore[arg-type]
+        self._shown = cmd if shown is None else shown
+
+    def __str__(self) -> str:
+        """Say it as the standard exception does, with the masked command line."""
+        return str(subprocess.TimeoutExpired(self._shown, self.timeout))
+
+    def __repr__(self) -> str:
+        """Show the masked command line and the time, never the output."""
+        return f"{type(self).__name__}({self._shown!r}, {self.timeout!r})"
+
+
+class InvalidCommandError(VenvError, ValueError):
+    """The first argument is not the name of a command of the environment."""
+
+
+class InvalidPathError(VenvError, ValueError):
+    """A name or a path can't be that of a virtual environment."""
+
+
+class InvalidRequirementError(VenvError, ValueError):
+    """A string is not one requirement, one existing path or one URL."""
+
+
+class NotAVenvError(VenvError, FileExistsError):
+    """Something that is not a virtual environment is in the way; it was not touched."""
+
+
+class CreationError(VenvError, RuntimeError):
+    """A virtual environment could not be made; nothing of it is left."""
