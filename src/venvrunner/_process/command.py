@@ -1,0 +1,217 @@
+"""What is to be run, checked before anything starts; without I/O."""
+
+import codecs
+import math
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import IO, Any, TypedDict
+
+from venvrunner._process.supervisor import GRACE
+
+StrPath = str | os.PathLike[str]
+
+
+class PopenOptions(TypedDict, total=False):
+    """The keywords that go to the process, with the meaning they have for :class:`subprocess.Popen`."""
+
+    cwd: StrPath | None
+    umask: int
+    user: str | int | None
+    group: str | int | None
+    extra_groups: Iterable[str | int] | None
+    preexec_fn: Callable[[], Any] | None
+    close_fds: bool
+    pass_fds: Sequence[int]
+    restore_signals: bool
+    executable: StrPath | None
+    creationflags: int
+    startupinfo: Any
+    pipesize: int
+
+
+class RunOptions(PopenOptions, total=False):
+    """The keywords of :func:`~venvrunner.subprocess_util.log_run` and all its twins.
+
+    ``timeout``: seconds; ``input``: text for standard input; ``stdin``: a file or descriptor instead; ``env``: the whole
+    environment; ``extra_env``: variables on top of it, ``None`` removes one; ``secrets``: strings to mask; ``grace``: seconds
+    between SIGTERM and SIGKILL. The others go to :class:`subprocess.Popen`.
+    """
+
+    timeout: float | None
+    input: str | None
+    stdin: int | IO[Any] | None
+    env: Mapping[str, str] | None
+    extra_env: Mapping[str, str | None] | None
+    secrets: Iterable[str]
+    grace: float
+
+
+_OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
+_TEXT = "the output is text already, decoded as UTF-8; use errors= to choose what happens to a bad byte"
+_GROUP = "every command leads a session of its own, so that it can be ended with all its children"
+REFUSED: Mapping[str, str] = {
+    "stdout": _OUTPUT,
+    "stderr": _OUTPUT,
+    "capture_output": _OUTPUT,
+    "shell": "a command is a list of arguments; for a shell line run ['sh', '-c', line]",
+    "text": _TEXT,
+    "universal_newlines": _TEXT,
+    "encoding": _TEXT,
+    "bufsize": "what arrives is delivered at once; leave it out",
+    "limit": "a line may have any length; leave it out",
+    "start_new_session": _GROUP,
+    "process_group": _GROUP,
+}
+"""Keywords that other functions take and this one can't honour, each with what to do instead."""
+
+_OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
+
+
+class Command:
+    """One command, ready to run.
+
+    Args:
+        args: the command line; not empty, of ``str`` or path-like objects.
+        options: see :class:`RunOptions`.
+
+    Raises:
+        TypeError, ValueError: an argument is wrong; the message says which and why.
+
+    >>> Command(["tool", "--flag"], {"timeout": 5}).argv
+    ['tool', '--flag']
+    >>> Command("tool --flag", {})
+    Traceback (most recent call last):
+    ...
+    TypeError: args must be a list of arguments, not a string! Use ['tool', '--flag'].
+    """
+
+    def __init__(self, args: Sequence[StrPath], options: RunOptions) -> None:
+        self.argv = check_args(args)
+        _check_keywords(options)
+        self.timeout = _seconds("timeout", options.get("timeout"))
+        self.grace = _seconds("grace", options.get("grace", GRACE)) or 0.0
+        self.secrets = _strings("secrets", options.get("secrets", ()))
+        self.input = _input(options)
+        self.popen: dict[str, Any] = {key: value for key, value in options.items() if key not in _OWN}
+        self.popen["env"] = _environment(options)
+        stdin = options.get("stdin")
+        self.popen["stdin"] = subprocess.DEVNULL if stdin is None else stdin
+
+
+def check_args(args: Sequence[StrPath]) -> list[str]:
+    """Return a command line as a new list of str.
+
+    Raises:
+        TypeError, ValueError: it is empty, or an item is nothing that a command line can have.
+
+    >>> check_args([])
+    Traceback (most recent call last):
+    ...
+    ValueError: args must not be empty! The first item is the command to run.
+    """
+    if isinstance(args, str | bytes | os.PathLike):
+        text = os.fsdecode(args)
+        msg = f"args must be a list of arguments, not a string! Use {text.split() or ['command']}."
+        raise TypeError(msg)
+    argv = [_text(f"args[{index}]", arg) for index, arg in enumerate(args)]
+    if not argv or not argv[0]:
+        msg = f"{'args[0]' if argv else 'args'} must not be empty! The first item is the command to run."
+        raise ValueError(msg)
+    return argv
+
+
+def _text(name: str, value: object) -> str:
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        msg = f"{name} must be a str or a path, not {type(value).__name__}: {value!r}!"
+        raise TypeError(msg)
+    if "\0" in path:
+        msg = f"{name} must not have a NUL character: {path!r}!"
+        raise ValueError(msg)
+    return path
+
+
+def _check_keywords(options: RunOptions) -> None:
+    for name in options:
+        if name in REFUSED:
+            msg = f"{name}= can't be used here: {REFUSED[name]}."
+            raise TypeError(msg)
+        if name not in RunOptions.__annotations__:
+            known = ", ".join(sorted(RunOptions.__annotations__))
+            msg = f"{name}= is not known! The keywords are: {known}."
+            raise TypeError(msg)
+
+
+def _seconds(name: str, value: float | None) -> float | None:
+    if value is None or value == math.inf:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} must be a number of seconds, not {type(value).__name__}!"
+        raise TypeError(msg)
+    if not value >= 0:
+        msg = f"{name} must be a number of seconds from 0 on, not {value}!"
+        raise ValueError(msg)
+    return float(value)
+
+
+def _strings(name: str, values: Iterable[str]) -> list[str]:
+    found = None if isinstance(values, str) else list(values)
+    if found is None or not all(isinstance(value, str) for value in found):
+        msg = f"{name} must be several strings, such as a list of str!"
+        raise TypeError(msg)
+    return found
+
+
+def _input(options: RunOptions) -> bytes | None:
+    text = options.get("input")
+    stdin = options.get("stdin")
+    if stdin == subprocess.PIPE:
+        msg = "stdin=PIPE can't be used here: nobody would write to the pipe. Use input= with the text."
+        raise ValueError(msg)
+    if text is None:
+        return None
+    if stdin is not None:
+        msg = "input= and stdin= can't be used together! Leave one out."
+        raise ValueError(msg)
+    if not isinstance(text, str):
+        msg = f"input must be a str, not {type(text).__name__}!"
+        raise TypeError(msg)
+    return text.encode()
+
+
+def _environment(options: RunOptions) -> dict[str, str] | None:
+    env, extra = options.get("env"), options.get("extra_env")
+    if env is None and not extra:
+        return None
+    merged: dict[str, str | None] = {**(os.environ if env is None else env), **(extra or {})}
+    result = {key: value for key, value in merged.items() if value is not None or key not in (extra or {})}
+    for key, value in result.items():
+        if not isinstance(value, str) or not isinstance(key, str):
+            msg = f"the environment variable {key!r} must be a str, not {type(value).__name__}!"
+            raise TypeError(msg)
+        if not key or "=" in key or "\0" in key + value:
+            msg = f"{key!r} is no valid environment variable: an empty name, '=' in the name or a NUL is not possible!"
+            raise ValueError(msg)
+    return result  # type: ignore[return-value]  # checked above
+
+
+def check_errors(errors: str) -> str:
+    """Return the name of a decoding error handler.
+
+    Raises:
+        ValueError: there is no such handler.
+
+    >>> check_errors("replace")
+    'replace'
+    """
+    try:
+        codecs.lookup_error(errors)
+    except LookupError:
+        msg = f"errors={errors!r} is no known way to handle a bad byte! Use 'strict', 'replace' or another of codecs."
+        raise ValueError(msg) from None
+    return errors
+
+
+class TimedOut(Exception):  # noqa: N818  an event inside the package, not an error anybody sees
+    """The time of the command was up; it was ended."""

@@ -1,0 +1,154 @@
+"""Where lines go: a log level, a callable or nowhere; and what is masked on the way into a log."""
+
+import re
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
+Sink = Callable[[str], Any]
+
+MASK = "****"
+
+# Bounded repetitions: a line may be 64 MiB long.
+_USERINFO = r"""(?x)
+    (?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,31}://)
+        (?: [^\s/?\#@:"<>]{0,512} : (?!\d{1,5}/) [^\s@"<>]{0,512} (?:@[^\s/@"<>]{0,512}){0,8} @  # user:password
+          | (?<!ssh://) [^\s/?\#@:"<>]{1,512} @ )                                               # a token; ssh has none
+"""
+_SHORTEST_PART = 4
+
+
+class Logger(Protocol):
+    """Whatever logs a text at ``debug`` level: logging, structlog, loguru, twiggy."""
+
+    @property
+    def debug(self) -> Callable[..., Any]:
+        """The method that logs at this level."""
+
+
+class Redactor:
+    """Masks credentials in text that people see.
+
+    Args:
+        secrets: strings to mask wherever they stand; of a string of several lines also each line.
+
+    >>> Redactor(["hunter2"]).mask("pip install git+https://me:pw@host/x --token hunter2")
+    'pip install git+https://****@host/x --token ****'
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        # The longest first: a secret may be a part of another one.
+        ordered = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def mask(self, text: str) -> str:
+        """Return the text with all credentials masked."""
+        if self._secrets is not None:
+            text = self._secrets.sub(MASK, text)
+        # re keeps the compiled pattern; compiled at import, it would cost those who never see a URL.
+        return re.sub(_USERINFO, rf"\g<scheme>{MASK}@", text) if "://" in text else text
+
+    def mask_all(self, args: Sequence[str]) -> list[str]:
+        """Return a command line with all credentials masked."""
+        return [self.mask(arg) for arg in args]
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield the ways in which a secret may stand in a text."""
+    from urllib.parse import quote  # noqa: PLC0415  slow to import, and most calls have no secret
+
+    if secret.strip():
+        yield secret
+        yield quote(secret, safe="")
+        yield from (line for line in secret.splitlines() if len(line.strip()) >= _SHORTEST_PART)
+
+
+def log_method(logger: object, level: str) -> Sink:
+    """Return what logs a finished text at a level of the logger, whatever braces or percent signs it has.
+
+    Args:
+        logger: any object with methods named like levels.
+        level: such a name.
+
+    Raises:
+        ValueError: the logger has no such level.
+
+    >>> import logging
+    >>> log_method(logging.getLogger("example"), "loud")
+    Traceback (most recent call last):
+    ...
+    ValueError: 'loud' is not a log level of Logger! Use a name such as 'debug' or 'error', a callable, or None.
+    """
+    method = None if level.startswith("_") else getattr(logger, level, None)
+    if not callable(method):
+        msg = (
+            f"{level!r} is not a log level of {type(logger).__name__}!"
+            " Use a name such as 'debug' or 'error', a callable, or None."
+        )
+        raise ValueError(msg)
+    if any(cls.__module__.partition(".")[0] == "twiggy" for cls in type(logger).__mro__):
+        # twiggy formats its first argument even when there is nothing to put in.
+        return lambda text: method("{0}", text)
+    return method
+
+
+def line_sink(target: str | OutputCallback | None, prefix: str, logger: object, redactor: Redactor) -> Sink | None:
+    """Return what takes the lines of one stream.
+
+    Args:
+        target: a level name, a callable that gets the bare line, or ``None``.
+        prefix: what a logged line begins with.
+        logger: for level names.
+        redactor: masks logged lines; a callable gets the truth.
+
+    Raises:
+        TypeError, ValueError: *target* is neither.
+
+    >>> line_sink(None, "stdout", None, Redactor()) is None
+    True
+    """
+    if target is None or callable(target):
+        return target
+    if not isinstance(target, str):
+        msg = f"{prefix}_loglevel must be the name of a log level, a callable or None, not {type(target).__name__}!"
+        raise TypeError(msg)
+    method = log_method(logger, target)
+    return lambda line: method(f"{prefix}: {redactor.mask(line)}")
+
+
+def stdout_callback(line: str) -> None:
+    """Print a line to the present ``sys.stdout``: a callback for ``stdout_loglevel``.
+
+    Args:
+        line: the line without its end.
+
+    >>> stdout_callback("as it came")
+    as it came
+    """
+    print(line)  # noqa: T201  printing is what it is for
+
+
+def stderr_callback(line: str) -> None:
+    """Print a line to the present ``sys.stderr``: a callback for ``stderr_loglevel``.
+
+    Args:
+        line: the line without its end.
+
+    >>> stderr_callback("as it came")
+    """
+    print(line, file=sys.stderr)  # noqa: T201  printing is what it is for
+
+
+def is_coroutine_function(sink: Sink | None) -> bool:
+    """Tell whether a sink is an ``async def``, also as a method, a partial, a mock or an object with such a call.
+
+    >>> async def sink(line): ...
+    >>> is_coroutine_function(sink), is_coroutine_function(print)
+    (True, False)
+    """
+    if sink is None:
+        return False
+    import inspect  # noqa: PLC0415  slow to import, and most calls have no callable
+
+    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004
