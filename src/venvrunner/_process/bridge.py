@@ -1,0 +1,75 @@
+"""Runs the async driver for a caller that is not async."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Mapping
+
+from venvrunner._process import async_driver
+from venvrunner._process.command import Command
+from venvrunner._process.lines import Stream
+
+
+def run(command: Command, streams: Mapping[int, Stream]) -> int:
+    """Run a command on an event loop of its own: here, or in a helper thread if a loop is running here."""
+    if _loop_is_running():
+        return _Helper(command, streams).result()
+    return asyncio.run(async_driver.run(command, streams))
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Helper:
+    """A thread with an event loop; what interrupts the caller cancels what runs there."""
+
+    def __init__(self, command: Command, streams: Mapping[int, Stream]) -> None:
+        self._command = command
+        self._streams = streams
+        self._started = threading.Event()
+        self._outcome: int | BaseException = RuntimeError("the helper thread did not run")
+        self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work,))
+
+    def result(self) -> int:
+        """Wait for the end; return the exit status."""
+        self._thread.start()
+        try:
+            self._thread.join()
+        except BaseException:
+            self._cancel()
+            raise
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
+
+    def _work(self) -> None:
+        try:
+            self._outcome = asyncio.run(self._main())
+        except BaseException as exc:  # noqa: BLE001  it is raised again in the caller's thread
+            self._outcome = exc
+        finally:
+            self._started.set()
+
+    async def _main(self) -> int:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._started.set()
+        return await async_driver.run(self._command, self._streams)
+
+    def _cancel(self) -> None:
+        """Cancel until the thread has ended; a further interrupt hurries it, as in the driver itself."""
+        self._started.wait()
+        while self._thread.is_alive():
+            try:
+                self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]
+            except RuntimeError:  # the loop is closed: the thread is about to end
+                pass
+            try:
+                self._thread.join()
+            except KeyboardInterrupt:
+                continue

@@ -1,0 +1,103 @@
+"""Process groups: how a child is set apart from us, and how it is ended with all its descendants."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any, Protocol
+
+from venvrunner._process.supervisor import Stop
+
+
+class ProcessGroup(Protocol):
+    """The processes that a child leads."""
+
+    def send(self, stop: Stop) -> None:
+        """Send a signal to every member; that there is none left is no error."""
+
+    def alive(self) -> bool:
+        """Tell whether a member may be left. Ask only when the leader is reaped."""
+
+
+class PosixGroup:
+    """The group that a child leads because it was started in a session of its own.
+
+    The system does not give away a process number that a group still has (POSIX 3.293, "Process Group Lifetime"), so
+    the number stays good after the leader was reaped, until the group is empty. From then on it is not used any more.
+    """
+
+    def __init__(self, leader: int) -> None:
+        self._id = leader
+        self._gone = False
+
+    def send(self, stop: Stop) -> None:
+        """Send SIGTERM or SIGKILL to every member."""
+        self._kill(signal.SIGTERM if stop is Stop.POLITE else signal.SIGKILL)
+
+    def alive(self) -> bool:
+        """Tell whether a member is left that is more than a zombie."""
+        self._kill(0)
+        if not self._gone and not _only_zombies(self._id):
+            return True
+        self._gone = True
+        return False
+
+    def _kill(self, signum: int) -> None:
+        if self._gone:
+            return
+        try:
+            os.killpg(self._id, signum)
+        except ProcessLookupError:
+            self._gone = True
+        except PermissionError:
+            # All members run as somebody else (sudo), or are zombies (macOS): nothing more that we could do.
+            pass
+
+
+class WindowsGroup:
+    """The tree below a child on Windows. Written from the documentation; never run there by the authors."""
+
+    def __init__(self, leader: int) -> None:
+        self._id = leader
+
+    def send(self, stop: Stop) -> None:
+        """Send CTRL_BREAK to the group, or end the tree with taskkill."""
+        if stop is Stop.POLITE:
+            try:
+                os.kill(self._id, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+            except OSError:
+                pass
+        else:
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._id)], capture_output=True, check=False)
+
+    def alive(self) -> bool:
+        """Say no: Windows has no group to ask once the leader is gone."""
+        return False
+
+
+def _only_zombies(group: int) -> bool:
+    """Tell whether every member has ended and just was not reaped, as below a container's PID 1 that reaps nobody."""
+    try:
+        numbers = [entry for entry in os.listdir("/proc") if entry.isdigit()]
+    except OSError:
+        return False
+    for number in numbers:
+        try:
+            with open(f"/proc/{number}/stat", "rb") as file:
+                # "1 (name) S ppid pgrp ...": the name may hold blanks and parentheses, so count from the last one.
+                state, _parent, pgrp = file.read().rpartition(b")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(pgrp) == group and state not in {b"Z", b"X"}:
+            return False
+    return bool(numbers)
+
+
+if sys.platform == "win32":
+    process_group: type[ProcessGroup] = WindowsGroup
+    START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    HAS_SELECTABLE_PIPES = False
+else:
+    process_group = PosixGroup
+    START_OPTIONS = {"start_new_session": True}
+    HAS_SELECTABLE_PIPES = True

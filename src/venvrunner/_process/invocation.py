@@ -1,0 +1,82 @@
+"""One call of `log_run` or `async_log_run`: checked, logged, and concluded in one way for both."""
+
+import subprocess
+from collections.abc import Sequence
+
+from venvrunner._process.command import Command, RunOptions, StrPath, check_errors
+from venvrunner._process.lines import Stream
+from venvrunner._process.sinks import OutputCallback, Redactor, line_sink, log_method
+from venvrunner.exceptions import CommandError, CommandTimeoutError
+
+_NOTE_LINES = 10
+_NOTE_CHARS = 2000
+
+
+class Invocation:
+    """What is common to the sync and the async call, before and after the process.
+
+    Args:
+        args: the command line.
+        logger: ``None``: the logger ``venvrunner``.
+        stdout_loglevel: where the lines of standard output go.
+        stderr_loglevel: where those of standard error go.
+        errors: how a bad byte is decoded.
+        options: see :class:`~venvrunner._process.command.RunOptions`.
+
+    Raises:
+        TypeError, ValueError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[StrPath],
+        logger: object,
+        stdout_loglevel: str | OutputCallback | None,
+        stderr_loglevel: str | OutputCallback | None,
+        errors: str,
+        options: RunOptions,
+    ) -> None:
+        self.command = Command(args, options)
+        self._errors = check_errors(errors)
+        self._redactor = Redactor(self.command.secrets)
+        if logger is None:
+            import logging  # noqa: PLC0415  slow to import
+
+            logger = logging.getLogger("venvrunner")
+        self.streams = {
+            1: Stream(line_sink(stdout_loglevel, "stdout", logger, self._redactor), errors),
+            2: Stream(line_sink(stderr_loglevel, "stderr", logger, self._redactor), errors),
+        }
+        self._shown = self._redactor.mask_all(self.command.argv)
+        log_method(logger, "debug")(f"Running subprocess: {self._shown!r}")
+
+    def result(self, returncode: int, *, check: bool) -> subprocess.CompletedProcess[str]:
+        """Return the outcome of a process that ended by itself.
+
+        Raises:
+            UnicodeDecodeError: the output has a bad byte and ``errors`` is strict.
+            CommandError: it failed and *check* is true.
+        """
+        stdout, stderr = (self.streams[number].data().decode("utf-8", self._errors) for number in (1, 2))
+        argv = self.command.argv
+        if check and returncode:
+            error = CommandError(returncode, argv, stdout, stderr, shown=self._shown)
+            self._add_note(error, stdout, stderr)
+            raise error
+        return subprocess.CompletedProcess(argv, returncode, stdout, stderr)
+
+    def timeout(self) -> CommandTimeoutError:
+        """Return the exception for a command whose time was up."""
+        errors = "backslashreplace" if self._errors == "strict" else self._errors
+        stdout, stderr = (self.streams[number].data().decode("utf-8", errors) for number in (1, 2))
+        error = CommandTimeoutError(self.command.argv, self.command.timeout or 0.0, stdout, stderr, shown=self._shown)
+        self._add_note(error, stdout, stderr)
+        return error
+
+    def _add_note(self, error: BaseException, stdout: str, stderr: str) -> None:
+        name, text = ("stderr", stderr) if stderr.strip() else ("stdout", stdout)
+        # Mask before cutting: half a credential is no longer recognised, and still a secret.
+        lines = self._redactor.mask(text[-100 * _NOTE_CHARS :]).rstrip().split("\n")
+        if text.strip():
+            shown = "\n".join(line.rstrip("\r") for line in lines[-_NOTE_LINES:])[-_NOTE_CHARS:]
+            error.add_note(f"The last lines of {name}:\n{shown}")

@@ -1,0 +1,44 @@
+"""Keep Python's signal handlers from raising in the middle of something."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+Received = list[tuple[int, FrameType | None]]
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[Received]:
+    """Put off every Python signal handler, such as Ctrl-C's, until the end of the block.
+
+    A handler that raises between ``fork`` and the assignment of its result would leave a child that nobody knows.
+    Outside the main thread nothing is to be done: handlers run in the main thread.
+
+    Yields:
+        the signals that came so far.
+
+    """
+    received: Received = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def record(signum: int, frame: FrameType | None) -> None:
+        received.append((signum, frame))
+
+    try:
+        for signum in signal.valid_signals():
+            handler = signal.getsignal(signum)
+            if callable(handler) and not isinstance(handler, signal.Handlers):
+                handlers[signum] = handler
+                signal.signal(signum, record)
+        yield received
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+        for signum, frame in received:
+            handlers[signum](signum, frame)

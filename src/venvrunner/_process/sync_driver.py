@@ -1,0 +1,207 @@
+"""Runs a command with a selector: no thread, no event loop."""
+
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import IO, Any
+
+from venvrunner._process.command import Command, TimedOut
+from venvrunner._process.group import START_OPTIONS, ProcessGroup, process_group
+from venvrunner._process.lines import SLICE, Stream
+from venvrunner._process.pipes import pending
+from venvrunner._process.signals import deferred
+from venvrunner._process.supervisor import Supervisor
+
+_CHUNK = 1 << 18
+_PAUSE = (0.001, 0.02)
+"""Seconds between two looks at what sends no event: at first, and at most."""
+
+
+def run(command: Command, streams: Mapping[int, Stream]) -> int:
+    """Run a command to its end and deliver its lines; return its exit status.
+
+    Whatever is raised, the process group is ended first and every descriptor closed.
+
+    Args:
+        command: what to run.
+        streams: where the lines of 1 and 2 go; empty if the child is to inherit both.
+
+    Raises:
+        TimedOut: the time was up.
+        OSError: the command could not be started.
+        TypeError: a sink returned an awaitable.
+        BaseException: what a sink or a signal handler raised.
+    """
+    child = _Child(streams)
+    try:
+        with deferred():
+            child.start(command)
+        return child.attend()
+    except BaseException:
+        child.stop()
+        raise
+    finally:
+        with deferred():
+            child.close()
+
+
+class _Child:
+    _process: subprocess.Popen[bytes] | None = None
+    _group: ProcessGroup
+    _life: Supervisor
+
+    def __init__(self, streams: Mapping[int, Stream]) -> None:
+        self._streams = streams
+        self._stopping = False
+        self._pause = _PAUSE[0]
+        self._pipes: dict[int, IO[bytes]] = {}
+        self._exit_fd: int | None = None
+        # poll() needs no descriptor of its own, unlike epoll and kqueue.
+        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+
+    def start(self, command: Command) -> None:
+        options: dict[str, Any] = {**command.popen, **START_OPTIONS, "bufsize": 0}
+        if command.input is not None:
+            options["stdin"] = subprocess.PIPE
+        if self._streams:
+            options["stdout"] = options["stderr"] = subprocess.PIPE
+        self._process = process = subprocess.Popen(command.argv, **options)
+        self._group = process_group(process.pid)
+        self._life = Supervisor(self._streams, now=time.monotonic(), timeout=command.timeout, grace=command.grace)
+        self._exit_fd = _exit_descriptor(process.pid)
+        if self._exit_fd is not None:
+            self._selector.register(self._exit_fd, selectors.EVENT_READ, self._look_for_exit)
+        for number, pipe in ((1, process.stdout), (2, process.stderr)):
+            if pipe is not None:
+                self._pipes[number] = pipe
+                self._selector.register(pipe, selectors.EVENT_READ, partial(self._read, number))
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            write = partial(self._write, process.stdin, _Unsent(command.input or b""))
+            self._selector.register(process.stdin, selectors.EVENT_WRITE, write)
+
+    def attend(self) -> int:
+        """Deliver until the normal end; return the exit status."""
+        while not self._life.ended:
+            self._step()
+        for stream in self._streams.values():
+            self._deliver(stream, stream.finish())
+        assert self._life.returncode is not None
+        return self._life.returncode
+
+    def stop(self) -> None:
+        """End the process group. What is still read is kept and not delivered; a further signal hurries."""
+        if self._process is None:
+            return
+        with deferred() as received:
+            self._stopping = True
+            self._pause = _PAUSE[0]
+            self._life.stop(time.monotonic())
+            while not self._life.ended:
+                seen = len(received)
+                self._step()
+                if len(received) > seen:
+                    self._life.stop(time.monotonic())
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self._selector.close()
+        if self._process is not None:
+            for file in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if file is not None:
+                    file.close()
+        if self._exit_fd is not None:
+            os.close(self._exit_fd)
+
+    def _step(self) -> None:
+        for stop in self._life.signals():
+            self._group.send(stop)
+        for key, _events in self._selector.select(self._wait()):
+            key.data()
+        if self._exit_fd is None:
+            self._look_for_exit()
+        if self._stopping and self._life.returncode is not None and not self._group.alive():
+            self._life.group_empty()
+        self._tick()
+
+    def _wait(self) -> float | None:
+        deadline = self._life.deadline
+        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if self._exit_fd is not None and not self._stopping:
+            return wait
+        pause, self._pause = self._pause, min(self._pause * 2, _PAUSE[1])
+        return pause if wait is None else min(wait, pause)
+
+    def _tick(self) -> None:
+        self._life.tick(time.monotonic())
+        if self._life.timed_out and not self._stopping:
+            raise TimedOut
+
+    def _look_for_exit(self) -> None:
+        assert self._process is not None
+        if self._life.returncode is not None or self._process.poll() is None:
+            return
+        if self._exit_fd is not None:
+            self._selector.unregister(self._exit_fd)
+        # From here on the number is good only while the group has members; ask at once, see PosixGroup.
+        self._group.alive()
+        owed = {number: pending(pipe.fileno()) for number, pipe in self._pipes.items()}
+        self._life.exited(self._process.returncode, owed, time.monotonic())
+
+    def _read(self, number: int) -> None:
+        pipe, stream = self._pipes[number], self._streams[number]
+        data = os.read(pipe.fileno(), _CHUNK)
+        lines = stream.feed(data) if data else stream.finish()
+        self._deliver(stream, lines)
+        if data:
+            self._life.received(number, len(data), time.monotonic())
+        else:
+            self._selector.unregister(pipe)
+            self._pipes.pop(number).close()
+            self._life.eof(number, time.monotonic())
+
+    def _deliver(self, stream: Stream, lines: list[str]) -> None:
+        sink = stream.sink
+        if sink is None or self._stopping:
+            return
+        for start in range(0, len(lines), SLICE):
+            for line in lines[start : start + SLICE]:
+                result = sink(line)
+                if result is not None and hasattr(type(result), "__await__"):
+                    _refuse_awaitable(sink, result)
+            self._tick()
+
+    def _write(self, stdin: IO[bytes], unsent: "_Unsent") -> None:
+        try:
+            unsent.data = unsent.data[os.write(stdin.fileno(), unsent.data) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            # The child reads no further, which is its right: subprocess ignores it too.
+            unsent.data = unsent.data[:0]
+        if not unsent.data:
+            self._selector.unregister(stdin)
+            stdin.close()
+
+
+class _Unsent:
+    def __init__(self, data: bytes) -> None:
+        self.data = memoryview(data)
+
+
+def _exit_descriptor(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the child ends, where there is such a thing to be had."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _refuse_awaitable(sink: object, result: Any) -> None:
+    if hasattr(result, "close"):
+        result.close()  # or Python warns of a coroutine that was never awaited
+    msg = f"the callback {sink!r} returned an awaitable! Use an async def function, or async_log_run."
+    raise TypeError(msg)
