@@ -1,0 +1,136 @@
+"""Environment variables: which break isolation, and which a runner sets."""
+
+import os
+from collections.abc import Mapping
+
+_PYTHON = "points every Python interpreter at modules from outside the environment"
+_START = "makes every Python interpreter run something else at its start"
+_ACTIVE = "names another environment as the active one"
+_PIP_PLACE = "makes pip install somewhere else"
+_PIP_WHAT = "changes what every pip command installs"
+_PIP_GUARD = "makes pip judge the environment by rules of the caller's shell"
+_UV_PLACE = "makes uv work on something other than the environment"
+
+REMOVED: Mapping[str, str] = {
+    "PYTHONPATH": _PYTHON,
+    "PYTHONHOME": _PYTHON,
+    "PYTHONUSERBASE": _PYTHON,
+    "PYTHONPLATLIBDIR": _PYTHON,
+    "PYTHONEXECUTABLE": _PYTHON,
+    "__PYVENV_LAUNCHER__": _PYTHON,
+    "PYTHONSTARTUP": _START,
+    "PYTHONINSPECT": _START,
+    "VIRTUAL_ENV": _ACTIVE,
+    "VIRTUAL_ENV_PROMPT": _ACTIVE,
+    "CONDA_PREFIX": _ACTIVE,
+    "CONDA_DEFAULT_ENV": _ACTIVE,
+    "PIP_TARGET": _PIP_PLACE,
+    "PIP_PREFIX": _PIP_PLACE,
+    "PIP_ROOT": _PIP_PLACE,
+    "PIP_USER": _PIP_PLACE,
+    "PIP_PYTHON": _PIP_PLACE,
+    "PIP_REQUIREMENT": _PIP_WHAT,
+    "PIP_EDITABLE": _PIP_WHAT,
+    "PIP_DRY_RUN": _PIP_WHAT,
+    "PIP_REQUIRE_VIRTUALENV": _PIP_GUARD,
+    "PIP_RESPECT_VIRTUALENV": _PIP_GUARD,
+    "UV_PYTHON": _UV_PLACE,
+    "UV_SYSTEM_PYTHON": _UV_PLACE,
+    "UV_PROJECT_ENVIRONMENT": _UV_PLACE,
+    "UV_TARGET": _UV_PLACE,
+    "UV_PREFIX": _UV_PLACE,
+}
+"""Variables that break isolation, each with its reason."""
+
+CREATION_PREFIX = "VIRTUALENV_"
+"""What virtualenv reads its options from; removed in addition while an environment is created."""
+
+SSH_BATCH = "-o BatchMode=yes"
+
+NEVER_ASK: Mapping[str, str] = {
+    "PIP_NO_INPUT": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_SSH_COMMAND": f"ssh {SSH_BATCH}",
+}
+"""Variables that keep a command from waiting for a human, or from talking of something else."""
+
+SET: Mapping[str, str] = {**NEVER_ASK, "PIP_USER": "0"}
+"""Variables that a runner sets, besides ``VIRTUAL_ENV`` and ``PATH``. ``PIP_USER``: a ``pip.conf`` may say otherwise."""
+
+
+def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a copy of the environment without the variables that break isolation.
+
+    Settings of package indexes, proxies, certificates and caches stay: a build needs them.
+
+    Args:
+        base: what to copy; default: ``os.environ``, which is never changed.
+
+    Returns:
+        the copy, for instance to be used as ``env=``.
+
+    >>> get_clean_environment({"HOME": "/home/me", "PYTHONPATH": "/elsewhere", "PIP_INDEX_URL": "https://index.example"})
+    {'HOME': '/home/me', 'PIP_INDEX_URL': 'https://index.example'}
+    """
+    return {name: value for name, value in (os.environ if base is None else base).items() if name not in REMOVED}
+
+
+def venv_environment(venv_dir: str, scripts: str, given: Mapping[str, str] | None, ambient: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a command of a virtual environment.
+
+    One rule: what was merely inherited is cleaned; what the caller set to another value than *ambient* has is kept.
+
+    Args:
+        venv_dir: the environment.
+        scripts: its script folder, which becomes the first on ``PATH`` unless the caller has placed it.
+        given: the caller's ``env=``; ``None``: *ambient*.
+        ambient: ``os.environ``, as it is now.
+
+    >>> env = venv_environment("/v", "/v/bin", {"PYTHONPATH": "/mine", "PIP_USER": "1"}, {"PIP_USER": "1"})
+    >>> env["PYTHONPATH"], env["PIP_USER"], env["VIRTUAL_ENV"], env["PATH"].split(os.pathsep)[0]
+    ('/mine', '0', '/v', '/v/bin')
+    """
+    source = ambient if given is None else given
+    chosen = {name for name, value in source.items() if value != ambient.get(name)}
+    env = {name: value for name, value in source.items() if name not in REMOVED or name in chosen}
+    defaults = _defaults(SET, env) | {"VIRTUAL_ENV": venv_dir}
+    env.update({name: value for name, value in defaults.items() if name not in chosen})
+    return with_scripts(env, scripts)
+
+
+def current_environment(scripts: str, ambient: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a command of the current environment: as it is, but never asking.
+
+    Args:
+        scripts: the interpreter's script folder, which becomes the first on ``PATH``.
+        ambient: ``os.environ``, as it is now.
+
+    >>> current_environment("/v/bin", {"PYTHONPATH": "/mine"})["PYTHONPATH"]
+    '/mine'
+    """
+    return with_scripts({**ambient, **_defaults(NEVER_ASK, ambient)}, scripts)
+
+
+def with_scripts(env: dict[str, str], scripts: str) -> dict[str, str]:
+    """Return an environment that has a folder on its ``PATH``: where the caller put it, else first.
+
+    >>> with_scripts({"PATH": "/wrappers:/v/bin"}, "/v/bin") if os.pathsep == ":" else {"PATH": "/wrappers:/v/bin"}
+    {'PATH': '/wrappers:/v/bin'}
+    """
+    path = env.get("PATH") or os.defpath
+    if scripts in path.split(os.pathsep):
+        return env
+    return env | {"PATH": scripts + os.pathsep + path}
+
+
+def _defaults(table: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
+    """Fit the table to an environment: an ssh command that somebody has configured gets the batch mode added."""
+    defaults = dict(table)
+    ssh = env.get("GIT_SSH_COMMAND")
+    if ssh:
+        defaults["GIT_SSH_COMMAND"] = ssh if "BatchMode" in ssh else f"{ssh} {SSH_BATCH}"
+    elif "GIT_SSH" in env:
+        # A program of the caller's own, which GIT_SSH_COMMAND would override.
+        del defaults["GIT_SSH_COMMAND"]
+    return defaults
