@@ -1,0 +1,54 @@
+"""Virtual environments as objects: create, install, run, with the output streamed and nothing left behind.
+
+A name is loaded when it is first used: importing the package costs next to nothing, so that a pytest plugin or a command
+line may import it and never use it.
+"""
+
+from importlib import import_module
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING would cost the import of typing; type checkers know this form too
+if TYPE_CHECKING:
+    from venvrunner import subprocess_util
+    from venvrunner.environment import get_clean_environment
+    from venvrunner.exceptions import (
+        CommandError,
+        CommandTimeoutError,
+        CreationError,
+        InvalidCommandError,
+        InvalidPathError,
+        InvalidRequirementError,
+        NotAVenvError,
+        VenvError,
+    )
+    from venvrunner.venv import FakeVenvRunner, Runner, VenvRunner
+
+__all__ = [
+    "CommandError",
+    "CommandTimeoutError",
+    "CreationError",
+    "FakeVenvRunner",
+    "InvalidCommandError",
+    "InvalidPathError",
+    "InvalidRequirementError",
+    "NotAVenvError",
+    "Runner",
+    "VenvError",
+    "VenvRunner",
+    "get_clean_environment",
+    "subprocess_util",
+]
+
+_ELSEWHERE = {"FakeVenvRunner": "venv", "Runner": "venv", "VenvRunner": "venv", "get_clean_environment": "environment"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    if name == "subprocess_util":
+        return import_module("venvrunner.subprocess_util")
+    return getattr(import_module(f"venvrunner.{_ELSEWHERE.get(name, 'exceptions')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,105 @@
+"""Where things are in an environment, and which names and paths one can have; without I/O but for `find_command`."""
+
+import os
+from typing import NamedTuple
+
+from venvrunner.exceptions import InvalidPathError
+
+
+class Layout(NamedTuple):
+    """The layout of virtual environments on one kind of system.
+
+    Attributes:
+        scheme: the name of the sysconfig scheme, which says where scripts are.
+        suffixes: what a command's file name may end with, in the order in which they are tried.
+
+    >>> POSIX.scripts("/v"), WINDOWS.command_names("pip")[:2]
+    ('/v/bin', ['pip', 'pip.exe'])
+    """
+
+    scheme: str
+    suffixes: tuple[str, ...]
+
+    def scripts(self, venv_dir: str) -> str:
+        """Return the script folder of an environment."""
+        import sysconfig  # noqa: PLC0415  slow to import
+
+        return sysconfig.get_path("scripts", self.scheme, {"base": venv_dir})
+
+    def command_names(self, command: str) -> list[str]:
+        """Return the file names that a command may have, in the order in which they are tried."""
+        return [command + suffix for suffix in ("", *self.suffixes)]
+
+    def find_command(self, venv_dir: str, command: str) -> str | None:
+        """Return the path of a command in an environment, or ``None``."""
+        folder = self.scripts(venv_dir)
+        for name in self.command_names(command):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                return path
+        return None
+
+
+POSIX = Layout("posix_venv", ())
+WINDOWS = Layout("nt_venv", (".exe", ".bat", ".cmd", ".com"))
+CURRENT = WINDOWS if os.name == "nt" else POSIX
+
+
+
+def current_scripts() -> str:
+    """Return the script folder of the running interpreter."""
+    import sysconfig  # noqa: PLC0415  slow to import
+
+    return sysconfig.get_path("scripts")
+
+
+_HARMFUL = '"$`\\' if CURRENT is POSIX else '"$`'
+
+
+def is_plain_name(name: str) -> bool:
+    r"""Tell whether a string is one component of a path, on any system.
+
+    >>> [name for name in ("a", "a b", "", ".", "..", "a/b", "a\\b", "C:", "\0") if is_plain_name(name)]
+    ['a', 'a b']
+    """
+    return name not in {"", ".", ".."} and not any(char in "/\\:\0" for char in name)
+
+
+def target(name: str, top_dir: str | os.PathLike[str]) -> str:
+    """Return the absolute path of an environment that is to be made.
+
+    Args:
+        name: one component of a path.
+        top_dir: the folder that it is in; relative to the present working directory.
+
+    Raises:
+        TypeError: *name* is not a str, or *top_dir* no path.
+        InvalidPathError: it can't be made there, or pip's scripts would not work there.
+
+    >>> target("..", "/somewhere")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidPathError: '..' can't be the name of an environment! Use one plain folder name.
+    """
+    if not isinstance(name, str):
+        msg = f"name must be a str, not {type(name).__name__}!"
+        raise TypeError(msg)
+    if not is_plain_name(name):
+        msg = f"{name!r} can't be the name of an environment! Use one plain folder name."
+        raise InvalidPathError(msg)
+    top = os.fspath(top_dir)
+    if not isinstance(top, str):
+        msg = f"top_dir must be a str or a path of str, not {type(top_dir).__name__}!"
+        raise TypeError(msg)
+    if not top:
+        msg = "top_dir must not be empty! Use '.' for the current directory."
+        raise InvalidPathError(msg)
+    path = os.path.abspath(os.path.join(top, name)) if "\0" not in top else top
+    for char in path:
+        if char in _HARMFUL or char == os.pathsep or not char.isprintable():
+            msg = (
+                f"an environment in {path!r} would not work: the path has {char!r}, which breaks scripts or PATH!"
+                " Choose another folder."
+            )
+            raise InvalidPathError(msg)
+    return path

@@ -1,0 +1,1 @@
+"""What may be installed, and the command lines that do it."""

@@ -1,0 +1,99 @@
+"""Tell a requirement from what an installer could take for something else; reads the file system for paths only."""
+
+import os
+import re
+from collections.abc import Callable
+
+from venvrunner.exceptions import InvalidRequirementError
+
+_URL = re.compile(r"(https?|file|(git|hg|svn|bzr)\+[a-z]+)://[^\s]+", re.IGNORECASE)
+_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma", ".tar")
+_EXTRAS = re.compile(r"(?P<path>.+?)(?P<extras>\[[\w\s.,-]*\])?")
+
+
+def requirement(text: str, *, mask: Callable[[str], str] = repr) -> str:
+    """Return one argument for an installer: a requirement (PEP 508), the absolute path of what is there, or a URL.
+
+    Args:
+        text: what the caller wants to install.
+        mask: how to show it in a message.
+
+    Raises:
+        TypeError: it is not a str.
+        InvalidRequirementError: it is nothing of the kind.
+
+    >>> requirement("requests[socks] >= 2; python_version > '3'")
+    "requests[socks] >= 2; python_version > '3'"
+    >>> requirement("--index-url=https://elsewhere.example")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidRequirementError: '--index-url=https://elsewhere.example' is an option, not a requirement! \
+Name a package, an existing path or a URL.
+    """
+    if not isinstance(text, str):
+        msg = f"a requirement must be a str, not {type(text).__name__}: {text!r}!"
+        raise TypeError(msg)
+    stripped = text.strip(" ")
+    if not stripped:
+        raise _invalid(text, "is empty", mask)
+    if not stripped.isprintable():
+        raise _invalid(text, "has a line break or another control character", mask)
+    if stripped.startswith("-"):
+        raise _invalid(text, "is an option, not a requirement", mask)
+    if _URL.fullmatch(stripped):
+        return stripped
+    if _looks_like_path(stripped):
+        return _existing_path(stripped, mask)
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
+
+    try:
+        Requirement(stripped)
+    except InvalidRequirement as exc:
+        reason = str(exc).partition("\n")[0]
+        raise _invalid(text, f"is no requirement ({reason})", mask) from None
+    return stripped
+
+
+def requirements_file(path: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a requirements file.
+
+    Raises:
+        InvalidRequirementError: there is no such file.
+
+    >>> requirements_file("no-such-file.txt")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidRequirementError: the requirements file 'no-such-file.txt' does not exist!
+    """
+    name = os.fspath(path)
+    if "\0" in name or not os.path.isfile(name):
+        msg = f"the requirements file {name!r} does not exist!"
+        raise InvalidRequirementError(msg)
+    return os.path.abspath(name)
+
+
+def _looks_like_path(text: str) -> bool:
+    # "name @ URL" and markers may hold slashes too, but then a blank or a bracket comes before the first one.
+    path = _split_extras(text)[0]
+    has_separator = any(separator in path for separator in (os.sep, os.altsep) if separator)
+    direct = re.match(r"[\w.-]+\s*(\[[^\]]*\])?\s*@", text) is not None
+    return path.startswith(".") or path.lower().endswith(_ARCHIVES) or (has_separator and not direct and ";" not in text)
+
+
+def _existing_path(text: str, mask: Callable[[str], str]) -> str:
+    path, extras = _split_extras(text)
+    if os.path.exists(text):
+        path, extras = text, ""
+    if not os.path.exists(path):
+        raise _invalid(text, "looks like a path, and there is no such file or folder", mask)
+    return os.path.abspath(path) + extras
+
+
+def _split_extras(text: str) -> tuple[str, str]:
+    match = _EXTRAS.fullmatch(text)
+    return (text, "") if match is None else (match["path"], match["extras"] or "")
+
+
+def _invalid(text: str, why: str, mask: Callable[[str], str]) -> InvalidRequirementError:
+    msg = f"{mask(text)} {why}! Name a package, an existing path or a URL."
+    return InvalidRequirementError(msg)
