@@ -1,0 +1,174 @@
+"""The command line: run one command in a temporary environment.
+
+The command's own output is passed through as it is; what venvrunner has to say goes to standard error.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from venvrunner import VenvRunner
+from venvrunner._process import engine
+from venvrunner._process.command import Command, TimedOut
+from venvrunner._process.sinks import Redactor
+from venvrunner.exceptions import CommandError, VenvError
+
+TIMEOUT, FAILURE, NOT_FOUND, SIGNAL = 124, 125, 127, 128
+"""Exit statuses, the same as those of timeout(1) and the shells."""
+
+_DESCRIPTION = """\
+Make a temporary virtual environment, install what is asked for, run one command in it, and delete it.
+
+The command's standard output and standard error are passed through unchanged. Messages of venvrunner and the
+output of the installation go to standard error."""
+
+_EPILOG = """\
+examples:
+  python -m venvrunner --with build -- python -m build --wheel .
+  python -m venvrunner --with . --with pytest -- pytest -q
+  python -m venvrunner --python 3.12 -r requirements.txt -- python script.py
+  python -m venvrunner --keep .venv --with ruff -- ruff --version
+
+exit status:
+  that of the command; 128+n if signal n ended it, or venvrunner itself
+  124   the time was up
+  125   the environment could not be made or filled
+  127   the environment has no such command
+  2     the arguments are wrong
+
+Ctrl-C and SIGTERM end the command with all its children, then the environment is deleted."""
+
+
+class _SignalledError(BaseException):
+    """A signal that ends the program, as an exception that passes through everything."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.status = SIGNAL + signum
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status.
+
+    Args:
+        argv: the arguments; default: those of the program.
+    """
+    options, command = _parse(sys.argv[1:] if argv is None else list(argv))
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _raise_signalled)
+    try:
+        return _run(options, command)
+    except _SignalledError as exc:
+        return exc.status
+    except KeyboardInterrupt:
+        return SIGNAL + signal.SIGINT
+
+
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="python -m venvrunner",
+        usage="%(prog)s [--python P] [--with REQ]... [-r FILE]... [--timeout S] [--keep DIR] -- COMMAND [ARG]...",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--python", metavar="P", help="the interpreter: a path or a version such as 3.12 (default: this one)")
+    parser.add_argument(
+        "--with", metavar="REQ", dest="requirements", action="append", default=[],
+        help="install a requirement, a path or a URL; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "-r", "--requirements-file", metavar="FILE", dest="files", action="append", default=[],
+        help="install what a requirements file lists; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--timeout", metavar="S", type=float, help="end the command after this many seconds")
+    parser.add_argument("--keep", metavar="DIR", help="make the environment in DIR and keep it; one that is there is made anew")
+    # Everything behind the first "--" is the command's, whatever it looks like.
+    cut = argv.index("--") if "--" in argv else len(argv)
+    options, unknown = parser.parse_known_args(argv[:cut])
+    if unknown:
+        parser.error(f"{unknown[0]!r} is not known here! The command and its arguments come behind '--'.")
+    command = argv[cut + 1 :]
+    if not command:
+        parser.error("no command! Put it at the end, behind '--'.")
+    if options.timeout is not None and not options.timeout > 0:
+        parser.error("--timeout must be a number of seconds above 0!")
+    return options, command
+
+
+def _run(options: argparse.Namespace, command: list[str]) -> int:
+    try:
+        with _environment(options) as venv:
+            if options.requirements or options.files:
+                _install(venv, options)
+            try:
+                argv = venv.resolve(command)
+            except ValueError as exc:
+                _say(str(exc))
+                return NOT_FOUND
+            return _status(_pass_through(venv, argv, options.timeout))
+    except CommandError as exc:
+        # What the installer had to say was shown as it came.
+        _say(f"the installation failed: {exc}")
+    except (VenvError, OSError) as exc:
+        _say(str(exc))
+    except TimedOut:
+        _say(f"{command[0]} was ended: it took longer than {options.timeout} seconds.")
+        return TIMEOUT
+    return FAILURE
+
+
+@contextmanager
+def _environment(options: argparse.Namespace) -> Iterator[VenvRunner]:
+    if options.keep is None:
+        with VenvRunner.temporary(python=options.python) as venv:
+            yield venv
+    else:
+        top_dir, name = os.path.split(os.path.abspath(options.keep))
+        yield VenvRunner(name, top_dir, python=options.python)
+
+
+def _install(venv: VenvRunner, options: argparse.Namespace) -> None:
+    redactor = Redactor()
+    title = "Installing " + redactor.mask(", ".join([*options.requirements, *options.files]))
+
+    def show(line: str) -> None:
+        print(redactor.mask(line), file=sys.stderr, flush=True)  # noqa: T201
+
+    in_group = os.environ.get("GITHUB_ACTIONS") == "true"
+    show(f"::group::{title}" if in_group else f"venvrunner: {title}")
+    try:
+        venv.install(*options.requirements, requirements_files=options.files, stdout_loglevel=show, stderr_loglevel=show)
+    finally:
+        if in_group:
+            show("::endgroup::")
+
+
+def _pass_through(venv: VenvRunner, argv: list[str], timeout: float | None) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = Command(argv, {"env": venv.environment(), "timeout": timeout, "stdin": 0})
+    return engine.run(command, {})
+
+
+def _status(returncode: int) -> int:
+    return SIGNAL - returncode if returncode < 0 else returncode
+
+
+def _say(message: str) -> None:
+    print(f"venvrunner: {Redactor().mask(message)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _raise_signalled(signum: int, frame: FrameType | None) -> NoReturn:
+    raise _SignalledError(signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
