@@ -1,0 +1,175 @@
+"""What every test gets: proof that nothing is left, one real environment, and the six ways to run a command."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
+
+DEADLINE = 20.0
+"""Seconds to wait for what must happen; reached only by a failing test, also on a loaded machine."""
+
+LINUX = sys.platform == "linux"
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+    """Wait for an event that nobody sends, with a deadline."""
+    end = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
+        pause.wait(0.005)
+
+
+def children() -> dict[int, str]:
+    """Return the living processes below this one, orphans included; reap the dead orphans (Linux)."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) != os.getpid():
+                continue
+            if state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs and is more than a zombie."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def descriptors() -> dict[str, str]:
+    """Return the open descriptors and what they are."""
+    found = {}
+    for entry in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found[entry] = os.readlink(f"/proc/self/fd/{entry}")
+    return found
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("pytest")}
+
+
+def _state() -> tuple[object, ...]:
+    environ = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return environ, os.getcwd(), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _adopt_orphans() -> None:
+    """Make this process the parent of every orphan below it, so that none can hide (Linux)."""
+    if LINUX:
+        pr_set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No process, descriptor, thread, temporary file or change of this process is left by any test.
+
+    A test that leaves a daemon on purpose ends it itself.
+    """
+    folder = tmp_path_factory.mktemp("tmp")
+    # A monkeypatch of its own: the test's is undone before the checks below.
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TMPDIR", str(folder))
+    patch.setattr(tempfile, "tempdir", str(folder))
+    state = _state()
+    threads = _threads()
+    if LINUX:
+        before, processes = descriptors(), children()
+    yield
+    now = _state()
+    patch.undo()
+    assert now == state, "the environment, the working directory or a signal handler was changed"
+    wait_until(lambda: _threads() <= threads, "a thread is left")
+    assert not list(folder.iterdir()), "a temporary file is left"
+    if LINUX:
+        left = {pid: line for pid, line in children().items() if pid not in processes}
+        if left:
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not any(alive(pid) for pid in left), "", 0.2)
+            left = {pid: line for pid, line in left.items() if alive(pid)}
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left, f"processes are left: {left}"
+        after = descriptors()
+        assert after.keys() <= before.keys(), f"descriptors are left: { {k: v for k, v in after.items() if k not in before} }"
+
+
+@pytest.fixture(scope="session")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> VenvRunner:
+    """One real environment for the whole session; tests do not install into it."""
+    return VenvRunner("venv", tmp_path_factory.mktemp("session"))
+
+
+class Caller:
+    """One of the six ways to run a command, to be called like `log_run`."""
+
+    def __init__(self, target: Any, *, is_async: bool, python: str) -> None:
+        self.target = target
+        self.is_async = is_async
+        self.python = python
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.is_async:
+            return self.target.log_run(*args, **kwargs)
+
+        async def main() -> Any:
+            try:
+                return await self.target.async_log_run(*args, **kwargs)
+            finally:
+                assert asyncio.all_tasks() == {asyncio.current_task()}, "a task is left"
+
+        return asyncio.run(main())
+
+    def code(self, source: str, *args: str) -> list[str]:
+        """Return a command line that runs Python source."""
+        return [self.python, "-c", source, *args]
+
+    def run(self, source: str, *args: Any, **kwargs: Any) -> Any:
+        """Run Python source."""
+        return self(self.code(source), *args, **kwargs)
+
+
+CALLERS = [f"{mode}-{target}" for target in ("module", "venv", "fake") for mode in ("sync", "async")]
+
+
+def make_caller(name: str, request: pytest.FixtureRequest) -> Caller:
+    """Return one of the CALLERS."""
+    mode, _, kind = name.partition("-")
+    target: Any = subprocess_util
+    python = sys.executable
+    if kind == "venv":
+        target, python = request.getfixturevalue("venv"), "python"
+    elif kind == "fake":
+        target, python = FakeVenvRunner(), "python"
+    return Caller(target, is_async=mode == "async", python=python)
+
+
+@pytest.fixture(params=CALLERS)
+def call(request: pytest.FixtureRequest) -> Caller:
+    """Each of {log_run, async_log_run} x {module function, VenvRunner, FakeVenvRunner} in turn."""
+    return make_caller(request.param, request)
+
+
+@pytest.fixture(params=["sync-module", "async-module"])
+def drive(request: pytest.FixtureRequest) -> Caller:
+    """Each driver in turn, for what the runners add nothing to."""
+    return make_caller(request.param, request)
