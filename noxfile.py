@@ -1,0 +1,142 @@
+"""The checks of this project, each in an environment of its own: `nox -l` lists them."""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["tests", "lint", "types"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+SUPPORTED = ["3.11", "3.12", "3.13", "3.14"]
+FULLY_COVERED = ["*/_process/lines.py", "*/_process/supervisor.py"]
+
+
+def find_pythons() -> list[str]:
+    """Return the supported versions that are on this machine, and put them on PATH.
+
+    A shim on PATH may stand for a version that is not active, so each candidate has to prove its version.
+    """
+    found: list[str] = []
+    for version in SUPPORTED:
+        installed = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python{version}"))
+        candidates = [shutil.which(f"python{version}"), *sorted(installed), sys.executable]
+        for python in candidates:
+            if python is not None and _version(python) == version:
+                found.append(version)
+                if os.path.basename(python).startswith(f"python{version}"):
+                    os.environ["PATH"] = os.path.dirname(python) + os.pathsep + os.environ["PATH"]
+                break
+    if not found:
+        msg = f"none of Python {', '.join(SUPPORTED)} was found! Install one of them."
+        raise RuntimeError(msg)
+    return found
+
+
+def _version(python: str) -> str | None:
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+PYTHONS = find_pythons()
+
+
+def group(name: str) -> list[str]:
+    """Return what a dependency group of pyproject.toml holds."""
+    return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on every supported Python found, in development mode."""
+    session.install(*group("test"), "-e", ".")
+    session.run("python", "-X", "dev", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure branch coverage: 100 % of the process policy, and what pyproject.toml requires of the rest."""
+    session.install(*group("test"), "-e", ".")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", f"--include={','.join(FULLY_COVERED)}", "--fail-under=100")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright, and that the public interface is typed completely."""
+    # Not editable: pyright looks for py.typed in site-packages.
+    session.install(*group("types"), ".")
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", _session_python(session))
+    session.run("pyright", "--pythonpath", _session_python(session), "--verifytypes", "venvrunner", "--ignoreexternal")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; every warning is an error."""
+    session.install(*group("docs"), "-e", ".")
+    session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel and test it installed, where `src` can't be imported by accident."""
+    session.install("build", *group("test"))
+    with tempfile.TemporaryDirectory() as folder:
+        # By way of the source distribution, so that this is tested too.
+        session.run("python", "-m", "build", "--outdir", folder, ".")
+        session.install(*glob.glob(os.path.join(folder, "*.whl")))
+        for name in ("tests", "docs"):
+            shutil.copytree(name, os.path.join(folder, name), ignore=shutil.ignore_patterns("_build", "__pycache__"))
+        for name in ("README.md", "pyproject.toml"):
+            shutil.copy(name, folder)
+        with session.chdir(folder):
+            session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest versions of the dependencies that pyproject.toml declares."""
+    declared = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+    session.install(*map(_lowest, declared), *group("test"), "-e", ".")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the budgets, with the peers beside this package; not a part of the tests."""
+    session.install(*group("bench"), ".")
+    session.run("python", "tests/bench", *session.posargs)
+
+
+def _session_python(session: nox.Session) -> str:
+    return os.path.join(session.bin, "python")
+
+
+def _lowest(requirement: Requirement) -> str:
+    lowest = [clause.version for clause in requirement.specifier if clause.operator == ">="]
+    if len(lowest) != 1:
+        msg = f"{requirement} must have exactly one lower bound (>=)!"
+        raise ValueError(msg)
+    return f"{requirement.name}=={lowest[0]}"
