@@ -7,7 +7,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -126,7 +126,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
 
 
 @contextmanager
-def _environment(options: argparse.Namespace) -> Iterator[VenvRunner]:
+def _environment(options: argparse.Namespace) -> Generator[VenvRunner]:
     if options.keep is None:
         with VenvRunner.temporary(python=options.python) as venv:
             yield venv

@@ -76,7 +76,9 @@ def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, st
     return {name: value for name, value in (os.environ if base is None else base).items() if name not in REMOVED}
 
 
-def venv_environment(venv_dir: str, scripts: str, given: Mapping[str, str] | None, ambient: Mapping[str, str]) -> dict[str, str]:
+def venv_environment(
+    venv_dir: str, scripts: str, given: Mapping[str, str] | None, ambient: Mapping[str, str]
+) -> dict[str, str]:
     """Return the environment for a command of a virtual environment.
 
     One rule: what was merely inherited is cleaned; what the caller set to another value than *ambient* has is kept.
@@ -96,7 +98,9 @@ def venv_environment(venv_dir: str, scripts: str, given: Mapping[str, str] | Non
     env = {name: value for name, value in source.items() if name not in REMOVED or name in chosen}
     defaults = _defaults(SET, env) | {"VIRTUAL_ENV": venv_dir}
     env.update({name: value for name, value in defaults.items() if name not in chosen})
-    return with_scripts(env, scripts)
+    if "PATH" in chosen and scripts in env["PATH"].split(os.pathsep):
+        return env  # the caller has placed it
+    return _with_scripts_first(env, scripts)
 
 
 def current_environment(scripts: str, ambient: Mapping[str, str]) -> dict[str, str]:
@@ -109,19 +113,11 @@ def current_environment(scripts: str, ambient: Mapping[str, str]) -> dict[str, s
     >>> current_environment("/v/bin", {"PYTHONPATH": "/mine"})["PYTHONPATH"]
     '/mine'
     """
-    return with_scripts({**ambient, **_defaults(NEVER_ASK, ambient)}, scripts)
+    return _with_scripts_first({**ambient, **_defaults(NEVER_ASK, ambient)}, scripts)
 
 
-def with_scripts(env: dict[str, str], scripts: str) -> dict[str, str]:
-    """Return an environment that has a folder on its ``PATH``: where the caller put it, else first.
-
-    >>> with_scripts({"PATH": "/wrappers:/v/bin"}, "/v/bin") if os.pathsep == ":" else {"PATH": "/wrappers:/v/bin"}
-    {'PATH': '/wrappers:/v/bin'}
-    """
-    path = env.get("PATH") or os.defpath
-    if scripts in path.split(os.pathsep):
-        return env
-    return env | {"PATH": scripts + os.pathsep + path}
+def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:
+    return env | {"PATH": scripts + os.pathsep + (env.get("PATH") or os.defpath)}
 
 
 def _defaults(table: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:

@@ -93,8 +93,7 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
         *,
         shown: Sequence[str] | None = None,
     ) -> None:
-        # TimeoutExpired takes text too; only its annotations say bytes.
-        super().__init__(cmd, timeout, output, stderr)  # type: ignore[arg-type]
+        super().__init__(cmd, timeout, output, stderr)
         self._shown = cmd if shown is None else shown
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""Run a command: its output streamed line by line, its text returned, nothing left behind.
+r"""Run a command: its output streamed line by line, its text returned, nothing left behind.
 
 >>> log_run(["echo", "hello"]).stdout
-'hello\\n'
+'hello\n'
 """
 
 import subprocess

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, Self, Unpack
 
 from venvrunner import subprocess_util
@@ -156,7 +156,7 @@ class VenvRunner(Runner):
 
     @classmethod
     @contextlib.contextmanager
-    def temporary(cls, *, python: str | None = None) -> Iterator[Self]:
+    def temporary(cls, *, python: str | None = None) -> Generator[Self]:
         """Make an environment in a temporary folder, and delete both on exit.
 
         Args:
@@ -267,12 +267,12 @@ class VenvRunner(Runner):
 
 
 class FakeVenvRunner(Runner):
-    """Stands for the environment that this process runs in; in tests, and wherever "the current one" is meant.
+    r"""Stands for the environment that this process runs in; in tests, and wherever "the current one" is meant.
 
     Commands are looked up in ``PATH``, with the interpreter's own script folder first; ``python`` is this interpreter.
 
     >>> FakeVenvRunner().log_run(["python", "-c", "print(1 + 1)"]).stdout
-    '2\\n'
+    '2\n'
     """
 
     @property
@@ -303,7 +303,7 @@ class FakeVenvRunner(Runner):
         return current_environment(layout.current_scripts(), os.environ)
 
     @staticmethod
-    def install_package(package_name: str) -> NoReturn:  # type: ignore[override]
+    def install_package(package_name: str) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]  also called on the class
         """Refuse: what is installed in the current environment is not this object's business.
 
         Raises:
@@ -314,7 +314,7 @@ class FakeVenvRunner(Runner):
 
 
 @contextlib.contextmanager
-def _temporary_folder() -> Iterator[str]:
+def _temporary_folder() -> Generator[str]:
     """Make a folder and remove it, neither of which a signal can leave half done."""
     import tempfile  # noqa: PLC0415  slow to import
 

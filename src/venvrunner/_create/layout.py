@@ -1,6 +1,7 @@
 """Where things are in an environment, and which names and paths one can have; without I/O but for `find_command`."""
 
 import os
+import unicodedata
 from typing import NamedTuple
 
 from venvrunner.exceptions import InvalidPathError
@@ -45,7 +46,6 @@ WINDOWS = Layout("nt_venv", (".exe", ".bat", ".cmd", ".com"))
 CURRENT = WINDOWS if os.name == "nt" else POSIX
 
 
-
 def current_scripts() -> str:
     """Return the script folder of the running interpreter."""
     import sysconfig  # noqa: PLC0415  slow to import
@@ -53,6 +53,7 @@ def current_scripts() -> str:
     return sysconfig.get_path("scripts")
 
 
+_CONTROLS = {"Cc", "Zl", "Zp"}
 _HARMFUL = '"$`\\' if CURRENT is POSIX else '"$`'
 
 
@@ -96,7 +97,7 @@ def target(name: str, top_dir: str | os.PathLike[str]) -> str:
         raise InvalidPathError(msg)
     path = os.path.abspath(os.path.join(top, name)) if "\0" not in top else top
     for char in path:
-        if char in _HARMFUL or char == os.pathsep or not char.isprintable():
+        if char in _HARMFUL or char == os.pathsep or unicodedata.category(char) in _CONTROLS:
             msg = (
                 f"an environment in {path!r} would not work: the path has {char!r}, which breaks scripts or PATH!"
                 " Choose another folder."

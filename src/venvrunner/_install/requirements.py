@@ -2,21 +2,22 @@
 
 import os
 import re
-from collections.abc import Callable
 
+from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidRequirementError
 
 _URL = re.compile(r"(https?|file|(git|hg|svn|bzr)\+[a-z]+)://[^\s]+", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DIRECT = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma", ".tar")
 _EXTRAS = re.compile(r"(?P<path>.+?)(?P<extras>\[[\w\s.,-]*\])?")
 
 
-def requirement(text: str, *, mask: Callable[[str], str] = repr) -> str:
+def requirement(text: str) -> str:
     """Return one argument for an installer: a requirement (PEP 508), the absolute path of what is there, or a URL.
 
     Args:
         text: what the caller wants to install.
-        mask: how to show it in a message.
 
     Raises:
         TypeError: it is not a str.
@@ -35,22 +36,22 @@ Name a package, an existing path or a URL.
         raise TypeError(msg)
     stripped = text.strip(" ")
     if not stripped:
-        raise _invalid(text, "is empty", mask)
-    if not stripped.isprintable():
-        raise _invalid(text, "has a line break or another control character", mask)
+        raise _invalid(text, "is empty")
+    if _CONTROL.search(stripped):
+        raise _invalid(text, "has a line break or another control character")
     if stripped.startswith("-"):
-        raise _invalid(text, "is an option, not a requirement", mask)
+        raise _invalid(text, "is an option, not a requirement")
     if _URL.fullmatch(stripped):
         return stripped
-    if _looks_like_path(stripped):
-        return _existing_path(stripped, mask)
+    if _looks_like_path(stripped) and not _DIRECT.match(stripped):
+        return _existing_path(stripped)
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
 
     try:
         Requirement(stripped)
     except InvalidRequirement as exc:
         reason = str(exc).partition("\n")[0]
-        raise _invalid(text, f"is no requirement ({reason})", mask) from None
+        raise _invalid(text, f"is no requirement ({reason})") from None
     return stripped
 
 
@@ -73,19 +74,18 @@ def requirements_file(path: str | os.PathLike[str]) -> str:
 
 
 def _looks_like_path(text: str) -> bool:
-    # "name @ URL" and markers may hold slashes too, but then a blank or a bracket comes before the first one.
     path = _split_extras(text)[0]
     has_separator = any(separator in path for separator in (os.sep, os.altsep) if separator)
-    direct = re.match(r"[\w.-]+\s*(\[[^\]]*\])?\s*@", text) is not None
-    return path.startswith(".") or path.lower().endswith(_ARCHIVES) or (has_separator and not direct and ";" not in text)
+    # A marker may hold a separator too.
+    return path.startswith(".") or path.lower().endswith(_ARCHIVES) or (has_separator and ";" not in text)
 
 
-def _existing_path(text: str, mask: Callable[[str], str]) -> str:
+def _existing_path(text: str) -> str:
     path, extras = _split_extras(text)
     if os.path.exists(text):
         path, extras = text, ""
     if not os.path.exists(path):
-        raise _invalid(text, "looks like a path, and there is no such file or folder", mask)
+        raise _invalid(text, "looks like a path, and there is no such file or folder")
     return os.path.abspath(path) + extras
 
 
@@ -94,6 +94,6 @@ def _split_extras(text: str) -> tuple[str, str]:
     return (text, "") if match is None else (match["path"], match["extras"] or "")
 
 
-def _invalid(text: str, why: str, mask: Callable[[str], str]) -> InvalidRequirementError:
-    msg = f"{mask(text)} {why}! Name a package, an existing path or a URL."
+def _invalid(text: str, why: str) -> InvalidRequirementError:
+    msg = f"{Redactor().mask(repr(text))} {why}! Name a package, an existing path or a URL."
     return InvalidRequirementError(msg)

@@ -182,7 +182,7 @@ class _Child(asyncio.SubprocessProtocol):
             if self._transport is not None:
                 self.abandon()
                 with contextlib.suppress(ChildProcessError):
-                    os.waitpid(self._transport.get_pid(), 0)
+                    os.waitpid(self._transport.get_pid(), 0)  # noqa: ASYNC222  it was just killed
                 self._group = None
                 await self._turns()
             raise
@@ -234,9 +234,9 @@ class _Child(asyncio.SubprocessProtocol):
             return
         for start in range(0, len(lines), SLICE):
             for line in lines[start : start + SLICE]:
-                result = sink(line)
-                if result is not None and hasattr(type(result), "__await__"):
-                    await self._within_limit(result)
+                result: object = sink(line)
+                if result is not None and isinstance(result, Awaitable):
+                    await self._within_limit(cast("Awaitable[object]", result))
             self._tick()
             if time.monotonic() - self._turn_began > _TURN:
                 await asyncio.sleep(0)
@@ -246,8 +246,9 @@ class _Child(asyncio.SubprocessProtocol):
         if self._life.limit is None:
             await awaitable
             return
+        scope = asyncio.timeout(self._life.limit - time.monotonic())
         try:
-            async with asyncio.timeout(self._life.limit - time.monotonic()) as scope:
+            async with scope:
                 await awaitable
         except TimeoutError:
             if scope.expired():

@@ -1,6 +1,7 @@
 """Runs the async driver for a caller that is not async."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Mapping
@@ -65,10 +66,9 @@ class _Helper:
         """Cancel until the thread has ended; a further interrupt hurries it, as in the driver itself."""
         self._started.wait()
         while self._thread.is_alive():
-            try:
+            # RuntimeError: the loop is closed, so the thread is about to end.
+            with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]
-            except RuntimeError:  # the loop is closed: the thread is about to end
-                pass
             try:
                 self._thread.join()
             except KeyboardInterrupt:

@@ -5,7 +5,7 @@ import math
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import IO, Any, TypedDict
+from typing import IO, Any, TypedDict, cast
 
 from venvrunner._process.supervisor import GRACE
 
@@ -122,9 +122,9 @@ def check_args(args: Sequence[StrPath]) -> list[str]:
 
 
 def _text(name: str, value: object) -> str:
-    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    path: object = os.fspath(cast("StrPath", value)) if isinstance(value, os.PathLike) else value
     if not isinstance(path, str):
-        msg = f"{name} must be a str or a path, not {type(value).__name__}: {value!r}!"
+        msg = f"{name} must be a str or a path, not {type(path).__name__}: {path!r}!"
         raise TypeError(msg)
     if "\0" in path:
         msg = f"{name} must not have a NUL character: {path!r}!"

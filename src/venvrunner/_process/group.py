@@ -1,5 +1,6 @@
 """Process groups: how a child is set apart from us, and how it is ended with all its descendants."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ class ProcessGroup(Protocol):
 
     def send(self, stop: Stop) -> None:
         """Send a signal to every member; that there is none left is no error."""
+        ...
 
     def alive(self) -> bool:
         """Tell whether a member may be left. Ask only when the leader is reaped."""
+        ...
 
 
 class PosixGroup:
@@ -63,12 +66,10 @@ class WindowsGroup:
     def send(self, stop: Stop) -> None:
         """Send CTRL_BREAK to the group, or end the tree with taskkill."""
         if stop is Stop.POLITE:
-            try:
+            with contextlib.suppress(OSError):
                 os.kill(self._id, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
-            except OSError:
-                pass
         else:
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._id)], capture_output=True, check=False)
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._id)], capture_output=True, check=False)  # noqa: S607  it is part of Windows
 
     def alive(self) -> bool:
         """Say no: Windows has no group to ask once the leader is gone."""

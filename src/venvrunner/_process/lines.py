@@ -34,10 +34,11 @@ class LineSplitter:
             return []
         block = b"".join([*self._tail, data[:cut]])
         self._tail = [data[cut + 1 :]] if cut + 1 < len(data) else []
-        text = self._decode(block)
-        if "\r" not in text:
-            return text.split("\n")
-        return [line.removesuffix("\r") for line in text.split("\n")]
+        try:
+            lines = block.decode("utf-8", self._errors).split("\n")
+        except UnicodeDecodeError:
+            lines = [self._decode(line) for line in block.split(b"\n")]
+        return [line.removesuffix("\r") for line in lines] if b"\r" in block else lines
 
     def finish(self) -> list[str]:
         """Return the last line if it had no end, else nothing."""
@@ -45,23 +46,23 @@ class LineSplitter:
         self._tail = []
         return [self._decode(rest)] if rest else []
 
-    def _decode(self, block: bytes) -> str:
+    def _decode(self, line: bytes) -> str:
         try:
-            return block.decode("utf-8", self._errors)
+            return line.decode("utf-8", self._errors)
         except UnicodeDecodeError:
-            return block.decode("utf-8", "backslashreplace")
+            return line.decode("utf-8", "backslashreplace")
 
 
 class Stream:
-    """One output stream of a process: all its bytes, and its lines for a sink.
+    r"""One output stream of a process: all its bytes, and its lines for a sink.
 
     Args:
         sink: where the lines go; ``None`` if nobody wants them, then nothing is split.
         errors: as for :class:`LineSplitter`.
 
     >>> stream = Stream(print)
-    >>> stream.feed(b"a\\nb"), stream.finish(), stream.data()
-    (['a'], ['b'], b'a\\nb')
+    >>> stream.feed(b"a\nb"), stream.finish(), stream.data()
+    (['a'], ['b'], b'a\nb')
     """
 
     def __init__(self, sink: Sink | None = None, errors: str = "strict") -> None:

@@ -1,12 +1,11 @@
 """How much a pipe holds."""
 
+import contextlib
 import struct
 
-try:
+with contextlib.suppress(ImportError):  # Windows has neither
     import fcntl
     import termios
-except ImportError:  # Windows
-    fcntl = termios = None  # type: ignore[assignment]
 
 
 def pending(fd: int) -> int:
@@ -19,10 +18,8 @@ def pending(fd: int) -> int:
     >>> os.close(reader), os.close(writer)
     (None, None)
     """
-    if fcntl is None:
-        return 0
     try:
-        answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4)
-    except OSError:
+        answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4)  # pyright: ignore[reportPossiblyUnboundVariable]  NameError
+    except (OSError, NameError):
         return 0
     return int(struct.unpack("i", answer)[0])

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
 
@@ -11,7 +11,7 @@ Received = list[tuple[int, FrameType | None]]
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Received]:
+def deferred() -> Generator[Received]:
     """Put off every Python signal handler, such as Ctrl-C's, until the end of the block.
 
     A handler that raises between ``fork`` and the assignment of its result would leave a child that nobody knows.
@@ -38,7 +38,7 @@ def deferred() -> Iterator[Received]:
                 signal.signal(signum, record)
         yield received
     finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
-        for signum, frame in received:
-            handlers[signum](signum, frame)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in received:
+            handlers[number](number, frame)

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
 Sink = Callable[[str], Any]
@@ -25,6 +25,7 @@ class Logger(Protocol):
     @property
     def debug(self) -> Callable[..., Any]:
         """The method that logs at this level."""
+        ...
 
 
 class Redactor:
@@ -86,11 +87,11 @@ def log_method(logger: object, level: str) -> Sink:
             f"{level!r} is not a log level of {type(logger).__name__}!"
             " Use a name such as 'debug' or 'error', a callable, or None."
         )
-        raise ValueError(msg)
+        raise ValueError(msg)  # noqa: TRY004  the level is wrong, not the type
     if any(cls.__module__.partition(".")[0] == "twiggy" for cls in type(logger).__mro__):
         # twiggy formats its first argument even when there is nothing to put in.
         return lambda text: method("{0}", text)
-    return method
+    return cast("Sink", method)
 
 
 def line_sink(target: str | OutputCallback | None, prefix: str, logger: object, redactor: Redactor) -> Sink | None:

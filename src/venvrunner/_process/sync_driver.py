@@ -4,9 +4,9 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from venvrunner._process.command import Command, TimedOut
 from venvrunner._process.group import START_OPTIONS, ProcessGroup, process_group
@@ -68,7 +68,8 @@ class _Child:
             options["stdin"] = subprocess.PIPE
         if self._streams:
             options["stdout"] = options["stderr"] = subprocess.PIPE
-        self._process = process = subprocess.Popen(command.argv, **options)
+        # The options name no encoding, so the pipes are binary.
+        process = self._process = cast("subprocess.Popen[bytes]", subprocess.Popen(command.argv, **options))
         self._group = process_group(process.pid)
         self._life = Supervisor(self._streams, now=time.monotonic(), timeout=command.timeout, grace=command.grace)
         self._exit_fd = _exit_descriptor(process.pid)
@@ -169,8 +170,8 @@ class _Child:
             return
         for start in range(0, len(lines), SLICE):
             for line in lines[start : start + SLICE]:
-                result = sink(line)
-                if result is not None and hasattr(type(result), "__await__"):
+                result: object = sink(line)
+                if result is not None and isinstance(result, Awaitable):
                     _refuse_awaitable(sink, result)
             self._tick()
 
