@@ -88,8 +88,8 @@ def types(session: nox.Session) -> None:
     # Not editable: pyright looks for py.typed in site-packages.
     session.install(*group("types"), ".")
     session.run("mypy")
-    session.run("pyright", "--pythonpath", _session_python(session))
-    session.run("pyright", "--pythonpath", _session_python(session), "--verifytypes", "venvrunner", "--ignoreexternal")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "venvrunner", "--ignoreexternal")
 
 
 @nox.session
@@ -128,10 +128,6 @@ def bench(session: nox.Session) -> None:
     """Measure the budgets, with the peers beside this package; not a part of the tests."""
     session.install(*group("bench"), ".")
     session.run("python", "tests/bench", *session.posargs)
-
-
-def _session_python(session: nox.Session) -> str:
-    return os.path.join(session.bin, "python")
 
 
 def _lowest(requirement: Requirement) -> str:

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Mapping
 
+from venvrunner._process.command import check_variables
+
 _PYTHON = "points every Python interpreter at modules from outside the environment"
 _START = "makes every Python interpreter run something else at its start"
 _ACTIVE = "names another environment as the active one"
@@ -93,7 +95,7 @@ def venv_environment(
     >>> env["PYTHONPATH"], env["PIP_USER"], env["VIRTUAL_ENV"], env["PATH"].split(os.pathsep)[0]
     ('/mine', '0', '/v', '/v/bin')
     """
-    source = ambient if given is None else given
+    source = ambient if given is None else check_variables("env", given)
     chosen = {name for name, value in source.items() if value != ambient.get(name)}
     env = {name: value for name, value in source.items() if name not in REMOVED or name in chosen}
     defaults = _defaults(SET, env) | {"VIRTUAL_ENV": venv_dir}

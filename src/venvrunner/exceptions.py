@@ -18,6 +18,7 @@ value of a process parameter a plain ``ValueError``, and a missing command of th
 
 import subprocess
 from collections.abc import Sequence
+from typing import Any
 
 
 class VenvError(Exception):
@@ -59,6 +60,10 @@ class CommandError(VenvError, subprocess.CalledProcessError):
         super().__init__(returncode, cmd, output, stderr)
         self._shown = cmd if shown is None else shown
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle; exceptions pickle only the positional arguments by themselves."""
+        return type(self), (self.returncode, self.cmd, self.output, self.stderr), self.__dict__
+
     def __str__(self) -> str:
         """Say it as the standard exception does, with the masked command line."""
         return str(subprocess.CalledProcessError(self.returncode, self._shown))
@@ -95,6 +100,10 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
     ) -> None:
         super().__init__(cmd, timeout, output, stderr)
         self._shown = cmd if shown is None else shown
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle; exceptions pickle only the positional arguments by themselves."""
+        return type(self), (self.cmd, self.timeout, self.output, self.stderr), self.__dict__
 
     def __str__(self) -> str:
         """Say it as the standard exception does, with the masked command line."""

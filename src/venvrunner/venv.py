@@ -12,7 +12,7 @@ from venvrunner import subprocess_util
 from venvrunner._create import creation, layout
 from venvrunner._install import pip
 from venvrunner._install.requirements import requirement, requirements_file
-from venvrunner._process.command import RunOptions, StrPath, check_args
+from venvrunner._process.command import RunOptions, StrPath, check_args, check_variables
 from venvrunner._process.signals import deferred
 from venvrunner.environment import current_environment, get_clean_environment, venv_environment
 from venvrunner.exceptions import InvalidCommandError
@@ -299,7 +299,7 @@ class FakeVenvRunner(Runner):
             env: what the caller gives as ``env=``: it is taken exactly as it is.
         """
         if env is not None:
-            return dict(env)
+            return check_variables("env", env)
         return current_environment(layout.current_scripts(), os.environ)
 
     @staticmethod

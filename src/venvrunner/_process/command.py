@@ -1,12 +1,11 @@
 """What is to be run, checked before anything starts; without I/O."""
 
-import codecs
-import math
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, Any, TypedDict, cast
 
+from venvrunner._process.sinks import Redactor
 from venvrunner._process.supervisor import GRACE
 
 StrPath = str | os.PathLike[str]
@@ -47,6 +46,7 @@ class RunOptions(PopenOptions, total=False):
     grace: float
 
 
+_FOREVER = 1e9
 _OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
 _TEXT = "the output is text already, decoded as UTF-8; use errors= to choose what happens to a bad byte"
 _GROUP = "every command leads a session of its own, so that it can be ended with all its children"
@@ -111,8 +111,8 @@ def check_args(args: Sequence[StrPath]) -> list[str]:
     ValueError: args must not be empty! The first item is the command to run.
     """
     if isinstance(args, str | bytes | os.PathLike):
-        text = os.fsdecode(args)
-        msg = f"args must be a list of arguments, not a string! Use {text.split() or ['command']}."
+        words = Redactor().mask_all(os.fsdecode(args).split()) or ["command"]
+        msg = f"args must be a list of arguments, not a string! Use {words}."
         raise TypeError(msg)
     argv = [_text(f"args[{index}]", arg) for index, arg in enumerate(args)]
     if not argv or not argv[0]:
@@ -124,12 +124,16 @@ def check_args(args: Sequence[StrPath]) -> list[str]:
 def _text(name: str, value: object) -> str:
     path: object = os.fspath(cast("StrPath", value)) if isinstance(value, os.PathLike) else value
     if not isinstance(path, str):
-        msg = f"{name} must be a str or a path, not {type(path).__name__}: {path!r}!"
+        msg = f"{name} must be a str or a path, not {type(path).__name__}: {_show(path)}!"
         raise TypeError(msg)
     if "\0" in path:
-        msg = f"{name} must not have a NUL character: {path!r}!"
+        msg = f"{name} must not have a NUL character: {_show(path)}!"
         raise ValueError(msg)
     return path
+
+
+def _show(value: object) -> str:
+    return Redactor().mask(repr(value))
 
 
 def _check_keywords(options: RunOptions) -> None:
@@ -144,7 +148,7 @@ def _check_keywords(options: RunOptions) -> None:
 
 
 def _seconds(name: str, value: float | None) -> float | None:
-    if value is None or value == math.inf:
+    if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be a number of seconds, not {type(value).__name__}!"
@@ -152,11 +156,12 @@ def _seconds(name: str, value: float | None) -> float | None:
     if not value >= 0:
         msg = f"{name} must be a number of seconds from 0 on, not {value}!"
         raise ValueError(msg)
-    return float(value)
+    # Clocks can't count further than some centuries.
+    return None if value > _FOREVER else float(value)
 
 
 def _strings(name: str, values: Iterable[str]) -> list[str]:
-    found = None if isinstance(values, str) else list(values)
+    found = list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else None
     if found is None or not all(isinstance(value, str) for value in found):
         msg = f"{name} must be several strings, such as a list of str!"
         raise TypeError(msg)
@@ -166,6 +171,9 @@ def _strings(name: str, values: Iterable[str]) -> list[str]:
 def _input(options: RunOptions) -> bytes | None:
     text = options.get("input")
     stdin = options.get("stdin")
+    if not (stdin is None or isinstance(stdin, int) or hasattr(stdin, "fileno")):
+        msg = f"stdin must be a file or a descriptor, not {type(stdin).__name__}! For text use input=."
+        raise TypeError(msg)
     if stdin == subprocess.PIPE:
         msg = "stdin=PIPE can't be used here: nobody would write to the pipe. Use input= with the text."
         raise ValueError(msg)
@@ -184,16 +192,41 @@ def _environment(options: RunOptions) -> dict[str, str] | None:
     env, extra = options.get("env"), options.get("extra_env")
     if env is None and not extra:
         return None
-    merged: dict[str, str | None] = {**(os.environ if env is None else env), **(extra or {})}
-    result = {key: value for key, value in merged.items() if value is not None or key not in (extra or {})}
-    for key, value in result.items():
-        if not isinstance(value, str) or not isinstance(key, str):
-            msg = f"the environment variable {key!r} must be a str, not {type(value).__name__}!"
-            raise TypeError(msg)
-        if not key or "=" in key or "\0" in key + value:
-            msg = f"{key!r} is no valid environment variable: an empty name, '=' in the name or a NUL is not possible!"
+    result = dict(os.environ) if env is None else check_variables("env", env)
+    if extra is not None:
+        added = check_variables("extra_env", extra)
+        result = {name: value for name, value in {**result, **added}.items() if extra.get(name, value) is not None}
+    return result
+
+
+def check_variables(argument: str, variables: Mapping[str, str | None]) -> dict[str, str]:
+    """Return environment variables as a new dict.
+
+    Args:
+        argument: the name of the argument that they come from.
+        variables: the variables. In ``extra_env``, ``None`` may stand for a value, and is returned as "".
+
+    Raises:
+        TypeError, ValueError: they can't be the variables of a process.
+
+    >>> check_variables("env", {"A": "1"})
+    {'A': '1'}
+    """
+    if not isinstance(variables, Mapping):
+        msg = f"{argument} must be a mapping of variables, such as a dict, not {type(variables).__name__}!"
+        raise TypeError(msg)
+    result: dict[str, str] = {}
+    for name, value in variables.items():
+        text = "" if value is None and argument == "extra_env" else value
+        for what, item in (("the name of the variable", name), ("the variable", text)):
+            if not isinstance(item, str):
+                msg = f"{argument}: {what} {name!r} must be a str, not {type(item).__name__}!"
+                raise TypeError(msg)
+        if not name or "=" in name or "\0" in f"{name}{text}":
+            msg = f"{argument}: {name!r} is no valid environment variable: an empty name, '=' in it or a NUL is not possible!"
             raise ValueError(msg)
-    return result  # type: ignore[return-value]  # checked above
+        result[name] = str(text)
+    return result
 
 
 def check_errors(errors: str) -> str:
@@ -205,10 +238,15 @@ def check_errors(errors: str) -> str:
     >>> check_errors("replace")
     'replace'
     """
+    if not isinstance(errors, str):
+        msg = f"errors must be the name of an error handler, not {type(errors).__name__}!"
+        raise TypeError(msg)
     try:
-        codecs.lookup_error(errors)
-    except LookupError:
-        msg = f"errors={errors!r} is no known way to handle a bad byte! Use 'strict', 'replace' or another of codecs."
+        b"\xff".decode("utf-8", errors)
+    except UnicodeDecodeError:
+        pass
+    except (LookupError, TypeError):
+        msg = f"errors={errors!r} is no way to decode a bad byte! Use 'strict', 'replace' or another of codecs."
         raise ValueError(msg) from None
     return errors
 

@@ -67,16 +67,21 @@ class Invocation:
 
     def timeout(self) -> CommandTimeoutError:
         """Return the exception for a command whose time was up."""
-        errors = "backslashreplace" if self._errors == "strict" else self._errors
-        stdout, stderr = (self.streams[number].data().decode("utf-8", errors) for number in (1, 2))
+        stdout, stderr = (self._partial_text(self.streams[number].data()) for number in (1, 2))
         error = CommandTimeoutError(self.command.argv, self.command.timeout or 0.0, stdout, stderr, shown=self._shown)
         self._add_note(error, stdout, stderr)
         return error
 
     def _add_note(self, error: BaseException, stdout: str, stderr: str) -> None:
         name, text = ("stderr", stderr) if stderr.strip() else ("stdout", stdout)
-        # Mask before cutting: half a credential is no longer recognised, and still a secret.
-        lines = self._redactor.mask(text[-100 * _NOTE_CHARS :]).rstrip().split("\n")
         if text.strip():
-            shown = "\n".join(line.rstrip("\r") for line in lines[-_NOTE_LINES:])[-_NOTE_CHARS:]
-            error.add_note(f"The last lines of {name}:\n{shown}")
+            lines = text.rstrip().rsplit("\n", _NOTE_LINES)[-_NOTE_LINES:]
+            # Mask before cutting: half a credential is no longer recognised, and still a secret.
+            shown = self._redactor.mask("\n".join(line.rstrip("\r") for line in lines))
+            error.add_note(f"The last lines of {name}:\n{shown[-_NOTE_CHARS:]}")
+
+    def _partial_text(self, data: bytes) -> str:
+        try:
+            return data.decode("utf-8", self._errors)
+        except UnicodeDecodeError:
+            return data.decode("utf-8", "backslashreplace")

@@ -10,12 +10,9 @@ Sink = Callable[[str], Any]
 
 MASK = "****"
 
-# Bounded repetitions: a line may be 64 MiB long.
-_USERINFO = r"""(?x)
-    (?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,31}://)
-        (?: [^\s/?\#@:"<>]{0,512} : (?!\d{1,5}/) [^\s@"<>]{0,512} (?:@[^\s/@"<>]{0,512}){0,8} @  # user:password
-          | (?<!ssh://) [^\s/?\#@:"<>]{1,512} @ )                                               # a token; ssh has none
-"""
+_URL_END = re.compile(r'[\s"<>]|$')
+_PATH_BEGIN = re.compile(r"[/?#]|$")
+_USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:[/?#]|$))")
 _SHORTEST_PART = 4
 
 
@@ -47,12 +44,31 @@ class Redactor:
         """Return the text with all credentials masked."""
         if self._secrets is not None:
             text = self._secrets.sub(MASK, text)
-        # re keeps the compiled pattern; compiled at import, it would cost those who never see a URL.
-        return re.sub(_USERINFO, rf"\g<scheme>{MASK}@", text) if "://" in text else text
+        before, *urls = text.split("://")
+        masked = [before]
+        for url in urls:
+            masked.append(_mask_userinfo(url, is_ssh=before.endswith("ssh")))
+            before = url
+        return "://".join(masked)
 
     def mask_all(self, args: Sequence[str]) -> list[str]:
         """Return a command line with all credentials masked."""
         return [self.mask(arg) for arg in args]
+
+
+def _mask_userinfo(url: str, *, is_ssh: bool) -> str:
+    """Mask the user and password with which a URL begins behind its ``://``; in linear time, a line may be 64 MiB long."""
+    end = _URL_END.search(url)
+    path = _PATH_BEGIN.search(url)
+    assert end is not None
+    assert path is not None
+    at = url.rfind("@", 0, min(end.start(), path.start()))
+    if at < 0 and _USER_AND_NO_PORT.match(url, 0, min(end.start(), path.start() + 1)):
+        # A password with a raw "/", "?" or "#", which RFC 3986 forbids and people write.
+        at = url.find("@", 0, end.start())
+    if at < 0 or (is_ssh and ":" not in url[:at]):  # the user of an ssh URL is a name, such as git
+        return url
+    return MASK + url[at:]
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -61,7 +77,7 @@ def _forms(secret: str) -> Iterator[str]:
 
     if secret.strip():
         yield secret
-        yield quote(secret, safe="")
+        yield quote(secret, safe="", errors="surrogateescape")
         yield from (line for line in secret.splitlines() if len(line.strip()) >= _SHORTEST_PART)
 
 
