@@ -68,7 +68,7 @@ def coverage(session: nox.Session) -> None:
     """Measure branch coverage: 100 % of the process policy, and what pyproject.toml requires of the rest."""
     session.install(*group("test"), "-e", ".")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", f"--include={','.join(FULLY_COVERED)}", "--fail-under=100")
     session.run("coverage", "report")

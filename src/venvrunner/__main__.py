@@ -3,10 +3,15 @@
 The command's own output is passed through as it is; what venvrunner has to say goes to standard error.
 """
 
-import argparse
 import os
-import signal
 import sys
+
+# "python -m" puts the working directory first: a file there must not be taken for a module of the standard library.
+if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
+    del sys.path[0]
+
+import argparse
+import signal
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType

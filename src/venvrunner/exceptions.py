@@ -89,6 +89,9 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
     Command '['sleep', '9']' timed out after 0.5 seconds
     """
 
+    output: str | None
+    stderr: str | None  # type: ignore[assignment]  # typeshed has bytes here
+
     def __init__(
         self,
         cmd: Sequence[str],

@@ -10,10 +10,10 @@ from typing import Any, NoReturn, Self, Unpack
 
 from venvrunner import subprocess_util
 from venvrunner._create import creation, layout
+from venvrunner._create.temporary import temporary_folder
 from venvrunner._install import pip
 from venvrunner._install.requirements import requirement, requirements_file
 from venvrunner._process.command import RunOptions, StrPath, check_args, check_variables
-from venvrunner._process.signals import deferred
 from venvrunner.environment import current_environment, get_clean_environment, venv_environment
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.subprocess_util import OutputCallbackType
@@ -169,7 +169,7 @@ class VenvRunner(Runner):
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
         'pip'
         """
-        with _temporary_folder() as folder:
+        with temporary_folder() as folder:
             yield cls("venv", folder, python=python)
 
     def __repr__(self) -> str:
@@ -200,7 +200,7 @@ class VenvRunner(Runner):
             raise InvalidCommandError(msg)
         path = layout.CURRENT.find_command(self.venv_dir, command)
         if path is None:
-            raise InvalidCommandError(self._no_such_command(command))
+            raise InvalidCommandError(layout.CURRENT.why_not(self.venv_dir, command))
         return [path, *rest]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -248,22 +248,9 @@ class VenvRunner(Runner):
         names = [requirement(text) for text in requirements]
         files = [requirements_file(path) for path in requirements_files]
         # A pip that is ended can't remove what it unpacked, so it gets a temporary folder of its own.
-        with _temporary_folder() as folder:
+        with temporary_folder() as folder:
             options["extra_env"] = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder) | dict(options.get("extra_env") or {})
             return self.log_run(["python", *pip.install(names, files)], **options)
-
-    def _no_such_command(self, command: str) -> str:
-        folder = layout.CURRENT.scripts(self.venv_dir)
-        message = f"{os.path.join(folder, command)!r} does not exist!"
-        import difflib  # noqa: PLC0415  only needed here
-
-        try:
-            similar = difflib.get_close_matches(command, os.listdir(folder), n=3)
-        except OSError:
-            return f"{message} The environment itself is gone."
-        if similar:
-            return f"{message} Did you mean {' or '.join(map(repr, similar))}?"
-        return f"{message} Install the package that provides this command first."
 
 
 class FakeVenvRunner(Runner):
@@ -311,19 +298,3 @@ class FakeVenvRunner(Runner):
         """
         msg = f"FakeVenvRunner can't install {package_name!r}: it would change the environment that is running!"
         raise NotImplementedError(msg)
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Generator[str]:
-    """Make a folder and remove it, neither of which a signal can leave half done."""
-    import tempfile  # noqa: PLC0415  slow to import
-
-    folder: tempfile.TemporaryDirectory[str] | None = None
-    try:
-        with deferred():
-            folder = tempfile.TemporaryDirectory(prefix="venvrunner-")
-        yield folder.name
-    finally:
-        if folder is not None:
-            with deferred():
-                folder.cleanup()

@@ -1,4 +1,4 @@
-"""Make and delete an environment, and nothing else."""
+"""Make an environment, and clear the place for it."""
 
 import os
 
@@ -18,18 +18,19 @@ def create(venv_dir: str, *, python: str | None = None) -> None:
         NotAVenvError: something else is there; it was not touched.
         CreationError: it can't be made; what was made of it is removed.
     """
-    import shutil  # noqa: PLC0415  slow to import
-
-    clear(venv_dir)
-    made = not os.path.isdir(venv_dir)
+    if python == "":
+        msg = "python='' is no interpreter! Leave it out for the running one, or give a path or a version."
+        raise CreationError(msg)
+    missing = _missing_folders(venv_dir)
     try:
-        os.makedirs(venv_dir, exist_ok=True)
-        _call_virtualenv(venv_dir, python)
+        # Threads of virtualenv would go on writing after an exception, so a Ctrl-C has to wait for them.
+        with deferred():
+            _create(venv_dir, python)
+    except NotAVenvError:
+        raise
     except BaseException:
         with deferred():
-            shutil.rmtree(venv_dir, ignore_errors=True)
-            if not made:
-                os.makedirs(venv_dir, exist_ok=True)
+            _remove(venv_dir, missing)
         raise
 
 
@@ -41,11 +42,10 @@ def clear(venv_dir: str) -> None:
     """
     if not os.path.lexists(venv_dir):
         return
-    import shutil  # noqa: PLC0415  slow to import
-
     if not os.path.islink(venv_dir) and os.path.isdir(venv_dir):
         if os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")):
-            shutil.rmtree(venv_dir)
+            with deferred():
+                _remove(venv_dir, [venv_dir])
             return
         if not os.listdir(venv_dir):
             return
@@ -53,19 +53,52 @@ def clear(venv_dir: str) -> None:
     raise NotAVenvError(msg)
 
 
-def _call_virtualenv(venv_dir: str, python: str | None) -> None:
+def _create(venv_dir: str, python: str | None) -> None:
     import virtualenv  # noqa: PLC0415  it takes 0.2 s
 
     # Neither variables nor a virtualenv.ini of the user's may change what is made.
     env = {name: value for name, value in get_clean_environment().items() if not name.startswith(CREATION_PREFIX)}
     env["VIRTUALENV_CONFIG_FILE"] = os.devnull
-    args = ["--no-download", "--no-periodic-update", "--activators", "", venv_dir]
+    args = ["--no-download", "--no-periodic-update", "--activators=", venv_dir]
     if python is not None:
-        args = ["--python", python, *args]
+        args = [f"--python={python}", *args]
     try:
-        virtualenv.cli_run(args, setup_logging=False, env=env)
+        # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
+        session = virtualenv.session_via_cli(args, setup_logging=False, env=env)
+        clear(venv_dir)
+        os.makedirs(venv_dir, exist_ok=True)
+        session.run()
+    except NotAVenvError:
+        raise
     except (SystemExit, OSError, RuntimeError, ValueError) as exc:
-        reason = f"virtualenv ended with status {exc.code}" if isinstance(exc, SystemExit) else exc
+        # virtualenv has printed what it said with its SystemExit.
+        reason = "virtualenv refused" if isinstance(exc, SystemExit) else exc
         wanted = "" if python is None else f" with Python {python!r}"
         msg = f"can't create an environment in {venv_dir!r}{wanted}: {reason}!"
         raise CreationError(msg) from exc
+
+
+def _missing_folders(path: str) -> list[str]:
+    """Return what has to be made for a folder to be there, the innermost first."""
+    missing: list[str] = []
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing
+
+
+def _remove(venv_dir: str, folders: list[str]) -> None:
+    """Remove all that is in an environment, and those folders that are empty then."""
+    import shutil  # noqa: PLC0415  slow to import
+
+    if not os.path.isdir(venv_dir):
+        return
+    for entry in list(os.scandir(venv_dir)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+    for folder in folders:
+        if os.listdir(folder):
+            break
+        os.rmdir(folder)

@@ -40,6 +40,20 @@ class Layout(NamedTuple):
                 return path
         return None
 
+    def why_not(self, venv_dir: str, command: str) -> str:
+        """Return what to say of a command that an environment does not have."""
+        import difflib  # noqa: PLC0415  only needed here
+
+        folder = self.scripts(venv_dir)
+        message = f"{os.path.join(folder, command)!r} does not exist!"
+        try:
+            similar = difflib.get_close_matches(command, os.listdir(folder), n=3)
+        except OSError:
+            return f"{message} The environment itself is gone."
+        if similar:
+            return f"{message} Did you mean {' or '.join(map(repr, similar))}?"
+        return f"{message} Install the package that provides this command first."
+
 
 POSIX = Layout("posix_venv", ())
 WINDOWS = Layout("nt_venv", (".exe", ".bat", ".cmd", ".com"))

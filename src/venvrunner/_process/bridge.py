@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from venvrunner._process import async_driver
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
+from venvrunner._process.signals import deferred
+
+_PAUSE = 0.02
+"""Seconds between two looks for a further signal."""
 
 
 def run(command: Command, streams: Mapping[int, Stream]) -> int:
@@ -33,6 +37,8 @@ class _Helper:
         self._command = command
         self._streams = streams
         self._started = threading.Event()
+        # Not Thread.join: interrupted, it takes the thread for ended (bpo-45274).
+        self._ended = threading.Event()
         self._outcome: int | BaseException = RuntimeError("the helper thread did not run")
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work,))
 
@@ -40,10 +46,12 @@ class _Helper:
         """Wait for the end; return the exit status."""
         self._thread.start()
         try:
-            self._thread.join()
+            self._ended.wait()
         except BaseException:
             self._cancel()
             raise
+        finally:
+            self._thread.join()
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
@@ -55,6 +63,7 @@ class _Helper:
             self._outcome = exc
         finally:
             self._started.set()
+            self._ended.set()
 
     async def _main(self) -> int:
         self._loop = asyncio.get_running_loop()
@@ -64,12 +73,12 @@ class _Helper:
 
     def _cancel(self) -> None:
         """Cancel until the thread has ended; a further interrupt hurries it, as in the driver itself."""
-        self._started.wait()
-        while self._thread.is_alive():
-            # RuntimeError: the loop is closed, so the thread is about to end.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]
-            try:
-                self._thread.join()
-            except KeyboardInterrupt:
-                continue
+        with deferred() as received:
+            self._started.wait()
+            heard = -1
+            while not self._ended.wait(_PAUSE):
+                if len(received) > heard:
+                    heard = len(received)
+                    # RuntimeError: the loop is closed, so the thread is about to end.
+                    with contextlib.suppress(RuntimeError):
+                        self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]

@@ -47,6 +47,8 @@ class RunOptions(PopenOptions, total=False):
 
 
 _FOREVER = 1e9
+"""Seconds, some thirty years: infinity, for clocks that can't count so far."""
+
 _OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
 _TEXT = "the output is text already, decoded as UTF-8; use errors= to choose what happens to a bad byte"
 _GROUP = "every command leads a session of its own, so that it can be ended with all its children"
@@ -90,7 +92,7 @@ class Command:
         self.argv = check_args(args)
         _check_keywords(options)
         self.timeout = _seconds("timeout", options.get("timeout"))
-        self.grace = _seconds("grace", options.get("grace", GRACE)) or 0.0
+        self.grace = GRACE if options.get("grace") is None else _seconds("grace", options.get("grace")) or 0.0
         self.secrets = _strings("secrets", options.get("secrets", ()))
         self.input = _input(options)
         self.popen: dict[str, Any] = {key: value for key, value in options.items() if key not in _OWN}
@@ -113,6 +115,9 @@ def check_args(args: Sequence[StrPath]) -> list[str]:
     if isinstance(args, str | bytes | os.PathLike):
         words = Redactor().mask_all(os.fsdecode(args).split()) or ["command"]
         msg = f"args must be a list of arguments, not a string! Use {words}."
+        raise TypeError(msg)
+    if not isinstance(args, Iterable):
+        msg = f"args must be a list of arguments, not {type(args).__name__}!"
         raise TypeError(msg)
     argv = [_text(f"args[{index}]", arg) for index, arg in enumerate(args)]
     if not argv or not argv[0]:
@@ -156,8 +161,7 @@ def _seconds(name: str, value: float | None) -> float | None:
     if not value >= 0:
         msg = f"{name} must be a number of seconds from 0 on, not {value}!"
         raise ValueError(msg)
-    # Clocks can't count further than some centuries.
-    return None if value > _FOREVER else float(value)
+    return float(min(value, _FOREVER))
 
 
 def _strings(name: str, values: Iterable[str]) -> list[str]:

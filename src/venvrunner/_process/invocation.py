@@ -75,9 +75,9 @@ class Invocation:
     def _add_note(self, error: BaseException, stdout: str, stderr: str) -> None:
         name, text = ("stderr", stderr) if stderr.strip() else ("stdout", stdout)
         if text.strip():
-            lines = text.rstrip().rsplit("\n", _NOTE_LINES)[-_NOTE_LINES:]
+            lines = text.rstrip("\r\n").rsplit("\n", _NOTE_LINES)[-_NOTE_LINES:]
             # Mask before cutting: half a credential is no longer recognised, and still a secret.
-            shown = self._redactor.mask("\n".join(line.rstrip("\r") for line in lines))
+            shown = self._redactor.mask("\n".join(line.rstrip("\r") for line in lines)).rstrip()
             error.add_note(f"The last lines of {name}:\n{shown[-_NOTE_CHARS:]}")
 
     def _partial_text(self, data: bytes) -> str:

@@ -42,3 +42,23 @@ def deferred() -> Generator[Received]:
             signal.signal(number, handler)
         for number, frame in received:
             handlers[number](number, frame)
+
+
+def surely(action: Callable[[], None]) -> None:
+    """Do something that no signal handler can prevent.
+
+    A handler may still raise in the first steps, before it is put off; then the action is done again.
+
+    Args:
+        action: may be done twice.
+
+    >>> surely(lambda: print("done"))
+    done
+    """
+    try:
+        with deferred():
+            action()
+    except BaseException:
+        with deferred():
+            action()
+        raise

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
@@ -75,10 +76,11 @@ def _forms(secret: str) -> Iterator[str]:
     """Yield the ways in which a secret may stand in a text."""
     from urllib.parse import quote  # noqa: PLC0415  slow to import, and most calls have no secret
 
-    if secret.strip():
-        yield secret
-        yield quote(secret, safe="", errors="surrogateescape")
-        yield from (line for line in secret.splitlines() if len(line.strip()) >= _SHORTEST_PART)
+    whole = {secret, secret.strip()} if secret.strip() else set[str]()
+    parts = {line.strip() for line in secret.splitlines()}
+    for form in whole | {part for part in parts if len(part) >= _SHORTEST_PART}:
+        yield form
+        yield quote(form, safe="", errors="surrogateescape")
 
 
 def log_method(logger: object, level: str) -> Sink:
@@ -97,7 +99,12 @@ def log_method(logger: object, level: str) -> Sink:
     ...
     ValueError: 'loud' is not a log level of Logger! Use a name such as 'debug' or 'error', a callable, or None.
     """
-    method = None if level.startswith("_") else getattr(logger, level, None)
+    import logging  # noqa: PLC0415  slow to import
+
+    # These have methods that are no levels, such as setLevel.
+    standard = (logging.Logger, logging.LoggerAdapter)
+    is_level = not issubclass(type(logger), standard) or level.upper() in {*logging.getLevelNamesMapping(), "EXCEPTION"}
+    method = getattr(logger, level, None) if is_level and not level.startswith("_") else None
     if not callable(method):
         msg = (
             f"{level!r} is not a log level of {type(logger).__name__}!"
@@ -168,4 +175,6 @@ def is_coroutine_function(sink: Sink | None) -> bool:
         return False
     import inspect  # noqa: PLC0415  slow to import, and most calls have no callable
 
+    while isinstance(sink, partial):
+        sink = sink.func
     return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004

@@ -8,6 +8,8 @@
                              ▼                                                                          │
                          STOPPING (polite signal) ── grace, or a second stop ──▶ KILLING (hard) ────────┤
                              └───────────── the process is reaped and its group is empty ───────────────┘
+
+A stop after the normal end (a callback raised on the very last line) leads from ENDED to STOPPING, once.
 """
 
 import enum
@@ -18,6 +20,9 @@ GRACE = 5.0
 
 LINGER = 0.2
 """Seconds to await the end of file after the process ended and all it had written was read."""
+
+_CHUNK = 1 << 18
+_CRUMB = 1 << 10
 
 REAP = 5.0
 """Seconds after the hard signal before a process that can't be killed is given up."""
@@ -88,6 +93,12 @@ class Supervisor:
         """Return the signals to send now, once."""
         due, self._signals = self._signals, []
         return due
+
+    def share(self, stream: int) -> int:
+        """Return how many bytes of a pipe to deliver at a time: few of what nobody has to wait for."""
+        if self.phase is Phase.RUNNING or self.phase in _STOPPED:
+            return _CHUNK
+        return max(self._owed.get(stream, 0), _CRUMB)
 
     def received(self, stream: int, count: int, now: float) -> None:
         """*count* bytes of a pipe were read and delivered."""

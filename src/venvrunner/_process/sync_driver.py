@@ -12,12 +12,13 @@ from venvrunner._process.command import Command, TimedOut
 from venvrunner._process.group import START_OPTIONS, ProcessGroup, process_group
 from venvrunner._process.lines import SLICE, Stream
 from venvrunner._process.pipes import pending
-from venvrunner._process.signals import deferred
-from venvrunner._process.supervisor import Supervisor
+from venvrunner._process.signals import deferred, surely
+from venvrunner._process.supervisor import Stop, Supervisor
 
-_CHUNK = 1 << 18
 _PAUSE = (0.001, 0.02)
 """Seconds between two looks at what sends no event: at first, and at most."""
+_LONGEST = 3600.0
+"""Seconds to wait at a time: poll() counts milliseconds, and not very far."""
 
 
 def run(command: Command, streams: Mapping[int, Stream]) -> int:
@@ -41,11 +42,10 @@ def run(command: Command, streams: Mapping[int, Stream]) -> int:
             child.start(command)
         return child.attend()
     except BaseException:
-        child.stop()
+        surely(child.stop)
         raise
     finally:
-        with deferred():
-            child.close()
+        surely(child.close)
 
 
 class _Child:
@@ -55,6 +55,7 @@ class _Child:
 
     def __init__(self, streams: Mapping[int, Stream]) -> None:
         self._streams = streams
+        self._owner = os.getpid()
         self._stopping = False
         self._pause = _PAUSE[0]
         self._pipes: dict[int, IO[bytes]] = {}
@@ -95,17 +96,21 @@ class _Child:
 
     def stop(self) -> None:
         """End the process group. What is still read is kept and not delivered; a further signal hurries."""
-        if self._process is None:
-            return
+        if self._process is None or os.getpid() != self._owner:
+            return  # a fork of the owner must not end what is not its own
         with deferred() as received:
             self._stopping = True
             self._pause = _PAUSE[0]
-            self._life.stop(time.monotonic())
-            while not self._life.ended:
-                seen = len(received)
-                self._step()
-                if len(received) > seen:
-                    self._life.stop(time.monotonic())
+            try:
+                self._life.stop(time.monotonic())
+                while not self._life.ended:
+                    seen = len(received)
+                    self._step()
+                    if len(received) > seen:
+                        self._life.stop(time.monotonic())
+            except Exception:  # noqa: BLE001  the first cause propagates, not what comes of it (no memory, say)
+                self._group.send(Stop.HARD)
+                self._process.wait()
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -114,8 +119,11 @@ class _Child:
             for file in (self._process.stdin, self._process.stdout, self._process.stderr):
                 if file is not None:
                     file.close()
-        if self._exit_fd is not None:
-            os.close(self._exit_fd)
+        exit_fd, self._exit_fd = self._exit_fd, None
+        if exit_fd is not None:
+            os.close(exit_fd)
+        # Its finalizer runs here, where no signal handler can raise in it.
+        self._process = None
 
     def _step(self) -> None:
         for stop in self._life.signals():
@@ -130,7 +138,7 @@ class _Child:
 
     def _wait(self) -> float | None:
         deadline = self._life.deadline
-        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+        wait = None if deadline is None else min(_LONGEST, max(0.0, deadline - time.monotonic()))
         if self._exit_fd is not None and not self._stopping:
             return wait
         pause, self._pause = self._pause, min(self._pause * 2, _PAUSE[1])
@@ -154,7 +162,7 @@ class _Child:
 
     def _read(self, number: int) -> None:
         pipe, stream = self._pipes[number], self._streams[number]
-        data = os.read(pipe.fileno(), _CHUNK)
+        data = os.read(pipe.fileno(), self._life.share(number))
         lines = stream.feed(data) if data else stream.finish()
         self._deliver(stream, lines)
         if data:

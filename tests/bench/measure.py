@@ -1,0 +1,163 @@
+"""How a row of the benchmark is measured, and the table of all rows.
+
+A row is one function in ``ROWS``. Most are made by :func:`timed` from a function that names the contestants.
+"""
+
+import gc
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
+
+OURS = "venvrunner"
+MISSING = "-"
+_QUICK = 10
+"""By how much a quick measurement has fewer rounds."""
+
+
+class Result(NamedTuple):
+    """One line of the table."""
+
+    title: str
+    ours: str
+    beside: str
+    ratio: str
+    budget: str
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thoroughly to measure."""
+
+    quick: bool = False
+
+    def rounds(self, full: int) -> int:
+        return max(2, full // _QUICK) if self.quick else full
+
+
+Contestants = Mapping[str, Callable[[], object] | None]
+"""What is measured side by side, ours among them; ``None`` stands for a peer that is not installed."""
+
+ROWS: dict[str, Callable[[Effort], Result]] = {}
+
+
+def timed(
+    title: str,
+    *,
+    rounds: int,
+    limits: Mapping[str, float] | None = None,
+    most: float | None = None,
+    beyond: str | None = None,
+) -> Callable[[Callable[[str], Contestants]], Callable[[str], Contestants]]:
+    """Make a row of a function that gets the path of a scratch folder and returns the contestants.
+
+    Args:
+        title: what is measured.
+        rounds: how often each contestant runs.
+        limits: the budgets by contestant: ours may take so many times as long. Other ratios are shown for the first of them.
+        most: the budget in seconds.
+        beyond: the contestant whose time is taken off every other one's.
+    """
+
+    def register(contestants: Callable[[str], Contestants]) -> Callable[[str], Contestants]:
+        def row(effort: Effort) -> Result:
+            with tempfile.TemporaryDirectory() as folder:
+                times = fastest(contestants(folder), effort.rounds(rounds))
+            base = times.pop(beyond, None) if beyond else None
+            if base is not None:
+                times = {name: None if value is None else value - base for name, value in times.items()}
+            return _judge(title, times, limits or {}, most)
+
+        ROWS[contestants.__name__.replace("_", "-")] = row
+        return contestants
+
+    return register
+
+
+def fastest(contestants: Contestants, rounds: int) -> dict[str, float | None]:
+    """Return the shortest time of each in seconds, or ``None``.
+
+    All run once in each round, in an order that changes from round to round, so that a slow minute of the machine is
+    nobody's. The first round warms up and does not count.
+    """
+    present = {name: run for name, run in contestants.items() if run is not None}
+    order = list(present)
+    shuffle = random.Random(0).shuffle
+    times: dict[str, float | None] = dict.fromkeys(contestants)
+    gc.collect()
+    # What is loaded by now is nobody's garbage; each run begins with none of its predecessor's.
+    gc.freeze()
+    for number in range(rounds + 1):
+        shuffle(order)
+        for name in order:
+            gc.collect()
+            begin = time.perf_counter()
+            present[name]()
+            seconds = time.perf_counter() - begin
+            previous = times[name]
+            if number:
+                times[name] = seconds if previous is None else min(previous, seconds)
+    gc.unfreeze()
+    return times
+
+
+def peer(module: str) -> Any | None:
+    """Return a module if it is installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        return None
+
+
+def table(results: list[Result]) -> str:
+    """Return the results as a table in Markdown."""
+    head = ["what", "ours", "beside it", "ratio", "budget", "", ""]
+    lines = [head[:6], ["---"] * 6]
+    for result in results:
+        lines.append([*result[:5], "ok" if result.ok else "**over**"])
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def _judge(title: str, times: Mapping[str, float | None], limits: Mapping[str, float], most: float | None) -> Result:
+    ours = times[OURS]
+    assert ours is not None
+    against = {name: seconds for name in limits if (seconds := times[name]) is not None}
+    reference = next(iter(against.values()), None)
+    beside = [_beside(name, seconds, reference) for name, seconds in times.items() if name != OURS]
+    ratios = [f"{ours / seconds:.2g}" if ours < seconds / 10 else f"{ours / seconds:.2f}" for seconds in against.values()]
+    budgets = [f"{limit:.3g} × {name}" for name, limit in limits.items()]
+    if most is not None:
+        budgets.append(duration(most))
+    kept = [ours <= limits[name] * seconds for name, seconds in against.items()]
+    return Result(
+        title=title,
+        ours=duration(ours),
+        beside="; ".join(beside) or MISSING,
+        ratio=", ".join(ratios) or MISSING,
+        budget=" and ".join(budgets) or MISSING,
+        ok=all(kept) and (most is None or ours <= most),
+    )
+
+
+def _beside(name: str, seconds: float | None, reference: float | None) -> str:
+    if seconds is None:
+        return f"{name} {MISSING}"
+    if reference is None or seconds is reference:
+        return f"{name} {duration(seconds)}"
+    return f"{name} {duration(seconds)} ({seconds / reference:.1f} ×)"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people.
+
+    >>> duration(0.00213), duration(0.213), duration(2.13)
+    ('2.1 ms', '213 ms', '2.1 s')
+    """
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"  # noqa: PLR2004

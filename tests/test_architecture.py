@@ -1,0 +1,231 @@
+"""How the package is built: who imports whom, what an import costs, and that every public name is explained."""
+
+import ast
+import graphlib
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import venvrunner
+
+ROOT = Path(str(venvrunner.__file__)).parent
+MODULES = {
+    ".".join(["venvrunner", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+LAYERS = [
+    {"exceptions"},
+    {"_process"},
+    {"_create", "_install", "environment", "subprocess_util"},
+    {"venv"},
+    {"venvrunner"},
+    {"pytest_plugin", "__main__", "testing"},
+]
+"""The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
+PLATFORM_RULES = {"venvrunner._process.group", "venvrunner._create.layout"}
+POLICY = ["venvrunner._process.lines", "venvrunner._process.supervisor"]
+
+
+def unit(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
+
+
+def layer(module: str) -> int:
+    return next(number for number, units in enumerate(LAYERS) if unit(module) in units)
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield the full name of everything that a module imports, at its top or inside a function."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else str(node.module)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_has_its_place(module: str) -> None:
+    """Who adds a module says in which layer it is."""
+    assert any(unit(module) in units for units in LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downwards_only(module: str) -> None:
+    """From the plugin and the command line through the runners to the process half, never back."""
+    own = [name for name in imports(module) if name.split(".")[0] == "venvrunner"]
+    upwards = [name for name in own if unit(name) != unit(module) and layer(name) > layer(module)]
+    assert not upwards
+
+
+def test_no_modules_import_each_other() -> None:
+    """Within a layer and within a unit there is an order too."""
+    graph = {module: {name for name in imports(module) if name in MODULES} - {module} for module in MODULES}
+    graph["venvrunner"] = set()  # it re-exports, each name when it is first used
+    units: dict[str, set[str]] = {}
+    for module, imported in graph.items():
+        units.setdefault(unit(module), set()).update({unit(name) for name in imported} - {unit(module)})
+    for relation in (graph, units):
+        assert len(list(graphlib.TopologicalSorter(relation).static_order())) >= len(relation)
+
+
+@pytest.mark.parametrize("module", POLICY)
+def test_the_policy_is_without_io(module: str) -> None:
+    """Lines and the state machine know no process, no clock, no file and no loop."""
+    allowed = {"collections.abc", "enum", "typing", "venvrunner._process.sinks", "venvrunner._process.lines"}
+    assert set(imports(module)) <= allowed
+
+
+def test_only_the_async_side_imports_asyncio() -> None:
+    """The sync driver has no loop and no thread."""
+    assert {module for module in MODULES if "asyncio" in imports(module)} == {
+        "venvrunner._process.async_driver",
+        "venvrunner._process.link",
+        "venvrunner._process.bridge",
+    }
+    assert "threading" not in set(imports("venvrunner._process.sync_driver"))
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - PLATFORM_RULES))
+def test_platform_rules_stand_in_two_modules(module: str) -> None:
+    """How a process tree is ended and where an environment has its files: nobody else asks which system this is."""
+    asked = {"sys.platform", "os.name", "platform.system", "os.uname"}
+    found = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)} & asked
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} & asked
+    assert not found
+    assert "platform" not in set(imports(module))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_can_be_read_in_one_go(module: str) -> None:
+    """One noun, fewer than 300 lines."""
+    length = len(MODULES[module].read_text(encoding="utf-8").splitlines())
+    assert length < 300
+
+
+PUBLIC = [name for name in MODULES if not any(part.startswith("_") for part in name.split("."))]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_says_what_it_is(module: str) -> None:
+    """In its first line, as a sentence."""
+    first = (ast.get_docstring(tree(module)) or "").partition("\n")[0]
+    assert first
+    assert first[-1] in ".:;?!"
+
+
+def public_objects(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """Yield what a public module has of its own, and the public members of its classes."""
+    names = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
+    for name in names:
+        value = getattr(module, name)
+        if not inspect.isclass(value) and not inspect.isroutine(value):
+            continue
+        if not value.__module__.startswith("venvrunner"):
+            continue
+        yield f"{module.__name__}.{name}", value
+        if inspect.isclass(value):
+            members = vars(value).items()
+            yield from (
+                (f"{module.__name__}.{name}.{member}", item.__func__ if isinstance(item, classmethod | staticmethod) else item)
+                for member, item in members
+                if not member.startswith("_") and (inspect.isroutine(item) or isinstance(item, property | classmethod))
+            )
+
+
+@pytest.mark.parametrize("module", [name for name in PUBLIC if name != "venvrunner.pytest_plugin"])
+def test_every_public_name_is_explained(module: str) -> None:
+    """Functions, classes, and their public methods and properties have a docstring whose first line is a sentence."""
+    for name, value in public_objects(importlib.import_module(module)):
+        first = (value.__doc__ or "").partition("\n")[0]
+        assert first, name
+        assert first[-1] in ".:;?!", name
+
+
+def test_all_is_exactly_the_public_names() -> None:
+    """Sorted, each there, and nothing public beside it; `dir()` shows them before they are loaded."""
+    assert venvrunner.__all__ == sorted(venvrunner.__all__)
+    assert len(set(venvrunner.__all__)) == len(venvrunner.__all__)
+    for name in venvrunner.__all__:
+        assert getattr(venvrunner, name) is not None
+    namespace: dict[str, object] = {}
+    exec("from venvrunner import *", namespace)
+    assert {name for name in namespace if not name.startswith("_")} == set(venvrunner.__all__)
+    extra = {name for name in dir(venvrunner) if not name.startswith("_")} - set(venvrunner.__all__)
+    modules = {name.split(".")[1] for name in MODULES if "." in name}
+    assert extra <= modules | {"import_module", "TYPE_CHECKING"}
+
+
+def test_all_of_each_public_module_is_there_and_sorted() -> None:
+    """A star import of any of them works."""
+    for name in PUBLIC:
+        module = importlib.import_module(name)
+        names = getattr(module, "__all__", [])
+        assert names == sorted(names), name
+        assert not [entry for entry in names if not hasattr(module, entry)], name
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """Names are loaded late; a wrong one is told like in any module."""
+    with pytest.raises(AttributeError, match="module 'venvrunner' has no attribute 'VenvRuner'"):
+        venvrunner.VenvRuner  # noqa: B018
+    with pytest.raises(ImportError, match="VenvRuner"):
+        exec("from venvrunner import VenvRuner")
+
+
+def loaded(source: str) -> set[str]:
+    """Return the modules that a fresh interpreter has after running source; nothing else starts with it."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT.parent)}
+    code = f"{source}\nimport sys; print(*sys.modules)"
+    # Without site: its .pth files may load anything.
+    done = subprocess.run([sys.executable, "-S", "-c", code], env=env, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+RUN = "subprocess_util.log_run([sys.executable, '-S', '-c', 'print(1)'], None, 'debug', 'debug')"
+SLOW = {"asyncio", "virtualenv", "packaging", "pytest", "concurrent.futures", "importlib.metadata"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import venvrunner",
+        "from venvrunner import VenvRunner",
+        "from venvrunner import *",
+        f"import sys; from venvrunner import subprocess_util; {RUN}",
+        f"import sys; from venvrunner import subprocess_util; {RUN.replace(chr(39) + 'debug' + chr(39), 'print')}",
+        "from venvrunner import FakeVenvRunner; FakeVenvRunner().log_run(['python', '-c', ''])",
+        "import venvrunner.subprocess_util, venvrunner.venv, venvrunner.environment, venvrunner.exceptions",
+    ],
+)
+def test_what_is_not_needed_is_not_imported(source: str) -> None:
+    """Neither the package nor a sync run loads asyncio or virtualenv, or anything else that costs more than itself."""
+    modules = loaded(source)
+    assert "venvrunner" in modules
+    assert not modules & SLOW
+
+
+def test_the_package_itself_loads_none_of_its_modules() -> None:
+    """A plugin that imports it and never uses it pays for one small file."""
+    assert {name for name in loaded("import venvrunner") if name.startswith("venvrunner")} == {"venvrunner"}
+
+
+def test_the_async_call_is_what_loads_asyncio() -> None:
+    """The check above can fail."""
+    run = "asyncio.run(subprocess_util.async_log_run([sys.executable, '-S', '-c', '']))"
+    assert "asyncio" in loaded(f"import sys; from venvrunner import subprocess_util\nimport asyncio; {run}")

@@ -1,0 +1,81 @@
+"""What README, docs and docstrings show is run: an example that does not work fails here."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import venvrunner
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
+MODULES = [venvrunner.__name__, *(info.name for info in pkgutil.walk_packages(venvrunner.__path__, "venvrunner."))]
+
+_BLOCK = re.compile(r"^(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str) -> list[tuple[int, str]]:
+    """Return the number of the first line and the code of every Python block of a page."""
+    return [(text.count("\n", 0, match.start("code")), textwrap.dedent(match["code"])) for match in _BLOCK.finditer(text)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, in one namespace and in an empty folder, as a reader would try them."""
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for line, code in blocks(text):
+        # A traceback shows the line of the page.
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+    assert text.count("```python") == len(blocks(text)), "a block was not found"
+
+
+def test_the_readme_has_an_example_for_each_way() -> None:
+    """The README shows a sync call, an async call and the fake."""
+    code = "\n".join(block for _line, block in blocks((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert "VenvRunner.temporary" in code
+    assert ".log_run(" in code
+    assert "await" in code
+    assert "FakeVenvRunner" in code
+
+
+@pytest.mark.parametrize("command", ["main", "tests"])
+def test_the_readme_has_its_two_commands(command: str) -> None:
+    """The main job and the tests are one shell command each, behind a comment by which a machine finds them."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(rf"^<!-- command: {command} -->\n```(?:sh|bash|shell|console)\n(.+)\n```$", text, re.MULTILINE)
+    assert len(found) == 1, "one fenced block of one line is wanted"
+    assert {"main": "-m venvrunner --with build -- python -m build --wheel .", "tests": "pytest"}[command] in found[0]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_docstrings_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every doctest of every module runs, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    reports: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF)
+    for test in doctest.DocTestFinder().find(module):
+        runner.run(test, out=reports.append)
+    assert not reports, "".join(reports)
+
+
+def test_every_public_name_has_an_example() -> None:
+    """What is exported shows how it is used, or is an exception that stands in the tree of its module."""
+    exceptions = importlib.import_module("venvrunner.exceptions").__doc__ or ""
+    for name in venvrunner.__all__:
+        public = getattr(venvrunner, name)
+        assert ">>> " in (public.__doc__ or "") or name in exceptions, f"{name} has no example"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    """A relative link names a file that is there."""
+    for page in PAGES:
+        if page.exists():
+            for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"

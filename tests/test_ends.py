@@ -1,0 +1,395 @@
+"""Every abnormal end: the whole process group is gone, and the very cause propagates."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import DEADLINE, Caller, alive, children, wait_until
+from venvrunner._process import group, lines, link, supervisor, sync_driver
+from venvrunner.subprocess_util import async_log_run, log_run
+
+STUBBORN = "trap '' TERM; sleep 60 & echo $$ $!; wait"
+"""A child and a grandchild that ignore SIGTERM, and say who they are."""
+SHORT_LIVED = "(trap '' TERM; exec sleep 60) & echo $$ $!; sleep 0.1"
+"""The same, but the child soon ends by itself."""
+
+
+class BugError(Exception):
+    """What a test raises where nobody expects it."""
+
+
+class Tree:
+    """A callback that learns the numbers of child and grandchild, and then does something."""
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self.pids: list[int] = []
+        self._then = then
+
+    def __call__(self, line: str) -> None:
+        self.pids = [int(word) for word in line.split()]
+        self._then()
+
+    async def awaited(self, line: str) -> None:
+        await asyncio.sleep(0)
+        self(line)
+
+    @property
+    def gone(self) -> bool:
+        assert len(self.pids) == 2, "the tree has not grown"
+        return not any(alive(pid) for pid in self.pids)
+
+
+def raiser(error: BaseException) -> Callable[..., Any]:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def sh(call: Caller, script: str) -> list[str]:
+    """Return a command line for a shell script that every caller can run."""
+    return call.code(f"import os; os.execvp('sh', ['sh', '-c', {script!r}])")
+
+
+def timed_out(call: Caller, args: list[str], *sinks: Any, **options: Any) -> Any:
+    """Run with a longer timeout each time until the command got so far as to write something; return the exception."""
+    for timeout in (0.3, 1.0, 5.0, DEADLINE):
+        with pytest.raises(subprocess.TimeoutExpired) as caught:
+            call(args, None, *sinks, timeout=timeout, **options)
+        if caught.value.stdout:
+            return caught.value
+    pytest.fail("the command wrote nothing")
+
+
+async def turns_until(condition: Callable[[], object], what: str) -> None:
+    """Let the loop turn until something happened."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        await asyncio.sleep(0)
+
+
+async def begin(tree: Tree, script: str = STUBBORN, **options: Any) -> "asyncio.Task[subprocess.CompletedProcess[str]]":
+    """Return the task that runs a tree, once that is grown."""
+    task = asyncio.create_task(async_log_run(["sh", "-c", script], None, tree, **options))
+    await turns_until(lambda: tree.pids, "the tree grows")
+    return task
+
+
+# The causes.
+
+
+def test_a_timeout_ends_the_grandchild_too(call: Caller) -> None:
+    """What ignores SIGTERM gets SIGKILL when the grace is over, child and grandchild."""
+    tree = Tree()
+    error = timed_out(call, sh(call, STUBBORN), tree, grace=0.1)
+    assert tree.gone
+    assert [int(word) for word in error.stdout.split()] == tree.pids
+
+
+@pytest.mark.parametrize("kind", ["plain", "async def"])
+def test_the_exception_of_a_callback_propagates_as_it_is(call: Caller, kind: str) -> None:
+    """The same object, no group around it, and the tree is gone."""
+    error = BugError("from the callback")
+    tree = Tree(raiser(error))
+    with pytest.raises(BugError) as caught:
+        call(sh(call, STUBBORN), None, tree if kind == "plain" else tree.awaited, grace=0.1)
+    assert caught.value is error
+    assert tree.gone
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("kind", ["plain", "async def"])
+def test_a_callback_may_raise_what_is_no_exception(error: BaseException, kind: str) -> None:
+    """Also what derives from BaseException alone ends the tree and propagates."""
+    tree = Tree(raiser(error))
+    with pytest.raises(type(error)) as caught:
+        log_run(["sh", "-c", STUBBORN], None, tree if kind == "plain" else tree.awaited, grace=0.1)
+    assert caught.value is error
+    assert tree.gone
+
+
+@pytest.mark.parametrize("kind", ["plain", "async def"])
+def test_the_sync_call_inside_a_running_loop_ends_the_tree_too(kind: str) -> None:
+    """For an `async def` callback a helper thread runs the command; its exception arrives as the same object."""
+    error = BugError("from the callback")
+    tree = Tree(raiser(error))
+
+    async def main() -> None:
+        log_run(["sh", "-c", STUBBORN], None, tree if kind == "plain" else tree.awaited, grace=0.1)
+
+    with pytest.raises(BugError) as caught:
+        asyncio.run(main())
+    assert caught.value is error
+    assert tree.gone
+
+
+@pytest.mark.parametrize(("owner", "name"), [(lines.Stream, "feed"), (supervisor.Supervisor, "received")])
+def test_a_bug_in_how_output_is_handled_ends_the_tree(
+    drive: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, owner: type, name: str
+) -> None:
+    """However often it strikes, as for lack of memory: the ladder does not depend on what it reads."""
+    error = MemoryError("for a test")
+    numbers = tmp_path / "numbers"
+    script = f"trap '' TERM; sleep 60 & echo $$ $! > {numbers}; while :; do echo more; done"
+    monkeypatch.setattr(owner, name, raiser(error))
+    with pytest.raises(MemoryError) as caught:
+        drive(["sh", "-c", script], None, str, grace=0.1, timeout=DEADLINE)
+    tree = Tree()
+    tree(numbers.read_text())
+    assert caught.value is error
+    # With no step of the ladder to rely on, it is killed; nobody is left who could wait for it.
+    wait_until(lambda: tree.gone, "the tree is gone", 2)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (supervisor.Supervisor, "tick"),
+        (supervisor.Supervisor, "exited"),
+        (group.PosixGroup, "alive"),
+        ("driver", "pending"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_bug_in_the_supervision_ends_the_tree(drive: Caller, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """Our own failure is no reason to leave processes behind, or to hang."""
+    error = BugError("in the driver")
+    owner = (link if drive.is_async else sync_driver) if owner == "driver" else owner
+    original = getattr(owner, name)
+    tree = Tree()
+
+    def once(*args: Any) -> Any:
+        if tree.pids and getattr(owner, name) is once:
+            monkeypatch.setattr(owner, name, original)
+            raise error
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, once)
+    with pytest.raises(BugError) as caught:
+        drive(["sh", "-c", SHORT_LIVED], None, tree, grace=0.1, timeout=5)
+    assert caught.value is error
+    assert tree.gone
+
+
+# The ladder.
+
+
+def test_the_first_signal_is_polite(call: Caller) -> None:
+    """A child that handles SIGTERM ends as it likes within the grace, and its last words are in the exception."""
+    script = "trap 'echo last words; exit 0' TERM; echo ready; sleep 60 & wait"
+    error = timed_out(call, sh(call, script), grace=DEADLINE)
+    assert error.stdout == "ready\nlast words\n"
+
+
+def test_the_group_is_ended_even_if_its_leader_is_gone(drive: Caller) -> None:
+    """The leader obeys SIGTERM, the grandchild does not."""
+    tree = Tree()
+    timed_out(drive, ["sh", "-c", "(trap '' TERM; exec sleep 60) & echo $$ $!; wait"], tree, grace=0.1)
+    assert tree.gone
+
+
+def test_no_grace_is_possible(drive: Caller) -> None:
+    """With `grace=0` SIGKILL follows SIGTERM at once."""
+    tree = Tree(raiser(BugError()))
+    begun = time.monotonic()
+    with pytest.raises(BugError):
+        drive(["sh", "-c", STUBBORN], None, tree, grace=0)
+    assert tree.gone
+    assert time.monotonic() - begun < supervisor.GRACE
+
+
+def test_an_interrupt_inside_the_ladder_hurries_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second Ctrl-C under `asyncio.run` raises wherever it strikes, also in the middle of our own steps."""
+    send = group.PosixGroup.send
+
+    def interrupted(self: group.PosixGroup, stop: supervisor.Stop) -> None:
+        send(self, stop)
+        if stop is supervisor.Stop.POLITE:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(group.PosixGroup, "send", interrupted)
+    tree = Tree(raiser(BugError()))
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(async_log_run(["sh", "-c", STUBBORN], None, tree, grace=10 * DEADLINE))
+    assert tree.gone
+
+
+def test_what_makes_a_session_of_its_own_escapes(drive: Caller) -> None:
+    """A grandchild that called `setsid` is out of reach, as documented, and does not hold up the end."""
+    tree = Tree(raiser(BugError()))
+    with pytest.raises(BugError):
+        drive(["sh", "-c", "setsid sleep 60 & echo $$ $!; wait"], None, tree, grace=DEADLINE)
+    child, escaped = tree.pids
+    assert not alive(child)
+    # Between fork and setsid the grandchild is a member of the group like any other.
+    if alive(escaped):
+        os.kill(escaped, signal.SIGKILL)
+        wait_until(lambda: not alive(escaped), "the escaped process ends")
+
+
+# Timeouts.
+
+
+@pytest.mark.parametrize("kind", ["plain", "async def"])
+def test_a_timeout_counts_while_a_callback_is_slow(drive: Caller, kind: str) -> None:
+    """The time is up between two lines, and what was read until then is in the exception, as text."""
+    pause = threading.Event()
+
+    def slow(line: str) -> None:
+        pause.wait(0.02)
+
+    async def slow_too(line: str) -> None:
+        await asyncio.to_thread(pause.wait, 0.02)
+
+    script = "i=0; while :; do echo $i; i=$((i + 1)); done"
+    error = timed_out(drive, ["sh", "-c", script], slow if kind == "plain" else slow_too, grace=0.1)
+    assert error.stdout.startswith("0\n1\n2\n")
+    assert error.stderr == ""
+
+
+def test_a_timeout_ends_a_callback_that_never_returns(drive: Caller) -> None:
+    """An awaitable is cancelled when the time is up."""
+    ended: list[str] = []
+
+    async def never(line: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(line)
+
+    error = timed_out(drive, ["sh", "-c", "echo begun; sleep 60"], never)
+    assert error.stdout == "begun\n"
+    assert ended == ["begun"]
+
+
+def test_a_timeout_of_zero_is_up_at_once(drive: Caller) -> None:
+    """Zero is a time, not the absence of one."""
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        drive(["sleep", "60"], timeout=0)
+    error: Any = caught.value
+    assert (error.stdout, error.stderr, error.timeout) == ("", "", 0)
+
+
+def test_a_timeout_counts_when_the_output_is_closed(drive: Caller) -> None:
+    """A child that closed its pipes still runs."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        drive(["sh", "-c", "exec >&- 2>&-; exec sleep 60"], timeout=0.3)
+
+
+# Cancelling.
+
+
+def test_a_cancel_ends_the_tree_before_it_propagates() -> None:
+    """When the task is done, nothing runs any more."""
+
+    async def main() -> None:
+        tree = Tree()
+        task = await begin(tree, grace=0.1)
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert tree.gone
+
+    asyncio.run(main())
+
+
+def test_a_second_cancel_hurries_and_leaves_nothing() -> None:
+    """It leaves out the rest of the grace, not the ladder."""
+
+    async def main() -> None:
+        tree = Tree()
+        begun = time.monotonic()
+        task = await begin(tree, grace=10 * DEADLINE)
+        for _ in range(5):
+            task.cancel()
+            for _turn in range(3):
+                await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert tree.gone
+        assert time.monotonic() - begun < DEADLINE
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("cancels", [1, 2, 3])
+def test_a_cancel_may_come_at_any_step(cancels: int) -> None:
+    """Before the process is started, while it is, and after: no process is left when the task is done."""
+
+    async def main() -> None:
+        before = children().keys()
+        for steps in range(30):
+            task = asyncio.create_task(async_log_run(["sh", "-c", STUBBORN], grace=0.02))
+            for _step in range(steps):
+                await asyncio.sleep(0)
+            for _cancel in range(cancels):
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert children().keys() <= before, f"after {steps} steps"
+
+    asyncio.run(main())
+
+
+async def _by_timeout(run: Callable[[], Awaitable[object]], begun: asyncio.Event) -> None:
+    async with asyncio.timeout(None) as scope:
+        waiter = asyncio.create_task(begun.wait())
+        waiter.add_done_callback(lambda _: scope.reschedule(0))
+        await run()
+
+
+async def _by_wait_for(run: Callable[[], Awaitable[object]], begun: asyncio.Event) -> None:
+    task = asyncio.ensure_future(run())
+    await begun.wait()
+    await asyncio.wait_for(task, 0)
+
+
+async def _by_sibling(run: Callable[[], Awaitable[object]], begun: asyncio.Event) -> None:
+    async def sibling() -> None:
+        await begun.wait()
+        raise TimeoutError
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sibling())
+            await run()
+    except ExceptionGroup as group_error:
+        (error,) = group_error.exceptions
+        raise error from None
+
+
+@pytest.mark.parametrize("way", [_by_timeout, _by_wait_for, _by_sibling])
+def test_every_way_of_asyncio_to_cancel_ends_the_tree(way: Callable[..., Awaitable[None]]) -> None:
+    """`asyncio.timeout`, `wait_for` and the failure of a sibling in a task group."""
+
+    async def main() -> None:
+        begun = asyncio.Event()
+        tree = Tree(begun.set)
+        with pytest.raises(TimeoutError):
+            await way(lambda: async_log_run(["sh", "-c", STUBBORN], None, tree, grace=0.1), begun)
+        assert tree.gone
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_loop_ends_the_tree() -> None:
+    """What still runs when the main coroutine returns is cancelled by `asyncio.run`."""
+    tree = Tree()
+
+    async def main() -> object:
+        return await begin(tree, grace=0.1)
+
+    task = asyncio.run(main())
+    assert isinstance(task, asyncio.Task)
+    assert task.cancelled()
+    assert tree.gone

@@ -1,0 +1,196 @@
+"""Exceptions: what they are, what they say, what they carry, and that they travel between processes."""
+
+import copy
+import inspect
+import pickle
+import re
+import subprocess
+import traceback
+from typing import Any
+
+import pytest
+from conftest import Caller
+
+import venvrunner
+from venvrunner import CommandError, CommandTimeoutError, VenvError, exceptions, subprocess_util
+
+CLASSES = [cls for cls in vars(exceptions).values() if inspect.isclass(cls) and issubclass(cls, VenvError)]
+LEAVES = [cls for cls in CLASSES if cls is not VenvError]
+
+
+def branches() -> dict[str, str]:
+    """Read the tree in the module's docstring: the name of a class and of the standard exception that it is too."""
+    found = re.findall(r"^ *[├└]── (\w+) +is an? ([\w.]+)$", str(exceptions.__doc__), re.MULTILINE)
+    return {name: base.rpartition(".")[2] for name, base in found}
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
+    """What the documentation draws is what there is, and nothing is left out."""
+    assert branches() == {cls.__name__: cls.__bases__[1].__name__ for cls in LEAVES}
+    assert re.search(r"^ *VenvError$", str(exceptions.__doc__), re.MULTILINE)
+
+
+@pytest.mark.parametrize("cls", LEAVES)
+def test_each_exception_is_ours_and_a_standard_one(cls: type[BaseException]) -> None:
+    """Code that catches the standard exception keeps working; code that catches `VenvError` catches all."""
+    ours, standard = cls.__bases__
+    assert ours is VenvError
+    assert standard.__module__ in {"builtins", "subprocess"}
+    assert issubclass(standard, Exception)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_each_exception_is_public(cls: type[BaseException]) -> None:
+    """Whoever is to catch it can import it from the package."""
+    assert cls.__name__ in venvrunner.__all__
+    assert getattr(venvrunner, cls.__name__) is cls
+    assert cls.__doc__
+
+
+def test_the_established_name_is_the_standard_class() -> None:
+    """`subprocess_util.CalledProcessError` catches what `subprocess` raises too."""
+    assert subprocess_util.CalledProcessError is subprocess.CalledProcessError
+
+
+def examples() -> list[BaseException]:
+    """Return one of each, with all that it can carry."""
+    secret = ["tool", "--token=hunter2"]
+    plain: list[Any] = [cls for cls in LEAVES if cls not in {CommandError, CommandTimeoutError}]
+    found: list[BaseException] = [
+        CommandError(3, secret, "out\n", "err\n", shown=["tool", "--token=****"]),
+        CommandError(returncode=-9, cmd=secret, output="out", stderr="", shown=["tool", "--token=****"]),
+        CommandTimeoutError(secret, 2.5, "out\n", "err\n", shown=["tool", "--token=****"]),
+        CommandTimeoutError(cmd=secret, timeout=2.5, output="out", stderr="", shown=["tool", "--token=****"]),
+        *(cls("what, where! What to do.") for cls in (VenvError, *plain)),
+    ]
+    for error in found:
+        error.add_note("The last lines of stderr:\nerr")
+    return found
+
+
+def portrait(error: BaseException) -> tuple[Any, ...]:
+    """Return all that one can see of an exception."""
+    return type(error), str(error), repr(error), vars(error), error.__notes__, traceback.format_exception_only(error)
+
+
+@pytest.mark.parametrize("error", examples(), ids=lambda error: type(error).__name__)
+def test_an_exception_travels_between_processes(error: BaseException) -> None:
+    """A pool of processes or a distributed test run pickles it: it comes back the same, masked, with its notes."""
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert portrait(pickle.loads(pickle.dumps(error, protocol))) == portrait(error)
+
+
+@pytest.mark.parametrize("error", examples(), ids=lambda error: type(error).__name__)
+def test_an_exception_can_be_copied(error: BaseException) -> None:
+    """A copy is the same too."""
+    assert portrait(copy.copy(error)) == portrait(error)
+
+
+def test_an_exception_is_shown_true_when_nothing_is_masked() -> None:
+    """Made by a caller or a double without `shown`, it reads as the standard one does."""
+    assert str(CommandError(3, ["a", "b"])) == str(subprocess.CalledProcessError(3, ["a", "b"]))
+    assert str(CommandError(-9, ["a"])) == str(subprocess.CalledProcessError(-9, ["a"]))
+    assert str(CommandTimeoutError(["a"], 2.0)) == str(subprocess.TimeoutExpired(["a"], 2.0))
+    assert repr(CommandError(3, ["a"])) == "CommandError(3, ['a'])"
+    assert repr(CommandTimeoutError(["a"], 2.0)) == "CommandTimeoutError(['a'], 2.0)"
+
+
+def test_a_failed_command_says_which_and_how(call: Caller) -> None:
+    """The message has the command line and the status; `cmd` is a list of str, `stdout` and `stderr` exact text."""
+    source = "import sys; print('out'); print('  why\\r', file=sys.stderr); sys.exit(7)"
+    args = call.code(source, "an argument")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        call(args)
+    error = caught.value
+    assert isinstance(error, CommandError)
+    assert isinstance(error.cmd, list)
+    assert error.cmd[1:] == args[1:]
+    assert (error.returncode, error.stdout, error.output, error.stderr) == (7, "out\n", "out\n", "  why\r\n")
+    assert str(error) == f"Command '{error.cmd}' returned non-zero exit status 7."
+
+
+def test_a_command_that_a_signal_ended_says_so(call: Caller) -> None:
+    """The status is `-n`, and the message names the signal."""
+    with pytest.raises(CommandError, match=r"died with <Signals\.SIGKILL: 9>") as caught:
+        call.run("import os; os.kill(os.getpid(), 9)")
+    assert caught.value.returncode == -9
+
+
+def test_without_check_a_failure_is_a_result(call: Caller) -> None:
+    """`check=False` returns the status and both texts."""
+    result = call.run("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)", check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (7, "out\n", "err\n")
+
+
+def test_a_traceback_shows_why_a_command_failed(call: Caller) -> None:
+    """A note has the last lines of standard error, and a formatted traceback ends with them."""
+    with pytest.raises(CommandError) as caught:
+        call.run("import sys; print('out'); sys.stderr.write('a\\r\\n\\n  b: 1 %s {x}\\n\\n'); sys.exit(1)")
+    assert caught.value.__notes__ == ["The last lines of stderr:\na\n\n  b: 1 %s {x}"]
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.endswith("status 1.\nThe last lines of stderr:\na\n\n  b: 1 %s {x}\n")
+
+
+@pytest.mark.parametrize("stderr", ["", "\\n \\n"])
+def test_the_note_falls_back_to_stdout(call: Caller, stderr: str) -> None:
+    """Many tools, pytest among them, say on standard output what went wrong."""
+    with pytest.raises(CommandError) as caught:
+        call.run(f"import sys; print('out'); sys.stderr.write('{stderr}'); sys.exit(1)")
+    assert caught.value.__notes__ == ["The last lines of stdout:\nout"]
+
+
+@pytest.mark.parametrize("blank", ["", "\\n", " \\n\\t\\r\\n"])
+def test_a_command_without_output_has_no_note(call: Caller, blank: str) -> None:
+    """An empty note says nothing."""
+    with pytest.raises(CommandError) as caught:
+        call.run(f"import sys; sys.stdout.write('{blank}'); sys.stderr.write('{blank}'); sys.exit(1)")
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_note_has_the_last_lines_only(drive: Caller) -> None:
+    """Ten lines tell why; all of a long log would hide it."""
+    with pytest.raises(CommandError) as caught:
+        drive.run("import sys; [print(n, file=sys.stderr) for n in range(5000)]; sys.exit(1)")
+    assert caught.value.__notes__ == ["The last lines of stderr:\n" + "\n".join(map(str, range(4990, 5000)))]
+    assert caught.value.stderr == "".join(f"{number}\n" for number in range(5000))
+
+
+def test_a_note_of_an_endless_line_has_its_end(drive: Caller) -> None:
+    """One line of megabytes does not fill the traceback."""
+    with pytest.raises(CommandError) as caught:
+        drive.run("import sys; sys.stderr.write('x' * 3_000_000 + ' the end'); sys.exit(1)")
+    (note,) = caught.value.__notes__
+    assert note.startswith("The last lines of stderr:\n")
+    assert note.endswith("xxx the end")
+    assert len(note) < 3000
+
+
+def test_output_stays_out_of_repr(call: Caller) -> None:
+    """`repr` is what a log line shows of an exception: the status and the command line, never the output."""
+    with pytest.raises(CommandError) as caught:
+        call.run("import sys; print('out' + 'put'); sys.exit(1)")
+    assert "output" not in repr(caught.value)
+    assert repr(caught.value).startswith("CommandError(1, [")
+
+
+def test_a_timeout_says_what_and_how_long_and_why(call: Caller) -> None:
+    """The message has the time, the exception has what was read until then, and the note its last lines."""
+    source = "import signal, sys; print('out', flush=True); print('slow: x', file=sys.stderr, flush=True); signal.pause()"
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        call.run(source, timeout=2)
+    assert isinstance(caught.value, CommandTimeoutError)
+    error: Any = caught.value
+    assert str(error) == f"Command '{error.cmd}' timed out after 2.0 seconds"
+    assert (error.cmd[1:], error.timeout) == (["-c", source], 2.0)
+    assert (error.stdout, error.output, error.stderr) == ("out\n", "out\n", "slow: x\n")
+    assert error.__notes__ == ["The last lines of stderr:\nslow: x"]
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+def test_a_missing_command_is_a_plain_file_not_found_error(drive: Caller) -> None:
+    """Clients probe for an optional tool that way: not one of our classes, and `filename` says which."""
+    with pytest.raises(FileNotFoundError) as caught:
+        drive(["there-is-no-such-command", "x"])
+    assert type(caught.value) is FileNotFoundError
+    assert caught.value.filename == "there-is-no-such-command"

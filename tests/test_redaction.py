@@ -1,0 +1,267 @@
+"""What people see has no credentials; what the caller gets is true."""
+
+import json
+import logging
+import pickle
+import time
+import traceback
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from conftest import Caller
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venvrunner import CommandError, CommandTimeoutError
+from venvrunner._process.sinks import MASK, Redactor
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("https://me:pw@host/x", "https://****@host/x"),
+        ("https://token@host/x", "https://****@host/x"),
+        ("https://:pw@host", "https://****@host"),
+        ("https://me:@host", "https://****@host"),
+        ("https://__token__:pypi-AgEI@upload.example/legacy/", "https://****@upload.example/legacy/"),
+        ("git+https://me:pw@host/x.git@v1.0#egg=x", "git+https://****@host/x.git@v1.0#egg=x"),
+        ("HTTPS://ME:PW@HOST", "HTTPS://****@HOST"),
+        ("postgresql+psycopg://me:pw@host:5432/db", "postgresql+psycopg://****@host:5432/db"),
+        ("redis://:pw@host:6379/0", "redis://****@host:6379/0"),
+        ("ssh://me:pw@host/x", "ssh://****@host/x"),
+        ("git+ssh://me:pw@host/x", "git+ssh://****@host/x"),
+        ("https://me:p@w@host/x", "https://****@host/x"),
+        ("https://me:p:w@host/x", "https://****@host/x"),
+        ("https://me:p/w@host/x", "https://****@host/x"),
+        ("https://me:p#w@host/x", "https://****@host/x"),
+        ("https://me:p?w@host/x", "https://****@host/x"),
+        ("https://me:p'w@host/x", "https://****@host/x"),
+        ("https://me:a:b/c#d?e@host/x", "https://****@host/x"),
+        ("https://me:p%40w@host/x", "https://****@host/x"),
+        ("https://me:8080@host/x", "https://****@host/x"),
+        ("https://me@corp.example:pw@host/x", "https://****@host/x"),
+        ("https://me:pw@[2001:db8::1]:8443/x", "https://****@[2001:db8::1]:8443/x"),
+        ("https://me:pw@10.0.0.1:8080/x", "https://****@10.0.0.1:8080/x"),
+        ("name @ https://me:pw@host/x", "name @ https://****@host/x"),
+        ("name@https://me:pw@host/x", "name@https://****@host/x"),
+        ("--index-url=https://me:pw@host/simple", "--index-url=https://****@host/simple"),
+        ("PIP_INDEX_URL='https://me:pw@host/simple'", "PIP_INDEX_URL='https://****@host/simple'"),
+        ("x" * 100 + "://me:pw@host", "x" * 100 + "://****@host"),
+        ("https://a:b@one https://c:d@two\nhttps://e@three", "https://****@one https://****@two\nhttps://****@three"),
+        ("https://a:b@one,https://c:d@two;https://e@three", "https://****@one,https://****@two;https://****@three"),
+    ],
+)
+def test_the_userinfo_of_a_url_is_masked(text: str, masked: str) -> None:
+    """`scheme://user:password@` and a lone token are masked, whatever the password has in it; the host stays."""
+    assert Redactor().mask(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/x",
+        "https://host:8080/x@v1",
+        "git+https://host:8443/org/x.git@v1.0#egg=x",
+        "https://host/x@v1.0",
+        "https://host?mail=me@host",
+        "https://host#me:pw@host",
+        "http://[::1]/x",
+        "http://[::1]:8080/x@v1",
+        "ssh://git@host/x",
+        "git+ssh://git@host:22/x.git@main",
+        "git@host:org/x.git",
+        "me@host.example",
+        "file:///x/y@1",
+        "://",
+        "",
+        "a 100% {normal} %s line: with @ and ://",
+        '["http://host:80", "me@host"]',
+    ],
+)
+def test_what_has_no_credential_stays(text: str) -> None:
+    """A masked line is worth less to its reader: ports, versions, git's user and mail addresses are not masked."""
+    assert Redactor().mask(text) == text
+
+
+@pytest.mark.parametrize("length", [100, 513, 2000, 5000])
+def test_a_long_token_is_masked(length: int) -> None:
+    """Signed tokens of package indexes have thousands of characters."""
+    token = "aZ0_-." * length
+    assert Redactor().mask(f"https://aws:{token}@host/x") == f"https://{MASK}@host/x"
+    assert Redactor().mask(f"https://{token}@host/x") == f"https://{MASK}@host/x"
+
+
+def test_credentials_in_json_are_masked_and_the_json_stays_json() -> None:
+    """What is masked never reaches over a quotation mark."""
+    value = {"url": "https://me:p/w@host/x", "plain": "http://host:x", "mail": "a@b", "list": ["https://t@h", "c@d"]}
+    masked = {"url": "https://****@host/x", "plain": "http://host:x", "mail": "a@b", "list": ["https://****@h", "c@d"]}
+    for separators in ((",", ":"), (", ", ": ")):
+        assert json.loads(Redactor().mask(json.dumps(value, separators=separators))) == masked
+
+
+passwords = st.text(st.characters(min_codepoint=33, exclude_characters='@/"<>', exclude_categories=["Z", "C"]), min_size=1)
+
+
+@given(user=st.from_regex(r"[A-Za-z0-9._~-]{0,20}", fullmatch=True), password=passwords)
+def test_no_password_gets_through(user: str, password: str) -> None:
+    """Any printable password goes, quoted or not."""
+    for form in (password, quote(password, safe="")):
+        assert Redactor().mask(f"get https://{user}:{form}@host/x now") == "get https://****@host/x now"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "text", "masked"),
+    [
+        pytest.param([], "hunter2", "hunter2", id="none"),
+        pytest.param(["hunter2"], "a hunter2, hunter2hunter2", "a ****, ********", id="every place"),
+        pytest.param([r"a.c[1]+(\d)$^|"], r"abc a.c[1]+(\d)$^|", "abc ****", id="regexp characters"),
+        pytest.param(["pass", "password1"], "password1 pass", "**** ****", id="one a part of the other"),
+        pytest.param(["password1", "pass"], "password1 pass", "**** ****", id="one a part of the other, turned"),
+        pytest.param(["pä ss/w&rd"], "x=p%C3%A4%20ss%2Fw%26rd", "x=****", id="quoted for a URL"),
+        pytest.param(["hunter2\n"], "is hunter2!", "is ****!", id="with the line end of its file"),
+        pytest.param(["abc\n"], "is abc!", "is ****!", id="short, with the line end of its file"),
+        pytest.param(["hunter2 \n"], "is hunter2", "is ****", id="with a blank that the text may lose"),
+        pytest.param(["one-1\r\ntwo-2"], "one-1 and two-2", "**** and ****", id="of several lines"),
+        pytest.param(["one-1\ntwo-2"], "<one-1\ntwo-2>", "<****>", id="of several lines, as a whole"),
+        pytest.param(["\\g<0>"], "a \\g<0> b", "a **** b", id="a replacement template"),
+        pytest.param(["a\0b"], "x a\0b", "x ****", id="NUL"),
+        pytest.param(["tok\udcff"], "x tok\udcff", "x ****", id="a byte that is not text, as os.environ has it"),
+        pytest.param(["", " ", "\n\t"], "a  b\n\tc", "a  b\n\tc", id="empty ones say nothing"),
+        pytest.param(["", "hunter2"], "a hunter2", "a ****", id="an empty one beside another"),
+        pytest.param(["hunter2"], "https://me:hunter2@host", "https://****@host", id="in a URL too"),
+        pytest.param(["host"], "https://me:pw@host/x", "https://****@****/x", id="beside a URL's"),
+    ],
+)
+def test_secrets_are_masked_in_every_form(secrets: list[str], text: str, masked: str) -> None:
+    """A secret is masked as it is, line by line, and as a URL has it."""
+    assert Redactor(secrets).mask(text) == masked
+
+
+@given(secrets=st.lists(st.text(min_size=1).filter(str.strip)), texts=st.lists(st.text()))
+def test_no_secret_gets_through(secrets: list[str], texts: list[str]) -> None:
+    """Cut at the masks, no piece of the text has a whole secret."""
+    parts = [part for pair in zip(texts, secrets, strict=False) for part in pair]
+    pieces = Redactor(secrets).mask("\x01".join(parts)).split(MASK)
+    assert not [secret for secret in secrets for piece in pieces if secret in piece and secret not in MASK]
+
+
+ADVERSARIAL = {
+    "schemes": "a://" * 1_000_000,
+    "users": "a://b:" * 700_000,
+    "ends": "a://b:@" * 600_000,
+    "tokens": ("a://" + "x" * 508) * 8000,
+    "user and password": ("a://" + "x" * 250 + ":" + "y" * 250) * 8000,
+    "at signs": "a://x:" + "@" * 4_000_000,
+    "one long scheme": "a" * 4_000_000 + "://",
+    "dots": "a+.-" * 1_000_000 + "://",
+    "no end": "a://b:" + "x" * 4_000_000,
+    "almost": "a:/" * 1_300_000 + "://",
+}
+
+
+@pytest.mark.parametrize("text", ADVERSARIAL.values(), ids=ADVERSARIAL)
+def test_a_line_of_megabytes_cannot_stall_the_masking(text: str) -> None:
+    """A command chooses its output, and a line may have 64 MiB: the work for each character is small and bounded.
+
+    Four million characters take about a second of this process's own time; quadratic work would take hours.
+    """
+    began = time.process_time()
+    Redactor(["hunter2", "aab"]).mask(text)
+    assert time.process_time() - began < 10.0
+
+
+URL = "https://me:pw-in-url@host/x"
+SECRET = "s3cr3t-value"
+NOISE = f"import sys; print('out', {URL!r}, {SECRET!r}); print('err', {URL!r}, {SECRET!r}, file=sys.stderr, flush=True)"
+TRUE = [f"out {URL} {SECRET}", f"err {URL} {SECRET}"]
+MASKED = ["out https://****@host/x ****", "err https://****@host/x ****"]
+
+
+def assert_clean(text: str) -> None:
+    assert MASK in text
+    assert "pw-in-url" not in text
+    assert SECRET not in text
+
+
+def assert_shows_nothing(error: BaseException) -> None:
+    for text in (str(error), repr(error), "\n".join(error.__notes__), "".join(traceback.format_exception(error))):
+        assert_clean(text)
+
+
+def test_what_reaches_a_log_is_masked(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """The logged command line and the logged lines are masked; the result is true."""
+    caplog.set_level(logging.DEBUG, "venvrunner")
+    args = call.code(NOISE, "--index-url", URL, f"--token={SECRET}")
+    result = call(args, None, "info", "error", secrets=[SECRET])
+    messages = [record.getMessage() for record in caplog.records if record.name == "venvrunner"]
+    command = messages.pop(0)
+    assert command.startswith("Running subprocess: [")
+    assert command.endswith("'--index-url', 'https://****@host/x', '--token=****']")
+    assert_clean(command)
+    assert sorted(messages) == [f"stderr: {MASKED[1]}", f"stdout: {MASKED[0]}"]
+    assert (result.args[1:], [result.stdout, result.stderr]) == (args[1:], [f"{line}\n" for line in TRUE])
+
+
+def test_callables_get_the_truth(call: Caller) -> None:
+    """A callback works with the output, so nothing is masked in it."""
+    lines: list[str] = []
+    call.run(NOISE, None, lines.append, lines.append, secrets=[SECRET])
+    assert sorted(lines) == sorted(TRUE)
+
+
+@pytest.mark.parametrize("lines", ["logger", "callable"])
+def test_a_failed_command_shows_no_credential(call: Caller, lines: str) -> None:
+    """`str`, `repr`, notes and traceback are masked; `cmd`, `stdout` and `stderr` are true, whoever took the lines."""
+    args = call.code(f"{NOISE}; sys.exit(3)", URL, SECRET)
+    with pytest.raises(CommandError) as caught:
+        call(args, None, None, "debug" if lines == "logger" else lambda line: None, secrets=[SECRET])
+    error = caught.value
+    assert_shows_nothing(error)
+    assert_shows_nothing(pickle.loads(pickle.dumps(error)))
+    assert (error.cmd[1:], error.returncode) == (args[1:], 3)
+    assert [error.stdout, error.stderr] == [f"{line}\n" for line in TRUE]
+
+
+def test_a_timeout_shows_no_credential(call: Caller) -> None:
+    """The same for a command whose time was up."""
+    args = call.code(f"{NOISE}; sys.stdout.flush(); import signal; signal.pause()", URL, SECRET)
+    with pytest.raises(CommandTimeoutError) as caught:
+        call(args, secrets=[SECRET], timeout=2.0)
+    error: Any = caught.value
+    assert_shows_nothing(error)
+    assert_shows_nothing(pickle.loads(pickle.dumps(error)))
+    assert error.cmd[1:] == args[1:]
+    assert [error.stdout, error.stderr] == [f"{line}\n" for line in TRUE]
+
+
+def test_a_credential_is_masked_before_the_text_is_cut(drive: Caller) -> None:
+    """Half a credential is still a secret: no piece of one is left where the note begins, however much was printed."""
+    secret = "x" * 999 + "y"
+    for words, end in ((300, " "), (3, " "), (300, "\n")):
+        source = f"import sys; sys.stderr.write(('x' * 999 + 'y' + {end!r}) * {words}); sys.exit(1)"
+        with pytest.raises(CommandError) as caught:
+            drive.run(source, secrets=[secret])
+        assert "xxxx" not in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("args", [f"git clone {URL}", ["git", f"{URL}\0"], ["git", URL.encode()]], ids=["str", "NUL", "bytes"])
+def test_the_message_about_a_wrong_argument_shows_no_credential(drive: Caller, args: str | list[str]) -> None:
+    """An error message ends up in a log like any other text."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        drive(args)
+    assert "pw-in-url" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secrets", [SECRET, [SECRET, 1], [None], SECRET.encode()], ids=repr)
+def test_secrets_are_several_strings(call: Caller, secrets: object) -> None:
+    """One string would be taken for its characters, and mask every letter."""
+    with pytest.raises(TypeError, match="secrets must be"):
+        call.run("", secrets=secrets)
+
+
+def test_secrets_may_be_any_iterable(call: Caller) -> None:
+    """Also one that can be read only once."""
+    with pytest.raises(CommandError) as caught:
+        call(call.code("raise SystemExit(1)", SECRET), secrets=(word for word in [SECRET]))
+    assert_clean(str(caught.value))

@@ -1,0 +1,250 @@
+"""The runners: what they are, which command they run, and how they call the module functions."""
+
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Caller
+from venvrunner import FakeVenvRunner, Runner, VenvRunner, get_clean_environment, subprocess_util
+
+
+class Double(Runner):
+    """A caller's own runner: what the shared type asks for, and no more."""
+
+    @property
+    def python_executable(self) -> str:
+        return sys.executable
+
+    def resolve(self, args: Any) -> list[str]:
+        return [sys.executable, *args[1:]]
+
+    def environment(self, env: Any = None) -> dict[str, str]:
+        return {"ONLY": "1"}
+
+    def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
+        raise NotImplementedError
+
+
+def tool(folder: Path, name: str, says: str) -> Path:
+    """Make a folder with a command in it."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho {says}\n")
+    path.chmod(0o755)
+    return folder
+
+
+def test_a_runner_has_the_established_attributes(venv: VenvRunner) -> None:
+    """`name` and `top_dir` are as given; `venv_dir` is a str, the absolute path of both."""
+    assert venv.name == "venv"
+    assert isinstance(venv.top_dir, Path)
+    assert type(venv.venv_dir) is str
+    assert venv.venv_dir == str(venv.top_dir / "venv")
+    assert os.path.isfile(os.path.join(venv.venv_dir, "pyvenv.cfg"))
+
+
+def test_the_established_names_are_where_they_were() -> None:
+    """A caller switches by changing the name of the package in its imports."""
+    from venvrunner.subprocess_util import CalledProcessError, async_log_run, log_run  # noqa: PLC0415
+    from venvrunner.venv import FakeVenvRunner as Fake  # noqa: PLC0415
+    from venvrunner.venv import VenvRunner as Real  # noqa: PLC0415
+    from venvrunner.venv import get_clean_environment as clean  # noqa: PLC0415
+
+    assert (Real, Fake, clean) == (VenvRunner, FakeVenvRunner, get_clean_environment)
+    assert CalledProcessError is subprocess.CalledProcessError
+    assert (log_run, async_log_run) == (subprocess_util.log_run, subprocess_util.async_log_run)
+    assert callable(subprocess_util.stdout_callback)
+    assert callable(subprocess_util.stderr_callback)
+    assert "OutputCallbackType" in vars(subprocess_util)
+    assert all(type(text) is str for pair in get_clean_environment().items() for text in pair)
+
+
+def test_real_and_fake_share_a_type_and_are_not_of_one_another(venv: VenvRunner) -> None:
+    """Callers branch on `isinstance`, and annotate with `Runner`."""
+    fake = FakeVenvRunner()
+    assert isinstance(venv, Runner)
+    assert isinstance(fake, Runner)
+    assert not isinstance(fake, VenvRunner)
+    assert not isinstance(venv, FakeVenvRunner)
+    assert issubclass(VenvRunner, Runner)
+    assert issubclass(FakeVenvRunner, Runner)
+
+
+def test_the_shared_type_can_not_be_made_itself() -> None:
+    """It is for annotations, and for doubles of one's own."""
+    with pytest.raises(TypeError, match="abstract"):
+        Runner()  # type: ignore[abstract]
+    assert Double().log_run(["x", "-c", "import os; print('PATH' in os.environ)"]).stdout == "False\n"
+
+
+def test_the_fake_installs_nothing_with_or_without_an_instance() -> None:
+    """It refuses and says what it will not do."""
+    for install in (FakeVenvRunner.install_package, FakeVenvRunner().install_package):
+        with pytest.raises(NotImplementedError, match=r"FakeVenvRunner can't install 'x'"):
+            install("x")
+        with pytest.raises(NotImplementedError):
+            install(package_name="x")
+
+
+RUNNERS: dict[str, Callable[[VenvRunner], Runner]] = {
+    "venv": lambda venv: venv,
+    "fake": lambda venv: FakeVenvRunner(),
+    "double": lambda venv: Double(),
+}
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+@pytest.mark.parametrize("function", ["log_run", "async_log_run"])
+def test_a_patch_of_the_module_function_is_seen(
+    kind: str, function: str, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runners call it through the module, the five established parameters by position, in the established order."""
+    runner = RUNNERS[kind](venv)
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    logger, result = object(), subprocess.CompletedProcess(["patched"], 0, "text", "")
+
+    def patched(*args: Any, **options: Any) -> Any:
+        calls.append((args, options))
+        return result
+
+    async def async_patched(*args: Any, **options: Any) -> Any:
+        return patched(*args, **options)
+
+    monkeypatch.setattr(subprocess_util, function, patched if function == "log_run" else async_patched)
+
+    def run(*args: Any, **options: Any) -> Any:
+        answer = getattr(runner, function)(*args, **options)
+        return asyncio.run(answer) if function == "async_log_run" else answer
+
+    args = ["python", "-c", "pass"]
+    assert run(args) is result
+    assert run(args, logger, "info", print, False, errors="replace", env={"A": "1"}, cwd="/", timeout=3) is result
+    argv = runner.resolve(args)
+    assert calls == [
+        ((argv, None, None, "debug", True), {"errors": "strict", "env": runner.environment()}),
+        (
+            (argv, logger, "info", print, False),
+            {"errors": "replace", "env": runner.environment({"A": "1"}), "cwd": "/", "timeout": 3},
+        ),
+    ]
+
+
+def test_an_installation_is_seen_by_a_patch_too(venv: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a command like any other, of the interpreter of the environment."""
+    calls = []
+
+    def patched(args: Any, *more: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(args)
+        return subprocess.CompletedProcess(args, 0, "patched", "")
+
+    monkeypatch.setattr(subprocess_util, "log_run", patched)
+    assert venv.install_package("wheel").stdout == "patched"
+    assert [(args[0], args[-1]) for args in calls] == [(venv.python_executable, "wheel")]
+
+
+def test_a_runner_runs_commands_of_its_environment(venv: VenvRunner) -> None:
+    """`args[0]` is found in the environment, whatever `PATH` says."""
+    for env in (None, {}, {"PATH": "/nowhere"}):
+        result = venv.log_run(["python", "-c", "import sys; print(sys.prefix)"], env=env)
+        assert result.stdout == f"{venv.venv_dir}\n"
+        assert result.args[0] == venv.python_executable
+    assert venv.python_executable.startswith(venv.venv_dir + os.sep)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the tools are shell scripts")
+def test_python_is_this_interpreter_for_the_fake_only(drive: Caller, tmp_path: Path) -> None:
+    """The fake replaces `python`; for the module functions it is what `PATH` says."""
+    env = {"PATH": str(tool(tmp_path / "tools", "python", "decoy"))}
+    assert drive(["python", "-c", "print(1)"], env=env).stdout == "decoy\n"
+    result = Caller(FakeVenvRunner(), is_async=drive.is_async, python="python").run("print(1)", env=env)
+    assert (result.stdout, result.args[0]) == ("1\n", sys.executable)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the tools are shell scripts")
+def test_the_fake_finds_all_other_commands_through_path(drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain names as they are, and paths too: it is the environment of this process, not a cage."""
+    fake = Caller(FakeVenvRunner(), is_async=drive.is_async, python="python")
+    folder = tool(tool(tmp_path / "tools", "python3", "decoy"), "a-tool", "found")
+    monkeypatch.setenv("PATH", str(folder) + os.pathsep + os.environ["PATH"])
+    for name in ("a-tool", str(folder / "a-tool"), folder / "a-tool"):
+        result = fake([name])
+        assert (result.stdout, result.args) == ("found\n", [str(name)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the tools are shell scripts")
+@pytest.mark.parametrize("behind", ["", "decoy", "scripts", "decoy and scripts"])
+def test_the_fake_has_its_script_folder_first_on_path(
+    drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: str
+) -> None:
+    """Its own tools win over what the user's shell would find, wherever else the folder stands."""
+    scripts = tool(tmp_path / "scripts", "a-tool", "own")
+    decoy = tool(tmp_path / "decoy", "a-tool", "decoy")
+    places = {"decoy": str(decoy), "scripts": str(scripts)}
+    path = [places[place] for place in behind.split(" and ") if place]
+    monkeypatch.setenv("PATH", os.pathsep.join([*path, os.environ["PATH"]]))
+    monkeypatch.setattr("sysconfig.get_path", lambda name, *more: str(scripts))
+    fake = Caller(FakeVenvRunner(), is_async=drive.is_async, python="python")
+    assert fake(["a-tool"]).stdout == "own\n"
+    assert fake.run("import os; print(os.environ['PATH'])").stdout.split(os.pathsep)[0] == str(scripts)
+
+
+@pytest.mark.parametrize("target", [subprocess_util, FakeVenvRunner()], ids=["module", "fake"])
+@pytest.mark.parametrize("name", ["there-is-no-such-command", "/there/is/no/such/command", "./there-is-no-such-command"])
+def test_a_missing_command_is_a_bare_file_not_found_error(drive: Caller, target: object, name: str) -> None:
+    """Of the module functions and of the fake: a client probes for an optional tool that way at every start."""
+    call = Caller(target, is_async=drive.is_async, python=sys.executable)
+    with pytest.raises(FileNotFoundError) as caught:
+        call([name, "an argument"])
+    assert type(caught.value) is FileNotFoundError
+    assert caught.value.filename == name
+    assert repr(name) in str(caught.value)
+
+
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return [parameter for parameter in inspect.signature(function).parameters.values() if parameter.name != "self"]
+
+
+@pytest.mark.parametrize("holder", [subprocess_util, Runner, VenvRunner, FakeVenvRunner], ids=lambda holder: holder.__name__)
+@pytest.mark.parametrize("name", ["log_run", "async_log_run"])
+def test_all_ways_to_run_a_command_have_one_signature(holder: Any, name: str) -> None:
+    """Names, order, defaults, annotations and result are those of `subprocess_util.log_run`."""
+    function = getattr(holder, name)
+    assert parameters(function) == parameters(subprocess_util.log_run)
+    assert inspect.signature(function).return_annotation == inspect.signature(subprocess_util.log_run).return_annotation
+    assert inspect.iscoroutinefunction(function) == (name == "async_log_run")
+
+
+def test_the_first_five_parameters_are_the_established_ones() -> None:
+    """Callers give them by position; all that is new is keyword-only."""
+    found = [(item.name, item.default) for item in parameters(subprocess_util.log_run)]
+    none = inspect.Parameter.empty
+    established = [("args", none), ("logger", None), ("stdout_loglevel", None), ("stderr_loglevel", "debug"), ("check", True)]
+    assert found[:6] == [*established, ("errors", "strict")]
+    kinds = {item.name: item.kind for item in parameters(subprocess_util.log_run)}
+    assert {kinds.pop(name) for name, _default in established} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    assert set(kinds.values()) == {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}
+
+
+def test_new_parameters_of_an_environment_are_keyword_only() -> None:
+    """`VenvRunner(name, top_dir, *, …)`."""
+    names = {item.name: item.kind for item in parameters(VenvRunner)}
+    assert list(names)[:2] == ["name", "top_dir"]
+    assert {names.pop("name"), names.pop("top_dir")} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    assert set(names.values()) <= {inspect.Parameter.KEYWORD_ONLY}
+    assert {item.kind for item in parameters(VenvRunner.temporary)} <= {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", ["resolve", "environment"])
+def test_real_and_fake_have_the_signatures_of_the_shared_type(name: str) -> None:
+    """A function that takes a `Runner` can call either."""
+    expected = inspect.signature(getattr(Runner, name))
+    assert inspect.signature(getattr(VenvRunner, name)) == expected
+    assert inspect.signature(getattr(FakeVenvRunner, name)) == expected
+    assert parameters(FakeVenvRunner.install_package) == parameters(VenvRunner.install_package)

@@ -1,0 +1,320 @@
+"""Ctrl-C, alarms and other things that a host program does with signals and forks, each in a program of its own."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import venvrunner
+from conftest import DEADLINE, alive, wait_until
+
+HEAD = """
+import asyncio, gc, logging, os, random, signal, sys, threading, time
+from venvrunner.subprocess_util import async_log_run, log_run
+
+logging.getLogger("asyncio").setLevel("ERROR")  # its debug mode warns of what is slow
+STUBBORN = ["sh", "-c", "trap '' TERM; sleep 60 & echo $$ $!; wait"]
+PATIENT = ["sh", "-c", "trap 'echo > " + sys.argv[1] + "' TERM; sleep 60 & echo $$ $!; while :; do wait; sleep 60 & done"]
+
+
+def say(line):
+    print(line, flush=True)
+
+
+async def say_too(line):
+    say(line)
+
+
+def in_loop(call):
+    # Not asyncio.run: its first Ctrl-C only asks for a cancel, which a loop that is blocked, by whatever call, never sees.
+    async def main():
+        call()
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+def descriptors():
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+def check_nothing_left():
+    try:
+        left = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return
+    raise AssertionError(f"a process is left: {left}")
+"""
+"""What every program below begins with. Its sinks tell this test the numbers of child and grandchild."""
+
+WAYS = {
+    "sync": "log_run({command}, None, say, grace={grace})",
+    "async": "asyncio.run(async_log_run({command}, None, say, grace={grace}))",
+    "sync with async def": "log_run({command}, None, say_too, grace={grace})",
+    "sync in a loop": "in_loop(lambda: log_run({command}, None, say, grace={grace}))",
+    "helper thread": "in_loop(lambda: log_run({command}, None, say_too, grace={grace}))",
+}
+"""The ways to a command, as source."""
+
+
+class Program:
+    """An interpreter that runs a program, with all warnings as errors."""
+
+    def __init__(self, source: str, marker: Path) -> None:
+        env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
+        command = [sys.executable, "-X", "dev", "-W", "error", "-c", HEAD + source, str(marker)]
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def tree(self) -> Callable[[], bool]:
+        """Wait until child and grandchild are known; return what tells whether both are gone."""
+        line = self.line()
+        pids = [int(word) for word in line.split()]
+        assert len(pids) == 2, self.process.communicate()
+        return lambda: not any(alive(pid) for pid in pids)
+
+    def end(self) -> tuple[int, str, str]:
+        stdout, stderr = self.process.communicate(timeout=3 * DEADLINE)
+        return self.process.returncode, stdout, stderr
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
+    """Return what starts a program; those of a failed test are ended."""
+    programs: list[Program] = []
+
+    def begin(source: str) -> Program:
+        programs.append(Program(source, tmp_path / "marker"))
+        return programs[-1]
+
+    yield begin
+    for program in programs:
+        with contextlib.suppress(OSError):
+            program.process.kill()
+        program.process.communicate()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ctrl_c_ends_the_grandchild_too(start: Callable[[str], Program], way: str) -> None:
+    """The program sees KeyboardInterrupt, and what ignores SIGTERM is gone by then."""
+    source = WAYS[way].format(command="STUBBORN", grace=0.1)
+    program = start(f"""
+try:
+    {source}
+except KeyboardInterrupt:
+    check_nothing_left()
+    print("interrupted")
+""")
+    gone = program.tree()
+    program.process.send_signal(signal.SIGINT)
+    assert program.end() == (0, "interrupted\n", "")
+    assert gone()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_second_ctrl_c_hurries_and_leaves_nothing(start: Callable[[str], Program], tmp_path: Path, way: str) -> None:
+    """It comes while the child may take its time to end."""
+    program = start(WAYS[way].format(command="PATIENT", grace=1000))
+    gone = program.tree()
+    program.process.send_signal(signal.SIGINT)
+    wait_until((tmp_path / "marker").exists, "the polite signal")
+    program.process.send_signal(signal.SIGINT)
+    returncode, _stdout, stderr = program.end()
+    assert returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in stderr
+    wait_until(gone, "the tree is gone", 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_many_ctrl_c_leave_nothing(start: Callable[[str], Program], way: str) -> None:
+    """An impatient user holds the keys."""
+    program = start(WAYS[way].format(command="STUBBORN", grace=0.2))
+    gone = program.tree()
+    pause = threading.Event()
+    while program.process.poll() is None:
+        program.process.send_signal(signal.SIGINT)
+        pause.wait(0.005)
+    program.end()
+    wait_until(gone, "the tree is gone", 1)
+
+
+ALARMS = """
+class Alarm(Exception):
+    pass
+
+def ring(signum, frame):
+    raise Alarm
+
+COMMAND = ["sh", "-c", "echo one; sleep 0.01 & echo two >&2; wait"]
+
+signal.signal(signal.SIGALRM, ring)
+begun = time.perf_counter()
+log_run(COMMAND, None, str)
+usual = time.perf_counter() - begun
+before = descriptors()
+rung = 0
+for number in range(200):
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1.1 * usual))
+            log_run(COMMAND, None, str, grace=1)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except Alarm:
+        rung += 1
+    check_nothing_left()
+    assert signal.getsignal(signal.SIGALRM) is ring
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert descriptors() == before, (number, before, descriptors())
+print("some" if rung > 20 else rung)
+"""
+
+
+def test_an_alarm_of_the_host_may_raise_at_any_moment(start: Callable[[str], Program]) -> None:
+    """200 times at random: the command, the descriptors and the host's signal handlers are as they were."""
+    returncode, stdout, stderr = start(ALARMS).end()
+    # What an alarm raises inside a __del__ is told on stderr by the interpreter and goes no further.
+    assert (returncode, stdout) == (0, "some\n"), stderr
+
+
+def test_a_host_that_ignores_sigchld_gets_the_output(start: Callable[[str], Program]) -> None:
+    """The system then forgets exit statuses, as it does for subprocess; nothing hangs and nothing is left."""
+    source = """
+logging.disable()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+assert log_run(["echo", "one"], check=False, timeout=20).stdout == "one\\n"
+assert asyncio.run(async_log_run(["echo", "one"], check=False, timeout=20)).stdout == "one\\n"
+for way in (log_run, lambda *args, **kwargs: asyncio.run(async_log_run(*args, **kwargs))):
+    try:
+        way(STUBBORN, None, say, timeout=1, grace=0.1)
+    except Exception as error:
+        print(type(error).__name__, flush=True)
+"""
+    program = start(source)
+    for _way in range(2):
+        gone = program.tree()
+        assert program.line() == "CommandTimeoutError\n"
+        assert gone()
+    assert program.end() == (0, "", "")
+
+
+def test_the_signal_handlers_of_the_host_are_called(start: Callable[[str], Program]) -> None:
+    """A handler that does not raise runs at once, also while a command runs, and the command goes on."""
+    source = """
+signal.signal(signal.SIGUSR1, lambda signum, frame: say("handled"))
+print(log_run(["sh", "-c", f"kill -USR1 {os.getpid()}; sleep 0.3; echo end"], None, say).returncode)
+"""
+    returncode, stdout, stderr = start(source).end()
+    assert (returncode, stdout.split(), stderr) == (0, ["handled", "end", "0"], "")
+
+
+def test_a_forked_process_of_the_host_can_run_commands(start: Callable[[str], Program]) -> None:
+    """It inherits nothing that would be in the way."""
+    source = """
+def both():
+    assert log_run(["echo", "sync"]).stdout == "sync\\n"
+    assert asyncio.run(async_log_run(["echo", "async"])).stdout == "async\\n"
+    check_nothing_left()
+log_run(["true"])
+pid = os.fork()
+if not pid:
+    both()
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+both()
+"""
+    assert start(source).end() == (0, "7\n", "")
+
+
+def test_a_callback_may_fork(start: Callable[[str], Program]) -> None:
+    """What the forked process does, also an exception that leaves the call, does not end the command of its parent."""
+    source = """
+def fork(line):
+    pid = os.fork()
+    if not pid:
+        raise SystemExit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+print(log_run(["sh", "-c", "echo one; sleep 0.3; echo two >&2"], None, fork, check=False))
+"""
+    returncode, stdout, _stderr = start(source).end()
+    assert (returncode, stdout.split("\n")[0]) == (0, "7")
+    assert re.search(r"returncode=0, stdout='one\\n', stderr='two\\n'", stdout)
+
+
+def test_a_thread_may_fork_while_a_command_runs(start: Callable[[str], Program]) -> None:
+    """The process that it forks has our ends of the pipes, and does not hold up the call."""
+    source = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+forked = []
+
+def fork():
+    pid = os.fork()
+    if not pid:
+        time.sleep(60)
+        os._exit(0)
+    forked.append(pid)
+
+def sink(line):
+    if forked:
+        return
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
+
+print(log_run(["sh", "-c", "echo one; sleep 0.1; echo two"], None, sink, timeout=20).stdout.split(), flush=True)
+for pid in forked:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+    assert start(source).end() == (0, "['one', 'two']\n", "")
+
+
+def test_a_coroutine_that_is_thrown_away_leaves_nothing(start: Callable[[str], Program]) -> None:
+    """Without its loop nothing can be awaited: the group is killed at once, and GeneratorExit stays what it was."""
+    source = """
+import warnings
+warnings.simplefilter("ignore", ResourceWarning)  # asyncio's own, of transports that nobody can close without a loop
+logging.disable()
+before = descriptors()
+loop = asyncio.new_event_loop()
+
+async def begin():
+    begun = asyncio.Event()
+    def sink(line):
+        say(line)
+        begun.set()
+    task = asyncio.create_task(async_log_run(STUBBORN, None, sink))
+    await begun.wait()
+    return task
+
+task = loop.run_until_complete(begin())
+coroutine = task.get_coro()
+loop.close()
+coroutine.close()
+del task, coroutine, loop
+end = time.monotonic() + 10
+while threading.active_count() > 1 and time.monotonic() < end:
+    time.sleep(0.01)
+gc.collect()
+assert descriptors() == before
+check_nothing_left()
+print("closed")
+"""
+    program = start(source)
+    gone = program.tree()
+    assert program.end() == (0, "closed\n", "")
+    assert gone()
