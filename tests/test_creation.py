@@ -152,6 +152,16 @@ def test_virtualenvs_own_settings_do_not_leak_in(source: str, tmp_path: Path, mo
     assert venv.log_run(["python", "-c", "import pytest"], check=False).returncode == 1
 
 
+def test_an_environment_is_not_given_up_for_one_that_cannot_be(top: Path) -> None:
+    """An unknown interpreter is noticed before the environment that is there is cleared."""
+    venv = VenvRunner("venv", top)
+    before = listing(top)
+    with pytest.raises(CreationError, match=r"3\.99"):
+        VenvRunner("venv", top, python="3.99")
+    assert listing(top) == before
+    assert venv.log_run(["python", "--version"]).returncode == 0
+
+
 @pytest.mark.parametrize("python", ["9.99", "/no/such/python", "/etc/passwd", "", "--help"])
 def test_an_interpreter_that_is_not_there_is_one_clear_error(python: str, top: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It is a CreationError that names what was asked for; nothing is printed, and nothing is left."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Caller
 
+from conftest import Caller
 from venvrunner import CommandError, CommandTimeoutError
 
 BAD = b"one\nbad \xff byte\n\xe2\x82\nlast \xc3"

@@ -9,9 +9,9 @@ import traceback
 from typing import Any
 
 import pytest
-from conftest import Caller
 
 import venvrunner
+from conftest import Caller
 from venvrunner import CommandError, CommandTimeoutError, VenvError, exceptions, subprocess_util
 
 CLASSES = [cls for cls in vars(exceptions).values() if inspect.isclass(cls) and issubclass(cls, VenvError)]

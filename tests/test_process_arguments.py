@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Caller
 
+from conftest import Caller
 from venvrunner import CommandTimeoutError
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from conftest import Caller
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import Caller
 from venvrunner import CommandError, CommandTimeoutError
 from venvrunner._process.sinks import MASK, Redactor
 

@@ -90,8 +90,7 @@ class Runner(ABC):
             as there; ``args`` is what :meth:`resolve` returns.
 
         Raises:
-            ValueError: ``args[0]`` is not a command of the environment.
-            Exception: as there.
+            ValueError: ``args[0]`` is not a command of the environment; others as there.
         """
         argv = self.resolve(args)
         options["env"] = self.environment(options.get("env"))

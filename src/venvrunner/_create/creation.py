@@ -1,10 +1,16 @@
-"""Make an environment, and clear the place for it."""
+"""Make an environment in a place that is free or holds one."""
 
+import contextlib
 import os
+from collections.abc import Generator
+from typing import TYPE_CHECKING
 
-from venvrunner._process.signals import deferred
+from venvrunner._process.signals import deferred, surely
 from venvrunner.environment import CREATION_PREFIX, get_clean_environment
 from venvrunner.exceptions import CreationError, NotAVenvError
+
+if TYPE_CHECKING:
+    from virtualenv.run.session import Session
 
 
 def create(venv_dir: str, *, python: str | None = None) -> None:
@@ -21,39 +27,38 @@ def create(venv_dir: str, *, python: str | None = None) -> None:
     if python == "":
         msg = "python='' is no interpreter! Leave it out for the running one, or give a path or a version."
         raise CreationError(msg)
+    check(venv_dir)
+    # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
+    with _explained(venv_dir, python):
+        session = _session(venv_dir, python)
     missing = _missing_folders(venv_dir)
     try:
         # Threads of virtualenv would go on writing after an exception, so a Ctrl-C has to wait for them.
-        with deferred():
-            _create(venv_dir, python)
-    except NotAVenvError:
-        raise
+        with deferred(), _explained(venv_dir, python):
+            _remove(venv_dir, [])
+            os.makedirs(venv_dir, exist_ok=True)
+            session.run()
     except BaseException:
-        with deferred():
-            _remove(venv_dir, missing)
+        surely(lambda: _remove(venv_dir, missing))
         raise
 
 
-def clear(venv_dir: str) -> None:
-    """Remove an environment that is there, so that one can be made.
+def check(venv_dir: str) -> None:
+    """Make sure that nothing is in the way but an environment or an empty folder.
 
     Raises:
         NotAVenvError: something else is there. A link is, whatever it points to.
     """
     if not os.path.lexists(venv_dir):
         return
-    if not os.path.islink(venv_dir) and os.path.isdir(venv_dir):
-        if os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")):
-            with deferred():
-                _remove(venv_dir, [venv_dir])
-            return
-        if not os.listdir(venv_dir):
-            return
+    is_folder = os.path.isdir(venv_dir) and not os.path.islink(venv_dir)
+    if is_folder and (os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")) or not os.listdir(venv_dir)):
+        return
     msg = f"{venv_dir!r} is in the way and no virtual environment! It was not touched; move it, or choose another name."
     raise NotAVenvError(msg)
 
 
-def _create(venv_dir: str, python: str | None) -> None:
+def _session(venv_dir: str, python: str | None) -> "Session":
     import virtualenv  # noqa: PLC0415  it takes 0.2 s
 
     # Neither variables nor a virtualenv.ini of the user's may change what is made.
@@ -62,14 +67,14 @@ def _create(venv_dir: str, python: str | None) -> None:
     args = ["--no-download", "--no-periodic-update", "--activators=", venv_dir]
     if python is not None:
         args = [f"--python={python}", *args]
+    return virtualenv.session_via_cli(args, setup_logging=False, env=env)
+
+
+@contextlib.contextmanager
+def _explained(venv_dir: str, python: str | None) -> Generator[None]:
+    """Turn what virtualenv raises into an error of ours."""
     try:
-        # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
-        session = virtualenv.session_via_cli(args, setup_logging=False, env=env)
-        clear(venv_dir)
-        os.makedirs(venv_dir, exist_ok=True)
-        session.run()
-    except NotAVenvError:
-        raise
+        yield
     except (SystemExit, OSError, RuntimeError, ValueError) as exc:
         # virtualenv has printed what it said with its SystemExit.
         reason = "virtualenv refused" if isinstance(exc, SystemExit) else exc
