@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, alive, wait_until
+from conftest import DEADLINE, MEASURED, alive, wait_until
 from test_install import make_wheel
 
 SOURCE = str(Path(venvrunner.__file__).parents[1])
@@ -27,7 +27,7 @@ PYTHON = ["--", "python", "-c"]
 def started(*args: str, cwd: Path | None = None, **env: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start the command line with all streams piped, and wait for its end."""
     argv = [sys.executable, "-m", "venvrunner", *args]
-    environ = {**os.environ, "PYTHONPATH": SOURCE, "PIP_NO_INDEX": "1", **env}
+    environ = {**os.environ, **MEASURED, "PYTHONPATH": SOURCE, "PIP_NO_INDEX": "1", **env}
     environ.setdefault("GITHUB_ACTIONS", "")
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, cwd=cwd, env=environ) as process:

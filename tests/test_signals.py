@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, alive, wait_until
+from conftest import DEADLINE, MEASURED, alive, wait_until
 
 HEAD = """
 import asyncio, gc, logging, os, random, signal, sys, threading, time
@@ -71,7 +71,7 @@ class Program:
     """An interpreter that runs a program, with all warnings as errors."""
 
     def __init__(self, source: str, marker: Path) -> None:
-        env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
+        env = {**os.environ, **MEASURED, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
         command = [sys.executable, "-X", "dev", "-W", "error", "-c", HEAD + source, str(marker)]
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -161,9 +161,12 @@ def ring(signum, frame):
 COMMAND = ["sh", "-c", "echo one; sleep 0.01 & echo two >&2; wait"]
 
 signal.signal(signal.SIGALRM, ring)
-begun = time.perf_counter()
-log_run(COMMAND, None, str)
-usual = time.perf_counter() - begun
+times = []
+for _ in range(5):
+    begun = time.perf_counter()
+    log_run(COMMAND, None, str)
+    times.append(time.perf_counter() - begun)
+usual = min(times)
 before = descriptors()
 rung = 0
 for number in range(200):

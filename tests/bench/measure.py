@@ -115,11 +115,9 @@ def peer(module: str) -> Any | None:
 
 def table(results: list[Result]) -> str:
     """Return the results as a table in Markdown."""
-    head = ["what", "ours", "beside it", "ratio", "budget", "", ""]
-    lines = [head[:6], ["---"] * 6]
-    for result in results:
-        lines.append([*result[:5], "ok" if result.ok else "**over**"])
-    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+    head = ["what", "ours", "beside it", "ratio", "budget", "kept"]
+    rows = [[*result[:5], "ok" if result.ok else "**over**"] for result in results]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 
 def _judge(title: str, times: Mapping[str, float | None], limits: Mapping[str, float], most: float | None) -> Result:
@@ -129,7 +127,7 @@ def _judge(title: str, times: Mapping[str, float | None], limits: Mapping[str, f
     reference = next(iter(against.values()), None)
     beside = [_beside(name, seconds, reference) for name, seconds in times.items() if name != OURS]
     ratios = [f"{ours / seconds:.2g}" if ours < seconds / 10 else f"{ours / seconds:.2f}" for seconds in against.values()]
-    budgets = [f"{limit:.3g} × {name}" for name, limit in limits.items()]
+    budgets = [f"{limit:.3g} x {name}" for name, limit in limits.items()]
     if most is not None:
         budgets.append(duration(most))
     kept = [ours <= limits[name] * seconds for name, seconds in against.items()]
@@ -148,7 +146,7 @@ def _beside(name: str, seconds: float | None, reference: float | None) -> str:
         return f"{name} {MISSING}"
     if reference is None or seconds is reference:
         return f"{name} {duration(seconds)}"
-    return f"{name} {duration(seconds)} ({seconds / reference:.1f} ×)"
+    return f"{name} {duration(seconds)} ({seconds / reference:.1f} x)"
 
 
 def duration(seconds: float) -> str:
@@ -160,4 +158,4 @@ def duration(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.1f} s"
     milliseconds = seconds * 1000
-    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"  # noqa: PLR2004
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"

@@ -155,9 +155,9 @@ class Link(asyncio.SubprocessProtocol):
     async def _spawn(self, command: Command, options: dict[str, Any]) -> None:
         try:
             await self._loop.subprocess_exec(lambda: self, *command.argv, **options)
-        except OSError:
-            # From Python 3.12 on, the loop forgets a child that it has started and then can't watch, for want of a
-            # descriptor for its pidfd. The child's pipes are connected within a few turns; that shows us the child.
+        except Exception:
+            # The loop forgets a child that it has started and then can't watch, for want of a thread or (from Python
+            # 3.12 on) of a descriptor for its pidfd. Its pipes are connected within a few turns, which shows us the child.
             await self._turns()
             if self._transport is not None:
                 self.abandon()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
 
+Handler = Callable[[int, FrameType | None], Any]
 Received = list[tuple[int, FrameType | None]]
 
 
@@ -19,13 +20,12 @@ def deferred() -> Generator[Received]:
 
     Yields:
         the signals that came so far.
-
     """
     received: Received = []
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    handlers: dict[int, Handler] = {}
 
     def record(signum: int, frame: FrameType | None) -> None:
         received.append((signum, frame))
@@ -38,16 +38,27 @@ def deferred() -> Generator[Received]:
                 signal.signal(signum, record)
         yield received
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        _restore(dict(handlers))
         for number, frame in received:
             handlers[number](number, frame)
+
+
+def _restore(handlers: dict[int, Handler]) -> None:
+    """Put handlers back, all of them even if one that is back already raises."""
+    try:
+        for number, handler in list(handlers.items()):
+            signal.signal(number, handler)
+            del handlers[number]
+    finally:
+        if handlers:
+            _restore(handlers)
 
 
 def surely(action: Callable[[], None]) -> None:
     """Do something that no signal handler can prevent.
 
-    A handler may still raise in the first steps, before it is put off; then the action is done again.
+    A handler may still raise in the first steps, before it is put off; then the action is done again. A timer whose
+    handler raises many times a millisecond gets through all the same.
 
     Args:
         action: may be done twice.

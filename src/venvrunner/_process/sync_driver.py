@@ -153,12 +153,12 @@ class _Child:
         assert self._process is not None
         if self._life.returncode is not None or self._process.poll() is None:
             return
-        if self._exit_fd is not None:
-            self._selector.unregister(self._exit_fd)
         # From here on the number is good only while the group has members; ask at once, see PosixGroup.
         self._group.alive()
         owed = {number: pending(pipe.fileno()) for number, pipe in self._pipes.items()}
         self._life.exited(self._process.returncode, owed, time.monotonic())
+        if self._exit_fd is not None:
+            self._selector.unregister(self._exit_fd)
 
     def _read(self, number: int) -> None:
         pipe, stream = self._pipes[number], self._streams[number]
