@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from conftest import DEADLINE, Caller, alive, wait_until
+from venvrunner._process.link import Link
 from venvrunner.subprocess_util import log_run
 
 SOON = 10.0
@@ -264,3 +266,44 @@ def test_the_sync_call_works_inside_a_running_loop(callback: Callable[..., Any])
         return log_run(["echo", "within"], None, callback if callback is str else sink).stdout
 
     assert asyncio.run(main()) == "within\n"
+
+
+@pytest.mark.asyncio
+async def test_what_the_loop_has_read_and_not_told_yet_is_owed_too() -> None:
+    """asyncio hands on exit and data by `call_soon`, in any order; data on its way is neither in the pipe nor here."""
+    ended = subprocess.Popen(["true"], start_new_session=True)  # noqa: ASYNC220  it ends at once
+    ended.wait()
+    owed: list[Mapping[int, int]] = []
+    link = Link([1], lambda _returncode, pending: owed.append(pending))
+    link.connection_made(StubTransport(ended.pid))
+    loop = asyncio.get_running_loop()
+    loop.call_soon(link.process_exited)
+    loop.call_soon(link.pipe_data_received, 1, b"late")
+    while not owed:
+        await asyncio.wait_for(link.wait(None), DEADLINE)
+    assert owed == [{1: 4}]
+
+
+class StubTransport(asyncio.SubprocessTransport):
+    """A child that has ended, with an empty pipe."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self.pid = pid
+
+    def get_pid(self) -> int:
+        return self.pid
+
+    def get_returncode(self) -> int:
+        return 0
+
+    def get_pipe_transport(self, fd: int) -> asyncio.ReadTransport:
+        return StubPipe()
+
+
+class StubPipe(asyncio.ReadTransport):
+    def pause_reading(self) -> None:
+        """There is nothing to read."""
+
+    def resume_reading(self) -> None:
+        """There is nothing to read."""

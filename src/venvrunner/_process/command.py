@@ -127,7 +127,9 @@ def check_args(args: Sequence[StrPath]) -> list[str]:
 
 
 def _text(name: str, value: object) -> str:
-    path: object = os.fspath(cast("StrPath", value)) if isinstance(value, os.PathLike) else value
+    path = value
+    if not isinstance(value, str) and isinstance(value, os.PathLike):  # str first: to ask an ABC is slow
+        path = os.fspath(cast("StrPath", value))
     if not isinstance(path, str):
         msg = f"{name} must be a str or a path, not {type(path).__name__}: {_show(path)}!"
         raise TypeError(msg)

@@ -70,11 +70,11 @@ class Link(asyncio.SubprocessProtocol):
             self._stdin_lost = True
 
     def process_exited(self) -> None:
-        try:
-            self.note_exit()
-        except BaseException as exc:  # noqa: BLE001  the loop would only log it, and the call would never end
-            self.bug = exc
-        self._news.set()
+        # The loop has called this "soon", and so it does with data that it has read already: that is neither in the pipe
+        # nor known here. Let it arrive first, and let nothing more be read, so that what is owed can be counted.
+        for fd in self._undelivered:
+            self._pipe(fd).pause_reading()
+        self._loop.call_soon(self._try_to_note_exit)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
@@ -151,6 +151,15 @@ class Link(asyncio.SubprocessProtocol):
         for file in files:
             if file is not None:
                 file.close()
+
+    def _try_to_note_exit(self) -> None:
+        try:
+            self.note_exit()
+        except BaseException as exc:  # noqa: BLE001  the loop would only log it, and the call would never end
+            self.bug = exc
+        for fd in self._undelivered.keys() - self._paused:
+            self._pipe(fd).resume_reading()
+        self._news.set()
 
     async def _spawn(self, command: Command, options: dict[str, Any]) -> None:
         try:

@@ -4,9 +4,17 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Generator
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
+try:
+    # The public functions make an enum member of every answer; for all signals, that takes a quarter of a short process.
+    _plain: Any = import_module("_signal")
+except ImportError:
+    _plain = signal
+
+_NUMBERS = tuple(map(int, signal.valid_signals()))
 Handler = Callable[[int, FrameType | None], Any]
 Received = list[tuple[int, FrameType | None]]
 
@@ -31,11 +39,11 @@ def deferred() -> Generator[Received]:
         received.append((signum, frame))
 
     try:
-        for signum in signal.valid_signals():
-            handler = signal.getsignal(signum)
-            if callable(handler) and not isinstance(handler, signal.Handlers):
+        for signum in _NUMBERS:
+            handler = _plain.getsignal(signum)
+            if callable(handler):
                 handlers[signum] = handler
-                signal.signal(signum, record)
+                _plain.signal(signum, record)
         yield received
     finally:
         _restore(dict(handlers))
@@ -47,7 +55,7 @@ def _restore(handlers: dict[int, Handler]) -> None:
     """Put handlers back, all of them even if one that is back already raises."""
     try:
         for number, handler in list(handlers.items()):
-            signal.signal(number, handler)
+            _plain.signal(number, handler)
             del handlers[number]
     finally:
         if handlers:

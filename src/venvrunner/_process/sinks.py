@@ -111,7 +111,7 @@ def log_method(logger: object, level: str) -> Sink:
             " Use a name such as 'debug' or 'error', a callable, or None."
         )
         raise ValueError(msg)  # noqa: TRY004  the level is wrong, not the type
-    if any(cls.__module__.partition(".")[0] == "twiggy" for cls in type(logger).__mro__):
+    if "twiggy" in sys.modules and any(cls.__module__.partition(".")[0] == "twiggy" for cls in type(logger).__mro__):
         # twiggy formats its first argument even when there is nothing to put in.
         return lambda text: method("{0}", text)
     return cast("Sink", method)
@@ -171,9 +171,9 @@ def is_coroutine_function(sink: Sink | None) -> bool:
     >>> is_coroutine_function(sink), is_coroutine_function(print)
     (True, False)
     """
-    if sink is None:
+    if sink is None or getattr(sink, "__module__", None) == __name__:  # made here: a log level, or a callback to print
         return False
-    import inspect  # noqa: PLC0415  slow to import, and most calls have no callable
+    import inspect  # noqa: PLC0415  slow to import, and most calls have no callable of their own
 
     while isinstance(sink, partial):
         sink = sink.func

@@ -65,29 +65,25 @@ class Supervisor:
     True
     """
 
+    phase: Phase
+    deadline: float | None
+    """When :meth:`tick` must be called at the latest; ``None``: any time. Kept, as it is asked for at every few lines."""
+
     def __init__(self, streams: Iterable[int], *, now: float, timeout: float | None = None, grace: float = GRACE) -> None:
-        self.phase = Phase.RUNNING
         self.returncode: int | None = None
         self.timed_out = False
         self.limit = None if timeout is None else now + timeout
         self._grace = grace
         self._open = set(streams)
         self._owed: dict[int, int] = {}
-        self._phase_end: float | None = None
         self._signals: list[Stop] = []
         self._stopped = False
+        self._enter(Phase.RUNNING)
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing left to do."""
         return self.phase is Phase.ENDED
-
-    @property
-    def deadline(self) -> float | None:
-        """When :meth:`tick` must be called at the latest; ``None``: any time."""
-        if self.phase in _STOPPED:
-            return self._phase_end
-        return min((end for end in (self.limit, self._phase_end) if end is not None), default=None)
 
     def signals(self) -> list[Stop]:
         """Return the signals to send now, once."""
@@ -115,7 +111,7 @@ class Supervisor:
         """The process ended and was reaped; *pending* bytes it had written are still to be read and delivered."""
         self.returncode = returncode
         if self.phase is Phase.RUNNING:
-            self.phase = Phase.DRAINING
+            self._enter(Phase.DRAINING)
             self._owed = dict(pending)
             self._settle(now)
 
@@ -123,38 +119,40 @@ class Supervisor:
         """End the process and its group for whatever reason; a second call leaves out the rest of the grace."""
         if not self._stopped:
             self._stopped = True
-            self.phase = Phase.STOPPING
-            self._phase_end = now + self._grace
+            self._enter(Phase.STOPPING, now + self._grace)
             self._signals.append(Stop.POLITE)
         elif self.phase is Phase.STOPPING:
-            self.phase = Phase.KILLING
-            self._phase_end = now + REAP
+            self._enter(Phase.KILLING, now + REAP)
             self._signals.append(Stop.HARD)
 
     def group_empty(self) -> None:
         """No process of the group is left, and the process itself is reaped."""
         if self.phase in _STOPPED:
-            self._end()
+            self._enter(Phase.ENDED)
 
     def tick(self, now: float) -> None:
         """Do what is due at this time."""
-        if self.ended or self.deadline is None or now < self.deadline:
+        if self.deadline is None or now < self.deadline:
             return
         if self.phase is Phase.STOPPING:
             self.stop(now)
         elif self.phase in {Phase.LINGERING, Phase.KILLING}:
             # LINGERING: all that the command wrote was delivered; a timeout would call a finished command unfinished.
-            self._end()
+            self._enter(Phase.ENDED)
         else:
             self.timed_out = True
 
     def _settle(self, now: float) -> None:
         if self.phase is Phase.DRAINING and all(self._owed.get(stream, 0) <= 0 for stream in self._open):
-            self.phase = Phase.LINGERING
-            self._phase_end = now + LINGER
+            self._enter(Phase.LINGERING, now + LINGER)
         if self.phase is Phase.LINGERING and not self._open:
-            self._end()
+            self._enter(Phase.ENDED)
 
-    def _end(self) -> None:
-        self.phase = Phase.ENDED
-        self._phase_end = None
+    def _enter(self, phase: Phase, end: float | None = None) -> None:
+        self.phase = phase
+        if phase is Phase.ENDED:
+            self.deadline = None
+        elif phase in _STOPPED or self.limit is None:
+            self.deadline = end
+        else:
+            self.deadline = self.limit if end is None else min(self.limit, end)
