@@ -66,7 +66,7 @@ def timed(
     def register(contestants: Callable[[str], Contestants]) -> Callable[[str], Contestants]:
         def row(effort: Effort) -> Result:
             with tempfile.TemporaryDirectory() as folder:
-                times = fastest(contestants(folder), effort.rounds(rounds))
+                times = good_rounds(contestants(folder), effort.rounds(rounds))
             base = times.pop(beyond, None) if beyond else None
             if base is not None:
                 times = {name: None if value is None else value - base for name, value in times.items()}
@@ -78,31 +78,28 @@ def timed(
     return register
 
 
-def fastest(contestants: Contestants, rounds: int) -> dict[str, float | None]:
-    """Return the shortest time of each in seconds, or ``None``.
+def good_rounds(contestants: Contestants, rounds: int) -> dict[str, float | None]:
+    """Return the time of a good round of each in seconds: a tenth of all were as fast or faster; or ``None``.
 
     All run once in each round, in an order that changes from round to round, so that a slow minute of the machine is
     nobody's. The first round warms up and does not count.
     """
     present = {name: run for name, run in contestants.items() if run is not None}
+    times: dict[str, list[float]] = {name: [] for name in present}
     order = list(present)
     shuffle = random.Random(0).shuffle
-    times: dict[str, float | None] = dict.fromkeys(contestants)
     gc.collect()
     # What is loaded by now is nobody's garbage; each run begins with none of its predecessor's.
     gc.freeze()
-    for number in range(rounds + 1):
+    for _round in range(rounds + 1):
         shuffle(order)
         for name in order:
             gc.collect()
             begin = time.perf_counter()
             present[name]()
-            seconds = time.perf_counter() - begin
-            previous = times[name]
-            if number:
-                times[name] = seconds if previous is None else min(previous, seconds)
+            times[name].append(time.perf_counter() - begin)
     gc.unfreeze()
-    return times
+    return {name: sorted(times[name][1:])[rounds // 10] if name in times else None for name in contestants}
 
 
 def peer(module: str) -> Any | None:
