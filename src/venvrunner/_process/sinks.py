@@ -167,8 +167,8 @@ def stderr_callback(line: str) -> None:
 def is_coroutine_function(sink: Sink | None) -> bool:
     """Tell whether a sink is an ``async def``, also as a method, a partial, a mock or an object with such a call.
 
-    >>> async def sink(line): ...
-    >>> is_coroutine_function(sink), is_coroutine_function(print)
+    >>> import asyncio
+    >>> is_coroutine_function(asyncio.sleep), is_coroutine_function(print)
     (True, False)
     """
     if sink is None or getattr(sink, "__module__", None) == __name__:  # made here: a log level, or a callback to print
