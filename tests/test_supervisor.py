@@ -333,3 +333,17 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
+
+
+def test_what_is_owed_is_delivered_at_once_and_what_comes_later_in_crumbs() -> None:
+    """A daemon that writes on into a slow callback must not hold up the end: little is taken that nobody has to wait for."""
+    life = Supervisor([1, 2], now=0.0)
+    running = life.share(1)
+    life.exited(0, {1: 5000, 2: 0}, now=1.0)
+    assert life.share(1) == 5000
+    assert life.share(2) < 5000 < running
+    life.received(1, 5000, now=1.1)
+    assert life.phase is Phase.LINGERING
+    assert life.share(1) == life.share(2) < 5000
+    life.stop(now=1.2)
+    assert life.share(1) == running, "what comes while stopping is only kept"
