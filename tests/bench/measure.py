@@ -49,6 +49,7 @@ def timed(
     title: str,
     *,
     rounds: int,
+    runs: int = 1,
     limits: Mapping[str, float] | None = None,
     most: float | None = None,
     beyond: str | None = None,
@@ -57,7 +58,8 @@ def timed(
 
     Args:
         title: what is measured.
-        rounds: how often each contestant runs.
+        rounds: how often each contestant has its turn.
+        runs: how often it runs in one turn; several, where what ran before would leave it a cold cache that is its larger part.
         limits: the budgets by contestant: ours may take so many times as long. Other ratios are shown for the first of them.
         most: the budget in seconds.
         beyond: the contestant whose time is taken off every other one's.
@@ -66,7 +68,7 @@ def timed(
     def register(contestants: Callable[[str], Contestants]) -> Callable[[str], Contestants]:
         def row(effort: Effort) -> Result:
             with tempfile.TemporaryDirectory() as folder:
-                times = good_rounds(contestants(folder), effort.rounds(rounds))
+                times = good_rounds(contestants(folder), effort.rounds(rounds), runs)
             base = times.pop(beyond, None) if beyond else None
             if base is not None:
                 times = {name: None if value is None else value - base for name, value in times.items()}
@@ -78,10 +80,10 @@ def timed(
     return register
 
 
-def good_rounds(contestants: Contestants, rounds: int) -> dict[str, float | None]:
-    """Return the time of a good round of each in seconds: a tenth of all were as fast or faster; or ``None``.
+def good_rounds(contestants: Contestants, rounds: int, runs: int) -> dict[str, float | None]:
+    """Return the time of a run of each in a good round, in seconds: a tenth of all were as fast or faster; or ``None``.
 
-    All run once in each round, in an order that changes from round to round, so that a slow minute of the machine is
+    All have their turn in each round, in an order that changes from round to round, so that a slow minute of the machine is
     nobody's. The first round warms up and does not count.
     """
     present = {name: run for name, run in contestants.items() if run is not None}
@@ -96,8 +98,9 @@ def good_rounds(contestants: Contestants, rounds: int) -> dict[str, float | None
         for name in order:
             gc.collect()
             begin = time.perf_counter()
-            present[name]()
-            times[name].append(time.perf_counter() - begin)
+            for _run in range(runs):
+                present[name]()
+            times[name].append((time.perf_counter() - begin) / runs)
     gc.unfreeze()
     return {name: sorted(times[name][1:])[rounds // 10] if name in times else None for name in contestants}
 
