@@ -212,7 +212,8 @@ async def on_loop():
     runs = [async_log_run(COMMAND, None, str, input="said\\n") for _ in range(100)]
     results = await asyncio.gather(*runs, return_exceptions=True)
     assert len(asyncio.all_tasks()) == 1, "tasks are left"
-    assert descriptors() == before, f"{descriptors() - before} descriptors are left"
+    if sys.version_info >= (3, 11, 4):
+        assert descriptors() == before, f"{descriptors() - before} descriptors are left"
     return [getattr(result, "stdout", result) for result in results]
 
 
@@ -229,7 +230,9 @@ unclear = [error for error in errors if not isinstance(error, OSError) or error.
 assert not unclear, f"neither complete nor a clear error: {unclear}"
 assert complete, "none is complete"
 gc.collect()
-assert descriptors() == before, f"{descriptors() - before} descriptors are left"
+# Before 3.11.4, a Popen that finds no descriptor leaks those it has made already (gh-87474), whoever calls it.
+if sys.version_info >= (3, 11, 4):
+    assert descriptors() == before, f"{descriptors() - before} descriptors are left"
 try:
     pid, status = os.waitpid(-1, os.WNOHANG)
 except ChildProcessError:
