@@ -313,7 +313,8 @@ end = time.monotonic() + 10
 while threading.active_count() > 1 and time.monotonic() < end:
     time.sleep(0.01)
 gc.collect()
-assert descriptors() == before
+# From Python 3.12 on, asyncio has a pidfd of its own, which nobody can close without the loop.
+assert len(descriptors()) - len(before) <= (sys.version_info >= (3, 12)), (before, descriptors())
 check_nothing_left()
 print("closed")
 """
