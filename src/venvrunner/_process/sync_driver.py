@@ -45,7 +45,12 @@ def run(command: Command, streams: Mapping[int, Stream]) -> int:
         surely(child.stop)
         raise
     finally:
-        surely(child.close)
+        try:
+            surely(child.close)
+        except BaseException:
+            # A handler can raise at the call itself, before the first line of what is called.
+            surely(child.close)
+            raise
 
 
 class _Child:
@@ -113,7 +118,9 @@ class _Child:
                 self._process.wait()
 
     def close(self) -> None:
-        """Close every descriptor."""
+        """Close every descriptor; end the process group first if a signal handler has prevented that."""
+        if self._process is not None and not self._life.ended:
+            self.stop()
         self._selector.close()
         if self._process is not None:
             for file in (self._process.stdin, self._process.stdout, self._process.stderr):
