@@ -158,12 +158,16 @@ class _Child:
 
     def _look_for_exit(self) -> None:
         assert self._process is not None
-        if self._life.returncode is not None or self._process.poll() is None:
+        if self._life.returncode is not None:
+            return
+        with deferred():  # interrupted in poll(), Popen would keep its lock and never see the end
+            returncode = self._process.poll()
+        if returncode is None:
             return
         # From here on the number is good only while the group has members; ask at once, see PosixGroup.
         self._group.alive()
         owed = {number: pending(pipe.fileno()) for number, pipe in self._pipes.items()}
-        self._life.exited(self._process.returncode, owed, time.monotonic())
+        self._life.exited(returncode, owed, time.monotonic())
         if self._exit_fd is not None:
             self._selector.unregister(self._exit_fd)
 
