@@ -89,6 +89,15 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _take_signals() -> None:
+    """Take Ctrl-C and a hang-up, which a shell's background job, or nohup, ignores together with all its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGHUP", "SIGTERM"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No process, descriptor, thread, temporary file or change of this process is left by any test.

@@ -169,7 +169,7 @@ for _ in range(5):
 usual = min(times)
 before = descriptors()
 rung = 0
-for number in range(50):
+for number in range(200):
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1.1 * usual))
@@ -182,12 +182,12 @@ for number in range(50):
     assert signal.getsignal(signal.SIGALRM) is ring
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert descriptors() == before, (number, before, descriptors())
-print("some" if rung > 5 else rung)
+print("some" if rung > 20 else rung)
 """
 
 
 def test_an_alarm_of_the_host_may_raise_at_any_moment(start: Callable[[str], Program]) -> None:
-    """50 times at random: the command, the descriptors and the host's signal handlers are as they were."""
+    """200 times at random: the command, the descriptors and the host's signal handlers are as they were."""
     returncode, stdout, stderr = start(ALARMS).end()
     # What an alarm raises inside a __del__ is told on stderr by the interpreter and goes no further.
     assert (returncode, stdout) == (0, "some\n"), stderr
