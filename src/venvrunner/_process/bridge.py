@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from venvrunner._process import async_driver
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
-from venvrunner._process.signals import deferred
+from venvrunner._process.signals import deferred, surely
 
 _PAUSE = 0.02
 """Seconds between two looks for a further signal."""
@@ -44,14 +44,17 @@ class _Helper:
 
     def result(self) -> int:
         """Wait for the end; return the exit status."""
-        self._thread.start()
         try:
+            with deferred():
+                self._thread.start()
             self._ended.wait()
-        except BaseException:
-            self._cancel()
-            raise
         finally:
-            self._thread.join()
+            try:
+                surely(self._finish)
+            except BaseException:
+                # A handler can raise at the call itself, before the first line of what is called.
+                surely(self._finish)
+                raise
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
@@ -71,14 +74,18 @@ class _Helper:
         self._started.set()
         return await async_driver.run(self._command, self._streams)
 
-    def _cancel(self) -> None:
+    def _finish(self) -> None:
         """Cancel until the thread has ended; a further interrupt hurries it, as in the driver itself."""
+        if self._thread.ident is None:
+            return
         with deferred() as received:
             self._started.wait()
             heard = -1
-            while not self._ended.wait(_PAUSE):
+            while not self._ended.is_set():
                 if len(received) > heard:
                     heard = len(received)
                     # RuntimeError: the loop is closed, so the thread is about to end.
                     with contextlib.suppress(RuntimeError):
                         self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]
+                self._ended.wait(_PAUSE)
+            self._thread.join()
