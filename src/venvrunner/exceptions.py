@@ -9,7 +9,10 @@
     ├── InvalidPathError         is a ValueError
     ├── InvalidRequirementError  is a ValueError
     ├── NotAVenvError            is a FileExistsError
+    ├── VenvExistsError          is a FileExistsError
+    ├── VenvInUseError           is a RuntimeError
     └── CreationError            is a RuntimeError
+        └── InterpreterNotFoundError
 
 Code that catches the standard exception keeps working. An argument of the wrong type is a plain ``TypeError``, a wrong
 value of a process parameter a plain ``ValueError``, and a missing command of the module functions a plain
@@ -135,3 +138,15 @@ class NotAVenvError(VenvError, FileExistsError):
 
 class CreationError(VenvError, RuntimeError):
     """A virtual environment could not be made; nothing of it is left."""
+
+
+class InterpreterNotFoundError(CreationError):
+    """There is no such interpreter; the message lists those that were found."""
+
+
+class VenvExistsError(VenvError, FileExistsError):
+    """There is a virtual environment already, and it was not to be replaced."""
+
+
+class VenvInUseError(VenvError, RuntimeError):
+    """A virtual environment can't be changed now: somebody uses it, or it has forks that need it."""

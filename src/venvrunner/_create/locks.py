@@ -1,0 +1,49 @@
+"""A lock on an open file: it lasts until the last process that has the descriptor closes it, also by being killed."""
+
+import errno
+import os
+from importlib import import_module
+from typing import Any
+
+_flock: Any
+_locking: Any
+try:
+    _flock, _locking = import_module("fcntl"), None
+except ImportError:  # Windows
+    _flock, _locking = None, import_module("msvcrt")
+
+_REFUSED = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+
+CHILDREN_INHERIT = _flock is not None
+"""Whether a child process can be given the lock, with ``pass_fds``."""
+
+
+def open_lock_file(path: str) -> int:
+    """Open a file to be locked, and make it if it is not there; a link is refused.
+
+    Raises:
+        OSError: it can't be opened.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file, unless another descriptor has it locked, of this process or of another (``flock(2)``)."""
+    try:
+        if _flock is not None:
+            _flock.flock(descriptor, _flock.LOCK_EX | _flock.LOCK_NB)
+        else:
+            _locking.locking(descriptor, _locking.LK_NBLCK, 1)
+    except OSError as exc:
+        if exc.errno in _REFUSED:
+            return False
+        raise
+    return True
+
+
+def is_at(descriptor: int, path: str) -> bool:
+    """Tell whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except OSError:
+        return False

@@ -1,0 +1,229 @@
+"""Who uses an environment, who may change it, and whether it was finished; all of it is kept in the environment itself.
+
+The folder ``.venvrunner`` in an environment holds:
+
+``lock``
+    locked while somebody creates, deletes, forks, or installs: for moments, and never while a command just runs.
+``state``
+    two lines of JSON: which parent it needs, written first, and what it was made for, written last. Without the second, a
+    creation or a deletion was interrupted; without the file, it was made by something else.
+``user-*``
+    one locked file for each runner and for each command that is running; see :mod:`.users`.
+``fork-*``
+    one file for each fork, with the fork's path in it; as long as that is a fork, the environment is frozen.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+from venvrunner._create import users
+from venvrunner._create.locks import is_at, open_lock_file, try_lock
+from venvrunner._create.users import Descriptor, User
+from venvrunner._process.signals import deferred, surely
+from venvrunner.exceptions import CreationError, VenvInUseError
+
+STATE = ".venvrunner"
+_PAUSE = (0.001, 0.05)
+"""Seconds between two looks at a lock: at first, and at most."""
+
+
+class Ownership:
+    """The state of one environment's folder.
+
+    Args:
+        venv_dir: an absolute path; nothing needs to be there.
+    """
+
+    def __init__(self, venv_dir: str) -> None:
+        self.venv_dir = venv_dir
+        self._state = os.path.join(venv_dir, STATE)
+
+    @contextlib.contextmanager
+    def held(self, wait: float, hindrances: Callable[[], Iterable[str]] = list) -> Generator[None]:
+        """Hold the lock for a block, as soon as it is free and there are no hindrances; the folder is made.
+
+        Args:
+            wait: seconds to wait at most.
+            hindrances: asked while the lock is held; names what else has to be waited for.
+
+        Raises:
+            VenvInUseError: that did not come in time.
+            CreationError: the lock can't be had at all, for instance in a read-only folder.
+        """
+        lock = Descriptor()
+        path = os.path.join(self._state, "lock")
+        patience = _Patience(self.venv_dir, wait)
+        try:
+            while True:
+                with deferred():
+                    lock.number = self._open_lock(path)
+                if not (try_lock(lock.number) and is_at(lock.number, path)):
+                    found = [users.read_name(lock.number)]
+                elif not (found := list(hindrances())):
+                    break
+                lock.close()
+                patience.pause(found)
+            users.write_name(lock.number)
+            yield
+        finally:
+            surely(lock.close)
+
+    def _open_lock(self, path: str) -> int:
+        try:
+            os.makedirs(self._state, exist_ok=True)
+            return open_lock_file(path)
+        except OSError as exc:
+            msg = f"can't change {self.venv_dir!r}, which is needed for an environment there: {exc}!"
+            raise CreationError(msg) from exc
+
+    def enter(self) -> User:
+        """Note that a runner uses the environment, until it is let go of; to be called while the lock is held."""
+        return users.enter(self._new("user"))
+
+    def command(self) -> AbstractContextManager[int | None]:
+        """Note that a command uses the environment; see :func:`.users.command`."""
+        return users.command(self._new("user"), self._new("new"))
+
+    def users(self, but: User | None = None) -> list[str]:
+        """Return who else uses the environment; see :func:`.users.others`; to be called while the lock is held."""
+        return users.others(self._files("user"), but)
+
+    def _new(self, kind: str) -> str:
+        return os.path.join(self._state, f"{kind}-{secrets.token_hex(8)}")
+
+    def _files(self, kind: str) -> list[str]:
+        try:
+            names = os.listdir(self._state)
+        except OSError:
+            return []
+        return [os.path.join(self._state, name) for name in names if name.startswith(kind + "-")]
+
+    def note_fork(self, fork_dir: str) -> None:
+        """Freeze the environment for a fork; to be called while the lock is held."""
+        _write_file(self._new("fork"), fork_dir)
+
+    def forks(self) -> list[str]:
+        """Return the paths of the forks that there are; to be called while the lock is held."""
+        found: list[str] = []
+        for path in self._files("fork"):
+            fork_dir = _read_file(path) or ""
+            parent = Ownership(fork_dir).parent()
+            if parent is not None and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
+                found.append(fork_dir)
+            else:
+                os.unlink(path)
+        return sorted(found)
+
+    def begin(self, parent_dir: str | None = None) -> None:
+        """Note that the environment is not finished: the first step of a creation or a deletion.
+
+        Args:
+            parent_dir: the environment that this one will need.
+        """
+        _write_file(self._state_file, json.dumps({"parent": parent_dir}) + "\n")
+
+    def finish(self, purpose: dict[str, Any]) -> None:
+        """Note that the environment is finished, and what for: the last step of a creation."""
+        _write_file(self._state_file, json.dumps(purpose) + "\n", mode="a")
+
+    def parent(self) -> str | None:
+        """Return the environment that this one is a fork of and needs."""
+        notes = self._notes()
+        return notes[0].get("parent") if notes else None
+
+    def purpose(self) -> dict[str, Any] | None:
+        """Return what the environment was made for; ``None``: it was made by something else, or is not finished."""
+        notes = self._notes()
+        return notes[1] if notes and len(notes) > 1 else None
+
+    def unfinished(self) -> bool:
+        """Tell whether this is what an interrupted creation or deletion has left."""
+        notes = self._notes()
+        return notes is not None and len(notes) < 2  # noqa: PLR2004
+
+    @property
+    def _state_file(self) -> str:
+        return os.path.join(self._state, "state")
+
+    def _notes(self) -> list[dict[str, Any]] | None:
+        """Return the lines that are complete; ``None``: there is no such file."""
+        text = _read_file(self._state_file)
+        if text is None:
+            return None
+        notes: list[dict[str, Any]] = []
+        with contextlib.suppress(ValueError):
+            notes.extend(json.loads(line) for line in text.splitlines())
+        return notes
+
+    def abandon(self) -> None:
+        """Remove the state if there is nothing but a lock that nobody holds: nobody has begun anything."""
+        path = os.path.join(self._state, "lock")
+        with contextlib.suppress(OSError):
+            if os.listdir(self.venv_dir) == [STATE] and os.listdir(self._state) == ["lock"]:
+                descriptor = open_lock_file(path)
+                try:
+                    if try_lock(descriptor):
+                        self.clear()
+                finally:
+                    os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.rmdir(self._state)
+
+    def clear(self) -> None:
+        """Remove the state, the lock last: whoever waits for it begins anew."""
+        lock = os.path.join(self._state, "lock")
+        for name in os.listdir(self._state):
+            if (path := os.path.join(self._state, name)) != lock:
+                os.unlink(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(lock)
+        with contextlib.suppress(OSError):  # somebody begins anew already
+            os.rmdir(self._state)
+
+
+class _Patience:
+    """Waits a little longer each time, tells once for whom, and ends with an error."""
+
+    def __init__(self, venv_dir: str, wait: float) -> None:
+        self._venv_dir = venv_dir
+        self._wait = wait
+        self._end = time.monotonic() + wait
+        self._pause = _PAUSE[0]
+        self._told = False
+
+    def pause(self, users: Iterable[str]) -> None:
+        who = " and ".join(dict.fromkeys(users))
+        if time.monotonic() >= self._end:
+            msg = f"{self._venv_dir!r} is in use by {who}! Waited {self._wait:g} s; let it end, or choose another place."
+            raise VenvInUseError(msg)
+        if self._pause == _PAUSE[1] and not self._told:
+            self._told = True
+            logger().warning("waiting for %r, which is in use by %s", self._venv_dir, who)
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 2, _PAUSE[1])
+
+
+def _read_file(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _write_file(path: str, text: str, mode: Literal["w", "a"] = "w") -> None:
+    with open(path, mode, encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def logger() -> Any:
+    """Return the logger that tells of waiting and rebuilding."""
+    import logging  # noqa: PLC0415  slow to import
+
+    return logging.getLogger("venvrunner")
