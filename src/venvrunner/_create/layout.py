@@ -1,7 +1,10 @@
 """Where things are in an environment, and which names and paths one can have; without I/O but for `find_command`."""
 
+import functools
 import os
+import re
 import unicodedata
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from venvrunner.exceptions import InvalidPathError
@@ -13,6 +16,9 @@ class Layout(NamedTuple):
     Attributes:
         scheme: the name of the sysconfig scheme, which says where scripts are.
         suffixes: what a command's file name may end with, in the order in which they are tried.
+        packages: patterns of the folders of packages.
+        base_python: where an interpreter's installation has its executable.
+        movable: whether scripts are text, so that a copy of an environment can be made to work.
 
     >>> POSIX.scripts("/v"), WINDOWS.command_names("pip")[:2]
     ('/v/bin', ['pip', 'pip.exe'])
@@ -20,12 +26,13 @@ class Layout(NamedTuple):
 
     scheme: str
     suffixes: tuple[str, ...]
+    packages: tuple[str, ...]
+    base_python: str
+    movable: bool
 
     def scripts(self, venv_dir: str) -> str:
         """Return the script folder of an environment."""
-        import sysconfig  # noqa: PLC0415  slow to import
-
-        return sysconfig.get_path("scripts", self.scheme, {"base": venv_dir})
+        return os.path.join(venv_dir, _script_folder(self.scheme))
 
     def command_names(self, command: str) -> list[str]:
         """Return the file names that a command may have, in the order in which they are tried."""
@@ -39,6 +46,36 @@ class Layout(NamedTuple):
             if os.path.isfile(path):
                 return path
         return None
+
+    def package_folders(self, venv_dir: str) -> list[str]:
+        """Return the folders of packages in an environment; usually one."""
+        import glob  # noqa: PLC0415  slow to import
+
+        root = glob.escape(venv_dir)
+        found = (path for pattern in self.packages for path in glob.glob(os.path.join(root, *pattern.split("/"))))
+        unique: dict[str, str] = {}
+        for path in found:
+            unique.setdefault(os.path.realpath(path), path)  # lib64 is often a link to lib
+        return list(unique.values())
+
+    def managed_interpreters(self, env: Mapping[str, str]) -> list[str]:
+        """Return the interpreters in the folders of pyenv, asdf and mise, the newest of each first."""
+        home = env.get("HOME") or os.path.expanduser("~")
+        data = env.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
+        roots = [
+            os.path.join(env.get("PYENV_ROOT") or os.path.join(home, ".pyenv"), "versions"),
+            os.path.join(env.get("ASDF_DATA_DIR") or os.path.join(home, ".asdf"), "installs", "python"),
+            os.path.join(env.get("MISE_DATA_DIR") or os.path.join(data, "mise"), "installs", "python"),
+        ]
+        found: list[str] = []
+        for root in roots:
+            # python-discovery can't ask a Python 2.
+            names = [name for name in (os.listdir(root) if os.path.isdir(root) else []) if _numbers(name)[:1] != [2]]
+            for name in sorted(names, key=_numbers, reverse=True):
+                path = os.path.join(root, name, *self.base_python.split("/"))
+                if os.path.isfile(path):
+                    found.append(path)
+        return found
 
     def why_not(self, venv_dir: str, command: str) -> str:
         """Return what to say of a command that an environment does not have."""
@@ -55,9 +92,21 @@ class Layout(NamedTuple):
         return f"{message} Install the package that provides this command first."
 
 
-POSIX = Layout("posix_venv", ())
-WINDOWS = Layout("nt_venv", (".exe", ".bat", ".cmd", ".com"))
+POSIX = Layout("posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True)
+WINDOWS = Layout("nt_venv", (".exe", ".bat", ".cmd", ".com"), ("Lib/site-packages",), "python.exe", movable=False)
 CURRENT = WINDOWS if os.name == "nt" else POSIX
+
+
+@functools.cache
+def _script_folder(scheme: str) -> str:
+    """Return the name of a scheme's script folder; sysconfig takes a millisecond to say it."""
+    import sysconfig  # noqa: PLC0415  slow to import
+
+    return os.path.relpath(sysconfig.get_path("scripts", scheme, {"base": os.sep}), os.sep)
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]
 
 
 def current_scripts() -> str:
