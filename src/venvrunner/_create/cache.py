@@ -1,0 +1,105 @@
+"""The cache folder: one file for each prepared environment. Nothing depends on it but time."""
+
+import contextlib
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+
+VARIABLE = "VENVRUNNER_CACHE_DIR"
+"""The variable that names another folder."""
+SUFFIX = ".pack"
+_NEW = ".new"
+_STORE_TAKES = 60.0
+"""Seconds after which a store that is not finished never will be."""
+
+
+def folder() -> str | None:
+    """Return the cache folder, which only its owner can read or write; ``None`` if there can't be one."""
+    path = location()
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        status = os.lstat(path)
+        mine = getattr(os, "geteuid", lambda: status.st_uid)()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != mine:
+            return None
+        if status.st_mode & 0o077:
+            os.chmod(path, 0o700)
+    except OSError:
+        return None
+    return path
+
+
+def location() -> str:
+    """Return where the cache folder is, or would be."""
+    if path := os.environ.get(VARIABLE):
+        return os.path.abspath(path)
+    from platformdirs import user_cache_dir  # noqa: PLC0415  slow to import
+
+    return user_cache_dir("venvrunner", appauthor=False)
+
+
+def load(key: str) -> bytes | None:
+    """Return what is stored under a key."""
+    path = folder()
+    with contextlib.suppress(OSError):
+        if path is not None:
+            with open(os.path.join(path, key + SUFFIX), "rb") as file:
+                return file.read()
+    return None
+
+
+def store(key: str, data: bytes) -> None:
+    """Store something, all of it or nothing."""
+    path = folder()
+    if path is None:
+        return
+    new = os.path.join(path, secrets.token_hex(8) + _NEW)
+    try:
+        with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
+        os.replace(new, os.path.join(path, key + SUFFIX))
+    except OSError:  # no space, say
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+
+
+def files() -> Iterator[os.DirEntry[str]]:
+    """Yield all files in the cache folder, also those of an interrupted store."""
+    with contextlib.suppress(OSError):
+        yield from (entry for entry in list(os.scandir(location())) if entry.is_file(follow_symlinks=False))
+
+
+def size() -> int:
+    """Return how many bytes are in the cache folder, with what is known of interpreters."""
+    total = 0
+    for folder_path, _folders, names in os.walk(location()):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder_path, name)).st_size
+    return total
+
+
+def prune(is_current: Callable[[bytes], bool]) -> tuple[int, int]:
+    """Remove what can't be of use any more: packs that are not current, and what an interrupted store has left.
+
+    Args:
+        is_current: tells of a pack whether it can.
+
+    Returns:
+        how many files were removed, and how many bytes they had.
+    """
+    count = freed = 0
+    for entry in files():
+        with contextlib.suppress(OSError):
+            if entry.name.endswith(SUFFIX):
+                with open(entry.path, "rb") as file:
+                    if is_current(file.read()):
+                        continue
+            elif not entry.name.endswith(_NEW) or time.time() - entry.stat().st_mtime < _STORE_TAKES:
+                continue
+            freed += entry.stat().st_size
+            os.unlink(entry.path)
+            count += 1
+    return count, freed

@@ -1,0 +1,143 @@
+r"""A prepared environment in one piece: all its files one after the other, behind a table of what they are.
+
+Nothing in a pack names the place where it was made, so that it can be unpacked anywhere. Each part stands on its own after
+that: nothing is shared between environments, and nothing leads back to the pack.
+"""
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from venvrunner._create import scripts
+
+_HEAD = struct.Struct(">8sII")
+"""The mark of the format, a checksum of all that follows, and the length of the table."""
+_MARK = b"venvpk01"
+
+
+class NotMovableError(Exception):
+    """An environment names its own place where this package does not know how to change it."""
+
+
+def collect(venv_dir: str, script_folder: str, skip: Callable[[str], bool], about: dict[str, Any]) -> bytes:
+    """Return the pack of an environment.
+
+    Args:
+        venv_dir: the environment.
+        script_folder: its script folder.
+        skip: tells of a path in it whether it is to be left out.
+        about: what the environment is, for :func:`about`.
+
+    Raises:
+        NotMovableError: it can't be moved.
+        OSError: it can't be read.
+    """
+    table: list[list[Any]] = []
+    parts: list[bytes] = []
+    place = os.fsencode(venv_dir)
+    for kind, path in _walk(venv_dir):
+        name = os.path.relpath(path, venv_dir)
+        if skip(name):
+            continue
+        if kind == "folder":
+            table.append([kind, name])
+        elif kind == "link":
+            table.append([kind, name, link_target(path, venv_dir)])
+        else:
+            with open(path, "rb") as file:
+                data = file.read()
+            script = scripts.parse(data, script_folder) if os.path.dirname(path) == script_folder else None
+            if script is not None:
+                data = script.body
+            if place in data:
+                msg = f"{name!r} names the environment's place"
+                raise NotMovableError(msg)
+            parts.append(data)
+            executable = bool(os.stat(path).st_mode & 0o100)
+            table.append(["file", name, len(data), executable, None if script is None else [script.python, script.options]])
+    head = json.dumps({"about": about, "table": table}).encode()
+    rest = b"".join([head, *parts])
+    return _HEAD.pack(_MARK, zlib.crc32(rest), len(head)) + rest
+
+
+def _walk(venv_dir: str) -> Iterator[tuple[str, str]]:
+    for entry in sorted(os.scandir(venv_dir), key=lambda entry: entry.name):
+        if entry.is_symlink():
+            yield "link", entry.path
+        elif entry.is_dir():
+            yield "folder", entry.path
+            yield from _walk(entry.path)
+        else:
+            yield "file", entry.path
+
+
+def link_target(path: str, venv_dir: str) -> str:
+    """Return what a link says, so that it holds in a copy of the environment too."""
+    target = os.readlink(path)
+    if os.path.isabs(target) and os.path.commonpath([target, venv_dir]) == venv_dir:
+        return os.path.relpath(target, os.path.dirname(path))
+    return target
+
+
+def about(data: bytes) -> dict[str, Any] | None:
+    """Return what a pack holds; ``None``: it is damaged, or of another format."""
+    head = _head(data)
+    return None if head is None else head["about"]
+
+
+def _head(data: bytes) -> dict[str, Any] | None:
+    if len(data) < _HEAD.size:
+        return None
+    mark, checksum, length = _HEAD.unpack_from(data)
+    rest = memoryview(data)[_HEAD.size :]
+    if mark != _MARK or zlib.crc32(rest) != checksum:
+        return None
+    return dict[str, Any](json.loads(bytes(rest[:length])))
+
+
+def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
+    """Write what is in a pack into a folder.
+
+    Args:
+        data: a pack that is not damaged.
+        venv_dir: the folder, which is there.
+        script_folder: the folder's script folder.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    head = _head(data)
+    assert head is not None
+    offset = _HEAD.size + _HEAD.unpack_from(data)[2]
+    rest = memoryview(data)
+    prefix = venv_dir + os.sep
+    for kind, name, *details in head["table"]:
+        if kind == "folder":
+            os.mkdir(prefix + name)
+        elif kind == "link":
+            os.symlink(details[0], prefix + name)
+        else:
+            length, executable, script = details
+            content: memoryview | bytes = rest[offset : offset + length]
+            offset += length
+            if script is not None:
+                content = scripts.Script(script[0], script[1], bytes(content)).text(script_folder)
+            write(prefix + name, content, executable=executable, exclusive=name != "pyvenv.cfg")
+
+
+def write(path: str, content: bytes | memoryview, *, executable: bool, exclusive: bool = True) -> None:
+    """Make a file; six hundred of them are made for an environment, so it takes no more calls than needed."""
+    how = os.O_EXCL if exclusive else os.O_TRUNC
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | _FLAGS, 0o777 if executable else 0o666)
+    try:
+        written = os.write(descriptor, content)
+        while written < len(content):  # the disk is full, which the next call says
+            written += os.write(descriptor, memoryview(content)[written:])
+    finally:
+        os.close(descriptor)
+
+
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
