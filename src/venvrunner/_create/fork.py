@@ -1,0 +1,208 @@
+"""Make an environment that begins with all that another one has.
+
+A fork has the links and small files of its parent; its own folder of packages has one line that puts the parent's behind it,
+and each script of the parent's stands in it with the fork's interpreter. Nothing else is copied.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from venvrunner._create import copying, creation, pack, place, scripts
+from venvrunner._create.layout import CURRENT
+from venvrunner._create.ownership import STATE, Ownership
+from venvrunner._create.users import User
+from venvrunner._process.signals import deferred
+from venvrunner.exceptions import CreationError, InvalidPathError
+
+LINE = "_venvrunner_parent.pth"
+"""The file in a fork's packages that leads to its parent's."""
+_INTERPRETER = re.compile(r"(python|pypy|graalpy)[\d.]*t?(\.exe)?")
+_LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
+
+Share = Callable[[str, str], None]
+"""Makes a file that holds what another holds, given both paths."""
+
+
+def fork(parent_dir: str, venv_dir: str, *, standalone: bool, exist: Literal["clear", "error"], wait: float) -> User:
+    """Make a fork.
+
+    Args:
+        parent_dir: an environment.
+        venv_dir: where the fork is to be; an absolute path.
+        standalone: whether the fork gets its own copy of everything and does not need its parent.
+        exist: what to do with an environment that is there.
+        wait: seconds to wait for others who use that one, or who change the parent.
+
+    Returns:
+        the note that the fork is used.
+
+    Raises:
+        InvalidPathError: the fork can't be there.
+        CreationError: there is nothing to fork, or the fork can't be made.
+        VenvError: as for :func:`.creation.create`.
+    """
+    if exist not in {"clear", "error"}:
+        msg = f"exist must be 'clear' or 'error' for a fork, not {exist!r}!"
+        raise ValueError(msg)
+    parent = Ownership(parent_dir)
+    line = lineage(parent_dir)
+    _check_places(venv_dir, line)
+
+    def build() -> None:
+        if not os.access(parent_dir, os.W_OK):
+            _make(line, venv_dir, standalone=standalone)  # nobody here can change the parent
+            return
+        with parent.held(wait):
+            _check_parent(parent)
+            if standalone:
+                _make(line, venv_dir, standalone=True)
+                return
+            with deferred(), place.explained(venv_dir, "make a fork"):
+                parent.note_fork(venv_dir)
+        # From here on the parent is frozen, so others can be forked at the same time.
+        _make(line, venv_dir, standalone=False)
+
+    _check_parent(parent)
+    purpose = {"fork": parent_dir, "standalone": standalone}
+    needed = None if standalone else parent_dir
+    return creation.occupy(venv_dir, purpose, build, exist=exist, wait=wait, parent_dir=needed)
+
+
+def lineage(venv_dir: str) -> list[str]:
+    """Return an environment and what it needs, the nearest first."""
+    found: list[str] = []
+    following: str | None = venv_dir
+    while following is not None and following not in found:
+        found.append(following)
+        following = Ownership(following).parent()
+    return found
+
+
+def _check_parent(parent: Ownership) -> None:
+    if CURRENT.find_command(parent.venv_dir, "python") is None or parent.unfinished():
+        msg = f"can't fork {parent.venv_dir!r}: it is no working environment! Make it anew first."
+        raise CreationError(msg)
+
+
+def _check_places(venv_dir: str, ancestors: list[str]) -> None:
+    wanted = os.path.realpath(venv_dir)
+    for ancestor in map(os.path.realpath, ancestors):
+        if wanted == ancestor or wanted.startswith(ancestor + os.sep):
+            msg = f"a fork can't be in {venv_dir!r}, which is in its parent {ancestor!r}! Choose another folder."
+            raise InvalidPathError(msg)
+        if ancestor.startswith(wanted):
+            # pip tells by the first letters of a path alone whether a package is in the environment (misc.is_local).
+            msg = (
+                f"a fork can't be in {venv_dir!r}: its parent's path {ancestor!r} begins with the same letters, so that pip"
+                " would take the parent's packages for the fork's and remove them! Choose another name."
+            )
+            raise InvalidPathError(msg)
+
+
+def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
+    share = copying.Copier().copy if standalone else _link
+    with deferred(), place.explained(venv_dir, "make a fork"):
+        _configure(ancestors[0], venv_dir)
+        _Maker(ancestors, venv_dir, share).make()
+        if standalone:
+            _copy_packages(ancestors, venv_dir, share)
+        else:
+            for folder in CURRENT.package_folders(ancestors[0]):
+                _lead_to([folder], os.path.join(venv_dir, os.path.relpath(folder, ancestors[0])))
+
+
+def _configure(parent_dir: str, venv_dir: str) -> None:
+    with open(os.path.join(parent_dir, "pyvenv.cfg"), encoding="utf-8") as file:
+        lines = [line for line in file if line.partition("=")[0].strip() != "command"]
+    with open(os.path.join(venv_dir, "pyvenv.cfg"), "w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def _lead_to(folders: list[str], packages: str) -> None:
+    """Put folders of packages behind one; in ASCII, because the encoding of such files depends on the locale."""
+    calls = "; ".join(f"site.addsitedir({folder!a})" for folder in folders)
+    pack.write(os.path.join(packages, LINE), f"import site; {calls}\n".encode(), executable=False)
+
+
+class _Maker:
+    """Makes all of a fork but its packages."""
+
+    def __init__(self, ancestors: list[str], venv_dir: str, share: Share) -> None:
+        self._parent_dir = ancestors[0]
+        self._ancestors = ancestors
+        self._venv_dir = venv_dir
+        self._share = share
+        self._packages = set(CURRENT.package_folders(self._parent_dir))
+        self._above_packages = {os.path.dirname(path) for path in self._packages}
+        self._old_scripts = CURRENT.scripts(self._parent_dir)
+        self._new_scripts = CURRENT.scripts(venv_dir)
+
+    def make(self) -> None:
+        self._fill(self._parent_dir, self._venv_dir)
+
+    def _fill(self, old: str, new: str) -> None:
+        for entry in os.scandir(old):
+            target = os.path.join(new, entry.name)
+            if old == self._parent_dir and entry.name in _LEFT_OUT:
+                continue
+            if entry.is_symlink():
+                self._fill_link(entry.path, target)
+            elif not entry.is_dir():
+                self._fill_file(entry, target)
+            elif entry.path in self._packages:
+                os.mkdir(target)
+            elif old not in self._above_packages and (entry.name != "include" or os.listdir(entry.path)):
+                os.mkdir(target)
+                self._fill(entry.path, target)
+
+    def _fill_link(self, old: str, new: str) -> None:
+        real = os.path.realpath(old)
+        if any(real.startswith(os.path.realpath(ancestor) + os.sep) for ancestor in self._ancestors[1:]):
+            self._share(real, new)  # what the parent has of its own parent
+        else:
+            os.symlink(pack.link_target(old, self._parent_dir), new)
+
+    def _fill_file(self, entry: os.DirEntry[str], new: str) -> None:
+        if os.path.dirname(entry.path) == self._old_scripts:
+            self._fill_script(entry, new)
+        elif os.path.dirname(entry.path) == self._parent_dir:
+            with open(entry.path, "rb") as file:  # a few bytes, and known to tools by being no link
+                pack.write(new, file.read(), executable=False)
+        else:
+            self._share(entry.path, new)
+
+    def _fill_script(self, entry: os.DirEntry[str], new: str) -> None:
+        if _INTERPRETER.fullmatch(entry.name):
+            copying.copy(entry.path, new)
+            return
+        if not os.access(entry.path, os.X_OK):
+            return  # to be sourced by a shell, and full of the parent's path
+        with open(entry.path, "rb") as file:
+            start = file.read(2)
+            script = scripts.parse(start + file.read(), self._old_scripts) if start == b"#!" else None
+        if script is None:
+            self._share(entry.path, new)
+        else:
+            pack.write(new, script.text(self._new_scripts), executable=True)
+
+
+def _link(old: str, new: str) -> None:
+    os.symlink(old, new)
+
+
+def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
+    """Copy the packages of each ancestor into a folder of its own, so that what one has hidden of another stays hidden."""
+    for folder in CURRENT.package_folders(ancestors[0]):
+        name = os.path.relpath(folder, ancestors[0])
+        packages = os.path.join(venv_dir, name)
+        copying.copy_tree(folder, packages, share, leave_out={LINE})
+        inherited: list[str] = []
+        for number, ancestor in enumerate(ancestors[1:], start=1):
+            copied = os.path.join(os.path.dirname(packages), f"inherited-{number}")
+            os.mkdir(copied)
+            copying.copy_tree(os.path.join(ancestor, name), copied, share, leave_out={LINE})
+            inherited.append(copied)
+        if inherited:
+            _lead_to(inherited, packages)
