@@ -90,6 +90,14 @@ def _adopt_orphans() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Begin with an empty cache, and leave the user's alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _take_signals() -> None:
     """Take Ctrl-C and a hang-up, which a shell's background job, or nohup, ignores together with all its children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -99,10 +107,10 @@ def _take_signals() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def nothing_left(tmp_path_factory: pytest.TempPathFactory, venv: VenvRunner) -> Iterator[None]:
     """No process, descriptor, thread, temporary file or change of this process is left by any test.
 
-    A test that leaves a daemon on purpose ends it itself.
+    A test that leaves a daemon on purpose ends it itself. The session's environment is there before, with its descriptor.
     """
     folder = tmp_path_factory.mktemp("tmp")
     # A monkeypatch of its own: the test's is undone before the checks below.

@@ -23,8 +23,12 @@ MODULES = {
 LAYERS = [
     {"exceptions"},
     {"_process"},
-    {"_create", "_install", "environment", "subprocess_util"},
-    {"venv"},
+    {"environment", "subprocess_util"},
+    {"_create"},
+    {"_install"},
+    {"runner"},
+    {"installing"},
+    {"fake", "venv"},
     {"venvrunner"},
     {"pytest_plugin", "__main__", "testing"},
 ]

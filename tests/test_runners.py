@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import Caller
-from venvrunner import FakeVenvRunner, Runner, VenvRunner, get_clean_environment, subprocess_util
+from venvrunner import FakeVenvRunner, Runner, VenvOptions, VenvRunner, get_clean_environment, subprocess_util
 
 
 class Double(Runner):
@@ -238,7 +238,13 @@ def test_new_parameters_of_an_environment_are_keyword_only() -> None:
     assert list(names)[:2] == ["name", "top_dir"]
     assert {names.pop("name"), names.pop("top_dir")} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
     assert set(names.values()) <= {inspect.Parameter.KEYWORD_ONLY}
-    assert {item.kind for item in parameters(VenvRunner.temporary)} <= {inspect.Parameter.KEYWORD_ONLY}
+    assert {item.kind for item in parameters(VenvRunner.temporary)} == {inspect.Parameter.VAR_KEYWORD}
+
+
+def test_a_temporary_environment_takes_the_same_options() -> None:
+    """All that say what the environment is to be, and none that say what to do with one that is there."""
+    defaults = {item.name for item in parameters(VenvRunner)[2:]}
+    assert set(VenvOptions.__annotations__) == defaults - {"exist", "wait"}
 
 
 @pytest.mark.parametrize("name", ["resolve", "environment"])

@@ -14,31 +14,46 @@ if TYPE_CHECKING:
         CommandError,
         CommandTimeoutError,
         CreationError,
+        InterpreterNotFoundError,
         InvalidCommandError,
         InvalidPathError,
         InvalidRequirementError,
         NotAVenvError,
         VenvError,
+        VenvExistsError,
+        VenvInUseError,
     )
-    from venvrunner.venv import FakeVenvRunner, Runner, VenvRunner
+    from venvrunner.fake import FakeVenvRunner
+    from venvrunner.runner import Runner
+    from venvrunner.venv import VenvOptions, VenvRunner
 
 __all__ = [
     "CommandError",
     "CommandTimeoutError",
     "CreationError",
     "FakeVenvRunner",
+    "InterpreterNotFoundError",
     "InvalidCommandError",
     "InvalidPathError",
     "InvalidRequirementError",
     "NotAVenvError",
     "Runner",
     "VenvError",
+    "VenvExistsError",
+    "VenvInUseError",
+    "VenvOptions",
     "VenvRunner",
     "get_clean_environment",
     "subprocess_util",
 ]
 
-_ELSEWHERE = {"FakeVenvRunner": "venv", "Runner": "venv", "VenvRunner": "venv", "get_clean_environment": "environment"}
+_ELSEWHERE = {
+    "FakeVenvRunner": "fake",
+    "Runner": "runner",
+    "VenvOptions": "venv",
+    "VenvRunner": "venv",
+    "get_clean_environment": "environment",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,130 +1,63 @@
-"""Runners: which command is run, and in which environment."""
+"""VenvRunner: an environment that is made, forked, filled and deleted; the other runners are known by this module too."""
 
-import contextlib
 import os
-import subprocess
-import sys
-from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, Self, Unpack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Literal, Self, TypedDict, Unpack
 
-from venvrunner import subprocess_util
 from venvrunner._create import creation, layout
-from venvrunner._create.temporary import temporary_folder
-from venvrunner._install import pip
-from venvrunner._install.requirements import requirement, requirements_file
-from venvrunner._process.command import RunOptions, StrPath, check_args, check_variables
-from venvrunner.environment import current_environment, get_clean_environment, venv_environment
+from venvrunner._create.creation import Exist, Order
+from venvrunner._create.fork import fork
+from venvrunner._create.handle import Handle
+from venvrunner._create.temporary import TemporaryPlace, temporary_place
+from venvrunner._install.requirements import requirement
+from venvrunner._process.command import StrPath, check_args
+from venvrunner.environment import get_clean_environment, venv_environment
 from venvrunner.exceptions import InvalidCommandError
-from venvrunner.subprocess_util import OutputCallbackType
+from venvrunner.fake import FakeVenvRunner
+from venvrunner.installing import InstallingRunner
+from venvrunner.runner import Runner
 
-__all__ = ["FakeVenvRunner", "Runner", "VenvRunner", "get_clean_environment"]
+__all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
+
+_WAIT = 30.0
 
 
-class Runner(ABC):
-    """Runs commands in an environment: the type that real and fake runners share.
+class VenvOptions(TypedDict, total=False):
+    r"""What an environment is to be; see :class:`VenvRunner`.
 
-    A function that takes a ``Runner`` works with a :class:`VenvRunner`, a :class:`FakeVenvRunner`, and a double of one's own.
-
-    >>> def version(runner: Runner) -> str:
-    ...     return runner.log_run(["python", "-c", "print('3.x')"]).stdout.strip()
-    >>> version(FakeVenvRunner())
-    '3.x'
+    >>> options: VenvOptions = {"with_pip": False, "prompt": "bare"}
+    >>> with VenvRunner.temporary(**options) as venv:
+    ...     venv.log_run(["python", "-c", "print('no pip')"]).stdout
+    'no pip\n'
     """
 
-    @property
-    @abstractmethod
-    def python_executable(self) -> str:
-        """The absolute path of the interpreter that ``python`` stands for."""
-
-    @abstractmethod
-    def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return the command line that is really run for *args*, for callers that use ``Popen`` themselves.
-
-        Args:
-            args: a command of the environment and its arguments.
-
-        Raises:
-            TypeError, ValueError: *args* is not a command line of this environment.
-        """
-
-    @abstractmethod
-    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables that a command gets.
-
-        Args:
-            env: what the caller gives as ``env=``; ``None``: nothing.
-        """
-
-    @abstractmethod
-    def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
-        """Install one package.
-
-        Args:
-            package_name: a requirement, an existing path or a URL.
-        """
-
-    def log_run(
-        self,
-        args: Sequence[StrPath],
-        logger: object = None,
-        stdout_loglevel: str | OutputCallbackType | None = None,
-        stderr_loglevel: str | OutputCallbackType | None = "debug",
-        check: bool = True,  # noqa: FBT001, FBT002  the established signature
-        *,
-        errors: str = "strict",
-        **options: Unpack[RunOptions],
-    ) -> subprocess.CompletedProcess[str]:
-        """Same as :func:`.subprocess_util.log_run`, but ``args[0]`` is a command of the environment.
-
-        Args:
-            args: the command and its arguments.
-            logger: as there.
-            stdout_loglevel: as there.
-            stderr_loglevel: as there.
-            check: as there.
-            errors: as there.
-            **options: as there; ``env`` is completed as :meth:`environment` says.
-
-        Returns:
-            as there; ``args`` is what :meth:`resolve` returns.
-
-        Raises:
-            ValueError: ``args[0]`` is not a command of the environment; others as there.
-        """
-        argv = self.resolve(args)
-        options["env"] = self.environment(options.get("env"))
-        # Called through the module, so that a patch of it is seen.
-        return subprocess_util.log_run(argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
-
-    async def async_log_run(
-        self,
-        args: Sequence[StrPath],
-        logger: object = None,
-        stdout_loglevel: str | OutputCallbackType | None = None,
-        stderr_loglevel: str | OutputCallbackType | None = "debug",
-        check: bool = True,  # noqa: FBT001, FBT002  the established signature
-        *,
-        errors: str = "strict",
-        **options: Unpack[RunOptions],
-    ) -> subprocess.CompletedProcess[str]:
-        """Same as :meth:`log_run`, but a coroutine; any number of them may run at once."""
-        argv = self.resolve(args)
-        options["env"] = self.environment(options.get("env"))
-        return await subprocess_util.async_log_run(
-            argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
-        )
+    python: StrPath | None
+    requirements: Iterable[str]
+    with_pip: bool
+    system_site_packages: bool
+    prompt: str | None
 
 
-class VenvRunner(Runner):
-    """A virtual environment that is made when the object is: ``top_dir/name``, with pip.
+class VenvRunner(InstallingRunner):
+    """A virtual environment in ``top_dir/name``, which is there and complete as soon as the object is.
 
-    A virtual environment that is already there is made anew. Anything else that is there stays untouched.
+    A virtual environment that is already there is made anew, unless *exist* says otherwise. Anything else that is there
+    stays untouched. As long as the object or a command of it lives, no other thread or process can replace the environment.
 
     Args:
         name: the name of the environment's folder: one plain name.
         top_dir: the folder to make it in; it is made if it is not there.
-        python: the interpreter, as a path or a version; default: the running one.
+        python: the interpreter: a path, a version (``"3.12"``) or a range (``">=3.11"``), found on ``PATH`` and in the
+            folders of uv, pyenv, asdf and mise; default: the running one.
+        requirements: what to install, each as for :meth:`install_package`.
+        with_pip: whether pip is in it; nothing else ever is.
+        system_site_packages: whether it sees the packages of its interpreter.
+        prompt: what a shell shows when the environment is active; default: its folder's name.
+        exist: what to do with an environment that is there: ``"clear"``: make it anew; ``"reuse"``: keep it if it was made
+            with the same arguments and interpreter, else make it anew and log why; ``"error"``.
+        wait: seconds to wait, at most, for others who use the environment.
 
     Attributes:
         name: as given.
@@ -133,8 +66,13 @@ class VenvRunner(Runner):
 
     Raises:
         InvalidPathError: no environment can be made there, or none that works.
+        InvalidRequirementError: a requirement is wrong; nothing was made.
         NotAVenvError: something that is not a virtual environment is there.
+        VenvExistsError: a virtual environment is there, and *exist* is ``"error"``.
+        VenvInUseError: somebody else uses the one that is there, or it has forks.
+        InterpreterNotFoundError: there is no such interpreter; the message lists those that were found.
         CreationError: it can't be made.
+        subprocess.CalledProcessError: the requirements can't be installed; nothing of the environment is left.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as top:
@@ -147,29 +85,135 @@ class VenvRunner(Runner):
     top_dir: StrPath
     venv_dir: str
 
-    def __init__(self, name: str, top_dir: StrPath, *, python: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        top_dir: StrPath,
+        *,
+        exist: Exist = "clear",
+        wait: float = _WAIT,
+        python: StrPath | None = None,
+        requirements: Iterable[str] = (),
+        with_pip: bool = True,
+        system_site_packages: bool = False,
+        prompt: str | None = None,
+    ) -> None:
+        names = [requirement(text) for text in _listed(requirements)]
+
+        def fill() -> None:
+            if names:
+                self._run_pip(names)
+
+        order = Order(python, with_pip, system_site_packages, prompt, tuple(names))
+        self._set(name, top_dir, Handle(layout.target(name, top_dir), wait))
+        self._handle.use(creation.create(self.venv_dir, order, fill, exist=exist, wait=wait))
+
+    def _set(self, name: str, top_dir: StrPath, handle: Handle) -> Self:
         self.name = name
         self.top_dir = top_dir
-        self.venv_dir = layout.target(name, top_dir)
-        creation.create(self.venv_dir, python=python)
+        self.venv_dir = handle.venv_dir
+        self._handle = handle
+        return self
 
     @classmethod
-    @contextlib.contextmanager
-    def temporary(cls, *, python: str | None = None) -> Generator[Self]:
-        """Make an environment in a temporary folder, and delete both on exit.
+    def open(cls, path: StrPath, *, wait: float = _WAIT) -> Self:
+        r"""Take an environment that is there, whatever made it, as it is.
 
         Args:
-            python: as for the class.
+            path: the environment's folder.
+            wait: seconds to wait, at most, while somebody changes it.
 
-        Yields:
-            the runner.
+        Raises:
+            InvalidPathError: there is no environment, or none that works.
+            VenvInUseError: somebody is still changing it.
+
+        >>> with VenvRunner.temporary() as venv:
+        ...     VenvRunner.open(venv.venv_dir).log_run(["python", "-c", "print('same')"]).stdout
+        'same\n'
+        """
+        handle = Handle(os.path.abspath(path), wait)
+        handle.use(creation.adopt(handle.venv_dir, wait=wait))
+        top_dir, name = os.path.split(handle.venv_dir)
+        return cls._set(cls.__new__(cls), name, top_dir, handle)
+
+    @classmethod
+    def temporary(cls, **options: Unpack[VenvOptions]) -> Self:
+        """Make an environment in a temporary folder; at the end of a ``with`` or ``async with`` block, both are deleted.
+
+        Without a block, they are deleted by :meth:`delete`, or when the object is no longer used.
+
+        Args:
+            **options: as for the class.
 
         >>> with VenvRunner.temporary() as venv:
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
         'pip'
         """
-        with temporary_folder() as folder:
-            yield cls("venv", folder, python=python)
+        with temporary_place() as place:
+            runner = cls("venv", place.name, **options)
+            cls._keep(runner, place)
+        return runner
+
+    def _keep(self, place: TemporaryPlace) -> None:
+        self._handle.belong_to(place)
+
+    def fork(
+        self, name: str, top_dir: StrPath, *, standalone: bool = False, exist: Literal["clear", "error"] = "clear"
+    ) -> Self:
+        """Make a new environment that begins with all that this one has, in a few milliseconds.
+
+        The fork may be changed; what it installs or upgrades is its own. As long as there are forks, this environment can't
+        be changed, made anew or deleted.
+
+        Args:
+            name: as for the class.
+            top_dir: as for the class.
+            standalone: copy everything, so that the fork does not need this environment: slower, and without these limits.
+            exist: as for the class.
+
+        Raises:
+            InvalidPathError: the fork can't be there.
+            VenvError: as for the class.
+
+        >>> import tempfile
+        >>> with VenvRunner.temporary() as venv, tempfile.TemporaryDirectory() as top:
+        ...     child = venv.fork("child", top)
+        ...     print(child.log_run(["pip", "--version"]).stdout.split()[0])
+        ...     child.delete()
+        pip
+        """
+        handle = Handle(layout.target(name, top_dir), self._handle.wait)
+        handle.use(fork(self.venv_dir, handle.venv_dir, standalone=standalone, exist=exist, wait=handle.wait))
+        cls = type(self)
+        return cls._set(cls.__new__(cls), name, top_dir, handle)
+
+    def delete(self) -> None:
+        """Delete the environment; that it is already gone does no harm.
+
+        Raises:
+            NotAVenvError: something else is there now; it was not touched.
+            VenvInUseError: somebody else uses it, or it has forks that need it.
+            CreationError: it can't be deleted.
+        """
+        self._handle.delete()
+
+    def __enter__(self) -> Self:
+        """Return the runner itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Delete a temporary environment; let go of any other, so that it may be replaced."""
+        self._handle.leave()
+
+    async def __aenter__(self) -> Self:
+        """Return the runner itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Same as the end of a ``with`` block."""
+        self.__exit__(kind, error, traceback)
 
     def __repr__(self) -> str:
         """Show where the environment is."""
@@ -212,88 +256,15 @@ class VenvRunner(Runner):
         """
         return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
 
-    def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
-        """Install one package with pip.
+    def _in_use(self) -> AbstractContextManager[None]:
+        return self._handle.command()
 
-        Args:
-            package_name: a requirement (PEP 508), an existing path, or a URL.
-
-        Returns:
-            what pip printed.
-
-        Raises:
-            InvalidRequirementError: it is nothing of the kind; nothing was started.
-            subprocess.CalledProcessError: pip failed; a note has its reason.
-        """
-        return self.install(package_name)
-
-    def install(
-        self, *requirements: str, requirements_files: Iterable[StrPath] = (), **options: Any
-    ) -> subprocess.CompletedProcess[str]:
-        """Install several things with one call of pip.
-
-        Args:
-            *requirements: each as for :meth:`install_package`.
-            requirements_files: paths of requirements files.
-            **options: as for :meth:`log_run`, such as ``timeout``, ``logger`` or ``stdout_loglevel``.
-
-        Returns:
-            what pip printed.
-
-        Raises:
-            InvalidRequirementError: one of them is wrong; nothing was started.
-            subprocess.CalledProcessError: pip failed; a note has its reason.
-        """
-        names = [requirement(text) for text in requirements]
-        files = [requirements_file(path) for path in requirements_files]
-        # A pip that is ended can't remove what it unpacked, so it gets a temporary folder of its own.
-        with temporary_folder() as folder:
-            options["extra_env"] = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder) | dict(options.get("extra_env") or {})
-            return self.log_run(["python", *pip.install(names, files)], **options)
+    def _changing(self) -> AbstractContextManager[None]:
+        return self._handle.changing()
 
 
-class FakeVenvRunner(Runner):
-    r"""Stands for the environment that this process runs in; in tests, and wherever "the current one" is meant.
-
-    Commands are looked up in ``PATH``, with the interpreter's own script folder first; ``python`` is this interpreter.
-
-    >>> FakeVenvRunner().log_run(["python", "-c", "print(1 + 1)"]).stdout
-    '2\n'
-    """
-
-    @property
-    def python_executable(self) -> str:
-        """The absolute path of this interpreter."""
-        return sys.executable
-
-    def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return *args*, with this interpreter for ``python``.
-
-        Args:
-            args: a command and its arguments.
-
-        Raises:
-            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
-        """
-        command, *rest = check_args(args)
-        return [sys.executable if command == "python" else command, *rest]
-
-    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables that a command gets: those of this process, set so that nothing asks.
-
-        Args:
-            env: what the caller gives as ``env=``: it is taken exactly as it is.
-        """
-        if env is not None:
-            return check_variables("env", env)
-        return current_environment(layout.current_scripts(), os.environ)
-
-    @staticmethod
-    def install_package(package_name: str) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]  also called on the class
-        """Refuse: what is installed in the current environment is not this object's business.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        msg = f"FakeVenvRunner can't install {package_name!r}: it would change the environment that is running!"
-        raise NotImplementedError(msg)
+def _listed(requirements: Iterable[str]) -> list[str]:
+    if isinstance(requirements, str):
+        msg = f"requirements must be a list of strings, not one: {requirements!r}!"
+        raise TypeError(msg)
+    return list(requirements)

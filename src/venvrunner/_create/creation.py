@@ -1,109 +1,293 @@
-"""Make an environment in a place that is free or holds one."""
+"""Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
 
 import contextlib
 import os
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
 
+from venvrunner._create import interpreters, pack, place, template
+from venvrunner._create.interpreters import Interpreter
+from venvrunner._create.layout import CURRENT
+from venvrunner._create.ownership import STATE, Ownership, logger
+from venvrunner._create.users import User
 from venvrunner._process.signals import deferred, surely
-from venvrunner.environment import CREATION_PREFIX, get_clean_environment
-from venvrunner.exceptions import CreationError, NotAVenvError
+from venvrunner.exceptions import InvalidPathError, VenvExistsError, VenvInUseError
 
-if TYPE_CHECKING:
-    from virtualenv.run.session import Session
+Exist = Literal["clear", "reuse", "error"]
 
 
-def create(venv_dir: str, *, python: str | None = None) -> None:
-    """Make an environment with pip, in place of one that may be there; without the network.
+class Order(NamedTuple):
+    """What an environment is to be.
+
+    Attributes:
+        python: see :func:`.interpreters.find`.
+        with_pip: whether pip is in it.
+        system_site_packages: whether it sees the packages of its interpreter.
+        prompt: what shells show when it is active; ``None``: its folder's name.
+        requirements: what is installed in it; only compared here.
+    """
+
+    python: str | os.PathLike[str] | None = None
+    with_pip: bool = True
+    system_site_packages: bool = False
+    prompt: str | None = None
+    requirements: tuple[str, ...] = ()
+
+
+def create(venv_dir: str, order: Order, fill: Callable[[], object], *, exist: Exist, wait: float) -> User:
+    """Make an environment, or take the one that is there if it fits; without the network.
 
     Args:
         venv_dir: an absolute path.
-        python: the interpreter, as a path or a version; ``None``: the running one.
+        order: what it is to be.
+        fill: called when it can run commands, to install the requirements.
+        exist: what to do with one that is there.
+        wait: seconds to wait for others who use it.
+
+    Returns:
+        the note that it is used.
 
     Raises:
         NotAVenvError: something else is there; it was not touched.
+        VenvExistsError: there is one, and *exist* is ``"error"``.
+        VenvInUseError: somebody uses the one that is there.
+        InterpreterNotFoundError: there is no such interpreter.
         CreationError: it can't be made; what was made of it is removed.
+        ValueError: an option is wrong.
     """
-    if python == "":
-        msg = "python='' is no interpreter! Leave it out for the running one, or give a path or a version."
-        raise CreationError(msg)
-    check(venv_dir)
+    _check_options(order, exist, wait)
+    place.check(venv_dir)
     # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
-    with _explained(venv_dir, python):
-        session = _session(venv_dir, python)
-    missing = _missing_folders(venv_dir)
+    interpreter = interpreters.find(order.python)
+    purpose = _purpose(venv_dir, interpreter, order)
+
+    def build() -> None:
+        with deferred(), place.explained(venv_dir):
+            _write(venv_dir, interpreter, order)
+        fill()
+
+    return occupy(venv_dir, purpose, build, exist=exist, wait=wait)
+
+
+def occupy(
+    venv_dir: str,
+    purpose: dict[str, Any],
+    build: Callable[[], object],
+    *,
+    exist: Exist,
+    wait: float,
+    parent_dir: str | None = None,
+) -> User:
+    """Take a folder for an environment, and have it built there unless it is there and fits.
+
+    Args:
+        venv_dir: an absolute path.
+        purpose: what the environment is for; one with the same purpose fits.
+        build: makes it in the folder, which has nothing but an empty pyvenv.cfg then.
+        exist: as for :func:`create`.
+        wait: as for :func:`create`.
+        parent_dir: the environment that it needs.
+
+    Returns:
+        the note that it is used.
+
+    Raises:
+        VenvError: as for :func:`create`.
+    """
+    place.check(venv_dir)
+    if exist == "error":
+        _refuse_existing(venv_dir)
+    owner = Ownership(venv_dir)
+    missing = place.missing_folders(venv_dir)
+
+    def hindrances() -> list[str]:
+        return [] if exist == "reuse" and _misfit(owner, purpose) is None else owner.users()
+
     try:
-        # Threads of virtualenv would go on writing after an exception, so a Ctrl-C has to wait for them.
-        with deferred(), _explained(venv_dir, python):
-            _remove(venv_dir, [])
-            os.makedirs(venv_dir, exist_ok=True)
-            session.run()
+        with owner.held(wait, hindrances):
+            place.check(venv_dir)
+            if exist == "error":
+                _refuse_existing(venv_dir)
+            if (misfit := _misfit(owner, purpose)) is None and exist == "reuse":
+                return owner.enter()
+            refuse_if_frozen(owner, "made anew")
+            if place.is_there(venv_dir) and (exist == "reuse" or owner.unfinished()):
+                logger().info("%r is made anew: %s", venv_dir, misfit)
+            try:
+                with deferred(), place.explained(venv_dir):
+                    owner.begin(parent_dir)
+                    place.mark(venv_dir)
+                    place.remove_contents(venv_dir, keep={STATE, "pyvenv.cfg"})
+                user = owner.enter()
+                build()
+                with deferred(), place.explained(venv_dir):
+                    owner.finish(purpose)
+            except BaseException:
+                surely(lambda: remove(owner))
+                raise
+            return user
     except BaseException:
-        surely(lambda: _remove(venv_dir, missing))
+        surely(lambda: _withdraw(owner, missing))
         raise
 
 
-def check(venv_dir: str) -> None:
-    """Make sure that nothing is in the way but an environment or an empty folder.
+def _withdraw(owner: Ownership, missing: list[str]) -> None:
+    if missing:
+        owner.abandon()
+    place.remove_empty(missing)
+
+
+def delete(venv_dir: str, user: User, *, wait: float) -> None:
+    """Remove an environment with all that is in it.
+
+    Args:
+        venv_dir: an absolute path; if nothing is there, nothing is done.
+        user: who deletes it.
+        wait: seconds to wait for others who use it.
 
     Raises:
-        NotAVenvError: something else is there. A link is, whatever it points to.
+        NotAVenvError: something else is there; it was not touched.
+        VenvInUseError: somebody uses it, or it has forks that need it.
+        CreationError: it can't be removed.
     """
+    place.check(venv_dir)
     if not os.path.lexists(venv_dir):
         return
-    is_folder = os.path.isdir(venv_dir) and not os.path.islink(venv_dir)
-    if is_folder and (os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")) or not os.listdir(venv_dir)):
-        return
-    msg = f"{venv_dir!r} is in the way and no virtual environment! It was not touched; move it, or choose another name."
-    raise NotAVenvError(msg)
+    owner = Ownership(venv_dir)
+    with owner.held(wait, lambda: owner.users(user)):
+        place.check(venv_dir)
+        refuse_if_frozen(owner, "deleted")
+        with deferred(), place.explained(venv_dir, "delete the environment"):
+            remove(owner)
+            place.remove_empty([venv_dir])
+            user.leave()
 
 
-def _session(venv_dir: str, python: str | None) -> "Session":
-    import virtualenv  # noqa: PLC0415  it takes 0.2 s
+def adopt(venv_dir: str, *, wait: float) -> User:
+    """Take an environment as it is.
 
-    # Neither variables nor a virtualenv.ini of the user's may change what is made.
-    env = {name: value for name, value in get_clean_environment().items() if not name.startswith(CREATION_PREFIX)}
-    env["VIRTUALENV_CONFIG_FILE"] = os.devnull
-    args = ["--no-download", "--no-periodic-update", "--activators=", venv_dir]
-    if python is not None:
-        args = [f"--python={python}", *args]
-    return virtualenv.session_via_cli(args, setup_logging=False, env=env)
+    Args:
+        venv_dir: an absolute path.
+        wait: seconds to wait while somebody changes it.
+
+    Raises:
+        InvalidPathError: there is no working environment.
+        VenvInUseError: somebody is changing it.
+    """
+    owner = Ownership(venv_dir)
+    reason = None
+    if not os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")):
+        reason = "there is no pyvenv.cfg"
+    elif CURRENT.find_command(venv_dir, "python") is None:
+        reason = "its interpreter is gone"
+    if reason is not None:
+        msg = f"{venv_dir!r} is no working environment: {reason}! Make it with VenvRunner(name, top_dir)."
+        raise InvalidPathError(msg)
+    if not os.access(venv_dir, os.W_OK):
+        return User(None)  # nobody here can change it
+    with owner.held(wait):
+        if owner.unfinished():
+            msg = f"{venv_dir!r} is no working environment: its creation was never finished! Make it anew."
+            raise InvalidPathError(msg)
+        return owner.enter()
 
 
-@contextlib.contextmanager
-def _explained(venv_dir: str, python: str | None) -> Generator[None]:
-    """Turn what virtualenv raises into an error of ours."""
+def refuse_if_frozen(owner: Ownership, what: str) -> None:
+    """Make sure that an environment has no forks, which would see every change; to be called while its lock is held.
+
+    Raises:
+        VenvInUseError: it has; they are named.
+    """
+    if forks := owner.forks():
+        names = ", ".join(map(repr, forks[:3])) + (f" and {len(forks) - 3} more" if len(forks) > 3 else "")  # noqa: PLR2004
+        msg = f"{owner.venv_dir!r} can't be {what}: it has forks that need it, {names}! Delete these first, or use one of them."
+        raise VenvInUseError(msg)
+
+
+def _check_options(order: Order, exist: str, wait: float) -> None:
+    if exist not in get_args(Exist):
+        msg = f"exist must be one of {', '.join(map(repr, get_args(Exist)))}, not {exist!r}!"
+        raise ValueError(msg)
+    if not wait >= 0:
+        msg = f"wait must be a number of seconds, 0 or more, not {wait!r}!"
+        raise ValueError(msg)
+    if order.prompt is not None and not order.prompt.isprintable():
+        msg = f"prompt must be one line of printable characters, not {order.prompt!r}!"
+        raise ValueError(msg)
+
+
+def _write(venv_dir: str, interpreter: Interpreter, order: Order) -> None:
+    data = template.get(interpreter, with_pip=order.with_pip)
+    if data is None:
+        template.build(venv_dir, interpreter, with_pip=order.with_pip)
+    else:
+        pack.unpack(data, venv_dir, CURRENT.scripts(venv_dir))
+    changes: dict[str, str] = {}
+    if order.system_site_packages:
+        changes["include-system-site-packages"] = "true"
+    if order.prompt is not None:
+        changes["prompt"] = repr(order.prompt)
+    if changes:
+        _configure(os.path.join(venv_dir, "pyvenv.cfg"), changes)
+
+
+def _configure(path: str, changes: dict[str, str]) -> None:
+    with open(path, encoding="utf-8") as file:
+        lines = [line for line in file if line.partition("=")[0].strip() not in changes]
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines([*lines, *(f"{name} = {value}\n" for name, value in changes.items())])
+
+
+def _purpose(venv_dir: str, interpreter: Interpreter, order: Order) -> dict[str, Any]:
+    """Return what an environment has to be made for to be as good as a new one."""
+    return {
+        "folder": venv_dir,
+        "interpreter": [*interpreter[:3], list(interpreter.stamp)],
+        "pip": order.with_pip,
+        "system_site_packages": order.system_site_packages,
+        "prompt": order.prompt,
+        "requirements": [[text, _state_of(text)] for text in order.requirements],
+    }
+
+
+def _state_of(requirement: str) -> list[int] | None:
+    """Return what changes when a local file changes; a folder's state is never the same."""
     try:
-        yield
-    except (SystemExit, OSError, RuntimeError, ValueError) as exc:
-        # virtualenv has printed what it said with its SystemExit.
-        reason = "virtualenv refused" if isinstance(exc, SystemExit) else exc
-        wanted = "" if python is None else f" with Python {python!r}"
-        msg = f"can't create an environment in {venv_dir!r}{wanted}: {reason}!"
-        raise CreationError(msg) from exc
+        status = os.stat(requirement)
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns] if os.path.isfile(requirement) else [time.time_ns()]
 
 
-def _missing_folders(path: str) -> list[str]:
-    """Return what has to be made for a folder to be there, the innermost first."""
-    missing: list[str] = []
-    while not os.path.lexists(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    return missing
+def _misfit(owner: Ownership, purpose: dict[str, Any]) -> str | None:
+    """Return why an environment does not do for a purpose."""
+    if owner.unfinished():
+        return "its creation was never finished"
+    made_for = owner.purpose()
+    if made_for is None:
+        return "it was made by something else, so what is in it is not known"
+    for name, value in purpose.items():
+        if made_for.get(name) != value:
+            return f"its {name.replace('_', ' ')} was {made_for.get(name)!r} and is {value!r} now"
+    if CURRENT.find_command(owner.venv_dir, "python") is None:
+        return "its interpreter is gone"
+    parent = owner.parent()
+    if parent is not None and not place.is_there(parent):
+        return f"its parent {parent!r} is gone"
+    return None
 
 
-def _remove(venv_dir: str, folders: list[str]) -> None:
-    """Remove all that is in an environment, and those folders that are empty then."""
-    import shutil  # noqa: PLC0415  slow to import
+def _refuse_existing(venv_dir: str) -> None:
+    if place.is_there(venv_dir):
+        msg = f"there is an environment in {venv_dir!r} already! Take another name, or say exist='reuse' or exist='clear'."
+        raise VenvExistsError(msg)
 
-    if not os.path.isdir(venv_dir):
-        return
-    for entry in list(os.scandir(venv_dir)):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
-    for folder in folders:
-        if os.listdir(folder):
-            break
-        os.rmdir(folder)
+
+def remove(owner: Ownership) -> None:
+    """Empty the folder of an environment whose lock is held; it is known for one until nothing else is in it."""
+    with contextlib.suppress(OSError):  # the disk may be full
+        owner.begin()
+    place.remove_contents(owner.venv_dir, keep={STATE, "pyvenv.cfg"})
+    place.remove_contents(owner.venv_dir, keep={STATE})
+    owner.clear()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import IO, Any, TypedDict, cast
 
 from venvrunner._process.sinks import Redactor
@@ -70,6 +71,10 @@ REFUSED: Mapping[str, str] = {
 _OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
 
 
+PASSED: ContextVar[tuple[int, ...]] = ContextVar("venvrunner.passed", default=())
+"""Descriptors that the next command inherits. No option, because who patches `log_run` is to see what its caller said."""
+
+
 class Command:
     """One command, ready to run.
 
@@ -97,6 +102,10 @@ class Command:
         self.input = _input(options)
         self.popen: dict[str, Any] = {key: value for key, value in options.items() if key not in _OWN}
         self.popen["env"] = _environment(options)
+        passed = PASSED.get()
+        if passed and self.popen.get("close_fds", True):
+            PASSED.set(())  # a command that a callback runs is another one's business
+            self.popen["pass_fds"] = (*self.popen.get("pass_fds", ()), *passed)
         stdin = options.get("stdin")
         self.popen["stdin"] = subprocess.DEVNULL if stdin is None else stdin
 

@@ -1,0 +1,80 @@
+"""What a runner holds of its environment: the right to use it, and, of a temporary one, the folder around it."""
+
+import contextlib
+import weakref
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+
+from venvrunner._create import creation
+from venvrunner._create.locks import CHILDREN_INHERIT
+from venvrunner._create.ownership import Ownership
+from venvrunner._create.temporary import TemporaryPlace
+from venvrunner._create.users import User
+from venvrunner._process.command import PASSED
+
+
+class Handle:
+    """An environment in use, until it is deleted or let go of, or the last reference to this is gone.
+
+    Args:
+        venv_dir: an absolute path.
+        wait: seconds to wait for others, wherever that is needed.
+    """
+
+    def __init__(self, venv_dir: str, wait: float) -> None:
+        self.venv_dir = venv_dir
+        self.wait = wait
+        self._owner = Ownership(venv_dir)
+        self._folder: TemporaryPlace | None = None
+
+    def use(self, user: User) -> None:
+        """Keep the note that the environment is used."""
+        self._user = user
+        self._end = weakref.finalize(self, _let_go, self._owner, user, None)
+
+    def belong_to(self, folder: TemporaryPlace) -> None:
+        """Remove a temporary folder together with the environment, which is in it."""
+        self._end.detach()
+        self._folder = folder
+        self._end = weakref.finalize(self, _let_go, self._owner, self._user, folder)
+
+    @contextlib.contextmanager
+    def command(self) -> Generator[None]:
+        """Note a command as a user of the environment, for as long as one of its processes lives."""
+        with self._owner.command() as descriptor:
+            token = PASSED.set(() if descriptor is None or not CHILDREN_INHERIT else (descriptor,))
+            try:
+                yield
+            finally:
+                PASSED.reset(token)
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Hold the environment for a change.
+
+        Raises:
+            VenvInUseError: somebody else is changing it, or it has forks.
+        """
+
+        def hindrances() -> list[str]:
+            creation.refuse_if_frozen(self._owner, "changed")
+            return []
+
+        return self._owner.held(self.wait, hindrances)
+
+    def delete(self) -> None:
+        """Delete the environment and let go of it; see :func:`.creation.delete`."""
+        creation.delete(self.venv_dir, self._user, wait=self.wait)
+        self._end()
+
+    def leave(self) -> None:
+        """Let go of the environment, and delete it first if it is a temporary one."""
+        if self._folder is not None and self._end.alive:
+            self.delete()
+        self._end()
+
+
+def _let_go(owner: Ownership, user: User, folder: TemporaryPlace | None) -> None:
+    """Take the note back, and remove the folder unless something in it is needed; also when nobody is left to ask."""
+    user.leave()
+    if folder is not None and not owner.forks():
+        folder.remove()
