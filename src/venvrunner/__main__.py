@@ -18,6 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from venvrunner import VenvRunner
+from venvrunner._create import cache, template
 from venvrunner._process import engine
 from venvrunner._process.command import Command, TimedOut
 from venvrunner._process.sinks import Redactor
@@ -38,6 +39,7 @@ examples:
   python -m venvrunner --with . --with pytest -- pytest -q
   python -m venvrunner --python 3.12 -r requirements.txt -- python script.py
   python -m venvrunner --keep .venv --with ruff -- ruff --version
+  python -m venvrunner cache --help
 
 exit status:
   that of the command; 128+n if signal n ended it, or venvrunner itself
@@ -63,7 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; default: those of the program.
     """
-    options, command = _parse(sys.argv[1:] if argv is None else list(argv))
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["cache"]:
+        return _cache(arguments[1:])
+    options, command = _parse(arguments)
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _raise_signalled)
@@ -73,6 +78,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exc.status
     except KeyboardInterrupt:
         return SIGNAL + signal.SIGINT
+
+
+def _cache(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m venvrunner cache",
+        description="Look after the prepared parts from which environments are made. No environment needs them afterwards.",
+        epilog=f"The variable {cache.VARIABLE} names another folder. It may be deleted at any time.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "what",
+        choices=["dir", "size", "prune"],
+        help="show where the cache is; show its size in bytes; remove what is of no use any more",
+    )
+    what = parser.parse_args(argv).what
+    if what == "dir":
+        print(cache.location())  # noqa: T201
+    elif what == "size":
+        print(cache.size())  # noqa: T201
+    else:
+        print("removed {} files, {} bytes".format(*cache.prune(template.is_current)))  # noqa: T201
+    return 0
 
 
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
