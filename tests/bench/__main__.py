@@ -8,7 +8,8 @@ import os
 import platform
 import sys
 
-import import_rows  # noqa: F401  it registers its rows
+import environment_rows  # noqa: F401  it registers its rows
+import import_rows  # noqa: F401  the same
 import process_rows  # noqa: F401  the same
 from measure import ROWS, Effort, table
 
