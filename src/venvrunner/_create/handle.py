@@ -9,7 +9,7 @@ from venvrunner._create import creation
 from venvrunner._create.locks import CHILDREN_INHERIT
 from venvrunner._create.ownership import Ownership
 from venvrunner._create.temporary import TemporaryPlace
-from venvrunner._create.users import User
+from venvrunner._create.users import Commands, User
 from venvrunner._process.command import PASSED
 
 
@@ -25,23 +25,24 @@ class Handle:
         self.venv_dir = venv_dir
         self.wait = wait
         self._owner = Ownership(venv_dir)
+        self._commands = self._owner.commands()
         self._folder: TemporaryPlace | None = None
 
     def use(self, user: User) -> None:
         """Keep the note that the environment is used."""
         self._user = user
-        self._end = weakref.finalize(self, _let_go, self._owner, user, None)
+        self._end = weakref.finalize(self, _let_go, self._owner, user, self._commands, None)
 
     def belong_to(self, folder: TemporaryPlace) -> None:
         """Remove a temporary folder together with the environment, which is in it."""
         self._end.detach()
         self._folder = folder
-        self._end = weakref.finalize(self, _let_go, self._owner, self._user, folder)
+        self._end = weakref.finalize(self, _let_go, self._owner, self._user, self._commands, folder)
 
     @contextlib.contextmanager
     def command(self) -> Generator[None]:
         """Note a command as a user of the environment, for as long as one of its processes lives."""
-        with self._owner.command() as descriptor:
+        with self._commands.note() as descriptor:
             token = PASSED.set(() if descriptor is None or not CHILDREN_INHERIT else (descriptor,))
             try:
                 yield
@@ -73,8 +74,9 @@ class Handle:
         self._end()
 
 
-def _let_go(owner: Ownership, user: User, folder: TemporaryPlace | None) -> None:
+def _let_go(owner: Ownership, user: User, commands: Commands, folder: TemporaryPlace | None) -> None:
     """Take the note back, and remove the folder unless something in it is needed; also when nobody is left to ask."""
     user.leave()
+    commands.leave()
     if folder is not None and not owner.forks():
         folder.remove()

@@ -19,12 +19,11 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from venvrunner._create import users
 from venvrunner._create.locks import is_at, open_lock_file, try_lock
-from venvrunner._create.users import Descriptor, User
+from venvrunner._create.users import Commands, Descriptor, User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import CreationError, VenvInUseError
 
@@ -86,9 +85,9 @@ class Ownership:
         """Note that a runner uses the environment, until it is let go of; to be called while the lock is held."""
         return users.enter(self._new("user"))
 
-    def command(self) -> AbstractContextManager[int | None]:
-        """Note that a command uses the environment; see :func:`.users.command`."""
-        return users.command(self._new("user"), self._new("new"))
+    def commands(self) -> Commands:
+        """Return where the commands of one runner note that they use the environment."""
+        return Commands(self._new("user"))
 
     def users(self, but: User | None = None) -> list[str]:
         """Return who else uses the environment; see :func:`.users.others`; to be called while the lock is held."""

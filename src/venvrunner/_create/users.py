@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Generator, Iterable
 
-from venvrunner._create.locks import open_lock_file, try_lock
+from venvrunner._create.locks import is_at, open_lock_file, try_lock
 from venvrunner._process.signals import deferred, surely
 from venvrunner._process.sinks import Redactor
 
@@ -47,24 +47,63 @@ def enter(path: str) -> User:
     return User(_presence.note(path))
 
 
-@contextlib.contextmanager
-def command(path: str, new: str) -> Generator[int | None]:
-    """Note that a command uses the environment, for a block and as long as a process has the descriptor.
+class Commands:
+    """The notes of a runner's commands: a locked file for each that runs at the same time.
+
+    The files stay until the runner is let go of: to make one costs more than to lock it.
 
     Args:
-        path: the file.
-        new: where it is made, so that it is locked before it can be found.
-
-    Yields:
-        the descriptor; ``None`` if nothing can be noted there, because the environment is read-only, say.
+        path: what their paths begin with.
     """
-    lock = Descriptor()
-    try:
-        with contextlib.suppress(OSError), deferred():
-            lock.number = _locked_file(path, new)
-        yield lock.number
-    finally:
-        surely(lambda: _leave(path, lock))
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._count = 0
+
+    @contextlib.contextmanager
+    def note(self) -> Generator[int | None]:
+        """Note a command, for a block and as long as a process has the descriptor.
+
+        Yields:
+            the descriptor; ``None`` if nothing can be noted there, because the environment is read-only, say.
+        """
+        lock = Descriptor()
+        try:
+            with contextlib.suppress(OSError), deferred():
+                lock.number = self._lock_one()
+            yield lock.number
+        finally:
+            surely(lock.close)
+
+    def leave(self) -> None:
+        """Remove the files, but those that a process still has which a command has left behind."""
+        for number in range(self._count):
+            path = f"{self._path}-{number}"
+            with contextlib.suppress(OSError):
+                descriptor = os.open(path, os.O_RDWR)
+                try:
+                    if try_lock(descriptor):
+                        os.unlink(path)
+                finally:
+                    os.close(descriptor)
+
+    def _lock_one(self) -> int:
+        number = 0
+        while True:
+            path = f"{self._path}-{number}"
+            descriptor = open_lock_file(path)
+            try:
+                if not try_lock(descriptor):
+                    number += 1  # another command has it, or what that has left behind
+                elif is_at(descriptor, path):  # or somebody has taken it for a leftover
+                    self._count = max(self._count, number + 1)
+                    if not os.fstat(descriptor).st_size:
+                        write_name(descriptor)
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
 
 
 def others(paths: Iterable[str], but: User | None = None) -> list[str]:
@@ -111,7 +150,9 @@ class _Holder:
 
     def __init__(self, path: str) -> None:
         self.names = {path}
-        self._descriptor = _locked_file(path, path)
+        self._descriptor = open_lock_file(path)
+        try_lock(self._descriptor)
+        write_name(self._descriptor)
 
     def link(self, path: str) -> bool:
         """Give the file one more name; tell whether that was possible."""
@@ -170,39 +211,6 @@ class _Presence:
 _presence = _Presence()
 _threads: dict[str, tuple[int, int]] = {}
 """Which process and thread made a runner's note."""
-
-
-def _locked_file(path: str, new: str) -> int:
-    """Make a file that is locked from the moment at which it can be found.
-
-    Args:
-        path: its path.
-        new: where it is made; the same if nobody can look now.
-    """
-    descriptor = open_lock_file(new)
-    try:
-        try_lock(descriptor)
-        write_name(descriptor)
-        if new != path:
-            os.rename(new, path)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _leave(path: str, lock: Descriptor) -> None:
-    """Let go of a command's file, and remove it unless a process that the command has left behind still has it."""
-    if lock.number is None:
-        return
-    lock.close()
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR)
-        try:
-            if try_lock(descriptor):
-                os.unlink(path)
-        finally:
-            os.close(descriptor)
 
 
 def _myself() -> str:
