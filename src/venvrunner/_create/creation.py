@@ -105,7 +105,7 @@ def occupy(
         return [] if exist == "reuse" and _misfit(owner, purpose) is None else owner.users()
 
     try:
-        with owner.held(wait, hindrances):
+        with owner.held(wait, hindrances, make=True):
             place.check(venv_dir)
             if exist == "error":
                 _refuse_existing(venv_dir)
@@ -253,11 +253,11 @@ def _purpose(venv_dir: str, interpreter: Interpreter, order: Order) -> dict[str,
 
 def _state_of(requirement: str) -> list[int] | None:
     """Return what changes when a local file changes; a folder's state is never the same."""
-    try:
-        status = os.stat(requirement)
-    except (OSError, ValueError):
-        return None
-    return [status.st_size, status.st_mtime_ns] if os.path.isfile(requirement) else [time.time_ns()]
+    for path in (requirement, requirement.rpartition("[")[0]):  # with and without extras
+        with contextlib.suppress(OSError, ValueError):
+            status = os.stat(path)
+            return [status.st_size, status.st_mtime_ns] if os.path.isfile(path) else [time.time_ns()]
+    return None
 
 
 def _misfit(owner: Ownership, purpose: dict[str, Any]) -> str | None:

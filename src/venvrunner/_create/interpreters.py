@@ -1,10 +1,7 @@
 """Which interpreter an environment is made for: the running one, a path, a version or a range of versions."""
 
-import contextlib
-import functools
 import os
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from venvrunner._create import cache, layout
@@ -41,7 +38,7 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     Args:
         python: a path; a version, a range or an implementation with one, such as ``"3.12"``, ``">=3.11"``, ``"pypy3.10"``:
             the running interpreter if it fits, else the first on ``PATH``, in uv's folder, and in those of pyenv, asdf and
-            mise, where the newest comes first; ``None``: the running one.
+            mise, of which the newest; ``None``: the running one.
 
     Raises:
         TypeError: it is neither.
@@ -58,67 +55,87 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     if not isinstance(text, str):
         msg = f"python must be a str or a path of str, not {type(python).__name__}!"
         raise TypeError(msg)
+    if isinstance(python, os.PathLike) or os.path.basename(text) != text:
+        text = os.path.abspath(os.path.expanduser(text))
     env = get_clean_environment()
-    with contextlib.suppress(OSError):  # it was there a moment ago
-        if (found := _search(text, _places(env))) is not None:
-            return found._replace(stamp=stamp_of(found.executable))
-    msg = f"there is no interpreter {text!r}! Give a path, a version or a range; found: {_list(_places(env))}."
-    raise InterpreterNotFoundError(msg)
+    # What begins with "-" would be an option of the interpreter that is to be asked.
+    info = None if not text or text.startswith("-") or "\0" in text else _search(text, env)
+    if info is None:
+        msg = f"there is no interpreter {os.fspath(python)!r}! Give a path, a version or a range; found: {_list(env)}."
+        raise InterpreterNotFoundError(msg)
+    return _interpreter(info)
 
 
 _SOURCES = ("PATH", "PYENV_ROOT", "ASDF_DATA_DIR", "MISE_DATA_DIR", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME", "HOME")
 """The variables that say where interpreters are."""
 
+_found: dict[tuple[str, ...], str] = {}
+"""What was found for which words in which places: to look through PATH starts every interpreter and every shim there."""
 
-@functools.cache
-def _search(text: str, _places: tuple[str, ...]) -> Interpreter | None:
-    """Search once for the same places: looking through PATH starts every interpreter there."""
-    from python_discovery import PythonSpec, get_interpreter  # noqa: PLC0415  slow to import
 
-    if not text or text.startswith("-") or "\0" in text:
+def _search(text: str, env: dict[str, str]) -> "PythonInfo | None":
+    from python_discovery import PythonSpec  # noqa: PLC0415  slow to import
+
+    if os.path.isabs(text):
+        return _ask(text, env)
+    spec = PythonSpec.from_string_spec(text)
+    question = (text, *(env.get(name, "") for name in _SOURCES))
+    if question in _found:
+        info = _ask(_found[question], env)
+        if info is not None and info.satisfies(spec, impl_must_match=True):
+            return info
+    info = _search_path(text, env)
+    if info is None and spec.path is None:
+        info = next((managed for managed in _managed(env) if managed.satisfies(spec, impl_must_match=True)), None)
+    if info is not None:
+        _found[question] = _executable(info)
+    return info
+
+
+def _search_path(text: str, env: dict[str, str]) -> "PythonInfo | None":
+    from python_discovery import get_interpreter  # noqa: PLC0415  slow to import
+
+    for _try in range(3):
+        try:
+            info = get_interpreter(text, cache=_known(), env=env)
+        except (RuntimeError, OSError, ValueError):
+            return None
+        # It may have been replaced since python-discovery, which has a memory of its own, has asked it; then look again.
+        fresh = None if info is None else _ask(_executable(info), env)
+        if info is None or (fresh is not None and fresh.version_info == info.version_info):
+            return fresh
+    return None
+
+
+def _ask(executable: str, env: dict[str, str]) -> "PythonInfo | None":
+    """Return what an interpreter says of itself, which is known from earlier unless its file has changed."""
+    from python_discovery import PythonInfo  # noqa: PLC0415  slow to import
+
+    if not os.path.exists(executable):
         return None
-    path = os.path.abspath(os.path.expanduser(text))
-    is_path = os.path.basename(text) != text
-    env = get_clean_environment()
-    try:
-        info = get_interpreter(path if is_path else text, cache=_known(), env=env)
-    except (RuntimeError, OSError, ValueError):
-        info = None
-    if info is None and not is_path:
-        spec = PythonSpec.from_string_spec(text)
-        if spec.path is None:
-            info = next((found for found in _managed(env) if found.satisfies(spec, impl_must_match=True)), None)
-    return None if info is None else _interpreter(info)
+    return PythonInfo.from_exe(executable, _known(), raise_on_error=False, ignore_cache=True, env=env)
+
+
+def _executable(info: "PythonInfo") -> str:
+    return os.path.abspath(info.system_executable or info.executable)
 
 
 def _interpreter(info: "PythonInfo") -> Interpreter:
-    executable = info.system_executable or info.executable
     version = ".".join(map(str, info.version_info[:3]))
-    return Interpreter(os.path.abspath(executable), info.implementation.lower(), version, (0, 0))
+    return Interpreter(_executable(info), info.implementation.lower(), version, stamp_of(_executable(info)))
 
 
-def _managed(env: dict[str, str]) -> Iterator["PythonInfo"]:
-    """Yield what the version managers have, whether it is on PATH or not, the newest of each first."""
-    from python_discovery import PythonInfo  # noqa: PLC0415  slow to import
-
-    known = _known()
-    for place in layout.CURRENT.managed_interpreters(env):
-        info = PythonInfo.from_exe(place, known, raise_on_error=False, env=env)
-        if info is not None:
-            yield info
+def _managed(env: dict[str, str]) -> list["PythonInfo"]:
+    """Return what the version managers have, whether it is on PATH or not, the newest first."""
+    infos = [info for path in layout.CURRENT.managed_interpreters(env) if (info := _ask(path, env)) is not None]
+    return sorted(infos, key=lambda info: info.version_info[:3], reverse=True)
 
 
-@functools.cache
-def _list(_places: tuple[str, ...]) -> str:
+def _list(env: dict[str, str]) -> str:
     from python_discovery import iter_interpreters  # noqa: PLC0415  slow to import
 
-    env = get_clean_environment()
     infos = [*iter_interpreters(cache=_known(), env=env), *_managed(env)]
-    return ", ".join(dict.fromkeys(str(_interpreter(info)) for info in infos))
-
-
-def _places(env: dict[str, str]) -> tuple[str, ...]:
-    return tuple(env.get(name, "") for name in _SOURCES)
+    return ", ".join(dict.fromkeys(str(_interpreter(info)) for info in infos)) or "none"
 
 
 def _known() -> "DiskCache | None":

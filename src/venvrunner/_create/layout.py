@@ -59,7 +59,7 @@ class Layout(NamedTuple):
         return list(unique.values())
 
     def managed_interpreters(self, env: Mapping[str, str]) -> list[str]:
-        """Return the interpreters in the folders of pyenv, asdf and mise, the newest of each first."""
+        """Return the interpreters in the folders of pyenv, asdf and mise."""
         home = env.get("HOME") or os.path.expanduser("~")
         data = env.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
         roots = [
@@ -71,7 +71,7 @@ class Layout(NamedTuple):
         for root in roots:
             # python-discovery can't ask a Python 2.
             names = [name for name in (os.listdir(root) if os.path.isdir(root) else []) if _numbers(name)[:1] != [2]]
-            for name in sorted(names, key=_numbers, reverse=True):
+            for name in sorted(names):
                 path = os.path.join(root, name, *self.base_python.split("/"))
                 if os.path.isfile(path):
                     found.append(path)

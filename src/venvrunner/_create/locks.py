@@ -18,13 +18,20 @@ CHILDREN_INHERIT = _flock is not None
 """Whether a child process can be given the lock, with ``pass_fds``."""
 
 
-def open_lock_file(path: str) -> int:
-    """Open a file to be locked, and make it if it is not there; a link is refused.
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def open_lock_file(path: str, *, make: bool = True) -> int:
+    """Open a file to be locked; a link is refused.
+
+    Args:
+        path: the file.
+        make: whether to make it if it is not there; else reading it must do, as it may be another user's.
 
     Raises:
         OSError: it can't be opened.
     """
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
+    return os.open(path, (os.O_RDWR | os.O_CREAT if make else os.O_RDONLY) | _FLAGS, 0o666)
 
 
 def try_lock(descriptor: int) -> bool:
@@ -39,6 +46,14 @@ def try_lock(descriptor: int) -> bool:
             return False
         raise
     return True
+
+
+def unlock(descriptor: int) -> None:
+    """Unlock an open file, also for processes that have inherited the descriptor by a fork of this one."""
+    if _flock is not None:
+        _flock.flock(descriptor, _flock.LOCK_UN)
+    else:
+        _locking.locking(descriptor, _locking.LK_UNLCK, 1)
 
 
 def is_at(descriptor: int, path: str) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal
 
 from venvrunner._create import users
-from venvrunner._create.locks import is_at, open_lock_file, try_lock
+from venvrunner._create.locks import is_at, open_lock_file, try_lock, unlock
 from venvrunner._create.users import Commands, Descriptor, User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import CreationError, VenvInUseError
@@ -44,12 +44,13 @@ class Ownership:
         self._state = os.path.join(venv_dir, STATE)
 
     @contextlib.contextmanager
-    def held(self, wait: float, hindrances: Callable[[], Iterable[str]] = list) -> Generator[None]:
-        """Hold the lock for a block, as soon as it is free and there are no hindrances; the folder is made.
+    def held(self, wait: float, hindrances: Callable[[], Iterable[str]] = list, *, make: bool = False) -> Generator[None]:
+        """Hold the lock for a block, as soon as it is free and there are no hindrances.
 
         Args:
             wait: seconds to wait at most.
             hindrances: asked while the lock is held; names what else has to be waited for.
+            make: whether to make the environment's folder if it is not there.
 
         Raises:
             VenvInUseError: that did not come in time.
@@ -61,7 +62,7 @@ class Ownership:
         try:
             while True:
                 with deferred():
-                    lock.number = self._open_lock(path)
+                    lock.number = self._open_lock(path, make=make)
                 if not (try_lock(lock.number) and is_at(lock.number, path)):
                     found = [users.read_name(lock.number)]
                 elif not (found := list(hindrances())):
@@ -71,14 +72,17 @@ class Ownership:
             users.write_name(lock.number)
             yield
         finally:
-            surely(lock.close)
+            surely(lambda: _unlock(lock))
 
-    def _open_lock(self, path: str) -> int:
+    def _open_lock(self, path: str, *, make: bool) -> int:
         try:
-            os.makedirs(self._state, exist_ok=True)
+            if make:
+                os.makedirs(self.venv_dir, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._state)
             return open_lock_file(path)
         except OSError as exc:
-            msg = f"can't change {self.venv_dir!r}, which is needed for an environment there: {exc}!"
+            msg = f"can't change the environment in {self.venv_dir!r}: {exc}!"
             raise CreationError(msg) from exc
 
     def enter(self) -> User:
@@ -184,6 +188,12 @@ class Ownership:
             os.unlink(lock)
         with contextlib.suppress(OSError):  # somebody begins anew already
             os.rmdir(self._state)
+
+
+def _unlock(lock: Descriptor) -> None:
+    if lock.number is not None:
+        unlock(lock.number)
+        lock.close()
 
 
 class _Patience:

@@ -80,7 +80,7 @@ class Commands:
         for number in range(self._count):
             path = f"{self._path}-{number}"
             with contextlib.suppress(OSError):
-                descriptor = os.open(path, os.O_RDWR)
+                descriptor = open_lock_file(path, make=False)
                 try:
                     if try_lock(descriptor):
                         os.unlink(path)
@@ -119,7 +119,9 @@ def others(paths: Iterable[str], but: User | None = None) -> list[str]:
         if _threads.get(path) == me or (but is not None and but.path == path):
             continue
         try:
-            descriptor = open_lock_file(path)
+            descriptor = open_lock_file(path, make=False)
+        except FileNotFoundError:
+            continue
         except OSError as exc:
             found.append(f"a process that can't be asked ({exc.strerror})")
             continue
