@@ -12,7 +12,7 @@
     ├── VenvExistsError          is a FileExistsError
     ├── VenvInUseError           is a RuntimeError
     └── CreationError            is a RuntimeError
-        └── InterpreterNotFoundError
+        └── InterpreterNotFoundError  is a LookupError
 
 Code that catches the standard exception keeps working. An argument of the wrong type is a plain ``TypeError``, a wrong
 value of a process parameter a plain ``ValueError``, and a missing command of the module functions a plain
@@ -140,7 +140,7 @@ class CreationError(VenvError, RuntimeError):
     """A virtual environment could not be made; nothing of it is left."""
 
 
-class InterpreterNotFoundError(CreationError):
+class InterpreterNotFoundError(CreationError, LookupError):
     """There is no such interpreter; the message lists those that were found."""
 
 

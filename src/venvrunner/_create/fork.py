@@ -153,7 +153,7 @@ class _Maker:
                 self._fill_file(entry, target)
             elif entry.path in self._packages:
                 os.mkdir(target)
-            elif old not in self._above_packages and (entry.name != "include" or os.listdir(entry.path)):
+            elif old not in self._above_packages:
                 os.mkdir(target)
                 self._fill(entry.path, target)
 

@@ -126,16 +126,18 @@ def _interpreter(info: "PythonInfo") -> Interpreter:
 
 
 def _managed(env: dict[str, str]) -> list["PythonInfo"]:
-    """Return what the version managers have, whether it is on PATH or not, the newest first."""
+    """Return what the version managers have, whether it is on PATH or not, CPython and the newest first."""
     infos = [info for path in layout.CURRENT.managed_interpreters(env) if (info := _ask(path, env)) is not None]
-    return sorted(infos, key=lambda info: info.version_info[:3], reverse=True)
+    return sorted(infos, key=lambda info: (info.implementation == "CPython", info.version_info[:3]), reverse=True)
 
 
 def _list(env: dict[str, str]) -> str:
     from python_discovery import iter_interpreters  # noqa: PLC0415  slow to import
 
-    infos = [*iter_interpreters(cache=_known(), env=env), *_managed(env)]
-    return ", ".join(dict.fromkeys(str(_interpreter(info)) for info in infos)) or "none"
+    found: dict[str, str] = {}
+    for info in (*iter_interpreters(cache=_known(), env=env), *_managed(env)):
+        found.setdefault(os.path.realpath(_executable(info)), str(_interpreter(info)))
+    return ", ".join(found.values()) or "none"
 
 
 def _known() -> "DiskCache | None":

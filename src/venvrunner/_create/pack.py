@@ -13,8 +13,10 @@ from typing import Any
 
 from venvrunner._create import scripts
 
-_HEAD = struct.Struct(">8sII")
-"""The mark of the format, a checksum of all that follows, and the length of the table."""
+_START = struct.Struct(">8sI")
+"""The mark of the format, and a checksum of all that follows."""
+_LENGTH = struct.Struct(">I")
+"""The length of the table that follows."""
 _MARK = b"venvpk01"
 
 
@@ -59,8 +61,8 @@ def collect(venv_dir: str, script_folder: str, skip: Callable[[str], bool], abou
             executable = bool(os.stat(path).st_mode & 0o100)
             table.append(["file", name, len(data), executable, None if script is None else [script.python, script.options]])
     head = json.dumps({"about": about, "table": table}).encode()
-    rest = b"".join([head, *parts])
-    return _HEAD.pack(_MARK, zlib.crc32(rest), len(head)) + rest
+    rest = b"".join([_LENGTH.pack(len(head)), head, *parts])
+    return _START.pack(_MARK, zlib.crc32(rest)) + rest
 
 
 def _walk(venv_dir: str) -> Iterator[tuple[str, str]]:
@@ -85,17 +87,19 @@ def link_target(path: str, venv_dir: str) -> str:
 def about(data: bytes) -> dict[str, Any] | None:
     """Return what a pack holds; ``None``: it is damaged, or of another format."""
     head = _head(data)
-    return None if head is None else head["about"]
+    return None if head is None else head[0]["about"]
 
 
-def _head(data: bytes) -> dict[str, Any] | None:
-    if len(data) < _HEAD.size:
+def _head(data: bytes) -> tuple[dict[str, Any], int] | None:
+    """Return the table, and where the files begin."""
+    if len(data) < _START.size + _LENGTH.size:
         return None
-    mark, checksum, length = _HEAD.unpack_from(data)
-    rest = memoryview(data)[_HEAD.size :]
-    if mark != _MARK or zlib.crc32(rest) != checksum:
+    mark, checksum = _START.unpack_from(data)
+    if mark != _MARK or zlib.crc32(memoryview(data)[_START.size :]) != checksum:
         return None
-    return dict[str, Any](json.loads(bytes(rest[:length])))
+    begin = _START.size + _LENGTH.size
+    end = begin + _LENGTH.unpack_from(data, _START.size)[0]
+    return dict[str, Any](json.loads(data[begin:end])), end
 
 
 def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
@@ -111,10 +115,10 @@ def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
     """
     head = _head(data)
     assert head is not None
-    offset = _HEAD.size + _HEAD.unpack_from(data)[2]
+    table, offset = head[0]["table"], head[1]
     rest = memoryview(data)
     prefix = venv_dir + os.sep
-    for kind, name, *details in head["table"]:
+    for kind, name, *details in table:
         if kind == "folder":
             os.mkdir(prefix + name)
         elif kind == "link":

@@ -13,8 +13,12 @@ from typing import NamedTuple
 
 _LONGEST = 127
 """Bytes of a ``#!`` line that every kernel reads (Linux before 5.1; others read more)."""
-_PLAIN = re.compile(rb"#!(?P<path>[^\s]+)(?P<options>[^\n]*)\n")
-_SHELL = re.compile(rb"#!/bin/sh\n'''exec' (?P<path>.+?)(?P<options>(?: -[^\n \"']+)*) \"\$0\" \"\$@\"\n' '''\n")
+_PLAIN = re.compile(rb"#![ \t]*(?P<path>[^\s]+)(?P<options>[^\n]*)\n")
+_SHELL = re.compile(
+    # The path stands relative to the script (uv's relocatable environments), in quotes, or plain.
+    rb"#!/bin/sh\n'''exec' (?P<path>\"\$\(dirname -- \"\$\(realpath -- \"\$0\"\)\"\)\"/\S+|\"[^\"\n]+\"|'[^'\n]+'|[^\s\"']+)"
+    rb"(?P<options>[^\n]*?) \"\$0\" \"\$@\"\n' '''\n"
+)
 _RELATIVE = b'"$(dirname -- "$(realpath -- "$0")")"/'
 
 

@@ -99,4 +99,5 @@ def _forget_place(venv_dir: str) -> None:
 
 
 def _is_left_out(name: str) -> bool:
-    return name.endswith(".pyc") or os.path.basename(name) == "__pycache__"
+    # The last is a note that virtualenv makes for itself.
+    return name.endswith((".pyc", "__pycache__", ".virtualenv"))
