@@ -221,7 +221,7 @@ def _myself() -> str:
 
 @functools.cache
 def _command_line() -> str:
-    return Redactor().mask(" ".join(sys.orig_argv))[:_SHOWN]
+    return " ".join(Redactor().mask(" ".join(sys.orig_argv)).split())[:_SHOWN]
 
 
 def write_name(descriptor: int) -> None:

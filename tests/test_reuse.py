@@ -1,0 +1,289 @@
+"""What is done with an environment that is there: made anew, reused, refused, adopted, deleted."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import venv as stdlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import virtualenv
+
+from test_creation import listing
+from test_install import make_wheel
+from venvrunner import (
+    CommandError,
+    CreationError,
+    InvalidPathError,
+    InvalidRequirementError,
+    NotAVenvError,
+    VenvExistsError,
+    VenvRunner,
+)
+
+
+def again(top: Path, **options: Any) -> bool:
+    """Ask for the environment with exist="reuse" and tell whether it was kept."""
+    mark = top / "venv" / "mark"
+    mark.touch()
+    runner = VenvRunner("venv", top, exist="reuse", **options)
+    assert runner.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+    return mark.exists()
+
+
+@pytest.fixture
+def reasons(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Return what was logged of environments that were made anew."""
+    caplog.set_level(logging.INFO, "venvrunner")
+    return lambda: [text for record in caplog.records if "made anew" in (text := record.getMessage())]
+
+
+def test_an_environment_that_fits_is_kept(tmp_path: Path, reasons: Callable[[], list[str]]) -> None:
+    """Made with the same arguments, it is taken as it is, and nothing is said."""
+    options: dict[str, Any] = {"prompt": "mine", "with_pip": False}
+    VenvRunner("venv", tmp_path, exist="reuse", **options)
+    assert again(tmp_path, **options)
+    assert not reasons()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"with_pip": True}, "its pip was False and is True now"),
+        ({"with_pip": False, "prompt": "mine"}, "its prompt was None and is 'mine' now"),
+        ({"with_pip": False, "system_site_packages": True}, "its system site packages was False and is True now"),
+    ],
+)
+def test_an_environment_with_other_options_is_made_anew(
+    options: dict[str, Any], reason: str, tmp_path: Path, reasons: Callable[[], list[str]]
+) -> None:
+    """One line says which."""
+    VenvRunner("venv", tmp_path, with_pip=False)
+    assert not again(tmp_path, **options)
+    assert reasons() == [f"{str(tmp_path / 'venv')!r} is made anew: {reason}"]
+
+
+def test_requirements_are_installed_and_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: Callable[[], list[str]]
+) -> None:
+    """A local file counts with its size and time, so that a wheel that was built anew is installed anew."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    wheel = make_wheel(tmp_path)
+    venv = VenvRunner("venv", tmp_path, requirements=[str(wheel)])
+    assert venv.log_run(["pocket"]).stdout == "pocket 1.0\n"
+    assert again(tmp_path, requirements=[str(wheel)])
+    os.utime(wheel, (1, 1))
+    assert not again(tmp_path, requirements=[str(wheel)])
+    assert not again(tmp_path, requirements=[])
+    assert len(reasons()) == 2
+    assert all("its requirements was" in reason for reason in reasons())
+
+
+def test_an_environment_without_pip_gets_its_requirements_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pip that does it is not in it."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    venv = VenvRunner("venv", tmp_path, requirements=[str(make_wheel(tmp_path))], with_pip=False)
+    assert venv.log_run(["pocket"]).stdout == "pocket 1.0\n"
+    assert not list((tmp_path / "venv").rglob("pip"))
+
+
+@pytest.mark.parametrize(
+    ("requirements", "error"),
+    [(["--pre"], InvalidRequirementError), (["./nothing.whl"], InvalidRequirementError), ("pocket", TypeError)],
+)
+def test_a_wrong_requirement_is_refused_before_anything_is_made(
+    requirements: Any, error: type[Exception], tmp_path: Path
+) -> None:
+    """What is there stays."""
+    with pytest.raises(error):
+        VenvRunner("venv", tmp_path / "top", requirements=requirements)
+    assert listing(tmp_path) == {}
+
+
+def test_requirements_that_cannot_be_installed_leave_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip's own error says why."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(CommandError) as caught:
+        VenvRunner("venv", tmp_path / "top", requirements=["no-such-project"])
+    assert "no-such-project" in "".join(caught.value.__notes__)
+    assert listing(tmp_path) == {}
+
+
+def break_interpreter(venv: Path) -> None:
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").symlink_to("/nowhere/python")
+
+
+def interrupt(venv: Path) -> None:
+    state = venv / ".venvrunner" / "state"
+    state.write_text(state.read_text().splitlines()[0] + "\n")
+
+
+def damage(venv: Path) -> None:
+    (venv / ".venvrunner" / "state").write_text('{"parent": null}\n{"folder": ')
+
+
+def replace(venv: Path) -> None:
+    shutil.rmtree(venv)
+    stdlib.create(venv, symlinks=True)
+
+
+def move(venv: Path) -> None:
+    venv.rename(venv.with_name("other"))
+    shutil.copytree(venv.with_name("other"), venv, symlinks=True)
+    state = venv / ".venvrunner" / "state"
+    state.write_text(state.read_text().replace(str(venv), str(venv.with_name("other"))))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (break_interpreter, "its interpreter is gone"),
+        (interrupt, "its creation was never finished"),
+        (damage, "its creation was never finished"),
+        (replace, "it was made by something else, so what is in it is not known"),
+        (move, "its folder was"),
+    ],
+)
+def test_what_is_no_longer_what_was_made_is_made_anew(
+    change: Callable[[Path], None], reason: str, tmp_path: Path, reasons: Callable[[], list[str]]
+) -> None:
+    """A broken link, an interruption, another tool, another place: repaired, and the reason logged."""
+    VenvRunner("venv", tmp_path, with_pip=False)
+    change(tmp_path / "venv")
+    assert not again(tmp_path, with_pip=False)
+    assert len(reasons()) == 1
+    assert reason in reasons()[0]
+
+
+def test_an_environment_is_not_replaced_when_that_is_an_error(tmp_path: Path) -> None:
+    """exist="error" is for who can't stand a surprise; a foreign environment is left as it is too."""
+    VenvRunner("venv", tmp_path, exist="error", with_pip=False)
+    stdlib.create(tmp_path / "foreign", symlinks=True)
+    before = listing(tmp_path)
+    for name in ("venv", "foreign"):
+        with pytest.raises(VenvExistsError, match=name) as caught:
+            VenvRunner(name, tmp_path, exist="error")
+        assert isinstance(caught.value, FileExistsError)
+    assert {name: entry for name, entry in listing(tmp_path).items() if "user-" not in name} == {
+        name: entry for name, entry in before.items() if "user-" not in name
+    }
+
+
+@pytest.mark.parametrize("options", [{"exist": "keep"}, {"wait": -1}, {"wait": float("nan")}, {"prompt": "two\nlines"}])
+def test_a_wrong_option_is_refused_before_anything_is_made(options: dict[str, Any], tmp_path: Path) -> None:
+    """A ValueError names it."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        VenvRunner("venv", tmp_path / "top", **options)
+    assert listing(tmp_path) == {}
+
+
+@pytest.mark.parametrize("maker", ["stdlib", "stdlib copies", "virtualenv", "venvrunner"])
+def test_an_environment_that_is_there_is_adopted(maker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever made it, it runs, installs and is deleted like any other."""
+    path = tmp_path / "venv"
+    match maker:
+        case "venvrunner":
+            VenvRunner("venv", tmp_path)
+        case "virtualenv":
+            virtualenv.session_via_cli(["--no-download", str(path)], setup_logging=False).run()
+        case _:
+            stdlib.create(path, symlinks=maker == "stdlib")
+    monkeypatch.chdir(tmp_path)
+    venv = VenvRunner.open("venv")
+    assert (venv.name, venv.top_dir, venv.venv_dir) == ("venv", str(tmp_path), str(path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    venv.install_package(str(make_wheel(tmp_path)))
+    assert VenvRunner.open(path).log_run(["pocket"]).stdout == "pocket 1.0\n"
+    venv.delete()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("what", ["nothing", "a folder", "interrupted", "broken"])
+def test_what_is_no_working_environment_is_not_adopted(what: str, tmp_path: Path) -> None:
+    """The error says what is wrong with it, and nothing is changed."""
+    if what == "a folder":
+        (tmp_path / "venv").mkdir()
+    elif what != "nothing":
+        VenvRunner("venv", tmp_path, with_pip=False)
+        {"interrupted": interrupt, "broken": break_interpreter}[what](tmp_path / "venv")
+    before = listing(tmp_path).keys()
+    reason = {"interrupted": "never finished", "broken": "interpreter is gone"}.get(what, "no pyvenv.cfg")
+    with pytest.raises(InvalidPathError, match=reason):
+        VenvRunner.open(tmp_path / "venv")
+    assert listing(tmp_path).keys() == before
+
+
+def test_deleting_twice_does_no_harm(tmp_path: Path) -> None:
+    """What is gone is gone, and so is the folder; the top_dir stays."""
+    venv = VenvRunner("venv", tmp_path / "top", with_pip=False)
+    venv.delete()
+    venv.delete()
+    assert list(tmp_path.iterdir()) == [tmp_path / "top"]
+    assert listing(tmp_path / "top") == {}
+
+
+def test_another_thread_may_delete_by_the_runner(tmp_path: Path) -> None:
+    """Who has the object has the right."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(venv.delete).result()
+    assert listing(tmp_path) == {}
+
+
+def test_what_stands_in_the_place_of_a_deleted_environment_is_not_touched(tmp_path: Path) -> None:
+    """A runner deletes its environment, not whatever has its path now."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    shutil.rmtree(tmp_path / "venv")
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "precious").touch()
+    with pytest.raises(NotAVenvError):
+        venv.delete()
+    assert (tmp_path / "venv" / "precious").exists()
+
+
+def test_a_deleted_environment_does_not_come_back_in_half(tmp_path: Path) -> None:
+    """Whatever is asked of its runner, the folder is not made again."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    venv.delete()
+    for action in (lambda: venv.install_package("pocket"), lambda: venv.fork("fork", tmp_path)):
+        with pytest.raises(CreationError):
+            action()
+    with pytest.raises(ValueError, match="The environment itself is gone"):
+        venv.log_run(["python"])
+    assert listing(tmp_path) == {}
+
+
+def test_a_temporary_environment_needs_no_block() -> None:
+    """It goes with its object, or with delete()."""
+    venv = VenvRunner.temporary(with_pip=False)
+    folder = Path(venv.venv_dir).parent
+    venv.delete()
+    assert not folder.exists()
+    venv = VenvRunner.temporary(with_pip=False)
+    folder = Path(venv.venv_dir).parent
+    del venv
+    assert not folder.exists()
+
+
+@pytest.mark.asyncio
+async def test_a_temporary_environment_is_an_async_context_manager_too() -> None:
+    """`async with` does the same as `with`."""
+    async with VenvRunner.temporary(with_pip=False) as venv:
+        result = await venv.async_log_run(["python", "-c", "print(1)"])
+        folder = Path(venv.venv_dir).parent
+    assert (result.stdout, folder.exists()) == ("1\n", False)
+
+
+def test_a_temporary_environment_goes_with_its_process() -> None:
+    """Also when the program forgets it."""
+    code = "from venvrunner import VenvRunner; venv = VenvRunner.temporary(with_pip=False); print(venv.venv_dir)"
+    source = Path(sys.modules[VenvRunner.__module__].__file__ or "").parents[1]
+    env = {**os.environ, "PYTHONPATH": str(source)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert not Path(done.stdout.strip()).parent.exists()
