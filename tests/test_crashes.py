@@ -1,0 +1,316 @@
+"""Crashes and full or forbidden disks: what they leave is never taken for good, and never hurts anything else."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from conftest import DEADLINE
+from test_creation import listing, run_python
+from venvrunner import CreationError, InvalidPathError, VenvError, VenvRunner
+
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+KILLED = """
+import os, signal, sys
+target, step, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+from venvrunner import VenvRunner
+top = os.path.dirname(target)
+if what != "create":
+    other = VenvRunner("parent", top, with_pip=False)
+if what == "delete":
+    other = VenvRunner("venv", top)
+actions = {
+    "create": lambda: VenvRunner("venv", top),
+    "fork": lambda: other.fork("venv", top),
+    "delete": lambda: other.delete(),
+}
+count = 0
+def watch(event, args):
+    global count
+    if any(isinstance(arg, (str, os.PathLike)) and os.fspath(arg).startswith(target) for arg in args):
+        count += 1
+        if count == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+actions[what]()
+print(count)
+"""
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Return how many things each action does to files of an environment."""
+    found: dict[str, int] = {}
+    for what in ("create", "fork", "delete"):
+        target = tmp_path_factory.mktemp(what) / "venv"
+        found[what] = int(run_python(KILLED, str(target), "-1", what).stdout)
+    return found
+
+
+@pytest.mark.parametrize("exist", ["clear", "reuse"])
+@pytest.mark.parametrize(
+    ("what", "tenth"),
+    [("create", tenth) for tenth in range(11)] + [(what, tenth) for what in ("fork", "delete") for tenth in (0, 3, 6, 9)],
+)
+def test_what_a_killed_process_leaves_is_made_anew(
+    what: str, tenth: int, exist: Literal["clear", "reuse"], steps: dict[str, int], tmp_path: Path
+) -> None:
+    """Killed at any moment of a creation, a fork or a deletion: `open` refuses the rest, and the next call repairs it."""
+    beside = tmp_path / "beside"
+    beside.write_text("precious")
+    step = min(max(1, steps[what] * tenth // 10), steps[what])
+    killed = run_python(KILLED, str(tmp_path / "venv"), str(step), what)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with contextlib.suppress(InvalidPathError):
+        # If it is not refused it was finished, or not begun to be deleted.
+        assert VenvRunner.open(tmp_path / "venv").log_run(["python", "-c", "import sys"], check=False).returncode == 0
+    venv = VenvRunner("venv", tmp_path, exist=exist, wait=DEADLINE)
+    assert venv.log_run(["pip", "--version"]).stdout.startswith("pip ")
+    assert VenvRunner("venv", tmp_path, exist="reuse").venv_dir == venv.venv_dir
+    assert beside.read_text() == "precious"
+    if what != "create":
+        parent = VenvRunner.open(tmp_path / "parent")
+        parent.delete()  # no fork is left that would need it
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not ROOT or libc.mount(b"tmpfs", bytes(disk), b"tmpfs", 0, b"size=2m") != 0:
+        pytest.skip("a small file system can't be mounted here")
+    yield disk
+    gc.collect()  # what is in use can't be unmounted for good
+    libc.umount2(bytes(disk), 2)
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte and no file free."""
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+def test_a_full_disk_is_one_clear_error_and_nothing_is_left(small_disk: Path) -> None:
+    """The neighbours are untouched, a bare environment still fits, and its deletion needs no space."""
+    (small_disk / "beside").write_text("precious")
+    bare = VenvRunner("bare", small_disk, with_pip=False)
+    before = listing(small_disk)
+    with pytest.raises(CreationError, match=r"No space left on device") as caught:
+        VenvRunner("venv", small_disk / "deep" / "top")
+    assert str(small_disk / "deep" / "top" / "venv") in str(caught.value)
+    assert listing(small_disk).keys() == before.keys()
+    fill(small_disk)
+    with pytest.raises(CreationError, match=r"No space left on device"):
+        VenvRunner("venv", small_disk)
+    assert bare.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+    bare.delete()
+    assert {path.name for path in small_disk.iterdir()} == {"beside", "filler"}
+
+
+def test_a_full_disk_while_forking_leaves_the_parent_free(small_disk: Path) -> None:
+    """The fork is removed, and the parent is not frozen."""
+    with VenvRunner.temporary(with_pip=False) as parent:
+        fill(small_disk)
+        with pytest.raises(CreationError, match=r"No space left on device"):
+            parent.fork("fork", small_disk)
+        assert {path.name for path in small_disk.iterdir()} == {"filler"}
+
+
+def as_nobody(action: Callable[[], object]) -> str:
+    """Do something without the rights of root, and return the error that was raised."""
+    if ROOT and not all(folder.stat().st_mode & 0o005 for folder in Path(sys.base_prefix).parents):
+        pytest.skip("this interpreter can't be read by other users, so root can't try it as one")
+    if not ROOT:
+        try:
+            action()
+        except VenvError as exc:
+            return f"{type(exc).__name__}: {exc}"
+        return "none"
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            action()
+            os.write(write, b"none")
+        except BaseException as exc:  # noqa: BLE001
+            os.write(write, f"{type(exc).__name__}: {exc}".encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    with os.fdopen(read) as file:
+        return file.read()
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A folder that everybody can reach."""
+    for folder in [tmp_path, *tmp_path.parents[:3]]:
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("there", ["nothing", "an environment"])
+def test_a_read_only_folder_is_one_clear_error(there: str, open_path: Path) -> None:
+    """It belongs to somebody else, or is write-protected: the error has the system's reason, and nothing is changed."""
+    folder = open_path / "folder"
+    folder.mkdir()
+    if there == "an environment":
+        VenvRunner("venv", folder, with_pip=False)
+        for path in [folder, *folder.rglob("*")]:
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o555)
+    folder.chmod(0o555)
+    before = listing(folder)
+    error = as_nobody(lambda: VenvRunner("venv", folder, wait=0.1))
+    assert error.startswith("CreationError: ")
+    assert "Permission denied" in error
+    assert str(folder / "venv") in error
+    assert listing(folder) == before
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+
+
+def test_an_environment_that_cannot_be_written_to_can_be_used_and_forked(open_path: Path) -> None:
+    """One in an image, say: nothing is noted in it, and nothing needs to be."""
+    base = VenvRunner("base", open_path, with_pip=False)
+    for path in [open_path / "base", *(open_path / "base").rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o555)
+    del base
+    target = open_path / "target"
+    target.mkdir(mode=0o777)
+    target.chmod(0o777)
+    before = listing(open_path / "base")
+
+    def use() -> None:
+        venv = VenvRunner.open(open_path / "base")
+        assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+        for standalone in (False, True):
+            fork = venv.fork(f"fork-{standalone}", target, standalone=standalone)
+            assert fork.log_run(["python", "-c", "print(2)"]).stdout == "2\n"
+            fork.delete()
+
+    assert as_nobody(use) == "none"
+    assert listing(open_path / "base") == before
+    for path in [open_path / "base", *(open_path / "base").rglob("*")]:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+
+
+def test_top_dir_may_be_reached_through_a_link(tmp_path: Path) -> None:
+    """Only the environment's own folder must be none."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    venv = VenvRunner("venv", tmp_path / "link", with_pip=False)
+    assert venv.log_run(["python", "-c", "import sys; print(sys.prefix)"]).stdout.strip() == venv.venv_dir
+    assert VenvRunner("venv", tmp_path / "link", with_pip=False).venv_dir == str(tmp_path / "link" / "venv")
+
+
+def remove(cache: Path) -> None:
+    shutil.rmtree(cache)
+
+
+def truncate(cache: Path) -> None:
+    for path in cache.glob("*.pack"):
+        path.write_bytes(path.read_bytes()[:1000])
+
+
+def flip(cache: Path) -> None:
+    for path in cache.glob("*.pack"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+
+def block(cache: Path) -> None:
+    for path in cache.glob("*.pack"):
+        path.unlink()
+        path.mkdir()
+
+
+def file_instead(cache: Path) -> None:
+    shutil.rmtree(cache)
+    cache.touch()
+
+
+def link_instead(cache: Path) -> None:
+    cache.rename(cache.with_name("elsewhere"))
+    cache.symlink_to("elsewhere")
+
+
+def open_to_all(cache: Path) -> None:
+    cache.chmod(0o777)
+
+
+@pytest.mark.parametrize("change", [remove, truncate, flip, block, file_instead, link_instead, open_to_all])
+def test_a_damaged_cache_costs_time_and_nothing_else(
+    change: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment is the same as from a good one, and the next one too."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(cache))
+    good = VenvRunner("good", tmp_path)
+    assert cache.stat().st_mode & 0o777 == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in cache.glob("*.pack")} == {0o600}
+    change(cache)
+    for _time in range(2):
+        bad = VenvRunner("bad", tmp_path)
+        assert bad.log_run(["pip", "--version"]).stdout.startswith("pip ")
+        assert contents(bad) == contents(good)
+    if change is open_to_all:
+        assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def contents(venv: VenvRunner) -> dict[str, bytes]:
+    """Return the files of an environment, with its path taken out; not what Python has compiled, nor notes."""
+    top = Path(venv.venv_dir)
+    return {
+        str(path.relative_to(top)): path.read_bytes().replace(os.fsencode(venv.venv_dir), b"HERE")
+        for path in top.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and ".venvrunner" not in path.parts
+    }
+
+
+def test_an_environment_works_without_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands on its own: nothing in it is a link into the cache, and no file is shared with another environment."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(cache))
+    one, two = (VenvRunner(name, tmp_path) for name in ("one", "two"))
+    shutil.rmtree(cache)
+    assert one.log_run(["pip", "list"]).stdout
+    pips = [next(Path(venv.venv_dir).rglob("pip/__init__.py")) for venv in (one, two)]
+    pips[0].write_text("changed = True\n")
+    assert "changed" not in pips[1].read_text()
+    for path in Path(one.venv_dir).rglob("*"):
+        if ".venvrunner" not in path.parts and path.is_file() and not path.is_symlink():
+            assert path.stat().st_nlink == 1
+        assert not path.is_symlink() or str(cache) not in os.readlink(path)
+
+
+def test_processes_that_fill_a_cold_cache_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Each has a whole environment, and the cache is good afterwards."""
+    code = "import sys; from venvrunner import VenvRunner; VenvRunner(*sys.argv[1:]).log_run(['pip', '--version'])"
+    source = Path(sys.modules[VenvRunner.__module__].__file__ or "").parents[1]
+    env = {**os.environ, "PYTHONPATH": str(source), "VENVRUNNER_CACHE_DIR": str(tmp_path / "cache")}
+    processes = [subprocess.Popen([sys.executable, "-c", code, f"venv{number}", str(tmp_path)], env=env) for number in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert [path.suffix for path in (tmp_path / "cache").iterdir() if path.is_file()] == [".pack"]
