@@ -273,8 +273,9 @@ def test_a_fork_has_the_structure_of_its_parent(tmp_path: Path) -> None:
     outside = [{name: kind for name, kind in tree.items() if not PACKAGES.fullmatch(name)} for tree in own]
     assert outside[0] == outside[1]
     assert sorted(set(own[1]) - set(outside[1])) == [
-        f"{os.path.relpath(folder, child.venv_dir)}/_venvrunner_parent.pth"
+        f"{os.path.relpath(folder, child.venv_dir)}/{name}venvrunner_parent.pth"
         for folder in layout.CURRENT.package_folders(child.venv_dir)
+        for name in ("00_", "~")
     ]
     seen = [look(Path(venv.venv_dir)) for venv in (parent, child)]
     assert seen[1]["sys"].pop("path")[-1] == layout.CURRENT.package_folders(parent.venv_dir)[0]

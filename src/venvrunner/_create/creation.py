@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from venvrunner._create import interpreters, pack, place, template
 from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import STATE, Ownership, logger
+from venvrunner._create.ownership import STATE, Ownership, logger, portable
 from venvrunner._create.users import User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import InvalidPathError, VenvExistsError, VenvInUseError
@@ -242,8 +242,8 @@ def _configure(path: str, changes: dict[str, str]) -> None:
 def _purpose(venv_dir: str, interpreter: Interpreter, order: Order) -> dict[str, Any]:
     """Return what an environment has to be made for to be as good as a new one."""
     return {
-        "folder": venv_dir,
-        "interpreter": [*interpreter[:3], list(interpreter.stamp)],
+        "folder": portable(venv_dir),
+        "interpreter": [portable(interpreter.executable), *interpreter[1:3], list(interpreter.stamp)],
         "pip": order.with_pip,
         "system_site_packages": order.system_site_packages,
         "prompt": order.prompt,

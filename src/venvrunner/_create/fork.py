@@ -1,7 +1,7 @@
 """Make an environment that begins with all that another one has.
 
-A fork has the links and small files of its parent; its own folder of packages has one line that puts the parent's behind it,
-and each script of the parent's stands in it with the fork's interpreter. Nothing else is copied.
+A fork has the links and small files of its parent; its own folder of packages leads to the parent's, and each script of the
+parent's stands in it with the fork's interpreter. Nothing else is copied.
 """
 
 import os
@@ -16,9 +16,16 @@ from venvrunner._create.users import User
 from venvrunner._process.signals import deferred
 from venvrunner.exceptions import CreationError, InvalidPathError
 
-LINE = "_venvrunner_parent.pth"
-"""The file in a fork's packages that leads to its parent's."""
+FIRST = "00_venvrunner_parent.pth"
+"""The file in a fork's packages that leads to its parent's: before all others, which may import from there."""
+LAST = "~venvrunner_parent.pth"
+"""The file that puts the parent's behind what other files have added, such as the fork's editable projects."""
+_LINES = {FIRST, LAST}
+_NOTE = "sys._venvrunner_inherited"
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)[\d.]*t?(\.exe)?")
+_ACTIVATE = re.compile(r"(de)?activate(_this)?(\.\w+)?", re.IGNORECASE)
+_INHERITED = "inherited-"
+"""What the folders of packages are called that a standalone fork has instead of ancestors."""
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
 
 Share = Callable[[str, str], None]
@@ -48,7 +55,7 @@ def fork(parent_dir: str, venv_dir: str, *, standalone: bool, exist: Literal["cl
         raise ValueError(msg)
     parent = Ownership(parent_dir)
     line = lineage(parent_dir)
-    _check_places(venv_dir, line)
+    _check_places(venv_dir, line, standalone=standalone)
 
     def build() -> None:
         if not os.access(parent_dir, os.W_OK):
@@ -86,13 +93,13 @@ def _check_parent(parent: Ownership) -> None:
         raise CreationError(msg)
 
 
-def _check_places(venv_dir: str, ancestors: list[str]) -> None:
+def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> None:
     wanted = os.path.realpath(venv_dir)
     for ancestor in map(os.path.realpath, ancestors):
         if wanted == ancestor or wanted.startswith(ancestor + os.sep):
             msg = f"a fork can't be in {venv_dir!r}, which is in its parent {ancestor!r}! Choose another folder."
             raise InvalidPathError(msg)
-        if ancestor.startswith(wanted):
+        if ancestor.startswith(wanted) and not standalone:
             # pip tells by the first letters of a path alone whether a package is in the environment (misc.is_local).
             msg = (
                 f"a fork can't be in {venv_dir!r}: its parent's path {ancestor!r} begins with the same letters, so that pip"
@@ -121,9 +128,12 @@ def _configure(parent_dir: str, venv_dir: str) -> None:
 
 
 def _lead_to(folders: list[str], packages: str) -> None:
-    """Put folders of packages behind one; in ASCII, because the encoding of such files depends on the locale."""
-    calls = "; ".join(f"site.addsitedir({folder!a})" for folder in folders)
-    pack.write(os.path.join(packages, LINE), f"import site; {calls}\n".encode(), executable=False)
+    """Put folders of packages behind one, in ASCII: how such files and paths are read depends on the locale."""
+    calls = "; ".join(f"site.addsitedir(os.fsdecode({os.fsencode(folder)!r}))" for folder in folders)
+    first = f"import os, site, sys; _begin = len(sys.path); {calls}; {_NOTE} = sys.path[_begin:]\n"
+    last = f"import sys; sys.path.sort(key={_NOTE}.__contains__)\n"
+    pack.write(os.path.join(packages, FIRST), first.encode(), executable=False)
+    pack.write(os.path.join(packages, LAST), last.encode(), executable=False)
 
 
 class _Maker:
@@ -177,8 +187,8 @@ class _Maker:
         if _INTERPRETER.fullmatch(entry.name):
             copying.copy(entry.path, new)
             return
-        if not os.access(entry.path, os.X_OK):
-            return  # to be sourced by a shell, and full of the parent's path
+        if _ACTIVATE.fullmatch(entry.name):
+            return  # full of the parent's path
         with open(entry.path, "rb") as file:
             start = file.read(2)
             script = scripts.parse(start + file.read(), self._old_scripts) if start == b"#!" else None
@@ -197,12 +207,21 @@ def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
     for folder in CURRENT.package_folders(ancestors[0]):
         name = os.path.relpath(folder, ancestors[0])
         packages = os.path.join(venv_dir, name)
-        copying.copy_tree(folder, packages, share, leave_out={LINE})
+        first, *others = (layer for ancestor in ancestors for layer in _layers(os.path.join(ancestor, name)))
+        copying.copy_tree(first, packages, share, leave_out=_LINES)
         inherited: list[str] = []
-        for number, ancestor in enumerate(ancestors[1:], start=1):
-            copied = os.path.join(os.path.dirname(packages), f"inherited-{number}")
+        for number, layer in enumerate(others, start=1):
+            copied = os.path.join(os.path.dirname(packages), f"{_INHERITED}{number}")
             os.mkdir(copied)
-            copying.copy_tree(os.path.join(ancestor, name), copied, share, leave_out={LINE})
+            copying.copy_tree(layer, copied, share, leave_out=_LINES)
             inherited.append(copied)
         if inherited:
             _lead_to(inherited, packages)
+
+
+def _layers(packages: str) -> list[str]:
+    """Return an environment's own packages, and behind them those that a standalone fork has beside them."""
+    found = [packages]
+    while os.path.isdir(following := os.path.join(os.path.dirname(packages), f"{_INHERITED}{len(found)}")):
+        found.append(following)
+    return found

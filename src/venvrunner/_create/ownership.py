@@ -109,13 +109,15 @@ class Ownership:
 
     def note_fork(self, fork_dir: str) -> None:
         """Freeze the environment for a fork; to be called while the lock is held."""
-        _write_file(self._new("fork"), fork_dir)
+        with open(self._new("fork"), "xb") as file:
+            file.write(os.fsencode(fork_dir))
 
     def forks(self) -> list[str]:
         """Return the paths of the forks that there are; to be called while the lock is held."""
         found: list[str] = []
         for path in self._files("fork"):
-            fork_dir = _read_file(path) or ""
+            with open(path, "rb") as file:
+                fork_dir = os.fsdecode(file.read())
             parent = Ownership(fork_dir).parent()
             if parent is not None and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
                 found.append(fork_dir)
@@ -129,7 +131,8 @@ class Ownership:
         Args:
             parent_dir: the environment that this one will need.
         """
-        _write_file(self._state_file, json.dumps({"parent": parent_dir}) + "\n")
+        parent = None if parent_dir is None else portable(parent_dir)
+        _write_file(self._state_file, json.dumps({"parent": parent}) + "\n")
 
     def finish(self, purpose: dict[str, Any]) -> None:
         """Note that the environment is finished, and what for: the last step of a creation."""
@@ -138,7 +141,8 @@ class Ownership:
     def parent(self) -> str | None:
         """Return the environment that this one is a fork of and needs."""
         notes = self._notes()
-        return notes[0].get("parent") if notes else None
+        parent = notes[0].get("parent") if notes else None
+        return None if parent is None else os.fsdecode(parent.encode("utf-8", "surrogateescape"))
 
     def purpose(self) -> dict[str, Any] | None:
         """Return what the environment was made for; ``None``: it was made by something else, or is not finished."""
@@ -218,16 +222,25 @@ class _Patience:
         self._pause = min(self._pause * 2, _PAUSE[1])
 
 
+def portable(path: str) -> str:
+    """Return a path as text that means the same under every locale.
+
+    >>> portable("/m\u00f6we")
+    '/m\u00f6we'
+    """
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
 def _read_file(path: str) -> str | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError:
         return None
 
 
 def _write_file(path: str, text: str, mode: Literal["w", "a"] = "w") -> None:
-    with open(path, mode, encoding="utf-8", errors="surrogateescape") as file:
+    with open(path, mode, encoding="utf-8") as file:
         file.write(text)
 
 
