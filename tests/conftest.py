@@ -71,7 +71,7 @@ def _threads() -> set[threading.Thread]:
 
 def _state() -> tuple[object, ...]:
     environ = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    return environ, os.getcwd(), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    return environ, os.getcwd(), {number: signal.getsignal(number) for number in signal.valid_signals()}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import projects
 import venvrunner
 from conftest import DEADLINE, MEASURED, alive, wait_until
 from test_install import make_wheel
@@ -349,3 +350,44 @@ def _pending(pid: int, number: int) -> bool:
         return False
     masks = re.findall(r"(?:SigPnd|ShdPnd):\s*(\w+)", status)
     return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+
+def test_an_empty_folder_to_keep_is_refused(tmp_path: Path) -> None:
+    """An unset variable of a script must not mean the working directory, which may be an environment."""
+    (tmp_path / "pyvenv.cfg").touch()
+    (tmp_path / "precious").touch()
+    done = run("--keep", "", *PYTHON, "", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"--keep must name a folder" in done.stderr
+    assert (tmp_path / "precious").exists()
+
+
+def test_an_ignored_hang_up_stays_ignored() -> None:
+    """`nohup` means what it says."""
+    code = "import os, signal; os.kill(os.getppid(), signal.SIGHUP); print('still there')"
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "venvrunner", *PYTHON, code]
+    env = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "still there\n"), done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_does_no_harm(closed: str) -> None:
+    """A service manager may start it without one."""
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "venvrunner", *PYTHON, "raise SystemExit(7)"]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCE}, check=False).returncode == 7
+
+
+def test_a_requirement_gives_no_command_to_github() -> None:
+    """A line break in it does not begin a line of the log."""
+    done = run("--with", "a\n::error::injected", *PYTHON, "", GITHUB_ACTIONS="true")
+    assert done.returncode == 125
+    assert not [line for line in done.stderr.splitlines() if line.startswith(b"::error")]
+
+
+def test_a_command_that_cannot_be_run_is_126(tmp_path: Path) -> None:
+    """It is there, and its first line is wrong; the message names it."""
+    wheel = projects.make_wheel(tmp_path, "broken", modules={}, scripts={"broken": "#!/nowhere/python\n"})
+    done = run("--with", str(wheel), "--", "broken")
+    assert done.returncode == 126
+    assert re.search(rb"venvrunner: '.*/broken' can't be run: ", done.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from conftest import DEADLINE, Caller, alive, children, wait_until
+from venvrunner import CommandTimeoutError
 from venvrunner._process import group, lines, link, supervisor, sync_driver
 from venvrunner.subprocess_util import async_log_run, log_run
 
@@ -393,3 +394,20 @@ def test_the_end_of_the_loop_ends_the_tree() -> None:
     assert isinstance(task, asyncio.Task)
     assert task.cancelled()
     assert tree.gone
+
+
+CHAIN = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+"""
+
+
+def test_a_chain_of_forks_cannot_hide_from_the_ladder(drive: Caller) -> None:
+    """Each process forks and ends at once, so no look at the group sees one that lives; none survives (the fixture looks)."""
+    for _time in range(3):
+        with pytest.raises(CommandTimeoutError):
+            drive(["sh", "-c", f"{drive.python} -c '{CHAIN}' & sleep 60"], timeout=0.5, grace=0.5)

@@ -75,10 +75,10 @@ def test_a_fork_of_a_bare_environment_has_no_pip_and_can_be_filled(tmp_path: Pat
         assert venv.log_run(["python", "-c", "import pip"], check=False).returncode == 1
 
 
-def test_a_fork_sees_the_systems_packages_only_if_its_parent_does(tmp_path: Path, venv: VenvRunner) -> None:
+def test_a_fork_sees_the_systems_packages_only_if_its_parent_does(tmp_path: Path) -> None:
     """`system_site_packages` is inherited, and the packages of the system come last."""
     code = "import sys; print(sys.path.index({!r}) < max(i for i, p in enumerate(sys.path) if p.startswith(sys.base_prefix)))"
-    closed = venv.fork("closed", tmp_path)
+    closed = VenvRunner("bare", tmp_path, with_pip=False).fork("closed", tmp_path)
     parent = VenvRunner("parent", tmp_path, system_site_packages=True)
     child = parent.fork("child", tmp_path)
     assert run(child, "python", "-c", code.format(str(packages(parent)))) == "True\n"

@@ -16,7 +16,7 @@ import venvrunner
 from conftest import DEADLINE, MEASURED, alive, wait_until
 
 HEAD = """
-import asyncio, gc, logging, os, random, signal, sys, threading, time
+import asyncio, faulthandler, gc, logging, os, random, signal, sys, threading, time
 from venvrunner.subprocess_util import async_log_run, log_run
 
 logging.getLogger("asyncio").setLevel("ERROR")  # its debug mode warns of what is slow
@@ -70,8 +70,8 @@ WAYS = {
 class Program:
     """An interpreter that runs a program, with all warnings as errors."""
 
-    def __init__(self, source: str, marker: Path) -> None:
-        env = {**os.environ, **MEASURED, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
+    def __init__(self, source: str, marker: Path, measured: dict[str, str]) -> None:
+        env = {**os.environ, **measured, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
         command = [sys.executable, "-X", "dev", "-W", "error", "-c", HEAD + source, str(marker)]
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -97,7 +97,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
     programs: list[Program] = []
 
     def begin(source: str) -> Program:
-        programs.append(Program(source, tmp_path / "marker"))
+        # An exception while coverage holds its own lock would make it wait for ever.
+        programs.append(Program(source, tmp_path / "marker", {} if source is ALARMS else MEASURED))
         return programs[-1]
 
     yield begin
@@ -160,6 +161,7 @@ def ring(signum, frame):
 
 COMMAND = ["sh", "-c", "echo one; sleep 0.01 & echo two >&2; wait"]
 
+faulthandler.dump_traceback_later(50, exit=True)  # a program that hangs says where
 signal.signal(signal.SIGALRM, ring)
 times = []
 for _ in range(5):
@@ -322,3 +324,57 @@ print("closed")
     gone = program.tree()
     assert program.end() == (0, "closed\n", "")
     assert gone()
+
+
+def test_a_handler_that_does_not_raise_cuts_no_grace(start: Callable[[str], Program]) -> None:
+    """A resized terminal, or another child that ends, is no reason to hurry a command that cleans up."""
+    source = """
+for number in (signal.SIGCHLD, signal.SIGUSR1):
+    signal.signal(number, lambda *args: None)
+CLEANS = f"trap 'kill -USR1 {os.getpid()}; sleep 0.3; echo cleaned; exit' TERM; sleep 60 & echo; wait"
+try:
+    log_run(["sh", "-c", CLEANS], timeout=1, grace=20)
+except Exception as error:
+    print(repr(error.stdout))
+"""
+    returncode, stdout, stderr = start(source).end()
+    assert (returncode, stdout) == (0, "'\\ncleaned\\n'\n"), stderr
+
+
+def test_every_handler_is_called_even_if_one_raises(start: Callable[[str], Program]) -> None:
+    """A Ctrl-C at the wrong moment does not swallow the signal by which the host is told to end."""
+    source = """
+told = []
+signal.signal(signal.SIGTERM, lambda *args: told.append("SIGTERM"))
+STOPS = f"trap 'kill -INT {os.getpid()}; kill -TERM {os.getpid()}; sleep 0.1; exit' TERM; echo; while :; do sleep 0.1; done"
+try:
+    log_run(["sh", "-c", STOPS], timeout=1, grace=20)
+except KeyboardInterrupt:
+    print("KeyboardInterrupt", told)
+"""
+    returncode, stdout, stderr = start(source).end()
+    assert (returncode, stdout) == (0, "KeyboardInterrupt ['SIGTERM']\n"), stderr
+
+
+ELSEWHERE = """
+import _thread
+done = _thread.allocate_lock()
+done.acquire()
+
+def work():
+    from venvrunner.subprocess_util import log_run
+    print(log_run(["echo", "one"]).stdout, end="", flush=True)
+    done.release()
+
+_thread.start_new_thread(work, ())
+done.acquire()
+"""
+
+
+def test_a_main_thread_by_name_only_can_run_commands() -> None:
+    """`threading` takes the first thread that imports it for the main one; where it errs, handlers can't be set."""
+    env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", ELSEWHERE], env=env, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert done.stdout == "one\n", done.stderr

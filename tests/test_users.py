@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,3 +271,74 @@ def test_nothing_is_noted_when_all_is_over(tmp_path: Path) -> None:
     del venv
     gc.collect()
     assert {path.name for path in (tmp_path / "venv" / ".venvrunner").iterdir()} == {"lock", "state"}
+
+
+def test_the_number_of_a_thread_that_has_ended_gives_no_right(tmp_path: Path) -> None:
+    """The system gives it to the next thread; that one waits like any other."""
+    made: list[object] = []
+
+    def make() -> None:
+        try:
+            made.append(VenvRunner("venv", tmp_path, with_pip=False, wait=0))
+        except VenvInUseError as exc:
+            made.append(exc)
+
+    for _time in range(2):
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+    assert [type(item) for item in made] == [VenvRunner, VenvInUseError]
+
+
+DAEMON = """
+import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=-3, stderr=-3, close_fds=False).pid)
+"""
+
+
+def test_a_temporary_environment_does_not_wait_for_a_daemon() -> None:
+    """It is nobody else's: it goes at once, and the exception of the block is what propagates."""
+    error = LookupError("mine")
+    pids: list[int] = []
+
+    def use() -> None:
+        with VenvRunner.temporary(with_pip=False) as venv:
+            pids.append(int(venv.log_run(["python", "-c", DAEMON]).stdout))
+            raise error
+
+    with pytest.raises(LookupError) as caught:
+        use()
+    os.kill(pids[0], signal.SIGKILL)
+    assert caught.value is error
+    assert not hasattr(error, "__notes__")
+
+
+def test_forks_of_a_temporary_environment_do_not_hide_the_exception_of_its_block(tmp_path: Path) -> None:
+    """That it could not be deleted is a note; without an exception it is the error itself."""
+    error = LookupError("mine")
+    folders: list[Path] = []
+
+    def use(*, fails: bool) -> None:
+        with VenvRunner.temporary(with_pip=False) as venv:
+            folders.append(Path(venv.venv_dir).parent)
+            venv.fork(f"fork-{fails}", tmp_path)
+            if fails:
+                raise error
+
+    with pytest.raises(LookupError) as caught:
+        use(fails=True)
+    assert "it has forks that need it" in caught.value.__notes__[0]
+    with pytest.raises(VenvInUseError, match="it has forks that need it"):
+        use(fails=False)
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+def test_a_command_may_end_in_another_context_than_it_began_in(tmp_path: Path) -> None:
+    """That of a coroutine does, if it is thrown away when its loop is gone; it gives its descriptor back all the same."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    before = descriptors().keys()
+    command = venv._in_use()
+    contextvars.Context().run(command.__enter__)
+    contextvars.Context().run(command.__exit__, None, None, None)
+    assert descriptors().keys() == before

@@ -12,6 +12,7 @@ if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os
 
 import argparse
 import signal
+import subprocess
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -24,7 +25,7 @@ from venvrunner._process.command import Command, TimedOut
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import CommandError, VenvError
 
-TIMEOUT, FAILURE, NOT_FOUND, SIGNAL = 124, 125, 127, 128
+TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
 """Exit statuses, the same as those of timeout(1) and the shells."""
 
 _DESCRIPTION = """\
@@ -45,6 +46,7 @@ exit status:
   that of the command; 128+n if signal n ended it, or venvrunner itself
   124   the time was up
   125   the environment could not be made or filled
+  126   the command can't be run
   127   the environment has no such command
   2     the arguments are wrong
 
@@ -70,8 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _cache(arguments[1:])
     options, command = _parse(arguments)
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _raise_signalled)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, say
+            signal.signal(number, _raise_signalled)
     try:
         return _run(options, command)
     except _SignalledError as exc:
@@ -130,6 +133,8 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     command = argv[cut + 1 :]
     if not command:
         parser.error("no command! Put it at the end, behind '--'.")
+    if options.keep == "":
+        parser.error("--keep must name a folder, and is empty!")
     if options.timeout is not None and not options.timeout > 0:
         parser.error("--timeout must be a number of seconds above 0!")
     return options, command
@@ -145,7 +150,11 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
             except ValueError as exc:
                 _say(str(exc))
                 return NOT_FOUND
-            return _status(_pass_through(venv, argv, options.timeout))
+            try:
+                return _status(_pass_through(venv, argv, options.timeout))
+            except OSError as exc:
+                _say(f"{argv[0]!r} can't be run: {exc.strerror}! Its mode, or the interpreter in its first line, is wrong.")
+                return NOT_EXECUTABLE
     except CommandError as exc:
         # What the installer had to say was shown as it came.
         _say(f"the installation failed: {exc}")
@@ -169,13 +178,14 @@ def _environment(options: argparse.Namespace) -> Generator[VenvRunner]:
 
 def _install(venv: VenvRunner, options: argparse.Namespace) -> None:
     redactor = Redactor()
-    title = "Installing " + redactor.mask(", ".join([*options.requirements, *options.files]))
+    # One line: what a line on GitHub Actions begins with can be a command to it.
+    title = " ".join(["Installing", *redactor.mask(", ".join([*options.requirements, *options.files])).split()])
 
     def show(line: str) -> None:
         print(redactor.mask(line), file=sys.stderr, flush=True)  # noqa: T201
 
     in_group = os.environ.get("GITHUB_ACTIONS") == "true"
-    show(f"::group::{title}" if in_group else f"venvrunner: {title}")
+    show(f"::group::{title.replace('%', '%25')}" if in_group else f"venvrunner: {title}")
     try:
         venv.install(*options.requirements, requirements_files=options.files, stdout_loglevel=show, stderr_loglevel=show)
     finally:
@@ -184,9 +194,11 @@ def _install(venv: VenvRunner, options: argparse.Namespace) -> None:
 
 
 def _pass_through(venv: VenvRunner, argv: list[str], timeout: float | None) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    command = Command(argv, {"env": venv.environment(), "timeout": timeout, "stdin": 0})
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]  it was closed by whoever started this
+            stream.flush()
+    stdin = subprocess.DEVNULL if sys.stdin is None else 0  # pyright: ignore[reportUnnecessaryComparison]  the same
+    command = Command(argv, {"env": venv.environment(), "timeout": timeout, "stdin": stdin})
     return engine.run(command, {})
 
 

@@ -53,6 +53,9 @@ class FakeVenvRunner(Runner):
     def install_package(package_name: str) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]  also called on the class
         """Refuse: what is installed in the current environment is not this object's business.
 
+        Args:
+            package_name: what is not installed.
+
         Raises:
             NotImplementedError: always.
         """

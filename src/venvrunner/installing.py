@@ -11,6 +11,7 @@ from venvrunner._create.temporary import temporary_folder
 from venvrunner._install import bundled, pip
 from venvrunner._install.requirements import requirement, requirements_file
 from venvrunner._process.command import StrPath
+from venvrunner.exceptions import InvalidRequirementError
 from venvrunner.runner import Runner
 
 __all__ = ["InstallingRunner"]
@@ -30,6 +31,14 @@ class InstallingRunner(Runner):
 
         Args:
             package_name: a requirement (PEP 508), an existing path, or a URL.
+
+        Returns:
+            what pip printed.
+
+        Raises:
+            InvalidRequirementError: it is nothing of the kind; nothing was started.
+            VenvInUseError: the environment has forks, or somebody else is changing it.
+            subprocess.CalledProcessError: pip failed; a note has its reason.
         """
         return self.install(package_name)
 
@@ -47,12 +56,18 @@ class InstallingRunner(Runner):
             what pip printed.
 
         Raises:
-            InvalidRequirementError: one of them is wrong; nothing was started.
+            InvalidRequirementError: one of them is wrong, or there is none; nothing was started.
             VenvInUseError: the environment has forks, or somebody else is changing it.
             subprocess.CalledProcessError: pip failed; a note has its reason.
         """
         names = [requirement(text) for text in requirements]
+        if isinstance(requirements_files, str):
+            msg = f"requirements_files must be a list of paths, not one: {requirements_files!r}!"
+            raise TypeError(msg)
         files = [requirements_file(path) for path in requirements_files]
+        if not names and not files:
+            msg = "there is nothing to install! Name a requirement, a path, a URL or a requirements file."
+            raise InvalidRequirementError(msg)
         with self._changing():
             return self._run_pip(names, files, **options)
 

@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Literal, Self, TypedDict, Unpack
 
 from venvrunner._create import creation, layout
-from venvrunner._create.creation import Exist, Order
+from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
 from venvrunner._create.handle import Handle
+from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace, temporary_place
 from venvrunner._install.requirements import requirement
 from venvrunner._process.command import StrPath, check_args
@@ -73,6 +74,7 @@ class VenvRunner(InstallingRunner):
         InterpreterNotFoundError: there is no such interpreter; the message lists those that were found.
         CreationError: it can't be made.
         subprocess.CalledProcessError: the requirements can't be installed; nothing of the environment is left.
+        TypeError, ValueError: an argument is wrong; nothing was made.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as top:
@@ -123,6 +125,9 @@ class VenvRunner(InstallingRunner):
             path: the environment's folder.
             wait: seconds to wait, at most, while somebody changes it.
 
+        Returns:
+            the runner.
+
         Raises:
             InvalidPathError: there is no environment, or none that works.
             VenvInUseError: somebody is still changing it.
@@ -144,6 +149,12 @@ class VenvRunner(InstallingRunner):
 
         Args:
             **options: as for the class.
+
+        Returns:
+            the runner.
+
+        Raises:
+            VenvError: as for the class.
 
         >>> with VenvRunner.temporary() as venv:
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
@@ -170,6 +181,9 @@ class VenvRunner(InstallingRunner):
             top_dir: as for the class.
             standalone: copy everything, so that the fork does not need this environment: slower, and without these limits.
             exist: as for the class.
+
+        Returns:
+            the fork's runner.
 
         Raises:
             InvalidPathError: the fork can't be there.
@@ -203,7 +217,7 @@ class VenvRunner(InstallingRunner):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Delete a temporary environment; let go of any other, so that it may be replaced."""
-        self._handle.leave()
+        self._handle.leave(error)
 
     async def __aenter__(self) -> Self:
         """Return the runner itself."""
@@ -265,6 +279,6 @@ class VenvRunner(InstallingRunner):
 
 def _listed(requirements: Iterable[str]) -> list[str]:
     if isinstance(requirements, str):
-        msg = f"requirements must be a list of strings, not one: {requirements!r}!"
+        msg = "requirements must be a list of strings, not one string!"
         raise TypeError(msg)
     return list(requirements)

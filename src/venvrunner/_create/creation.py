@@ -2,37 +2,19 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from venvrunner._create import interpreters, pack, place, template
 from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import STATE, Ownership, logger, portable
+from venvrunner._create.ownership import STATE, Ownership, logger
+from venvrunner._create.purpose import Order, misfit_of, purpose_of
 from venvrunner._create.users import User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import InvalidPathError, VenvExistsError, VenvInUseError
 
 Exist = Literal["clear", "reuse", "error"]
-
-
-class Order(NamedTuple):
-    """What an environment is to be.
-
-    Attributes:
-        python: see :func:`.interpreters.find`.
-        with_pip: whether pip is in it.
-        system_site_packages: whether it sees the packages of its interpreter.
-        prompt: what shells show when it is active; ``None``: its folder's name.
-        requirements: what is installed in it; only compared here.
-    """
-
-    python: str | os.PathLike[str] | None = None
-    with_pip: bool = True
-    system_site_packages: bool = False
-    prompt: str | None = None
-    requirements: tuple[str, ...] = ()
 
 
 def create(venv_dir: str, order: Order, fill: Callable[[], object], *, exist: Exist, wait: float) -> User:
@@ -60,7 +42,7 @@ def create(venv_dir: str, order: Order, fill: Callable[[], object], *, exist: Ex
     place.check(venv_dir)
     # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
     interpreter = interpreters.find(order.python)
-    purpose = _purpose(venv_dir, interpreter, order)
+    purpose = purpose_of(venv_dir, interpreter, order)
 
     def build() -> None:
         with deferred(), place.explained(venv_dir):
@@ -102,14 +84,14 @@ def occupy(
     missing = place.missing_folders(venv_dir)
 
     def hindrances() -> list[str]:
-        return [] if exist == "reuse" and _misfit(owner, purpose) is None else owner.users()
+        return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users()
 
     try:
         with owner.held(wait, hindrances, make=True):
             place.check(venv_dir)
             if exist == "error":
                 _refuse_existing(venv_dir)
-            if (misfit := _misfit(owner, purpose)) is None and exist == "reuse":
+            if (misfit := misfit_of(owner, purpose)) is None and exist == "reuse":
                 return owner.enter()
             refuse_if_frozen(owner, "made anew")
             if place.is_there(venv_dir) and (exist == "reuse" or owner.unfinished()):
@@ -138,12 +120,13 @@ def _withdraw(owner: Ownership, missing: list[str]) -> None:
     place.remove_empty(missing)
 
 
-def delete(venv_dir: str, user: User, *, wait: float) -> None:
+def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
     """Remove an environment with all that is in it.
 
     Args:
         venv_dir: an absolute path; if nothing is there, nothing is done.
         user: who deletes it.
+        alone: whether nobody else can be using it who counts.
         wait: seconds to wait for others who use it.
 
     Raises:
@@ -155,7 +138,7 @@ def delete(venv_dir: str, user: User, *, wait: float) -> None:
     if not os.path.lexists(venv_dir):
         return
     owner = Ownership(venv_dir)
-    with owner.held(wait, lambda: owner.users(user)):
+    with owner.held(wait, lambda: [] if alone else owner.users(user)):
         place.check(venv_dir)
         refuse_if_frozen(owner, "deleted")
         with deferred(), place.explained(venv_dir, "delete the environment"):
@@ -237,45 +220,6 @@ def _configure(path: str, changes: dict[str, str]) -> None:
         lines = [line for line in file if line.partition("=")[0].strip() not in changes]
     with open(path, "w", encoding="utf-8") as file:
         file.writelines([*lines, *(f"{name} = {value}\n" for name, value in changes.items())])
-
-
-def _purpose(venv_dir: str, interpreter: Interpreter, order: Order) -> dict[str, Any]:
-    """Return what an environment has to be made for to be as good as a new one."""
-    return {
-        "folder": portable(venv_dir),
-        "interpreter": [portable(interpreter.executable), *interpreter[1:3], list(interpreter.stamp)],
-        "pip": order.with_pip,
-        "system_site_packages": order.system_site_packages,
-        "prompt": order.prompt,
-        "requirements": [[text, _state_of(text)] for text in order.requirements],
-    }
-
-
-def _state_of(requirement: str) -> list[int] | None:
-    """Return what changes when a local file changes; a folder's state is never the same."""
-    for path in (requirement, requirement.rpartition("[")[0]):  # with and without extras
-        with contextlib.suppress(OSError, ValueError):
-            status = os.stat(path)
-            return [status.st_size, status.st_mtime_ns] if os.path.isfile(path) else [time.time_ns()]
-    return None
-
-
-def _misfit(owner: Ownership, purpose: dict[str, Any]) -> str | None:
-    """Return why an environment does not do for a purpose."""
-    if owner.unfinished():
-        return "its creation was never finished"
-    made_for = owner.purpose()
-    if made_for is None:
-        return "it was made by something else, so what is in it is not known"
-    for name, value in purpose.items():
-        if made_for.get(name) != value:
-            return f"its {name.replace('_', ' ')} was {made_for.get(name)!r} and is {value!r} now"
-    if CURRENT.find_command(owner.venv_dir, "python") is None:
-        return "its interpreter is gone"
-    parent = owner.parent()
-    if parent is not None and not place.is_there(parent):
-        return f"its parent {parent!r} is gone"
-    return None
 
 
 def _refuse_existing(venv_dir: str) -> None:

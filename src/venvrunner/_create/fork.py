@@ -207,7 +207,7 @@ def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
     for folder in CURRENT.package_folders(ancestors[0]):
         name = os.path.relpath(folder, ancestors[0])
         packages = os.path.join(venv_dir, name)
-        first, *others = (layer for ancestor in ancestors for layer in _layers(os.path.join(ancestor, name)))
+        first, *others = (layer for ancestor in ancestors for layer in layers(os.path.join(ancestor, name)))
         copying.copy_tree(first, packages, share, leave_out=_LINES)
         inherited: list[str] = []
         for number, layer in enumerate(others, start=1):
@@ -219,7 +219,7 @@ def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
             _lead_to(inherited, packages)
 
 
-def _layers(packages: str) -> list[str]:
+def layers(packages: str) -> list[str]:
     """Return an environment's own packages, and behind them those that a standalone fork has beside them."""
     found = [packages]
     while os.path.isdir(following := os.path.join(os.path.dirname(packages), f"{_INHERITED}{len(found)}")):

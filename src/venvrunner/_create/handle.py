@@ -11,6 +11,7 @@ from venvrunner._create.ownership import Ownership
 from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._create.users import Commands, User
 from venvrunner._process.command import PASSED
+from venvrunner.exceptions import VenvError
 
 
 class Handle:
@@ -47,7 +48,8 @@ class Handle:
             try:
                 yield
             finally:
-                PASSED.reset(token)
+                with contextlib.suppress(ValueError):  # a coroutine is closed in another context than its own
+                    PASSED.reset(token)
 
     def changing(self) -> AbstractContextManager[None]:
         """Hold the environment for a change.
@@ -63,15 +65,30 @@ class Handle:
         return self._owner.held(self.wait, hindrances)
 
     def delete(self) -> None:
-        """Delete the environment and let go of it; see :func:`.creation.delete`."""
-        creation.delete(self.venv_dir, self._user, wait=self.wait)
-        self._end()
+        """Delete the environment and let go of it; see :func:`.creation.delete`.
 
-    def leave(self) -> None:
-        """Let go of the environment, and delete it first if it is a temporary one."""
-        if self._folder is not None and self._end.alive:
-            self.delete()
+        A temporary one is nobody else's, so it does not wait for a daemon that a command has left.
+        """
+        creation.delete(self.venv_dir, self._user, wait=self.wait, alone=self._folder is not None)
         self._end()
+        if self._folder is not None:
+            self._folder.remove()  # if forks have kept it until now
+
+    def leave(self, error: BaseException | None) -> None:
+        """Let go of the environment, and delete it first if it is a temporary one.
+
+        Args:
+            error: the exception that is on its way; a failure only adds a note to it.
+        """
+        try:
+            if self._folder is not None and self._end.alive:
+                self.delete()
+        except VenvError as exc:
+            if error is None:
+                raise
+            error.add_note(str(exc))
+        finally:
+            self._end()
 
 
 def _let_go(owner: Ownership, user: User, commands: Commands, folder: TemporaryPlace | None) -> None:

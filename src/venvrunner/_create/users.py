@@ -114,9 +114,9 @@ def others(paths: Iterable[str], but: User | None = None) -> list[str]:
         but: a user who does not count either.
     """
     found: list[str] = []
-    me = os.getpid(), threading.get_ident()
+    me = os.getpid(), threading.current_thread()
     for path in paths:
-        if _threads.get(path) == me or (but is not None and but.path == path):
+        if _is_by(path, *me) or (but is not None and but.path == path):
             continue
         try:
             descriptor = open_lock_file(path, make=False)
@@ -182,7 +182,8 @@ class _Mark:
         self.path = path
         self._holder = holder
         self._pid = os.getpid()
-        _threads[path] = self._pid, threading.get_ident()
+        # Not the thread's number, which the next thread may have.
+        _threads[path] = self._pid, weakref.ref(threading.current_thread())
 
     def remove(self) -> None:
         _threads.pop(self.path, None)
@@ -211,8 +212,13 @@ class _Presence:
 
 
 _presence = _Presence()
-_threads: dict[str, tuple[int, int]] = {}
+_threads: dict[str, tuple[int, weakref.ref[threading.Thread]]] = {}
 """Which process and thread made a runner's note."""
+
+
+def _is_by(path: str, pid: int, thread: threading.Thread) -> bool:
+    noted = _threads.get(path)
+    return noted is not None and noted[0] == pid and noted[1]() is thread
 
 
 def _myself() -> str:

@@ -32,7 +32,7 @@ def requirement(text: str) -> str:
 Name a package, an existing path or a URL.
     """
     if not isinstance(text, str):
-        msg = f"a requirement must be a str, not {type(text).__name__}: {text!r}!"
+        msg = f"a requirement must be a str, not {type(text).__name__}!"
         raise TypeError(msg)
     stripped = text.strip(" ")
     if not stripped:
@@ -68,7 +68,7 @@ def requirements_file(path: str | os.PathLike[str]) -> str:
     """
     name = os.fspath(path)
     if "\0" in name or not os.path.isfile(name):
-        msg = f"the requirements file {name!r} does not exist!"
+        msg = f"the requirements file {Redactor().mask(repr(name))} does not exist!"
         raise InvalidRequirementError(msg)
     return os.path.abspath(name)
 

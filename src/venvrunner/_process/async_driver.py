@@ -102,7 +102,7 @@ class _Child:
             self.link.delivered(fd, len(data))
         if self._life.returncode is None and self.link.bug is not None:
             self.link.note_exit()
-        if self._life.returncode is not None and not group.alive():
+        if self._life.returncode is not None and group.ended():
             self._life.group_empty()
         self._life.tick(time.monotonic())
         for stop in self._life.signals():

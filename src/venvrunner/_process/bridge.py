@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from venvrunner._process import async_driver
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
-from venvrunner._process.signals import deferred, surely
+from venvrunner._process.signals import deferred, impatience, surely
 
 _PAUSE = 0.02
 """Seconds between two looks for a further signal."""
@@ -82,8 +82,8 @@ class _Helper:
             self._started.wait()
             heard = -1
             while not self._ended.is_set():
-                if len(received) > heard:
-                    heard = len(received)
+                if impatience(received) > heard:
+                    heard = impatience(received)
                     # RuntimeError: the loop is closed, so the thread is about to end.
                     with contextlib.suppress(RuntimeError):
                         self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]

@@ -140,16 +140,19 @@ def _text(name: str, value: object) -> str:
     if not isinstance(value, str) and isinstance(value, os.PathLike):  # str first: to ask an ABC is slow
         path = os.fspath(cast("StrPath", value))
     if not isinstance(path, str):
-        msg = f"{name} must be a str or a path, not {type(path).__name__}: {_show(path)}!"
+        msg = f"{name} must be a str or a path, not {type(path).__name__}{_shown(name, path)}!"
         raise TypeError(msg)
     if "\0" in path:
-        msg = f"{name} must not have a NUL character: {_show(path)}!"
+        msg = f"{name} must not have a NUL character{_shown(name, path)}!"
         raise ValueError(msg)
     return path
 
 
-def _show(value: object) -> str:
-    return Redactor().mask(repr(value))
+def _shown(name: str, value: object) -> str:
+    """Return what a message says of a value: of text behind the command nothing, it may be a secret."""
+    if name != "args[0]" and isinstance(value, str | bytes):
+        return ""
+    return f": {Redactor().mask(repr(value))}"
 
 
 def _check_keywords(options: RunOptions) -> None:
@@ -260,7 +263,7 @@ def check_errors(errors: str) -> str:
         b"\xff".decode("utf-8", errors)
     except UnicodeDecodeError:
         pass
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, ValueError):
         msg = f"errors={errors!r} is no way to decode a bad byte! Use 'strict', 'replace' or another of codecs."
         raise ValueError(msg) from None
     return errors

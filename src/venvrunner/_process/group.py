@@ -17,8 +17,12 @@ class ProcessGroup(Protocol):
         """Send a signal to every member; that there is none left is no error."""
         ...
 
-    def alive(self) -> bool:
-        """Tell whether a member may be left. Ask only when the leader is reaped."""
+    def leader_ended(self) -> None:
+        """Note that the leader was reaped."""
+        ...
+
+    def ended(self) -> bool:
+        """Tell whether no member is left, and see to it that none comes any more. Ask only when the leader is reaped."""
         ...
 
 
@@ -37,13 +41,18 @@ class PosixGroup:
         """Send SIGTERM or SIGKILL to every member."""
         self._kill(signal.SIGTERM if stop is Stop.POLITE else signal.SIGKILL)
 
-    def alive(self) -> bool:
-        """Tell whether a member is left that is more than a zombie."""
+    def leader_ended(self) -> None:
+        """Note at once if the leader was the last: the number may be another group's soon."""
         self._kill(0)
-        if not self._gone and not _only_zombies(self._id):
-            return True
-        self._gone = True
-        return False
+
+    def ended(self) -> bool:
+        """Tell whether no member is left that is more than a zombie."""
+        self._kill(0)
+        if not self._gone and _only_zombies(self._id):
+            # A member that forks and ends may have hidden its child from the look. Zombies don't mind.
+            self._kill(signal.SIGKILL)
+            self._gone = True
+        return self._gone
 
     def _kill(self, signum: int) -> None:
         if self._gone:
@@ -71,9 +80,12 @@ class WindowsGroup:
         else:
             subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._id)], capture_output=True, check=False)  # noqa: S607  it is part of Windows
 
-    def alive(self) -> bool:
-        """Say no: Windows has no group to ask once the leader is gone."""
-        return False
+    def leader_ended(self) -> None:
+        """Do nothing."""
+
+    def ended(self) -> bool:
+        """Say yes: Windows has no group to ask once the leader is gone."""
+        return True
 
 
 def _only_zombies(group: int) -> bool:

@@ -122,7 +122,7 @@ class Link(asyncio.SubprocessProtocol):
         assert self._transport is not None
         assert self.group is not None
         # From here on the number is good only while the group has members; ask at once, see PosixGroup.
-        self.group.alive()
+        self.group.leader_ended()
         owed = {fd: count + self._in_pipe(fd) for fd, count in self._undelivered.items()}
         self._on_exit(cast("int", self._transport.get_returncode()), owed)
 

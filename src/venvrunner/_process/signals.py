@@ -15,6 +15,7 @@ except ImportError:
     _plain = signal
 
 _NUMBERS = tuple(map(int, signal.valid_signals()))
+_IMPATIENT = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 Handler = Callable[[int, FrameType | None], Any]
 Received = list[tuple[int, FrameType | None]]
 
@@ -43,12 +44,32 @@ def deferred() -> Generator[Received]:
             handler = _plain.getsignal(signum)
             if callable(handler):
                 handlers[signum] = handler
-                _plain.signal(signum, record)
+                try:
+                    _plain.signal(signum, record)
+                except ValueError:  # a subinterpreter, or a main thread by name only: no handler runs here either
+                    handlers.clear()
+                    break
         yield received
     finally:
         _restore(dict(handlers))
-        for number, frame in received:
-            handlers[number](number, frame)
+        # Once each, as the system does with signals that come while they are blocked.
+        _call(handlers, dict(received))
+
+
+def _call(handlers: dict[int, Handler], pending: dict[int, FrameType | None]) -> None:
+    """Call handlers, all of them even if one raises."""
+    try:
+        while pending:
+            number = next(iter(pending))
+            handlers[number](number, pending.pop(number))
+    finally:
+        if pending:
+            _call(handlers, pending)
+
+
+def impatience(received: Received) -> int:
+    """Count the signals by which somebody says that it takes too long; others are none of the ladder's business."""
+    return sum(number in _IMPATIENT for number, _frame in received)
 
 
 def _restore(handlers: dict[int, Handler]) -> None:

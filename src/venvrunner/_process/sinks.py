@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
 Sink = Callable[[str], Any]
@@ -15,15 +15,6 @@ _URL_END = re.compile(r'[\s"<>]|$')
 _PATH_BEGIN = re.compile(r"[/?#]|$")
 _USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:[/?#]|$))")
 _SHORTEST_PART = 4
-
-
-class Logger(Protocol):
-    """Whatever logs a text at ``debug`` level: logging, structlog, loguru, twiggy."""
-
-    @property
-    def debug(self) -> Callable[..., Any]:
-        """The method that logs at this level."""
-        ...
 
 
 class Redactor:

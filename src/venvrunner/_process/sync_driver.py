@@ -12,7 +12,7 @@ from venvrunner._process.command import Command, TimedOut
 from venvrunner._process.group import START_OPTIONS, ProcessGroup, process_group
 from venvrunner._process.lines import SLICE, Stream
 from venvrunner._process.pipes import pending
-from venvrunner._process.signals import deferred, surely
+from venvrunner._process.signals import deferred, impatience, surely
 from venvrunner._process.supervisor import Stop, Supervisor
 
 _PAUSE = (0.001, 0.02)
@@ -109,9 +109,9 @@ class _Child:
             try:
                 self._life.stop(time.monotonic())
                 while not self._life.ended:
-                    seen = len(received)
+                    seen = impatience(received)
                     self._step()
-                    if len(received) > seen:
+                    if impatience(received) > seen:
                         self._life.stop(time.monotonic())
             except Exception:  # noqa: BLE001  the first cause propagates, not what comes of it (no memory, say)
                 self._group.send(Stop.HARD)
@@ -139,7 +139,7 @@ class _Child:
             key.data()
         if self._exit_fd is None:
             self._look_for_exit()
-        if self._stopping and self._life.returncode is not None and not self._group.alive():
+        if self._stopping and self._life.returncode is not None and self._group.ended():
             self._life.group_empty()
         self._tick()
 
@@ -165,7 +165,7 @@ class _Child:
         if returncode is None:
             return
         # From here on the number is good only while the group has members; ask at once, see PosixGroup.
-        self._group.alive()
+        self._group.leader_ended()
         owed = {number: pending(pipe.fileno()) for number, pipe in self._pipes.items()}
         self._life.exited(returncode, owed, time.monotonic())
         if self._exit_fd is not None:

@@ -1,0 +1,81 @@
+"""What an environment was made for, and whether that is what is wanted now."""
+
+import contextlib
+import os
+import time
+from typing import Any, NamedTuple
+
+from venvrunner._create import place
+from venvrunner._create.interpreters import Interpreter
+from venvrunner._create.layout import CURRENT
+from venvrunner._create.ownership import Ownership, portable
+
+
+class Order(NamedTuple):
+    """What an environment is to be.
+
+    Attributes:
+        python: see :func:`.interpreters.find`.
+        with_pip: whether pip is in it.
+        system_site_packages: whether it sees the packages of its interpreter.
+        prompt: what shells show when it is active; ``None``: its folder's name.
+        requirements: what is installed in it; only compared here.
+    """
+
+    python: str | os.PathLike[str] | None = None
+    with_pip: bool = True
+    system_site_packages: bool = False
+    prompt: str | None = None
+    requirements: tuple[str, ...] = ()
+
+
+def purpose_of(venv_dir: str, interpreter: Interpreter, order: Order) -> dict[str, Any]:
+    """Return what an environment has to be made for to be as good as a new one."""
+    return {
+        "folder": portable(venv_dir),
+        "interpreter": [portable(interpreter.executable), *interpreter[1:3], list(interpreter.stamp)],
+        "pip": order.with_pip,
+        "system_site_packages": order.system_site_packages,
+        "prompt": order.prompt,
+        "requirements": [[_fingerprint(text), _state_of(text)] for text in order.requirements],
+    }
+
+
+def _fingerprint(requirement: str) -> str:
+    """Return what tells a requirement from another, and nothing of a password that may be in its URL."""
+    import hashlib  # noqa: PLC0415  only needed here
+
+    return hashlib.sha256(requirement.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _state_of(requirement: str) -> list[int] | None:
+    """Return what changes when a local file changes; a folder's state is never the same."""
+    for path in (requirement, requirement.rpartition("[")[0]):  # with and without extras
+        with contextlib.suppress(OSError, ValueError):
+            status = os.stat(path)
+            return [status.st_size, status.st_mtime_ns] if os.path.isfile(path) else [time.time_ns()]
+    return None
+
+
+def _difference(name: str, old: object, new: object) -> str:
+    if name == "requirements":
+        return "its requirements have changed"
+    return f"its {name.replace('_', ' ')} was {old!r} and is {new!r} now"
+
+
+def misfit_of(owner: Ownership, purpose: dict[str, Any]) -> str | None:
+    """Return why an environment does not do for a purpose."""
+    if owner.unfinished():
+        return "its creation was never finished"
+    made_for = owner.purpose()
+    if made_for is None:
+        return "it was made by something else, so what is in it is not known"
+    for name, value in purpose.items():
+        if made_for.get(name) != value:
+            return _difference(name, made_for.get(name), value)
+    if CURRENT.find_command(owner.venv_dir, "python") is None:
+        return "its interpreter is gone"
+    parent = owner.parent()
+    if parent is not None and not place.is_there(parent):
+        return f"its parent {parent!r} is gone"
+    return None
