@@ -26,6 +26,9 @@ def folder() -> str | None:
             return None
         if status.st_mode & 0o077:
             os.chmod(path, 0o700)
+            for entry in list(os.scandir(path)) if status.st_mode & 0o022 else ():
+                if entry.is_file(follow_symlinks=False):
+                    os.unlink(entry.path)  # anybody may have put it there
     except OSError:
         return None
     return path

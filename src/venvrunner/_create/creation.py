@@ -12,7 +12,7 @@ from venvrunner._create.ownership import STATE, Ownership, logger
 from venvrunner._create.purpose import Order, misfit_of, purpose_of
 from venvrunner._create.users import User
 from venvrunner._process.signals import deferred, surely
-from venvrunner.exceptions import InvalidPathError, VenvExistsError, VenvInUseError
+from venvrunner.exceptions import CreationError, InvalidPathError, VenvExistsError, VenvInUseError
 
 Exist = Literal["clear", "reuse", "error"]
 
@@ -84,13 +84,13 @@ def occupy(
     missing = place.missing_folders(venv_dir)
 
     def hindrances() -> list[str]:
+        if exist == "error":
+            _refuse_existing(venv_dir)
         return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users()
 
     try:
         with owner.held(wait, hindrances, make=True):
             place.check(venv_dir)
-            if exist == "error":
-                _refuse_existing(venv_dir)
             if (misfit := misfit_of(owner, purpose)) is None and exist == "reuse":
                 return owner.enter()
             refuse_if_frozen(owner, "made anew")
@@ -138,13 +138,17 @@ def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> No
     if not os.path.lexists(venv_dir):
         return
     owner = Ownership(venv_dir)
-    with owner.held(wait, lambda: [] if alone else owner.users(user)):
-        place.check(venv_dir)
-        refuse_if_frozen(owner, "deleted")
-        with deferred(), place.explained(venv_dir, "delete the environment"):
-            remove(owner)
-            place.remove_empty([venv_dir])
-            user.leave()
+    try:
+        with owner.held(wait, lambda: [] if alone else owner.users(user)):
+            place.check(venv_dir)
+            refuse_if_frozen(owner, "deleted")
+            with deferred(), place.explained(venv_dir, "delete the environment"):
+                remove(owner)
+                place.remove_empty([venv_dir])
+                user.leave()
+    except CreationError:
+        if os.path.lexists(venv_dir):  # or somebody else was faster
+            raise
 
 
 def adopt(venv_dir: str, *, wait: float) -> User:
@@ -159,6 +163,22 @@ def adopt(venv_dir: str, *, wait: float) -> User:
         VenvInUseError: somebody is changing it.
     """
     owner = Ownership(venv_dir)
+    _refuse_broken(venv_dir)
+    if not os.access(venv_dir, os.W_OK):
+        return User(None)  # nobody here can change it
+    try:
+        with owner.held(wait):
+            _refuse_broken(venv_dir)
+            if owner.unfinished():
+                msg = f"{venv_dir!r} is no working environment: its creation was never finished! Make it anew."
+                raise InvalidPathError(msg)
+            return owner.enter()
+    except CreationError:
+        _refuse_broken(venv_dir)  # it was deleted meanwhile
+        raise
+
+
+def _refuse_broken(venv_dir: str) -> None:
     reason = None
     if not os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")):
         reason = "there is no pyvenv.cfg"
@@ -167,13 +187,6 @@ def adopt(venv_dir: str, *, wait: float) -> User:
     if reason is not None:
         msg = f"{venv_dir!r} is no working environment: {reason}! Make it with VenvRunner(name, top_dir)."
         raise InvalidPathError(msg)
-    if not os.access(venv_dir, os.W_OK):
-        return User(None)  # nobody here can change it
-    with owner.held(wait):
-        if owner.unfinished():
-            msg = f"{venv_dir!r} is no working environment: its creation was never finished! Make it anew."
-            raise InvalidPathError(msg)
-        return owner.enter()
 
 
 def refuse_if_frozen(owner: Ownership, what: str) -> None:

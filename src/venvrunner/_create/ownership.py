@@ -19,7 +19,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Literal
+from typing import Any, cast
 
 from venvrunner._create import users
 from venvrunner._create.locks import is_at, open_lock_file, try_lock, unlock
@@ -80,6 +80,9 @@ class Ownership:
                 os.makedirs(self.venv_dir, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._state)
+            if os.path.islink(self._state):
+                msg = f"{self._state!r} is a link"
+                raise OSError(msg)  # noqa: TRY301  told like the system's own
             return open_lock_file(path)
         except OSError as exc:
             msg = f"can't change the environment in {self.venv_dir!r}: {exc}!"
@@ -116,10 +119,13 @@ class Ownership:
         """Return the paths of the forks that there are; to be called while the lock is held."""
         found: list[str] = []
         for path in self._files("fork"):
-            with open(path, "rb") as file:
-                fork_dir = os.fsdecode(file.read())
+            try:
+                with open(path, "rb") as file:
+                    fork_dir = os.fsdecode(file.read())
+            except OSError:
+                continue  # nothing of ours
             parent = Ownership(fork_dir).parent()
-            if parent is not None and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
+            if parent is not None and "\0" not in parent and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
                 found.append(fork_dir)
             else:
                 os.unlink(path)
@@ -132,17 +138,18 @@ class Ownership:
             parent_dir: the environment that this one will need.
         """
         parent = None if parent_dir is None else portable(parent_dir)
-        _write_file(self._state_file, json.dumps({"parent": parent}) + "\n")
+        replace_file(self._state_file, json.dumps({"parent": parent}) + "\n")
 
     def finish(self, purpose: dict[str, Any]) -> None:
         """Note that the environment is finished, and what for: the last step of a creation."""
-        _write_file(self._state_file, json.dumps(purpose) + "\n", mode="a")
+        with open(self._state_file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(purpose) + "\n")
 
     def parent(self) -> str | None:
         """Return the environment that this one is a fork of and needs."""
         notes = self._notes()
         parent = notes[0].get("parent") if notes else None
-        return None if parent is None else os.fsdecode(parent.encode("utf-8", "surrogateescape"))
+        return os.fsdecode(parent.encode("utf-8", "surrogateescape")) if isinstance(parent, str) else None
 
     def purpose(self) -> dict[str, Any] | None:
         """Return what the environment was made for; ``None``: it was made by something else, or is not finished."""
@@ -165,7 +172,11 @@ class Ownership:
             return None
         notes: list[dict[str, Any]] = []
         with contextlib.suppress(ValueError):
-            notes.extend(json.loads(line) for line in text.splitlines())
+            for line in text.splitlines():
+                note: object = json.loads(line)
+                if not isinstance(note, dict):
+                    break
+                notes.append(cast("dict[str, Any]", note))
         return notes
 
     def abandon(self) -> None:
@@ -184,10 +195,14 @@ class Ownership:
 
     def clear(self) -> None:
         """Remove the state, the lock last: whoever waits for it begins anew."""
+        import shutil  # noqa: PLC0415  slow to import
+
         lock = os.path.join(self._state, "lock")
-        for name in os.listdir(self._state):
-            if (path := os.path.join(self._state, name)) != lock:
-                os.unlink(path)
+        for entry in list(os.scandir(self._state)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)  # nothing of ours
+            elif entry.path != lock:
+                os.unlink(entry.path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(lock)
         with contextlib.suppress(OSError):  # somebody begins anew already
@@ -232,16 +247,24 @@ def portable(path: str) -> str:
 
 
 def _read_file(path: str) -> str | None:
+    """Return what is in a file: nothing if it is no text, ``None`` if it is not there."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
-    except OSError:
+    except UnicodeDecodeError:
+        return ""
+    except (OSError, ValueError):
         return None
 
 
-def _write_file(path: str, text: str, mode: Literal["w", "a"] = "w") -> None:
-    with open(path, mode, encoding="utf-8") as file:
+def replace_file(path: str, text: str) -> None:
+    """Write a file that is new, whatever is there: not through a link, and not into a file that has other names."""
+    new = path + ".new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    with open(new, "x", encoding="utf-8") as file:
         file.write(text)
+    os.replace(new, path)
 
 
 def logger() -> Any:

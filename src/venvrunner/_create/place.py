@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Generator, Iterable
 
-from venvrunner._create.ownership import STATE
+from venvrunner._create.ownership import STATE, replace_file
 from venvrunner.exceptions import CreationError, NotAVenvError, VenvError
 
 
@@ -16,9 +16,12 @@ def check(venv_dir: str) -> None:
     """
     if not os.path.lexists(venv_dir):
         return
-    is_folder = os.path.isdir(venv_dir) and not os.path.islink(venv_dir)
-    if is_folder and (os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")) or not set(os.listdir(venv_dir)) - {STATE}):
-        return
+    if os.path.isdir(venv_dir) and not os.path.islink(venv_dir):
+        if os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")):
+            return
+        with explained(venv_dir):
+            if not set(os.listdir(venv_dir)) - {STATE}:
+                return
     msg = f"{venv_dir!r} is in the way and no virtual environment! It was not touched; move it, or choose another name."
     raise NotAVenvError(msg)
 
@@ -30,9 +33,7 @@ def is_there(venv_dir: str) -> bool:
 
 def mark(venv_dir: str) -> None:
     """Make a folder known for an environment before anything else is in it, and as long as anything else is in it."""
-    if not is_there(venv_dir):
-        with open(os.path.join(venv_dir, "pyvenv.cfg"), "x", encoding="utf-8"):
-            pass
+    replace_file(os.path.join(venv_dir, "pyvenv.cfg"), "")
 
 
 def missing_folders(path: str) -> list[str]:

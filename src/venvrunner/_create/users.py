@@ -127,7 +127,8 @@ def others(paths: Iterable[str], but: User | None = None) -> list[str]:
             continue
         try:
             if try_lock(descriptor):
-                os.unlink(path)
+                with contextlib.suppress(OSError):  # nothing of ours
+                    os.unlink(path)
             else:
                 found.append(read_name(descriptor))
         finally:
