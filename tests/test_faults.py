@@ -194,6 +194,8 @@ step, what, watched, top = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[
 from venvrunner import VenvRunner
 if what == "standalone":
     parent = VenvRunner("parent", top)
+if what == "bare anew":
+    VenvRunner("venv", top, prompt="another", with_pip=False)
 count = 0
 def watch(event, args):
     global count
@@ -205,7 +207,7 @@ sys.addaudithook(watch)
 if what == "standalone":
     parent.fork("venv", top, standalone=True)
 else:
-    VenvRunner("venv", top)
+    VenvRunner("venv", top, with_pip="bare" not in what)
 print(count)
 """
 
@@ -222,7 +224,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 
 def kill(step: int, what: str, top: Path) -> subprocess.CompletedProcess[str]:
     """Make an environment with a cache of its own, or a standalone fork, and die at a step of it."""
-    if what == "standalone":
+    if what != "cache":
         return run_python(KILLED, str(step), what, str(top / "venv"), str(top))
     (top / "private").mkdir()
     private = {"VENVRUNNER_CACHE_DIR": str(top / "private" / "cache"), "TMPDIR": str(top / "private")}
@@ -239,6 +241,18 @@ def test_a_cache_that_was_being_filled_is_good_after_a_kill(
     for exist in ("clear", "reuse"):
         made = VenvRunner("venv", tmp_path, exist=exist)
         assert contents(made) == contents(venv)
+
+
+@pytest.mark.parametrize(("what", "steps"), [("bare", range(1, 19)), ("bare anew", range(4, 60, 5))])
+def test_a_creation_that_was_killed_at_its_beginning_is_no_hindrance(what: str, steps: range, tmp_path: Path) -> None:
+    """When the folder is hardly known for an environment, or what was there before is being removed."""
+    for step in steps:
+        killed = kill(step, what, tmp_path)
+        assert killed.returncode in {-signal.SIGKILL, 0}, killed.stderr
+        with contextlib.suppress(InvalidPathError):
+            assert VenvRunner.open(tmp_path / "venv").log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+        VenvRunner("venv", tmp_path, with_pip=False).delete()
+        assert listing(tmp_path) == {}
 
 
 @pytest.mark.parametrize("tenth", [1, 5, 9])
