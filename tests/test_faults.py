@@ -20,6 +20,8 @@ from test_crashes import ROOT, as_nobody, contents
 from test_creation import SOURCE, listing, run_python
 from venvrunner import CreationError, InvalidPathError, VenvError, VenvInUseError, VenvRunner
 
+pytestmark = pytest.mark.slow
+
 STATE = ".venvrunner"
 
 

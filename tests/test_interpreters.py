@@ -182,6 +182,7 @@ def test_a_plain_version_means_cpython(machine: Path, pretend: Pretend) -> None:
     assert [find(text).version for text in ("3.90", ">=3.80", "pypy3.90")] == ["3.90.2", "3.90.2", "3.90.9"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("manager", MANAGERS)
 def test_an_environment_is_made_from_a_version_managers_interpreter(
     manager: str, other: Interpreter, machine: Path, monkeypatch: pytest.MonkeyPatch
@@ -329,6 +330,7 @@ def poison(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "python"),
     [(variable, None) for variable in VARIABLES]
@@ -362,6 +364,7 @@ def test_no_variable_of_the_callers_gets_into_an_environment(
     assert seen == right | {"installed": ["pip"], "pip": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minor", range(OLDEST, 17))
 def test_every_installed_cpython_creates_forks_and_runs(minor: int, others: dict[int, Interpreter], tmp_path: Path) -> None:
     """From 3.9 to the newest that is there: a new environment, its fork, its interpreter and its pip."""

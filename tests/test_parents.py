@@ -14,6 +14,8 @@ from projects import OFFLINE, contents, find_tool, install, make_wheel, packages
 from test_creation import run_python
 from venvrunner import InvalidPathError, VenvRunner
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
 
 

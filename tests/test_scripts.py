@@ -152,6 +152,7 @@ def test_a_script_runs_with_the_interpreter_of_its_folder(folder: str, options: 
         assert subprocess.run(command, cwd="/", capture_output=True, encoding="utf-8", check=True).stdout == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["plain", "two words", "/".join(["long" * 25] * 2)])
 def test_what_pip_writes_is_read_and_written_back(folder: str, tmp_path: Path) -> None:
     """Each script of pip's own, and of what pip installs, has the same bytes after it was moved there and back."""
@@ -175,6 +176,7 @@ def test_what_pip_writes_is_read_and_written_back(folder: str, tmp_path: Path) -
     assert venv.log_run(["pip", "--version"]).stdout.startswith("pip ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relocatable", [False, True])
 @pytest.mark.parametrize("folder", ["plain", "two words"])
 def test_what_uv_writes_is_read_and_moved(folder: str, relocatable: bool, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from venvrunner import VenvRunner
 from venvrunner._create import copying
 from venvrunner._create.copying import Copier
 
+pytestmark = pytest.mark.slow
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
 
 
