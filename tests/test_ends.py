@@ -156,7 +156,7 @@ def test_a_bug_in_how_output_is_handled_ends_the_tree(
     [
         (supervisor.Supervisor, "tick"),
         (supervisor.Supervisor, "exited"),
-        (group.PosixGroup, "alive"),
+        (group.PosixGroup, "leader_ended"),
         ("driver", "pending"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

@@ -25,7 +25,10 @@ from venvrunner import (
     VenvRunner,
 )
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="environments of other systems are forked in other ways")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="environments of other systems are forked in other ways"),
+]
 
 
 @pytest.fixture
@@ -58,6 +61,7 @@ def test_a_parent_with_forks_is_not_changed(change: str, parent: VenvRunner, tmp
 _ELSEWHERE = """
 import os, sys
 from venvrunner import VenvInUseError, VenvRunner
+
 path = sys.argv[1]
 top_dir, name = os.path.split(path)
 for change in [

@@ -20,6 +20,8 @@ from conftest import DEADLINE, descriptors, wait_until
 from test_creation import listing
 from venvrunner import InvalidPathError, NotAVenvError, VenvInUseError, VenvRunner
 
+pytestmark = pytest.mark.slow
+
 SOURCE = str(Path(venvrunner.__file__).parents[1])
 CODE = ["python", "-c", "import sys; print(sys.prefix)"]
 

@@ -14,9 +14,7 @@ from projects import OFFLINE, contents, find_tool, install, make_wheel, packages
 from test_creation import run_python
 from venvrunner import InvalidPathError, VenvRunner
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")]
 
 
 def _stdlib(kind: str) -> Callable[[Path], object]:

@@ -191,7 +191,7 @@ def test_an_environment_that_is_there_is_adopted(maker: str, tmp_path: Path, mon
         case "venvrunner":
             VenvRunner("venv", tmp_path)
         case "virtualenv":
-            virtualenv.session_via_cli(["--no-download", str(path)], setup_logging=False).run()
+            virtualenv.session_via_cli(["--no-download", "--no-periodic-update", str(path)], setup_logging=False).run()
         case _:
             stdlib.create(path, symlinks=maker == "stdlib")
     monkeypatch.chdir(tmp_path)

@@ -13,9 +13,7 @@ from venvrunner import VenvRunner
 from venvrunner._create import copying
 from venvrunner._create.copying import Copier
 
-pytestmark = pytest.mark.slow
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")]
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,9 @@ def is_there(venv_dir: str) -> bool:
 
 def mark(venv_dir: str) -> None:
     """Make a folder known for an environment before anything else is in it, and as long as anything else is in it."""
-    replace_file(os.path.join(venv_dir, "pyvenv.cfg"), "")
+    new = os.path.join(venv_dir, STATE, "pyvenv.cfg")  # beside it, it would look like something of the user's
+    replace_file(new, "")
+    os.replace(new, os.path.join(venv_dir, "pyvenv.cfg"))
 
 
 def missing_folders(path: str) -> list[str]:
