@@ -187,7 +187,7 @@ def test_all_of_each_public_module_is_there_and_sorted() -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     """Names are loaded late; a wrong one is told like in any module."""
     with pytest.raises(AttributeError, match="module 'venvrunner' has no attribute 'VenvRuner'"):
-        venvrunner.VenvRuner  # noqa: B018
+        venvrunner.VenvRuner  # noqa: B018  the access raises
     with pytest.raises(ImportError, match="VenvRuner"):
         exec("from venvrunner import VenvRuner")
 

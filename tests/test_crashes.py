@@ -16,13 +16,12 @@ from typing import Literal
 import pytest
 
 from conftest import DEADLINE
-from test_creation import listing, run_python
+from test_creation import WATCH, listing, run_python
 from venvrunner import CreationError, InvalidPathError, VenvError, VenvRunner
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
-KILLED = """
-import os, signal, sys
+KILLED = f"""{WATCH}
 target, step, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 from venvrunner import VenvRunner
 top = os.path.dirname(target)
@@ -30,21 +29,14 @@ if what != "create":
     other = VenvRunner("parent", top, with_pip=False)
 if what == "delete":
     other = VenvRunner("venv", top)
-actions = {
+actions = {{
     "create": lambda: VenvRunner("venv", top),
     "fork": lambda: other.fork("venv", top),
     "delete": lambda: other.delete(),
-}
-count = 0
-def watch(event, args):
-    global count
-    if any(isinstance(arg, (str, os.PathLike)) and os.fspath(arg).startswith(target) for arg in args):
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(watch)
+}}
+done = strike(target, step, signal.SIGKILL)
 actions[what]()
-print(count)
+print(len(done))
 """
 
 
@@ -148,7 +140,7 @@ def as_nobody(action: Callable[[], object]) -> str:
             os.setuid(65534)
             action()
             os.write(write, b"none")
-        except BaseException as exc:  # noqa: BLE001
+        except BaseException as exc:  # noqa: BLE001  it is told to the parent
             os.write(write, f"{type(exc).__name__}: {exc}".encode())
         finally:
             os._exit(0)

@@ -205,37 +205,45 @@ def test_a_place_that_cannot_be_is_one_clear_error(name: str, top_dir: str, top:
 def test_top_dir_is_a_path_of_text(top_dir: object) -> None:
     """Anything else is a ValueError or TypeError that names the parameter."""
     with pytest.raises((InvalidPathError, TypeError)):
-        VenvRunner("venv", top_dir)  # type: ignore[arg-type]
+        VenvRunner("venv", top_dir)  # type: ignore[arg-type]  # a wrong type on purpose
 
 
 @pytest.mark.parametrize("name", [b"venv", None, 1])
 def test_a_name_is_text(name: object, tmp_path: Path) -> None:
     """Anything else is a TypeError that says what it is."""
     with pytest.raises(TypeError, match=type(name).__name__):
-        VenvRunner(name, tmp_path)  # type: ignore[arg-type]
+        VenvRunner(name, tmp_path)  # type: ignore[arg-type]  # a wrong type on purpose
 
 
-_INTERRUPTED = """
+WATCH = """
 import os, signal, sys
+
+def strike(folder, step, number):
+    # Send this process a signal at one of the things that it does to files of a folder; return how many there were so far.
+    done = []
+    def watch(event, args):
+        if any(isinstance(arg, (str, os.PathLike)) and os.fspath(arg).startswith(folder) for arg in args):
+            done.append(event)
+            if len(done) == step:
+                os.kill(os.getpid(), number)
+    sys.addaudithook(watch)
+    return done
+"""
+"""Source that makes a signal come at every moment that matters, in turn."""
+
+_INTERRUPTED = f"""{WATCH}
 target, step, error = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3])
 def handle(number, frame):
     raise error
 signal.signal(signal.SIGUSR1, handle)
-count = 0
-def watch(event, args):
-    global count
-    if any(isinstance(arg, (str, os.PathLike)) and os.fspath(arg).startswith(target) for arg in args):
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGUSR1)
 from venvrunner import VenvRunner
-sys.addaudithook(watch)
+done = strike(target, step, signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGUSR1)
 try:
     VenvRunner("venv", os.path.dirname(target))
 except BaseException as exc:
     print("interrupted by", repr(exc))
 else:
-    print(count)
+    print(len(done))
 """
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import DEADLINE, alive, wait_until
 from test_crashes import ROOT, as_nobody, contents
-from test_creation import SOURCE, listing, run_python
+from test_creation import SOURCE, WATCH, listing, run_python
 from venvrunner import CreationError, InvalidPathError, VenvError, VenvInUseError, VenvRunner
 
 pytestmark = pytest.mark.slow
@@ -190,27 +190,19 @@ def test_an_installation_that_outlives_its_killed_creation_is_waited_for(tmp_pat
     wait_until(lambda: not alive(pip), "pip has ended")
 
 
-KILLED = """
-import os, signal, sys
+KILLED = f"""{WATCH}
 step, what, watched, top = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 from venvrunner import VenvRunner
 if what == "standalone":
     parent = VenvRunner("parent", top)
 if what == "bare anew":
     VenvRunner("venv", top, prompt="another", with_pip=False)
-count = 0
-def watch(event, args):
-    global count
-    if any(isinstance(arg, (str, os.PathLike)) and os.fspath(arg).startswith(watched) for arg in args):
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(watch)
+done = strike(watched, step, signal.SIGKILL)
 if what == "standalone":
     parent.fork("venv", top, standalone=True)
 else:
     VenvRunner("venv", top, with_pip="bare" not in what)
-print(count)
+print(len(done))
 """
 
 

@@ -154,7 +154,7 @@ def test_what_is_in_a_forks_place_is_treated_as_for_any_environment(parent: Venv
     with pytest.raises(VenvExistsError):
         parent.fork("child", tmp_path, exist="error")
     with pytest.raises(ValueError, match="exist must be 'clear' or 'error' for a fork, not 'reuse'"):
-        parent.fork("child", tmp_path, exist="reuse")  # type: ignore[arg-type]
+        parent.fork("child", tmp_path, exist="reuse")  # type: ignore[arg-type]  # a wrong type on purpose
     assert (Path(old.venv_dir) / "old").exists()
     parent.fork("child", tmp_path)
     assert not (Path(old.venv_dir) / "old").exists()

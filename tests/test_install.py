@@ -4,32 +4,27 @@ import os
 import re
 import stat
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import projects
 from venvrunner import InvalidRequirementError, VenvError, VenvRunner
 
 
 def make_wheel(folder: Path, name: str = "pocket", version: str = "1.0", requires: str = "") -> Path:
     """Write a wheel by hand: a module, and a command that prints name and version."""
-    info = f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    files = {
-        f"{name}.py": f"def main():\n    print({name!r}, {version!r})\n",
-        f"{info}/METADATA": metadata + (f"Requires-Dist: {requires}\n" if requires else ""),
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
-    }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-    wheel = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return wheel
+    source = f"def main():\n    print({name!r}, {version!r})\n"
+    return projects.make_wheel(
+        folder,
+        name,
+        version,
+        modules={f"{name}.py": source},
+        commands={name: f"{name}:main"},
+        requires=[requires] if requires else [],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +101,7 @@ def test_what_is_no_requirement_is_refused_before_a_process_starts(text: str, re
 def test_a_requirement_is_a_str(value: object, recorder: Recorder) -> None:
     """Anything else is a TypeError that says what it is."""
     with pytest.raises(TypeError, match=type(value).__name__):
-        recorder.install(value)  # type: ignore[arg-type]
+        recorder.install(value)  # type: ignore[arg-type]  # a wrong type on purpose
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_a_path_that_is_no_interpreter_is_one_clear_error(kind: str, machine: Pa
 def test_an_interpreter_is_text_or_a_path(python: object, tmp_path: Path) -> None:
     """Anything else is a TypeError, and nothing is made."""
     with pytest.raises(TypeError):
-        VenvRunner("venv", tmp_path, python=python)  # type: ignore[arg-type]
+        VenvRunner("venv", tmp_path, python=python)  # type: ignore[arg-type]  # a wrong type on purpose
     assert listing(tmp_path) == {}
 
 

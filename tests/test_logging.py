@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 import loguru
 import pytest
 import structlog
-import twiggy  # type: ignore[import-untyped]
+import twiggy  # type: ignore[import-untyped]  # it has no types
 
 from conftest import Caller
 
@@ -189,7 +189,7 @@ def of_twiggy() -> Generator[Sample]:
 
 @contextmanager
 def of_a_twiggy_subclass() -> Generator[Sample]:
-    class Logger(twiggy.logger.InternalLogger):  # type: ignore[misc]
+    class Logger(twiggy.logger.InternalLogger):  # type: ignore[misc]  # its base has no type
         """A caller's own."""
 
     output = twiggy_output()

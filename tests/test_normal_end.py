@@ -40,7 +40,7 @@ def daemons() -> Iterator[list[int]]:
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda pid=pid: not alive(pid), "the daemon ends")  # type: ignore[misc]
+        wait_until(lambda pid=pid: not alive(pid), "the daemon ends")  # type: ignore[misc]  # mypy can't infer a lambda with a default
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Who may change an environment when several want to: one at a time, and a loser changes nothing."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, descriptors, wait_until
+from conftest import DEADLINE, descriptors, end_all, wait_until
 from test_creation import listing
 from venvrunner import InvalidPathError, NotAVenvError, VenvInUseError, VenvRunner
 
@@ -82,10 +81,7 @@ def start() -> Iterator[Start]:
         return others[-1]
 
     yield run
-    for other in others:
-        with contextlib.suppress(OSError):
-            other.process.kill()
-        other.process.communicate()
+    end_all(other.process for other in others)
 
 
 MAKE = 'VenvRunner("venv", sys.argv[1], wait=0.5, with_pip=False)'

@@ -52,10 +52,10 @@ def test_a_runner_has_the_established_attributes(venv: VenvRunner) -> None:
 
 def test_the_established_names_are_where_they_were() -> None:
     """A caller switches by changing the name of the package in its imports."""
-    from venvrunner.subprocess_util import CalledProcessError, async_log_run, log_run  # noqa: PLC0415
-    from venvrunner.venv import FakeVenvRunner as Fake  # noqa: PLC0415
-    from venvrunner.venv import VenvRunner as Real  # noqa: PLC0415
-    from venvrunner.venv import get_clean_environment as clean  # noqa: PLC0415
+    from venvrunner.subprocess_util import CalledProcessError, async_log_run, log_run  # noqa: PLC0415  the import is what is tested
+    from venvrunner.venv import FakeVenvRunner as Fake  # noqa: PLC0415  the import is what is tested
+    from venvrunner.venv import VenvRunner as Real  # noqa: PLC0415  the import is what is tested
+    from venvrunner.venv import get_clean_environment as clean  # noqa: PLC0415  the import is what is tested
 
     assert (Real, Fake, clean) == (VenvRunner, FakeVenvRunner, get_clean_environment)
     assert CalledProcessError is subprocess.CalledProcessError
@@ -80,7 +80,7 @@ def test_real_and_fake_share_a_type_and_are_not_of_one_another(venv: VenvRunner)
 def test_the_shared_type_can_not_be_made_itself() -> None:
     """It is for annotations, and for doubles of one's own."""
     with pytest.raises(TypeError, match="abstract"):
-        Runner()  # type: ignore[abstract]
+        Runner()  # type: ignore[abstract]  # that is what is tested
     assert Double().log_run(["x", "-c", "import os; print('PATH' in os.environ)"]).stdout == "False\n"
 
 

@@ -1,6 +1,5 @@
 """Ctrl-C, alarms and other things that a host program does with signals and forks, each in a program of its own."""
 
-import contextlib
 import os
 import re
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, MEASURED, alive, wait_until
+from conftest import DEADLINE, MEASURED, alive, end_all, wait_until
 
 HEAD = """
 import asyncio, faulthandler, gc, logging, os, random, signal, sys, threading, time
@@ -102,10 +101,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
         return programs[-1]
 
     yield begin
-    for program in programs:
-        with contextlib.suppress(OSError):
-            program.process.kill()
-        program.process.communicate()
+    end_all(program.process for program in programs)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,7 +1,6 @@
 """Who uses an environment holds it: against other processes, other threads, and when a process was killed."""
 
 import asyncio
-import contextlib
 import contextvars
 import gc
 import logging
@@ -18,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, alive, descriptors, wait_until
+from conftest import DEADLINE, alive, descriptors, end_all, wait_until
 from venvrunner import VenvInUseError, VenvRunner
 
 SOURCE = str(Path(venvrunner.__file__).parents[1])
@@ -47,10 +46,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         return process
 
     yield run
-    for process in processes:
-        with contextlib.suppress(OSError):
-            process.kill()
-        process.communicate()
+    end_all(processes)
 
 
 def line(process: subprocess.Popen[str]) -> str:
@@ -124,12 +120,16 @@ def test_a_command_that_survives_its_killed_host_still_holds_the_environment(
     assert VenvRunner("venv", tmp_path, wait=DEADLINE, with_pip=False).python_executable
 
 
+DAEMON = """
+import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=-3, stderr=-3, close_fds=False).pid)
+"""
+
+
 def test_a_daemon_that_a_command_has_left_holds_the_environment(tmp_path: Path) -> None:
     """Also against the thread that made it, and when the runner is gone."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)
-    daemon = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], "
-    daemon += "stdout=-3, stderr=-3, close_fds=False).pid)"
-    pid = int(venv.log_run(["python", "-c", daemon]).stdout)
+    pid = int(venv.log_run(["python", "-c", DAEMON]).stdout)
     try:
         with pytest.raises(VenvInUseError):
             VenvRunner("venv", tmp_path, wait=0.1)
@@ -288,12 +288,6 @@ def test_the_number_of_a_thread_that_has_ended_gives_no_right(tmp_path: Path) ->
         thread.start()
         thread.join()
     assert [type(item) for item in made] == [VenvRunner, VenvInUseError]
-
-
-DAEMON = """
-import subprocess, sys
-print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=-3, stderr=-3, close_fds=False).pid)
-"""
 
 
 def test_a_temporary_environment_does_not_wait_for_a_daemon() -> None:

@@ -97,11 +97,11 @@ def _cache(argv: list[str]) -> int:
     )
     what = parser.parse_args(argv).what
     if what == "dir":
-        print(cache.location())  # noqa: T201
+        print(cache.location())  # noqa: T201  a command line prints
     elif what == "size":
-        print(cache.size())  # noqa: T201
+        print(cache.size())  # noqa: T201  a command line prints
     else:
-        print("removed {} files, {} bytes".format(*cache.prune(template.is_current)))  # noqa: T201
+        print("removed {} files, {} bytes".format(*cache.prune(template.is_current)))  # noqa: T201  a command line prints
     return 0
 
 
@@ -182,7 +182,7 @@ def _install(venv: VenvRunner, options: argparse.Namespace) -> None:
     title = " ".join(["Installing", *redactor.mask(", ".join([*options.requirements, *options.files])).split()])
 
     def show(line: str) -> None:
-        print(redactor.mask(line), file=sys.stderr, flush=True)  # noqa: T201
+        print(redactor.mask(line), file=sys.stderr, flush=True)  # noqa: T201  a command line prints
 
     in_group = os.environ.get("GITHUB_ACTIONS") == "true"
     show(f"::group::{title.replace('%', '%25')}" if in_group else f"venvrunner: {title}")
@@ -207,7 +207,7 @@ def _status(returncode: int) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"venvrunner: {Redactor().mask(message)}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"venvrunner: {Redactor().mask(message)}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
 
 
 def _raise_signalled(signum: int, frame: FrameType | None) -> NoReturn:

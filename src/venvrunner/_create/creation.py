@@ -10,11 +10,14 @@ from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import STATE, Ownership, logger
 from venvrunner._create.purpose import Order, misfit_of, purpose_of
+from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import CreationError, InvalidPathError, VenvExistsError, VenvInUseError
 
 Exist = Literal["clear", "reuse", "error"]
+_NAMED = 3
+"""How many forks an error names."""
 
 
 def create(venv_dir: str, order: Order, fill: Callable[[], object], *, exist: Exist, wait: float) -> User:
@@ -91,11 +94,12 @@ def occupy(
     try:
         with owner.held(wait, hindrances, make=True):
             place.check(venv_dir)
-            if (misfit := misfit_of(owner, purpose)) is None and exist == "reuse":
+            reason = misfit_of(owner, purpose) if exist == "reuse" or owner.unfinished() else None
+            if exist == "reuse" and reason is None:
                 return owner.enter()
             refuse_if_frozen(owner, "made anew")
-            if place.is_there(venv_dir) and (exist == "reuse" or owner.unfinished()):
-                logger().info("%r is made anew: %s", venv_dir, misfit)
+            if reason is not None and place.is_there(venv_dir):
+                logger().info("%r is made anew: %s", venv_dir, reason)
             try:
                 with deferred(), place.explained(venv_dir):
                     owner.begin(parent_dir)
@@ -196,7 +200,8 @@ def refuse_if_frozen(owner: Ownership, what: str) -> None:
         VenvInUseError: it has; they are named.
     """
     if forks := owner.forks():
-        names = ", ".join(map(repr, forks[:3])) + (f" and {len(forks) - 3} more" if len(forks) > 3 else "")  # noqa: PLR2004
+        more = len(forks) - _NAMED
+        names = ", ".join(map(repr, forks[:_NAMED])) + (f" and {more} more" if more > 0 else "")
         msg = f"{owner.venv_dir!r} can't be {what}: it has forks that need it, {names}! Delete these first, or use one of them."
         raise VenvInUseError(msg)
 
@@ -225,14 +230,7 @@ def _write(venv_dir: str, interpreter: Interpreter, order: Order) -> None:
     if order.prompt is not None:
         changes["prompt"] = repr(order.prompt)
     if changes:
-        _configure(os.path.join(venv_dir, "pyvenv.cfg"), changes)
-
-
-def _configure(path: str, changes: dict[str, str]) -> None:
-    with open(path, encoding="utf-8") as file:
-        lines = [line for line in file if line.partition("=")[0].strip() not in changes]
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines([*lines, *(f"{name} = {value}\n" for name, value in changes.items())])
+        copy_settings(venv_dir, venv_dir, changes)
 
 
 def _refuse_existing(venv_dir: str) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 from venvrunner._create import copying, creation, pack, place, scripts
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import STATE, Ownership
+from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
 from venvrunner._process.signals import deferred
 from venvrunner.exceptions import CreationError, InvalidPathError
@@ -109,22 +110,15 @@ def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> N
 
 
 def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
-    share = copying.Copier().copy if standalone else _link
+    share = copying.Copier().copy if standalone else os.symlink
     with deferred(), place.explained(venv_dir, "make a fork"):
-        _configure(ancestors[0], venv_dir)
+        copy_settings(ancestors[0], venv_dir)
         _Maker(ancestors, venv_dir, share).make()
         if standalone:
             _copy_packages(ancestors, venv_dir, share)
         else:
             for folder in CURRENT.package_folders(ancestors[0]):
                 _lead_to([folder], os.path.join(venv_dir, os.path.relpath(folder, ancestors[0])))
-
-
-def _configure(parent_dir: str, venv_dir: str) -> None:
-    with open(os.path.join(parent_dir, "pyvenv.cfg"), encoding="utf-8") as file:
-        lines = [line for line in file if line.partition("=")[0].strip() != "command"]
-    with open(os.path.join(venv_dir, "pyvenv.cfg"), "w", encoding="utf-8") as file:
-        file.writelines(lines)
 
 
 def _lead_to(folders: list[str], packages: str) -> None:
@@ -196,10 +190,6 @@ class _Maker:
             self._share(entry.path, new)
         else:
             pack.write(new, script.text(self._new_scripts), executable=True)
-
-
-def _link(old: str, new: str) -> None:
-    os.symlink(old, new)
 
 
 def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:

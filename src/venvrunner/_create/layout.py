@@ -69,11 +69,10 @@ class Layout(NamedTuple):
         ]
         found: list[str] = []
         for root in roots:
-            # python-discovery can't ask a Python 2.
-            names = [name for name in (os.listdir(root) if os.path.isdir(root) else []) if _numbers(name)[:1] != [2]]
-            for name in sorted(names):
+            for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
                 path = os.path.join(root, name, *self.base_python.split("/"))
-                if os.path.isfile(path):
+                # python-discovery can't ask a Python 2.
+                if os.path.isfile(path) and not re.match(r"\D*2(?!\d)", name):
                     found.append(path)
         return found
 
@@ -103,10 +102,6 @@ def _script_folder(scheme: str) -> str:
     import sysconfig  # noqa: PLC0415  slow to import
 
     return os.path.relpath(sysconfig.get_path("scripts", scheme, {"base": os.sep}), os.sep)
-
-
-def _numbers(name: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", name)]
 
 
 def current_scripts() -> str:

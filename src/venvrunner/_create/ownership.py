@@ -125,7 +125,7 @@ class Ownership:
             except OSError:
                 continue  # nothing of ours
             parent = Ownership(fork_dir).parent()
-            if parent is not None and "\0" not in parent and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
+            if parent is not None and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
                 found.append(fork_dir)
             else:
                 os.unlink(path)
@@ -149,7 +149,9 @@ class Ownership:
         """Return the environment that this one is a fork of and needs."""
         notes = self._notes()
         parent = notes[0].get("parent") if notes else None
-        return os.fsdecode(parent.encode("utf-8", "surrogateescape")) if isinstance(parent, str) else None
+        if not isinstance(parent, str) or "\0" in parent:
+            return None
+        return os.fsdecode(parent.encode("utf-8", "surrogateescape"))
 
     def purpose(self) -> dict[str, Any] | None:
         """Return what the environment was made for; ``None``: it was made by something else, or is not finished."""
@@ -159,7 +161,7 @@ class Ownership:
     def unfinished(self) -> bool:
         """Tell whether this is what an interrupted creation or deletion has left."""
         notes = self._notes()
-        return notes is not None and len(notes) < 2  # noqa: PLR2004
+        return notes is not None and not notes[1:]
 
     @property
     def _state_file(self) -> str:

@@ -86,17 +86,16 @@ def link_target(path: str, venv_dir: str) -> str:
 
 def about(data: bytes) -> dict[str, Any] | None:
     """Return what a pack holds; ``None``: it is damaged, or of another format."""
-    head = _head(data)
-    return None if head is None else head[0]["about"]
-
-
-def _head(data: bytes) -> tuple[dict[str, Any], int] | None:
-    """Return the table, and where the files begin."""
     if len(data) < _START.size + _LENGTH.size:
         return None
     mark, checksum = _START.unpack_from(data)
     if mark != _MARK or zlib.crc32(memoryview(data)[_START.size :]) != checksum:
         return None
+    return dict[str, Any](_head(data)[0]["about"])
+
+
+def _head(data: bytes) -> tuple[dict[str, Any], int]:
+    """Return what stands before the files of a pack that is not damaged, and where these begin."""
     begin = _START.size + _LENGTH.size
     end = begin + _LENGTH.unpack_from(data, _START.size)[0]
     return dict[str, Any](json.loads(data[begin:end])), end
@@ -106,19 +105,17 @@ def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
     """Write what is in a pack into a folder.
 
     Args:
-        data: a pack that is not damaged.
+        data: a pack that is not damaged, as :func:`about` tells.
         venv_dir: the folder, which is there.
         script_folder: the folder's script folder.
 
     Raises:
         OSError: that is not possible.
     """
-    head = _head(data)
-    assert head is not None
-    table, offset = head[0]["table"], head[1]
+    head, offset = _head(data)
     rest = memoryview(data)
     prefix = venv_dir + os.sep
-    for kind, name, *details in table:
+    for kind, name, *details in head["table"]:
         if kind == "folder":
             os.mkdir(prefix + name)
         elif kind == "link":

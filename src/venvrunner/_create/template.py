@@ -9,6 +9,7 @@ from typing import Any
 from venvrunner._create import cache, pack
 from venvrunner._create.interpreters import Interpreter, find, stamp_of
 from venvrunner._create.layout import CURRENT
+from venvrunner._create.settings import copy_settings
 from venvrunner._create.temporary import temporary_folder
 from venvrunner.environment import CREATION_PREFIX, get_clean_environment
 
@@ -36,7 +37,7 @@ def get(interpreter: Interpreter, *, with_pip: bool) -> bytes | None:
     with temporary_folder() as folder:
         venv_dir = os.path.join(os.path.realpath(folder), "venv")
         build(venv_dir, interpreter, with_pip=with_pip)
-        _forget_place(venv_dir)
+        copy_settings(venv_dir, venv_dir)
         try:
             data = pack.collect(venv_dir, CURRENT.scripts(venv_dir), _is_left_out, about)
         except pack.NotMovableError:
@@ -87,15 +88,6 @@ def _virtualenv() -> list[object]:
     assert spec.origin is not None
     status = os.stat(os.path.join(os.path.dirname(spec.origin), "version.py"))
     return [spec.origin, status.st_size, status.st_mtime_ns]
-
-
-def _forget_place(venv_dir: str) -> None:
-    """Take the line out that says how the environment was made."""
-    path = os.path.join(venv_dir, "pyvenv.cfg")
-    with open(path, encoding="utf-8") as file:
-        lines = [line for line in file if line.partition("=")[0].strip() != "command"]
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(lines)
 
 
 def _is_left_out(name: str) -> bool:

@@ -39,13 +39,10 @@ def temporary_place() -> Generator[TemporaryPlace]:
 @contextlib.contextmanager
 def temporary_folder() -> Generator[str]:
     """Make a folder and remove it after the block, neither of which a signal can leave half done."""
-    place: TemporaryPlace | None = None
-    try:
-        with deferred():
-            place = TemporaryPlace()
-        yield place.name
-    finally:
-        if place is not None:
+    with temporary_place() as place:
+        try:
+            yield place.name
+        finally:
             surely(place.remove)
 
 

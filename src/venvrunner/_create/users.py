@@ -78,14 +78,7 @@ class Commands:
     def leave(self) -> None:
         """Remove the files, but those that a process still has which a command has left behind."""
         for number in range(self._count):
-            path = f"{self._path}-{number}"
-            with contextlib.suppress(OSError):
-                descriptor = open_lock_file(path, make=False)
-                try:
-                    if try_lock(descriptor):
-                        os.unlink(path)
-                finally:
-                    os.close(descriptor)
+            _holder_of(f"{self._path}-{number}")
 
     def _lock_one(self) -> int:
         number = 0
@@ -118,22 +111,27 @@ def others(paths: Iterable[str], but: User | None = None) -> list[str]:
     for path in paths:
         if _is_by(path, *me) or (but is not None and but.path == path):
             continue
-        try:
-            descriptor = open_lock_file(path, make=False)
-        except FileNotFoundError:
-            continue
-        except OSError as exc:
-            found.append(f"a process that can't be asked ({exc.strerror})")
-            continue
-        try:
-            if try_lock(descriptor):
-                with contextlib.suppress(OSError):  # nothing of ours
-                    os.unlink(path)
-            else:
-                found.append(read_name(descriptor))
-        finally:
-            os.close(descriptor)
+        if (name := _holder_of(path)) is not None:
+            found.append(name)
     return found
+
+
+def _holder_of(path: str) -> str | None:
+    """Return who has a file locked; if nobody has, remove it: it is a leftover."""
+    try:
+        descriptor = open_lock_file(path, make=False)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        return f"a process that can't be asked ({exc.strerror})"
+    try:
+        if not try_lock(descriptor):
+            return read_name(descriptor)
+        with contextlib.suppress(OSError):  # nothing of ours
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+    return None
 
 
 class Descriptor:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from venvrunner._create.fork import layers
 from venvrunner._create.layout import CURRENT
+from venvrunner._create.settings import read_settings
 from venvrunner.exceptions import CreationError
 
 
@@ -36,7 +37,6 @@ def pip_wheel(venv_dir: str) -> str:
 
 def _version(venv_dir: str) -> str:
     """Return the version of an environment's Python, as ``3.12``; virtualenv, uv and the standard library name it so."""
-    with open(os.path.join(venv_dir, "pyvenv.cfg"), encoding="utf-8") as file:
-        settings = {name.strip(): value.strip() for name, _equals, value in (line.partition("=") for line in file)}
+    settings = read_settings(venv_dir)
     version = settings.get("version_info") or settings.get("version", "")
     return ".".join(version.split(".")[:2])

@@ -86,6 +86,6 @@ class _Helper:
                     heard = impatience(received)
                     # RuntimeError: the loop is closed, so the thread is about to end.
                     with contextlib.suppress(RuntimeError):
-                        self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]
+                        self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]  # the running task has started
                 self._ended.wait(_PAUSE)
             self._thread.join()

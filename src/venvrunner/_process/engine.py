@@ -17,7 +17,7 @@ def run(command: Command, streams: Mapping[int, Stream]) -> int:
         from venvrunner._process import sync_driver  # noqa: PLC0415  only one of the two is needed
 
         return sync_driver.run(command, streams)
-    from venvrunner._process import bridge  # noqa: PLC0415
+    from venvrunner._process import bridge  # noqa: PLC0415  the same
 
     return bridge.run(command, streams)
 

@@ -168,4 +168,4 @@ def is_coroutine_function(sink: Sink | None) -> bool:
 
     while isinstance(sink, partial):
         sink = sink.func
-    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004
+    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004  it is asked what kind it is, not whether it can be called
