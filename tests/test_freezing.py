@@ -225,15 +225,15 @@ step = int(sys.argv[4])
 while not done:
     count = 0
     try:
-        parent.fork("child", top)
+        child = parent.fork("child", top)  # kept: to let go of it is no step of the fork
     except KeyboardInterrupt:
         step += 1
         assert not os.path.exists(top), step
         with parent._changing():
             pass
     else:
-        done = True
-print(step)
+        done, step, steps = True, 0, step  # what the end of the program does is not counted
+print(steps)
 """
 
 
