@@ -92,7 +92,8 @@ def test_prune_removes_what_is_of_no_use_any_more(folder: Path, tmp_path: Path) 
         put(running._replace(stamp=(size, time + 1))),
         put(running, virtualenv=["/gone/virtualenv/__init__.py", 1, 2]),
     ]
-    for name, content in {"damaged": put(running).read_bytes()[:-1], "empty": b"", "odd": b"venvpk01" + b"\xff" * 40}.items():
+    damaged = {"d" * 32: put(running).read_bytes()[:-1], "e" * 32: b"", "f" * 32: b"venvpk01" + b"\xff" * 40}
+    for name, content in damaged.items():
         useless.append(folder / (name + cache.SUFFIX))
         useless[-1].write_bytes(content)
     useless.append(folder / "0123456789abcdef.new")
@@ -112,10 +113,11 @@ def test_prune_keeps_what_is_of_use(folder: Path, tmp_path: Path) -> None:
     VenvRunner("without", tmp_path, python=find(None).executable, with_pip=False)
     (folder / "fedcba9876543210.new").write_bytes(b"half")
     (folder / "notes.txt").write_text("precious")
-    (folder / f"folder{cache.SUFFIX}").mkdir()
+    (folder / f"pack-{'a' * 40}{cache.SUFFIX}").write_text("objects")  # the name that Git gives
+    (folder / f"{'b' * 32}{cache.SUFFIX}").mkdir()
     precious = tmp_path / "precious"
     precious.write_text("precious")
-    (folder / f"link{cache.SUFFIX}").symlink_to(precious)
+    (folder / f"{'c' * 32}{cache.SUFFIX}").symlink_to(precious)
     before = {path: path.lstat() for path in folder.rglob("*") if not path.is_dir()}
     assert run("prune").stdout == "removed 0 files, 0 bytes\n"
     after = {path: path.lstat() for path in folder.rglob("*") if not path.is_dir()}

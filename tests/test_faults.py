@@ -300,6 +300,59 @@ def poison(cache: Path) -> None:
         path.write_bytes(data[:8] + zlib.crc32(rest).to_bytes(4, "big") + rest)
 
 
+def test_a_folder_that_others_can_write_is_used_as_a_cache_only_if_it_is_empty(
+    tmp_path: Path, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have put code into it; and it may be any folder, named by mistake: it stays as it is."""
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    shutil.copytree(os.environ["VENVRUNNER_CACHE_DIR"], full)
+    poison(full)
+    (full / "file").write_text("precious")
+    empty.mkdir()
+    for folder in (empty, full):
+        folder.chmod(0o1777)
+    before = listing(full)
+    for folder in (empty, full):
+        monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(folder))
+        assert contents(VenvRunner("venv", tmp_path)) == contents(venv)
+    assert listing(full) == before
+    assert full.stat().st_mode & 0o7777 == 0o1777
+    assert empty.stat().st_mode & 0o7777 == 0o1755
+    assert list(empty.glob("*.pack"))
+
+
+@pytest.mark.parametrize("action", ["make anew", "reuse", "fork", "delete"])
+@pytest.mark.parametrize("name", ["state", "lock", "user-1", "fork-1"])
+def test_a_pipe_where_a_note_should_be_stops_nothing(name: str, action: str, tmp_path: Path) -> None:
+    """Opening one would wait for its other end."""
+    made = VenvRunner("venv", tmp_path, with_pip=False)
+    made.__exit__(None, None, None)
+    note = Path(made.venv_dir, STATE, name)
+    note.unlink(missing_ok=True)
+    os.mkfifo(note)
+    with contextlib.suppress(VenvError):
+        match action:
+            case "make anew":
+                VenvRunner("venv", tmp_path, wait=1, with_pip=False)
+            case "reuse":
+                VenvRunner("venv", tmp_path, exist="reuse", wait=1, with_pip=False)
+            case "fork":
+                VenvRunner.open(made.venv_dir, wait=1).fork("fork", tmp_path)
+            case "delete":
+                VenvRunner.open(made.venv_dir, wait=1).delete()
+                assert not Path(made.venv_dir).exists()
+
+
+def test_a_link_where_a_note_should_be_holds_nothing(tmp_path: Path, outside: Path) -> None:
+    """No runner makes one; what it leads to stays."""
+    made = VenvRunner("venv", tmp_path, with_pip=False)
+    made.__exit__(None, None, None)
+    Path(made.venv_dir, STATE, "user-1").symlink_to(outside / "file")
+    before = listing(outside)
+    VenvRunner("venv", tmp_path, wait=0, with_pip=False)
+    assert listing(outside) == before
+
+
 @pytest.mark.skipif(not ROOT, reason="only root can give files away")
 @pytest.mark.parametrize("what", ["folder", "pack in a folder that is open to all", "link to a folder"])
 def test_what_another_user_may_have_put_into_the_cache_is_not_used(

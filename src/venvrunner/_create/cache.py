@@ -2,21 +2,30 @@
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
 
+from venvrunner._create.locks import without_waiting
+
 VARIABLE = "VENVRUNNER_CACHE_DIR"
 """The variable that names another folder."""
 SUFFIX = ".pack"
 _NEW = ".new"
+_OURS = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}|[0-9a-f]{{16}}{re.escape(_NEW)}")
+"""The names of files that may be removed: somebody may have named a folder that holds other things, Git's packs, say."""
 _STORE_TAKES = 60.0
 """Seconds after which a store that is not finished never will be."""
 
 
 def folder() -> str | None:
-    """Return the cache folder, which only its owner can read or write; ``None`` if there can't be one."""
+    """Return the cache folder, which nobody else can write; ``None`` if there can't be one.
+
+    A folder that others can write is not used, unless it is empty: they may have put code into it. Nothing is removed from it
+    either, as it may be any folder that the user has named.
+    """
     path = location()
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -24,11 +33,11 @@ def folder() -> str | None:
         mine = getattr(os, "geteuid", lambda: status.st_uid)()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != mine:
             return None
-        if status.st_mode & 0o077:
-            os.chmod(path, 0o700)
-            for entry in list(os.scandir(path)) if status.st_mode & 0o022 else ():
-                if entry.is_file(follow_symlinks=False):
-                    os.unlink(entry.path)  # anybody may have put it there
+        if status.st_mode & 0o022:
+            os.chmod(path, status.st_mode & ~0o022)
+            if os.listdir(path):
+                os.chmod(path, status.st_mode)
+                return None
     except OSError:
         return None
     return path
@@ -48,7 +57,7 @@ def load(key: str) -> bytes | None:
     path = folder()
     with contextlib.suppress(OSError):
         if path is not None:
-            with open(os.path.join(path, key + SUFFIX), "rb") as file:
+            with open(os.path.join(path, key + SUFFIX), "rb", opener=without_waiting) as file:
                 return file.read()
     return None
 
@@ -69,9 +78,11 @@ def store(key: str, data: bytes) -> None:
 
 
 def files() -> Iterator[os.DirEntry[str]]:
-    """Yield all files in the cache folder, also those of an interrupted store."""
+    """Yield the files that this package has put into the cache folder, also those of an interrupted store."""
     with contextlib.suppress(OSError):
-        yield from (entry for entry in list(os.scandir(location())) if entry.is_file(follow_symlinks=False))
+        for entry in list(os.scandir(location())):
+            if _OURS.fullmatch(entry.name) and not entry.is_symlink() and not entry.is_dir():
+                yield entry
 
 
 def size() -> int:
@@ -97,10 +108,10 @@ def prune(is_current: Callable[[bytes], bool]) -> tuple[int, int]:
     for entry in files():
         with contextlib.suppress(OSError):
             if entry.name.endswith(SUFFIX):
-                with open(entry.path, "rb") as file:
+                with open(entry.path, "rb", opener=without_waiting) as file:
                     if is_current(file.read()):
                         continue
-            elif not entry.name.endswith(_NEW) or time.time() - entry.stat().st_mtime < _STORE_TAKES:
+            elif time.time() - entry.stat().st_mtime < _STORE_TAKES:
                 continue
             freed += entry.stat().st_size
             os.unlink(entry.path)

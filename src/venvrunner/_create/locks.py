@@ -18,7 +18,8 @@ CHILDREN_INHERIT = _flock is not None
 """Whether a child process can be given the lock, with ``pass_fds``."""
 
 
-_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | _NEVER_WAIT
 
 
 def open_lock_file(path: str, *, make: bool = True) -> int:
@@ -32,6 +33,11 @@ def open_lock_file(path: str, *, make: bool = True) -> int:
         OSError: it can't be opened.
     """
     return os.open(path, (os.O_RDWR | os.O_CREAT if make else os.O_RDONLY) | _FLAGS, 0o666)
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file, an *opener* of :func:`open`: what may be a pipe where a file should be would wait for its other end."""
+    return os.open(path, flags | _NEVER_WAIT)
 
 
 def try_lock(descriptor: int) -> bool:

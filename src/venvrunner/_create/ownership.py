@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, cast
 
 from venvrunner._create import users
-from venvrunner._create.locks import is_at, open_lock_file, try_lock, unlock
+from venvrunner._create.locks import is_at, open_lock_file, try_lock, unlock, without_waiting
 from venvrunner._create.users import Commands, Descriptor, User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import CreationError, VenvInUseError
@@ -120,7 +120,7 @@ class Ownership:
         found: list[str] = []
         for path in self._files("fork"):
             try:
-                with open(path, "rb") as file:
+                with open(path, "rb", opener=without_waiting) as file:
                     fork_dir = os.fsdecode(file.read())
             except OSError:
                 continue  # nothing of ours
@@ -142,7 +142,7 @@ class Ownership:
 
     def finish(self, purpose: dict[str, Any]) -> None:
         """Note that the environment is finished, and what for: the last step of a creation."""
-        with open(self._state_file, "a", encoding="utf-8") as file:
+        with open(self._state_file, "a", encoding="utf-8", opener=without_waiting) as file:
             file.write(json.dumps(purpose) + "\n")
 
     def parent(self) -> str | None:
@@ -251,7 +251,7 @@ def portable(path: str) -> str:
 def _read_file(path: str) -> str | None:
     """Return what is in a file: nothing if it is no text, ``None`` if it is not there."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=without_waiting) as file:
             return file.read()
     except UnicodeDecodeError:
         return ""

@@ -123,6 +123,10 @@ def _holder_of(path: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
+        if os.path.islink(path):
+            with contextlib.suppress(OSError):  # nothing of ours
+                os.unlink(path)
+            return None
         return f"a process that can't be asked ({exc.strerror})"
     try:
         if not try_lock(descriptor):
