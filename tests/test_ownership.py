@@ -18,6 +18,7 @@ import venvrunner
 from conftest import DEADLINE, descriptors, end_all, wait_until
 from test_creation import listing
 from venvrunner import InvalidPathError, NotAVenvError, VenvInUseError, VenvRunner
+from venvrunner._create import place
 
 pytestmark = pytest.mark.slow
 
@@ -198,6 +199,29 @@ def test_twenty_threads_make_one_environment_anew_one_after_the_other(tmp_path: 
     with ThreadPoolExecutor(20) as pool:
         assert list(pool.map(use, range(20))) == [f"{tmp_path / 'venv'}\n"] * 20
     assert most == [1] * 20
+
+
+@pytest.mark.parametrize("step", ["filled", "deleted"])
+def test_a_look_at_a_folder_that_somebody_is_changing_takes_it_for_nobody_elses(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for its mark and the look at what is in it, it may be filled or deleted by another runner."""
+    folder = tmp_path / "venv"
+    folder.mkdir()
+    list_folder = os.listdir
+
+    def change_and_list(path: str) -> list[str]:
+        monkeypatch.undo()
+        if step == "deleted":
+            folder.rmdir()
+        else:
+            (folder / "pyvenv.cfg").touch()
+            (folder / "bin").mkdir()
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "listdir", change_and_list)
+    place.check(str(folder))
+    assert os.listdir is list_folder, "nothing was changed, so the test proves nothing"
 
 
 def test_two_hundred_runners_of_one_environment_need_no_descriptor_each(tmp_path: Path) -> None:

@@ -17,11 +17,17 @@ def check(venv_dir: str) -> None:
     if not os.path.lexists(venv_dir):
         return
     if os.path.isdir(venv_dir) and not os.path.islink(venv_dir):
-        if os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")):
+        config = os.path.join(venv_dir, "pyvenv.cfg")
+        if os.path.isfile(config):
             return
         with explained(venv_dir):
-            if not set(os.listdir(venv_dir)) - {STATE}:
+            try:
+                found = os.listdir(venv_dir)
+            except FileNotFoundError:  # somebody has deleted it meanwhile
                 return
+        # Somebody else may have begun to fill it between the two looks; the file is there before anything else is.
+        if not set(found) - {STATE} or os.path.isfile(config):
+            return
     msg = f"{venv_dir!r} is in the way and no virtual environment! It was not touched; move it, or choose another name."
     raise NotAVenvError(msg)
 
