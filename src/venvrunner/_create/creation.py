@@ -100,9 +100,11 @@ def occupy(
             refuse_if_frozen(owner, "made anew")
             if reason is not None and place.is_there(venv_dir):
                 logger().info("%r is made anew: %s", venv_dir, reason)
+            begun = not place.is_there(venv_dir)  # then nothing but what is new can be lost
             try:
                 with deferred(), place.explained(venv_dir):
                     owner.begin(parent_dir)
+                    begun = True
                     place.mark(venv_dir)
                     place.remove_contents(venv_dir, keep={STATE, "pyvenv.cfg"})
                 user = owner.enter()
@@ -110,12 +112,18 @@ def occupy(
                 with deferred(), place.explained(venv_dir):
                     owner.finish(purpose)
             except BaseException:
-                surely(lambda: remove(owner))
+                if begun:  # else it is what it was
+                    surely(lambda: _remove_what_can_be(owner))
                 raise
             return user
     except BaseException:
         surely(lambda: _withdraw(owner, missing))
         raise
+
+
+def _remove_what_can_be(owner: Ownership) -> None:
+    with contextlib.suppress(OSError):  # the first cause propagates, not what comes of it; it is known to be unfinished
+        remove(owner)
 
 
 def _withdraw(owner: Ownership, missing: list[str]) -> None:
