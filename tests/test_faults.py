@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import venv as stdlib
 import zlib
 from pathlib import Path
@@ -33,6 +34,20 @@ def outside(tmp_path: Path) -> Path:
     for name in ("file", "user-1", "fork-1", "deep/file"):
         (folder / name).write_text("precious")
     return folder
+
+
+def act(action: str, path: Path) -> VenvRunner:
+    """Do something with an environment that may be there, or in its place; return its runner."""
+    match action:
+        case "make anew":
+            return VenvRunner(path.name, path.parent, wait=0.1, with_pip=False)
+        case "reuse":
+            return VenvRunner(path.name, path.parent, exist="reuse", wait=0.1, with_pip=False)
+        case "fork":
+            return VenvRunner.open(path, wait=0.1).fork("fork", path.parent)
+    runner = VenvRunner.open(path, wait=0.1)
+    runner.delete()
+    return runner
 
 
 @pytest.mark.parametrize("action", ["make anew", "reuse", "delete"])
@@ -66,13 +81,7 @@ def test_a_link_in_an_environment_leads_to_no_change_outside(
     (path / link).symlink_to(outside / target)
     before = listing(outside)
     with contextlib.suppress(VenvError):
-        match action:
-            case "make anew":
-                VenvRunner("venv", tmp_path, wait=0.1, with_pip=False)
-            case "reuse":
-                VenvRunner("venv", tmp_path, exist="reuse", wait=0.1, with_pip=False)
-            case "delete":
-                VenvRunner.open(path, wait=0.1).delete()
+        act(action, path)
     assert listing(outside) == before
 
 
@@ -330,17 +339,37 @@ def test_a_pipe_where_a_note_should_be_stops_nothing(name: str, action: str, tmp
     note = Path(made.venv_dir, STATE, name)
     note.unlink(missing_ok=True)
     os.mkfifo(note)
-    with contextlib.suppress(VenvError):
-        match action:
-            case "make anew":
-                VenvRunner("venv", tmp_path, wait=1, with_pip=False)
-            case "reuse":
-                VenvRunner("venv", tmp_path, exist="reuse", wait=1, with_pip=False)
-            case "fork":
-                VenvRunner.open(made.venv_dir, wait=1).fork("fork", tmp_path)
-            case "delete":
-                VenvRunner.open(made.venv_dir, wait=1).delete()
-                assert not Path(made.venv_dir).exists()
+    done: list[VenvRunner | VenvError] = []
+
+    def note_outcome() -> None:
+        try:
+            done.append(act(action, Path(made.venv_dir)))
+        except VenvError as exc:
+            done.append(exc)
+
+    thread = threading.Thread(target=note_outcome, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    (outcome,) = done
+    if name == "state" and action in {"fork", "delete"}:  # nothing says that it was ever finished
+        assert isinstance(outcome, InvalidPathError)
+    elif action == "delete":
+        assert not Path(made.venv_dir).exists()
+    else:
+        assert isinstance(outcome, VenvRunner)
+        assert outcome.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+
+
+def test_an_environment_that_cannot_be_marked_as_unfinished_stays_as_it_is(tmp_path: Path) -> None:
+    """Nothing was changed until then, so nothing is removed either."""
+    made = VenvRunner("venv", tmp_path, with_pip=False)
+    made.__exit__(None, None, None)
+    Path(made.venv_dir, STATE, "state.new").mkdir()  # in the way of the mark
+    before = contents(made)
+    with pytest.raises(CreationError, match=r"state\.new"):
+        VenvRunner("venv", tmp_path, wait=0.1, with_pip=False)
+    assert contents(made) == before
+    assert made.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
 
 
 def test_a_link_where_a_note_should_be_holds_nothing(tmp_path: Path, outside: Path) -> None:

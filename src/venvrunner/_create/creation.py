@@ -100,11 +100,11 @@ def occupy(
             refuse_if_frozen(owner, "made anew")
             if reason is not None and place.is_there(venv_dir):
                 logger().info("%r is made anew: %s", venv_dir, reason)
-            begun = not place.is_there(venv_dir)  # then nothing but what is new can be lost
+            may_remove = not place.is_there(venv_dir)
             try:
                 with deferred(), place.explained(venv_dir):
                     owner.begin(parent_dir)
-                    begun = True
+                    may_remove = True
                     place.mark(venv_dir)
                     place.remove_contents(venv_dir, keep={STATE, "pyvenv.cfg"})
                 user = owner.enter()
@@ -112,7 +112,7 @@ def occupy(
                 with deferred(), place.explained(venv_dir):
                     owner.finish(purpose)
             except BaseException:
-                if begun:  # else it is what it was
+                if may_remove:  # else an environment is there, and what it was
                     surely(lambda: _remove_what_can_be(owner))
                 raise
             return user
