@@ -36,6 +36,8 @@ from venvrunner._process.sinks import MASK, Redactor
         ("https://me:p/w@host/x", "https://****@host/x"),
         ("https://me:p#w@host/x", "https://****@host/x"),
         ("https://me:p?w@host/x", "https://****@host/x"),
+        ("https://me:0#@host/x", "https://****@host/x"),
+        ("https://me:8080?@host/x", "https://****@host/x"),
         ("https://me:p'w@host/x", "https://****@host/x"),
         ("https://me:a:b/c#d?e@host/x", "https://****@host/x"),
         ("https://me:p%40w@host/x", "https://****@host/x"),

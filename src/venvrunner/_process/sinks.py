@@ -13,7 +13,7 @@ MASK = "****"
 
 _URL_END = re.compile(r'[\s"<>]|$')
 _PATH_BEGIN = re.compile(r"[/?#]|$")
-_USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:[/?#]|$))")
+_USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:/|$))")
 _SHORTEST_PART = 4
 
 
