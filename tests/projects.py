@@ -26,6 +26,7 @@ def make_wheel(
     data: Mapping[str, str] | None = None,
     scripts: Mapping[str, str] | None = None,
     pth: Mapping[str, str] | None = None,
+    metadata: str = "",
 ) -> Path:
     """Write a wheel by hand.
 
@@ -39,6 +40,7 @@ def make_wheel(
         data: paths below the environment's folder, and contents.
         scripts: names of scripts that are no entry points, and contents.
         pth: names of ``.pth`` files, and contents.
+        metadata: further lines of its metadata.
     """
     info = f"{name}-{version}.dist-info"
     if modules is None:
@@ -50,7 +52,9 @@ def make_wheel(
         **(pth or {}),
         **{f"{name}-{version}.data/data/{path}": text for path, text in (data or {}).items()},
         **{f"{name}-{version}.data/scripts/{path}": text for path, text in (scripts or {}).items()},
-        f"{info}/METADATA": _METADATA.format(name=name, version=version) + "".join(f"Requires-Dist: {r}\n" for r in requires),
+        f"{info}/METADATA": _METADATA.format(name=name, version=version)
+        + metadata
+        + "".join(f"Requires-Dist: {r}\n" for r in requires),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": f"[console_scripts]\n{entries}",
     }

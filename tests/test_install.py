@@ -110,7 +110,7 @@ def test_a_requirement_is_a_str(value: object, recorder: Recorder) -> None:
         "wheel", "Wheel_2.x", "wheel==1.0", "wheel >= 1, < 2", "wheel~=1.0", "wheel!=1.*", "wheel[a,b]>1", "wheel===1.0-odd",
         "wheel; python_version > '3'", "wheel; extra == 'a/b'", "wheel @ https://host.example/w.whl",
         "wheel[a] @ file:///there/w.whl", "wheel@git+https://host.example/w@main", "https://host.example/w-1.0.tar.gz",
-        "https://host.example/w.whl#sha256=0", "https://me:pw@host.example/w.whl", "git+ssh://git@host.example/w.git@v1",
+        "https://host.example/w.whl#sha256=0", "git+ssh://git@host.example/w.git@v1",
         "git+https://host.example/w.git#subdirectory=a&egg=w", "file:///there/w.whl", "HTTPS://HOST.EXAMPLE/w.whl",
     ],
 )  # fmt: skip

@@ -14,16 +14,22 @@ if TYPE_CHECKING:
         CommandError,
         CommandTimeoutError,
         CreationError,
+        HashError,
+        InstallationError,
+        InstallerNotFoundError,
         InterpreterNotFoundError,
         InvalidCommandError,
         InvalidPathError,
         InvalidRequirementError,
+        NoFittingVersionError,
+        NoSuchPackageError,
         NotAVenvError,
         VenvError,
         VenvExistsError,
         VenvInUseError,
     )
     from venvrunner.fake import FakeVenvRunner
+    from venvrunner.installing import InstallOptions, Receipt
     from venvrunner.runner import Runner
     from venvrunner.venv import VenvOptions, VenvRunner
 
@@ -32,11 +38,18 @@ __all__ = [
     "CommandTimeoutError",
     "CreationError",
     "FakeVenvRunner",
+    "HashError",
+    "InstallOptions",
+    "InstallationError",
+    "InstallerNotFoundError",
     "InterpreterNotFoundError",
     "InvalidCommandError",
     "InvalidPathError",
     "InvalidRequirementError",
+    "NoFittingVersionError",
+    "NoSuchPackageError",
     "NotAVenvError",
+    "Receipt",
     "Runner",
     "VenvError",
     "VenvExistsError",
@@ -49,6 +62,8 @@ __all__ = [
 
 _ELSEWHERE = {
     "FakeVenvRunner": "fake",
+    "InstallOptions": "installing",
+    "Receipt": "installing",
     "Runner": "runner",
     "VenvOptions": "venv",
     "VenvRunner": "venv",

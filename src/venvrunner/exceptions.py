@@ -4,7 +4,12 @@
 
     VenvError
     ├── CommandError             is a subprocess.CalledProcessError
+    │   └── InstallationError
+    │       ├── HashError
+    │       ├── NoFittingVersionError     is a LookupError
+    │       └── NoSuchPackageError        is a LookupError
     ├── CommandTimeoutError      is a subprocess.TimeoutExpired
+    ├── InstallerNotFoundError   is a RuntimeError
     ├── InvalidCommandError      is a ValueError
     ├── InvalidPathError         is a ValueError
     ├── InvalidRequirementError  is a ValueError
@@ -63,6 +68,11 @@ class CommandError(VenvError, subprocess.CalledProcessError):
         super().__init__(returncode, cmd, output, stderr)
         self._shown = cmd if shown is None else shown
 
+    @property
+    def shown(self) -> Sequence[str]:
+        """The command line as people may see it."""
+        return self._shown
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle; exceptions pickle only the positional arguments by themselves."""
         return type(self), (self.returncode, self.cmd, self.output, self.stderr), self.__dict__
@@ -74,6 +84,22 @@ class CommandError(VenvError, subprocess.CalledProcessError):
     def __repr__(self) -> str:
         """Show the status and the masked command line, never the output."""
         return f"{type(self).__name__}({self.returncode}, {self._shown!r})"
+
+
+class InstallationError(CommandError):
+    """An installer failed; the notes have its reason, and what has changed nevertheless."""
+
+
+class HashError(InstallationError):
+    """A file is not the one whose hash is required, or it has no hash and needs one."""
+
+
+class NoFittingVersionError(InstallationError, LookupError):
+    """No version of a package fits all that is asked for, or this Python."""
+
+
+class NoSuchPackageError(InstallationError, LookupError):
+    """There is no package of that name where the installer has looked."""
 
 
 class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
@@ -118,6 +144,10 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
     def __repr__(self) -> str:
         """Show the masked command line and the time, never the output."""
         return f"{type(self).__name__}({self._shown!r}, {self.timeout!r})"
+
+
+class InstallerNotFoundError(VenvError, RuntimeError):
+    """The installer that was chosen is not there."""
 
 
 class InvalidCommandError(VenvError, ValueError):

@@ -3,77 +3,184 @@
 import subprocess
 from abc import abstractmethod
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Literal, Unpack, cast, get_args
 
-from venvrunner._create.fork import lineage
+from venvrunner import subprocess_util
+from venvrunner._create.fork import package_folders
 from venvrunner._create.temporary import temporary_folder
-from venvrunner._install import bundled, pip
-from venvrunner._install.requirements import requirement, requirements_file
-from venvrunner._process.command import StrPath
-from venvrunner.exceptions import InvalidRequirementError
+from venvrunner._install import bundled, installation, metadata
+from venvrunner._install.installation import Call, Place
+from venvrunner._install.pip import Pip
+from venvrunner._install.receipt import Receipt
+from venvrunner._install.request import Request, RequestOptions, make_request
+from venvrunner._install.requirements import package_name
+from venvrunner._install.uv import Uv
+from venvrunner._process.command import RunOptions
 from venvrunner.runner import Runner
+from venvrunner.subprocess_util import OutputCallbackType
 
-__all__ = ["InstallingRunner"]
+__all__ = ["InstallOptions", "InstallerName", "InstallingRunner", "Receipt", "ReportOptions"]
+
+InstallerName = Literal["pip", "uv"]
+"""The installers there are."""
+
+
+class ReportOptions(RunOptions, total=False):
+    """The keywords of :func:`.log_run`, all by name."""
+
+    logger: object
+    stdout_loglevel: str | OutputCallbackType | None
+    stderr_loglevel: str | OutputCallbackType | None
+    errors: str
+
+
+class InstallOptions(RequestOptions, ReportOptions, total=False):
+    """The keywords of :meth:`.VenvRunner.install` and its twin: what to install, from where, and those of ``log_run``.
+
+    >>> options: InstallOptions = {"no_index": True, "timeout": 60}
+    """
 
 
 class InstallingRunner(Runner):
     """The part of :class:`.VenvRunner` that installs."""
 
     venv_dir: str
+    installer: InstallerName
 
     @abstractmethod
     def _changing(self) -> AbstractContextManager[None]:
         """Return what surrounds a change of the environment."""
 
-    def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
+    @abstractmethod
+    def _changing_async(self) -> AbstractAsyncContextManager[None]:
+        """Return the same for a coroutine."""
+
+    def install_package(self, package_name: str) -> Receipt:
         """Install one package; same as :meth:`install` with one requirement.
 
         Args:
             package_name: a requirement (PEP 508), an existing path, or a URL.
 
         Returns:
-            what pip printed.
+            what the installer printed, and what has changed.
 
         Raises:
             InvalidRequirementError: it is nothing of the kind; nothing was started.
             VenvInUseError: the environment has forks, or somebody else is changing it.
-            subprocess.CalledProcessError: pip failed; a note has its reason.
+            InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
         """
         return self.install(package_name)
 
-    def install(
-        self, *requirements: str, requirements_files: Iterable[StrPath] = (), **options: Any
-    ) -> subprocess.CompletedProcess[str]:
-        """Install several things with one call of pip.
+    def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+        """Install several things with one call of the installer; a second call at the same time waits for the first.
 
         Args:
-            *requirements: each as for :meth:`install_package`.
-            requirements_files: paths of requirements files.
-            **options: as for :meth:`log_run`, such as ``timeout``, ``logger`` or ``stdout_loglevel``.
+            *requirements: each as for :meth:`install_package`; a project's folder may have extras: ``".[test]"``.
+            **options: ``requirements_files`` and ``constraints`` (paths); ``editable`` (folders of projects, or repositories);
+                ``dependency_groups`` (names in ``pyproject.toml``, or ``"path/pyproject.toml:name"``, PEP 735);
+                ``index_url``, ``extra_index_urls``, ``find_links`` (URLs or paths) and ``no_index``: where to look, besides
+                what the user has configured; ``require_hashes``; ``upgrade`` what is there already; ``deps=False``: only what
+                is named; and those of :meth:`log_run`, such as ``timeout`` (seconds), ``logger`` or ``stdout_loglevel``.
 
         Returns:
-            what pip printed.
+            what the installer printed, and what has changed.
 
         Raises:
             InvalidRequirementError: one of them is wrong, or there is none; nothing was started.
+            InstallerNotFoundError: there is no such installer on this machine.
             VenvInUseError: the environment has forks, or somebody else is changing it.
-            subprocess.CalledProcessError: pip failed; a note has its reason.
+            InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
+            subprocess.TimeoutExpired: the time was up.
         """
-        names = [requirement(text) for text in requirements]
-        if isinstance(requirements_files, str):
-            msg = f"requirements_files must be a list of paths, not one: {requirements_files!r}!"
-            raise TypeError(msg)
-        files = [requirements_file(path) for path in requirements_files]
-        if not names and not files:
-            msg = "there is nothing to install! Name a requirement, a path, a URL or a requirements file."
-            raise InvalidRequirementError(msg)
+        request, rest = _split(requirements, options)
         with self._changing():
-            return self._run_pip(names, files, **options)
+            return self._install_now(request, **rest)
 
-    def _run_pip(self, names: Iterable[str], files: Iterable[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
-        how = pip.OWN if bundled.has_pip(lineage(self.venv_dir)) else pip.from_wheel(bundled.pip_wheel(self.venv_dir))
-        # A pip that is ended can't remove what it unpacked, so it gets a temporary folder of its own.
+    async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+        """Same as :meth:`install`, but a coroutine."""
+        request, rest = _split(requirements, options)
+        async with self._changing_async():
+            with temporary_folder() as folder:
+                steps = installation.install(self._installer(), request, self._place(folder, rest), rest)
+                return await installation.run_async(steps, self._perform_async)
+
+    def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
+        """Remove packages; one that is not there is no error.
+
+        Args:
+            *names: their names.
+            **options: as for :meth:`log_run`.
+
+        Returns:
+            what the installer printed, and what has changed.
+
+        Raises:
+            InvalidRequirementError: one is no name of a package, or there is none; nothing was started.
+            VenvInUseError: as for :meth:`install`.
+            InstallationError: the installer failed; for instance, a package is inherited by a fork.
+        """
+        checked = [package_name(name) for name in names]
+        if not checked:
+            package_name("")
+        with self._changing(), temporary_folder() as folder:
+            place = self._place(folder, options)
+            steps = installation.uninstall(self._installer(), checked, place, options)
+            return installation.run(steps, self._perform)
+
+    def installed(self) -> dict[str, str]:
+        """Return what is installed, with what a fork has inherited; from metadata, without a process.
+
+        Returns:
+            versions by normalized names (PEP 503), sorted.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary() as venv:
+        ...     list(venv.installed())
+        ['pip']
+        """
+        return metadata.installed(package_folders(self.venv_dir))
+
+    def _install_now(self, request: Request, **options: Any) -> Receipt:
         with temporary_folder() as folder:
-            options["extra_env"] = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder) | dict(options.get("extra_env") or {})
-            return self.log_run(["python", *how, *pip.install(names, files)], **options)
+            steps = installation.install(self._installer(), request, self._place(folder, options), options)
+            return installation.run(steps, self._perform)
+
+    def _installer(self) -> Pip | Uv:
+        if self.installer == "uv":
+            return Uv.bundled()
+        if bundled.has_pip(package_folders(self.venv_dir)):
+            return Pip.own()
+        return Pip.from_wheel(bundled.pip_wheel(self.venv_dir))
+
+    def _place(self, folder: str, options: Any) -> Place:
+        return Place(self.venv_dir, self.python_executable, folder, self.environment(options.get("env")))
+
+    def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
+        with self._in_use():
+            return subprocess_util.log_run(call.argv, **call.options)
+
+    async def _perform_async(self, call: Call) -> subprocess.CompletedProcess[str]:
+        with self._in_use():
+            return await subprocess_util.async_log_run(call.argv, **call.options)
+
+
+def check_installer(name: str) -> InstallerName:
+    """Return the name of an installer.
+
+    Raises:
+        ValueError: there is no such installer.
+
+    >>> check_installer("pip")
+    'pip'
+    """
+    if name not in get_args(InstallerName):
+        msg = f"{name!r} is no installer! Use one of {', '.join(map(repr, get_args(InstallerName)))}."
+        raise ValueError(msg)
+    return cast("InstallerName", name)
+
+
+def _split(requirements: Iterable[str], options: InstallOptions) -> tuple[Request, dict[str, Any]]:
+    own = {name: value for name, value in options.items() if name in RequestOptions.__annotations__}
+    rest = {name: value for name, value in options.items() if name not in own}
+    return make_request(requirements, cast("RequestOptions", own)), rest

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Literal, Self, TypedDict, Unpack
 
@@ -12,12 +12,13 @@ from venvrunner._create.fork import fork
 from venvrunner._create.handle import Handle
 from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace, temporary_place
+from venvrunner._install.request import Request
 from venvrunner._install.requirements import requirement
 from venvrunner._process.command import StrPath, check_args
 from venvrunner.environment import get_clean_environment, venv_environment
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.fake import FakeVenvRunner
-from venvrunner.installing import InstallingRunner
+from venvrunner.installing import InstallerName, InstallingRunner, check_installer
 from venvrunner.runner import Runner
 
 __all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
@@ -39,6 +40,7 @@ class VenvOptions(TypedDict, total=False):
     with_pip: bool
     system_site_packages: bool
     prompt: str | None
+    installer: InstallerName
 
 
 class VenvRunner(InstallingRunner):
@@ -55,6 +57,7 @@ class VenvRunner(InstallingRunner):
         requirements: what to install, each as for :meth:`install_package`.
         with_pip: whether pip is in it; nothing else ever is.
         system_site_packages: whether it sees the packages of its interpreter.
+        installer: what installs: ``"pip"``, or ``"uv"`` (with the extra ``venvrunner[uv]``), which needs no pip in it.
         prompt: what a shell shows when the environment is active; default: its folder's name.
         exist: what to do with an environment that is there: ``"clear"``: make it anew; ``"reuse"``: keep it if it was made
             with the same arguments and interpreter, else make it anew and log why; ``"error"``.
@@ -99,12 +102,14 @@ class VenvRunner(InstallingRunner):
         with_pip: bool = True,
         system_site_packages: bool = False,
         prompt: str | None = None,
+        installer: InstallerName = "pip",
     ) -> None:
+        self.installer = check_installer(installer)
         names = [requirement(text) for text in _listed(requirements)]
 
         def fill() -> None:
             if names:
-                self._run_pip(names)
+                self._install_now(Request(requirements=tuple(names)))
 
         order = Order(python, with_pip, system_site_packages, prompt, tuple(names))
         self._set(name, top_dir, Handle(layout.target(name, top_dir), wait))
@@ -118,12 +123,19 @@ class VenvRunner(InstallingRunner):
         return self
 
     @classmethod
-    def open(cls, path: StrPath, *, wait: float = _WAIT) -> Self:
+    def _made(cls, name: str, top_dir: StrPath, handle: Handle, installer: InstallerName) -> Self:
+        runner = cls.__new__(cls)
+        runner.installer = installer
+        return cls._set(runner, name, top_dir, handle)
+
+    @classmethod
+    def open(cls, path: StrPath, *, wait: float = _WAIT, installer: InstallerName = "pip") -> Self:
         r"""Take an environment that is there, whatever made it, as it is.
 
         Args:
             path: the environment's folder.
             wait: seconds to wait, at most, while somebody changes it.
+            installer: as for the class.
 
         Returns:
             the runner.
@@ -136,10 +148,11 @@ class VenvRunner(InstallingRunner):
         ...     VenvRunner.open(venv.venv_dir).log_run(["python", "-c", "print('same')"]).stdout
         'same\n'
         """
+        check_installer(installer)
         handle = Handle(os.path.abspath(path), wait)
         handle.use(creation.adopt(handle.venv_dir, wait=wait))
         top_dir, name = os.path.split(handle.venv_dir)
-        return cls._set(cls.__new__(cls), name, top_dir, handle)
+        return cls._made(name, top_dir, handle, installer)
 
     @classmethod
     def temporary(cls, **options: Unpack[VenvOptions]) -> Self:
@@ -198,8 +211,7 @@ class VenvRunner(InstallingRunner):
         """
         handle = Handle(layout.target(name, top_dir), self._handle.wait)
         handle.use(fork(self.venv_dir, handle.venv_dir, standalone=standalone, exist=exist, wait=handle.wait))
-        cls = type(self)
-        return cls._set(cls.__new__(cls), name, top_dir, handle)
+        return self._made(name, top_dir, handle, self.installer)
 
     def delete(self) -> None:
         """Delete the environment; that it is already gone does no harm.
@@ -275,6 +287,9 @@ class VenvRunner(InstallingRunner):
 
     def _changing(self) -> AbstractContextManager[None]:
         return self._handle.changing()
+
+    def _changing_async(self) -> AbstractAsyncContextManager[None]:
+        return self._handle.changing_async()
 
 
 def _listed(requirements: Iterable[str]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 from venvrunner._create import interpreters, pack, place, template
 from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import STATE, Ownership, logger
+from venvrunner._create.ownership import STATE, Ownership
+from venvrunner._create.patience import logger
 from venvrunner._create.purpose import Order, misfit_of, purpose_of
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User

@@ -209,6 +209,14 @@ def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
             _lead_to(inherited, packages)
 
 
+def package_folders(venv_dir: str) -> list[str]:
+    """Return where an environment's Python looks for packages, in its order: its own folders, then those of its ancestors."""
+    found = (
+        layer for ancestor in lineage(venv_dir) for folder in CURRENT.package_folders(ancestor) for layer in layers(folder)
+    )
+    return list(dict.fromkeys(found))
+
+
 def layers(packages: str) -> list[str]:
     """Return an environment's own packages, and behind them those that a standalone fork has beside them."""
     found = [packages]

@@ -3,7 +3,7 @@
 import contextlib
 import weakref
 from collections.abc import Generator
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 from venvrunner._create import creation
 from venvrunner._create.locks import CHILDREN_INHERIT
@@ -57,12 +57,15 @@ class Handle:
         Raises:
             VenvInUseError: somebody else is changing it, or it has forks.
         """
+        return self._owner.held(self.wait, self._hindrances)
 
-        def hindrances() -> list[str]:
-            creation.refuse_if_frozen(self._owner, "changed")
-            return []
+    def changing_async(self) -> AbstractAsyncContextManager[None]:
+        """Same as :meth:`changing`, for a coroutine."""
+        return self._owner.held_async(self.wait, self._hindrances)
 
-        return self._owner.held(self.wait, hindrances)
+    def _hindrances(self) -> list[str]:
+        creation.refuse_if_frozen(self._owner, "changed")
+        return []
 
     def delete(self) -> None:
         """Delete the environment and let go of it; see :func:`.creation.delete`.

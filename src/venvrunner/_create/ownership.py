@@ -18,18 +18,17 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Any, cast
 
 from venvrunner._create import users
 from venvrunner._create.locks import is_at, open_lock_file, try_lock, unlock, without_waiting
+from venvrunner._create.patience import Patience
 from venvrunner._create.users import Commands, Descriptor, User
 from venvrunner._process.signals import deferred, surely
-from venvrunner.exceptions import CreationError, VenvInUseError
+from venvrunner.exceptions import CreationError
 
 STATE = ".venvrunner"
-_PAUSE = (0.001, 0.05)
-"""Seconds between two looks at a lock: at first, and at most."""
 
 
 class Ownership:
@@ -56,23 +55,28 @@ class Ownership:
             VenvInUseError: that did not come in time.
             CreationError: the lock can't be had at all, for instance in a read-only folder.
         """
-        lock = Descriptor()
-        path = os.path.join(self._state, "lock")
-        patience = _Patience(self.venv_dir, wait)
+        patience = Patience(self.venv_dir, wait)
+        hold = _Hold(self._open_lock, os.path.join(self._state, "lock"), make=make)
         try:
-            while True:
-                with deferred():
-                    lock.number = self._open_lock(path, make=make)
-                if not (try_lock(lock.number) and is_at(lock.number, path)):
-                    found = [users.read_name(lock.number)]
-                elif not (found := list(hindrances())):
-                    break
-                lock.close()
-                patience.pause(found)
-            users.write_name(lock.number)
+            while found := hold.attempt(hindrances):
+                time.sleep(patience.pause(found))
             yield
         finally:
-            surely(lambda: _unlock(lock))
+            surely(hold.release)
+
+    @contextlib.asynccontextmanager
+    async def held_async(self, wait: float, hindrances: Callable[[], Iterable[str]] = list) -> AsyncGenerator[None]:
+        """Same as :meth:`held`, but other tasks get their turn while it waits: one of them may hold the lock."""
+        import asyncio  # noqa: PLC0415  slow to import
+
+        patience = Patience(self.venv_dir, wait)
+        hold = _Hold(self._open_lock, os.path.join(self._state, "lock"), make=False)
+        try:
+            while found := hold.attempt(hindrances):  # noqa: ASYNC110  a lock of another process sends no event
+                await asyncio.sleep(patience.pause(found))
+            yield
+        finally:
+            surely(hold.release)
 
     def _open_lock(self, path: str, *, make: bool) -> int:
         try:
@@ -211,32 +215,32 @@ class Ownership:
             os.rmdir(self._state)
 
 
-def _unlock(lock: Descriptor) -> None:
-    if lock.number is not None:
-        unlock(lock.number)
-        lock.close()
+class _Hold:
+    """The lock of an environment, held or not."""
 
+    def __init__(self, open_lock: Callable[..., int], path: str, *, make: bool) -> None:
+        self._open_lock = open_lock
+        self._path = path
+        self._make = make
+        self._lock = Descriptor()
 
-class _Patience:
-    """Waits a little longer each time, tells once for whom, and ends with an error."""
+    def attempt(self, hindrances: Callable[[], Iterable[str]]) -> list[str]:
+        """Take the lock if it is free and there are no hindrances; else return what has to be waited for."""
+        with deferred():
+            number = self._lock.number = self._open_lock(self._path, make=self._make)
+        if not (try_lock(number) and is_at(number, self._path)):
+            found = [users.read_name(number)]
+        elif not (found := list(hindrances())):
+            users.write_name(number)
+            return []
+        self._lock.close()
+        return found
 
-    def __init__(self, venv_dir: str, wait: float) -> None:
-        self._venv_dir = venv_dir
-        self._wait = wait
-        self._end = time.monotonic() + wait
-        self._pause = _PAUSE[0]
-        self._told = False
-
-    def pause(self, users: Iterable[str]) -> None:
-        who = " and ".join(dict.fromkeys(users))
-        if time.monotonic() >= self._end:
-            msg = f"{self._venv_dir!r} is in use by {who}! Waited {self._wait:g} s; let it end, or choose another place."
-            raise VenvInUseError(msg)
-        if self._pause == _PAUSE[1] and not self._told:
-            self._told = True
-            logger().warning("waiting for %r, which is in use by %s", self._venv_dir, who)
-        time.sleep(self._pause)
-        self._pause = min(self._pause * 2, _PAUSE[1])
+    def release(self) -> None:
+        """Let the lock go, if it is held."""
+        if self._lock.number is not None:
+            unlock(self._lock.number)
+            self._lock.close()
 
 
 def portable(path: str) -> str:
@@ -267,10 +271,3 @@ def replace_file(path: str, text: str) -> None:
     with open(new, "x", encoding="utf-8") as file:
         file.write(text)
     os.replace(new, path)
-
-
-def logger() -> Any:
-    """Return the logger that tells of waiting and rebuilding."""
-    import logging  # noqa: PLC0415  slow to import
-
-    return logging.getLogger("venvrunner")

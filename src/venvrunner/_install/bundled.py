@@ -3,20 +3,13 @@
 import os
 from collections.abc import Iterable
 
-from venvrunner._create.fork import layers
-from venvrunner._create.layout import CURRENT
 from venvrunner._create.settings import read_settings
 from venvrunner.exceptions import CreationError
 
 
-def has_pip(venv_dirs: Iterable[str]) -> bool:
-    """Tell whether one of an environment and its ancestors has pip."""
-    return any(
-        os.path.isfile(os.path.join(layer, "pip", "__main__.py"))
-        for venv_dir in venv_dirs
-        for folder in CURRENT.package_folders(venv_dir)
-        for layer in layers(folder)
-    )
+def has_pip(folders: Iterable[str]) -> bool:
+    """Tell whether pip is in one of some folders of packages."""
+    return any(os.path.isfile(os.path.join(folder, "pip", "__main__.py")) for folder in folders)
 
 
 def pip_wheel(venv_dir: str) -> str:

@@ -2,29 +2,37 @@
 
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
 
-OWN = ("-I", "-m", "pip")
-"""How an interpreter runs its environment's pip. ``-I``: a ``pip.py`` in the working directory must not be taken for it."""
-
-
-def from_wheel(path: str) -> tuple[str, ...]:
-    """Return how an interpreter runs the pip in a wheel (as pip's own documentation says), for environments without pip.
-
-    >>> from_wheel("/wheels/pip-25.0-py3-none-any.whl")
-    ('-I', '/wheels/pip-25.0-py3-none-any.whl/pip')
-    """
-    return "-I", os.path.join(path, "pip")
+from venvrunner._install.request import Request
 
 
-def install(requirements: Iterable[str], requirements_files: Iterable[str] = ()) -> list[str]:
-    """Return pip's arguments for an installation; behind ``--`` nothing is an option.
+class Pip(NamedTuple):
+    """Builds command lines of one pip.
 
     Args:
-        requirements: checked ones.
-        requirements_files: absolute paths.
+        start: how an interpreter runs it.
 
-    >>> install(["wheel"], ["/r.txt"])
-    ['install', '--requirement=/r.txt', '--', 'wheel']
+    >>> Pip.own().install(Request(requirements=("wheel",), requirements_files=("/r.txt",)), "/v/bin/python")
+    ['/v/bin/python', '-I', '-m', 'pip', 'install', '--requirement=/r.txt', '--', 'wheel']
     """
-    files = [f"--requirement={path}" for path in requirements_files]
-    return ["install", *files, "--", *requirements]
+
+    start: tuple[str, ...]
+
+    @classmethod
+    def own(cls) -> "Pip":
+        """Return that of the environment. ``-I``: a ``pip.py`` in the working directory must not be taken for it."""
+        return cls(("-I", "-m", "pip"))
+
+    @classmethod
+    def from_wheel(cls, path: str) -> "Pip":
+        """Return the pip in a wheel (run as pip's own documentation says), for environments without pip."""
+        return cls(("-I", os.path.join(path, "pip")))
+
+    def install(self, request: Request, python: str) -> list[str]:
+        """Return the command line for an installation; behind ``--`` nothing is an option."""
+        return [python, *self.start, "install", *request.options(), "--", *request.requirements]
+
+    def uninstall(self, names: Iterable[str], python: str) -> list[str]:
+        """Return the command line that removes packages, without asking."""
+        return [python, *self.start, "uninstall", "--yes", "--", *names]

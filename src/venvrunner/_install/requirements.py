@@ -7,6 +7,8 @@ from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidRequirementError
 
 _URL = re.compile(r"(https?|file|(git|hg|svn|bzr)\+[a-z]+)://[^\s]+", re.IGNORECASE)
+_REPOSITORY = re.compile(r"(git|hg|svn|bzr)\+[a-z]+://[^\s]+", re.IGNORECASE)
+_NAME = re.compile(r"[A-Z0-9]([A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE | re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DIRECT = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma", ".tar")
@@ -55,6 +57,47 @@ Name a package, an existing path or a URL.
     return stripped
 
 
+def package_name(text: str) -> str:
+    """Return the name of a package, without anything else.
+
+    Raises:
+        TypeError: it is not a str.
+        InvalidRequirementError: it is no name.
+
+    >>> package_name("wheel")
+    'wheel'
+    """
+    if not isinstance(text, str):
+        msg = f"the name of a package must be a str, not {type(text).__name__}!"
+        raise TypeError(msg)
+    if not _NAME.fullmatch(text):
+        raise _invalid(text, "is not the name of a package", "Give the name alone.")
+    return text
+
+
+def editable(text: str) -> str:
+    """Return one argument for an editable installation: the absolute path of a project's folder, or a repository's URL.
+
+    Raises:
+        TypeError: it is not a str.
+        InvalidRequirementError: it is neither.
+
+    >>> editable("no/such/project")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidRequirementError: 'no/such/project' looks like a path, and there is no such file or folder! \
+Name a package, an existing path or a URL.
+    """
+    found = requirement(text) if not isinstance(text, str) or _is_other(text) else _existing_path(text)
+    if _REPOSITORY.fullmatch(found) or os.path.isdir(_split_extras(found)[0]):
+        return found
+    raise _invalid(text, "is neither a project's folder nor a repository", "Name one of these.")
+
+
+def _is_other(text: str) -> bool:
+    return not text.strip(" ") or text != text.strip(" ") or bool(_CONTROL.search(text) or _URL.match(text)) or text[0] == "-"
+
+
 def requirements_file(path: str | os.PathLike[str]) -> str:
     """Return the absolute path of a requirements file.
 
@@ -94,6 +137,6 @@ def _split_extras(text: str) -> tuple[str, str]:
     return (text, "") if match is None else (match["path"], match["extras"] or "")
 
 
-def _invalid(text: str, why: str) -> InvalidRequirementError:
-    msg = f"{Redactor().mask(repr(text))} {why}! Name a package, an existing path or a URL."
+def _invalid(text: str, why: str, remedy: str = "Name a package, an existing path or a URL.") -> InvalidRequirementError:
+    msg = f"{Redactor().mask(repr(text))} {why}! {remedy}"
     return InvalidRequirementError(msg)

@@ -1,0 +1,192 @@
+"""What one installation is to do, checked before anything starts."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from typing import NamedTuple, TypedDict, cast
+
+from venvrunner._install.requirements import editable, requirement, requirements_file
+from venvrunner._process.command import StrPath
+from venvrunner._process.sinks import Redactor
+from venvrunner.exceptions import InvalidRequirementError
+
+_URL = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]")
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keywords of an installation; see :meth:`.VenvRunner.install`."""
+
+    requirements_files: Iterable[StrPath]
+    constraints: Iterable[StrPath]
+    editable: Iterable[str]
+    dependency_groups: Iterable[str]
+    index_url: str | None
+    extra_index_urls: Iterable[str]
+    find_links: Iterable[StrPath]
+    no_index: bool
+    require_hashes: bool
+    upgrade: bool
+    deps: bool
+
+
+class Request(NamedTuple):
+    """One installation; all paths are absolute, and nothing in it can be taken for an option."""
+
+    requirements: tuple[str, ...] = ()
+    editable: tuple[str, ...] = ()
+    requirements_files: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    require_hashes: bool = False
+    upgrade: bool = False
+    deps: bool = True
+
+    def options(self) -> list[str]:
+        """Return the options that all installers share, each in one argument."""
+        return [
+            *(f"--requirement={path}" for path in self.requirements_files),
+            *(f"--constraint={path}" for path in self.constraints),
+            *(f"--editable={what}" for what in self.editable),
+            *([] if self.index_url is None else [f"--index-url={self.index_url}"]),
+            *(f"--extra-index-url={url}" for url in self.extra_index_urls),
+            *(f"--find-links={place}" for place in self.find_links),
+            *(["--no-index"] if self.no_index else []),
+            *(["--require-hashes"] if self.require_hashes else []),
+            *(["--upgrade"] if self.upgrade else []),
+            *([] if self.deps else ["--no-deps"]),
+        ]
+
+    def without_secrets(self) -> "tuple[Request, list[str]]":
+        """Return it without what holds credentials, and the lines of a requirements file for these.
+
+        Every user of a machine can see the arguments of a process.
+        """
+        lines: list[str] = []
+
+        def public(option: str, values: Iterable[str]) -> tuple[str, ...]:
+            kept: list[str] = []
+            for value in values:
+                if Redactor().mask(value) == value:
+                    kept.append(value)
+                else:
+                    lines.append(option + value.replace("$", "%24"))  # pip puts variables in for ${NAME}
+            return tuple(kept)
+
+        index = public("--index-url ", [] if self.index_url is None else [self.index_url])
+        request = self._replace(
+            index_url=index[0] if index else None,
+            extra_index_urls=public("--extra-index-url ", self.extra_index_urls),
+            find_links=public("--find-links ", self.find_links),
+            editable=public("--editable ", self.editable),
+            requirements=public("", self.requirements),
+        )
+        return request, lines
+
+
+def make_request(requirements: Iterable[str], options: RequestOptions) -> Request:
+    """Check what is to be installed.
+
+    Args:
+        requirements: requirements, paths and URLs.
+        options: the keywords.
+
+    Raises:
+        TypeError: something is of the wrong type.
+        InvalidRequirementError: something is no requirement, no file or no place to look in; or there is nothing to install.
+    """
+    names = [requirement(text) for text in requirements]
+    names += group_requirements(_several("dependency_groups", options.get("dependency_groups", ())))
+    projects = tuple(editable(text) for text in _several("editable", options.get("editable", ())))
+    files = tuple(requirements_file(path) for path in _several("requirements_files", options.get("requirements_files", ())))
+    if not names and not projects and not files:
+        msg = "there is nothing to install! Name a requirement, a path, a URL or a requirements file."
+        raise InvalidRequirementError(msg)
+    index_url = options.get("index_url")
+    return Request(
+        requirements=tuple(names),
+        editable=projects,
+        requirements_files=files,
+        constraints=tuple(requirements_file(path) for path in _several("constraints", options.get("constraints", ()))),
+        index_url=None if index_url is None else _place("index_url", index_url),
+        extra_index_urls=tuple(
+            _place("extra_index_urls", url) for url in _several("extra_index_urls", options.get("extra_index_urls", ()))
+        ),
+        find_links=tuple(_place("find_links", place) for place in _several("find_links", options.get("find_links", ()))),
+        no_index=_flag(options, "no_index", default=False),
+        require_hashes=_flag(options, "require_hashes", default=False),
+        upgrade=_flag(options, "upgrade", default=False),
+        deps=_flag(options, "deps", default=True),
+    )
+
+
+def group_requirements(groups: Iterable[str]) -> list[str]:
+    """Return the requirements of dependency groups (PEP 735).
+
+    Args:
+        groups: names of groups in the ``pyproject.toml`` of the working directory, or ``path/to/pyproject.toml:name``.
+
+    Raises:
+        InvalidRequirementError: there is no such file or group, or it is wrong.
+    """
+    found: list[str] = []
+    for text in groups:
+        path, colon, name = text.rpartition(":")
+        path = path if colon else "pyproject.toml"
+        try:
+            with open(path, "rb") as file:
+                tables = tomllib.load(file).get("dependency-groups", {})
+            from packaging.dependency_groups import resolve_dependency_groups  # noqa: PLC0415  slow to import
+
+            found += [requirement(line) for line in resolve_dependency_groups(tables, name)]
+        except InvalidRequirementError:
+            raise
+        except ExceptionGroup as exc:
+            raise _no_group(name, path, exc.exceptions[0]) from exc
+        except (OSError, LookupError, ValueError, TypeError, AttributeError) as exc:
+            raise _no_group(name, path, exc) from exc
+    return found
+
+
+def _no_group(name: str, path: str, why: object) -> InvalidRequirementError:
+    msg = f"the dependency group {name!r} of {path!r} can't be used: {why}!"
+    return InvalidRequirementError(msg)
+
+
+def _several(name: str, values: object) -> list[str]:
+    if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
+        msg = f"{name} must be several values, such as a list!"
+        raise TypeError(msg)
+    found: list[str] = []
+    for value in cast("Iterable[object]", values):
+        text = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
+        if not isinstance(text, str):
+            msg = f"{name} must hold strings or paths, not {type(text).__name__}!"
+            raise TypeError(msg)
+        found.append(text)
+    return found
+
+
+def _place(name: str, value: str) -> str:
+    """Return a URL, or the absolute path of what is there."""
+    if not isinstance(value, str):
+        msg = f"{name} must be a str, not {type(value).__name__}!"
+        raise TypeError(msg)
+    if _URL.fullmatch(value) and not _UNSAFE.search(value):
+        return value
+    if value and "\0" not in value and "\n" not in value and os.path.exists(value):
+        return os.path.abspath(value)
+    msg = f"{name}: {Redactor().mask(repr(value))} is neither a URL nor a folder that is there!"
+    raise InvalidRequirementError(msg)
+
+
+def _flag(options: RequestOptions, name: str, *, default: bool) -> bool:
+    value: object = options.get(name, default)
+    if not isinstance(value, bool):
+        msg = f"{name} must be true or false, not {type(value).__name__}!"
+        raise TypeError(msg)
+    return value

@@ -1,0 +1,49 @@
+"""The command lines of uv; nothing is run here."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from venvrunner._install.request import Request
+from venvrunner.exceptions import InstallerNotFoundError
+
+
+class Uv(NamedTuple):
+    """Builds command lines of one uv.
+
+    Args:
+        path: its executable.
+
+    >>> Uv("/uv").install(Request(requirements=("wheel",), upgrade=True), "/v/bin/python")
+    ['/uv', 'pip', 'install', '--python=/v/bin/python', '--no-progress', '--upgrade', '--', 'wheel']
+    """
+
+    path: str
+
+    @classmethod
+    def bundled(cls) -> "Uv":
+        """Return the uv that the package of that name has brought; never one that happens to be on ``PATH``.
+
+        Raises:
+            InstallerNotFoundError: it is not installed beside this package.
+        """
+        try:
+            from uv import find_uv_bin  # noqa: PLC0415  it is an extra
+        except ImportError as exc:
+            msg = "installer='uv' needs uv beside venvrunner, and there is none! Install venvrunner[uv]."
+            raise InstallerNotFoundError(msg) from exc
+        try:
+            return cls(find_uv_bin())
+        except FileNotFoundError as exc:
+            msg = f"installer='uv' needs uv, whose package is there without its program ({exc})! Install venvrunner[uv] anew."
+            raise InstallerNotFoundError(msg) from exc
+
+    def install(self, request: Request, python: str) -> list[str]:
+        """Return the command line for an installation; behind ``--`` nothing is an option."""
+        return [*self._start("install", python), *request.options(), "--", *request.requirements]
+
+    def uninstall(self, names: Iterable[str], python: str) -> list[str]:
+        """Return the command line that removes packages."""
+        return [*self._start("uninstall", python), "--", *names]
+
+    def _start(self, command: str, python: str) -> list[str]:
+        return [self.path, "pip", command, f"--python={python}", "--no-progress"]

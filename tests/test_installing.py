@@ -1,0 +1,340 @@
+"""Installing with pip and with uv: the same request, the same receipt, the same kind of failure."""
+
+import asyncio
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from conftest import wait_until
+from projects import make_wheel
+from venvrunner import (
+    CommandError,
+    FakeVenvRunner,
+    HashError,
+    InstallationError,
+    InstallerNotFoundError,
+    InvalidRequirementError,
+    NoFittingVersionError,
+    NoSuchPackageError,
+    VenvInUseError,
+    VenvRunner,
+)
+from venvrunner.installing import InstallerName
+
+INSTALLERS = get_args(InstallerName)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of wheels, in place of an index."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for version in ("1.0", "2.0", "3.0"):
+        make_wheel(folder, "pocket", version)
+    make_wheel(folder, "needy", requires=["pocket>=2"])
+    make_wheel(folder, "later", metadata="Requires-Python: >=3.99\n")
+    return folder
+
+
+@pytest.fixture(params=INSTALLERS)
+def venv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VenvRunner]:
+    """An environment of one's own, without pip: neither installer needs it there."""
+    with VenvRunner.temporary(with_pip=False, installer=request.param) as runner:
+        yield runner
+
+
+@pytest.fixture
+def offline(wheels: Path) -> dict[str, Any]:
+    """Where to look."""
+    return {"find_links": [wheels], "no_index": True}
+
+
+def test_a_receipt_tells_what_has_changed(venv: VenvRunner, offline: dict[str, Any]) -> None:
+    """Added, changed from and to, removed; `installed` says what is there; all of it the same for both installers."""
+    receipt = venv.install("pocket==1.0", **offline)
+    assert isinstance(receipt, subprocess.CompletedProcess)
+    assert (receipt.added, receipt.changed, receipt.removed) == ({"pocket": "1.0"}, {}, {})
+    receipt = venv.install("needy", **offline)
+    assert (receipt.added, receipt.changed, receipt.removed) == ({"needy": "1.0"}, {"pocket": ("1.0", "3.0")}, {})
+    assert str(receipt) == repr(receipt) == "added    needy   1.0\nchanged  pocket  1.0 -> 3.0"
+    assert pickle.loads(pickle.dumps(receipt)).changed == receipt.changed
+    assert venv.installed() == {"needy": "1.0", "pocket": "3.0"}
+    receipt = venv.install("needy", **offline)
+    assert repr(receipt) == "nothing changed"
+    receipt = venv.uninstall("Needy", "pocket")
+    assert (receipt.added, receipt.changed, receipt.removed) == ({}, {}, {"needy": "1.0", "pocket": "3.0"})
+    assert venv.installed() == {}
+
+
+def test_options_are_those_of_the_request(venv: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
+    """Constraints hold, `deps=False` leaves out what is needed, `upgrade` renews, a file lists more."""
+    (tmp_path / "c.txt").write_text("pocket<3\n")
+    (tmp_path / "r.txt").write_text("pocket\n")
+    assert venv.install("needy", deps=False, **offline).added == {"needy": "1.0"}
+    assert venv.install(requirements_files=[tmp_path / "r.txt"], constraints=[tmp_path / "c.txt"], **offline).added == {
+        "pocket": "2.0"
+    }
+    assert not venv.install("pocket", **offline).changed
+    assert venv.install("pocket", upgrade=True, **offline).changed == {"pocket": ("2.0", "3.0")}
+
+
+def test_a_dependency_group_is_installed_by_name(
+    venv: VenvRunner, offline: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the project in the working directory or of a named file, with what it includes (PEP 735)."""
+    text = """
+[dependency-groups]
+base = ["pocket<3"]
+test = [{include-group = "base"}, "needy"]
+odd = ["-r x"]
+loop = [{include-group = "loop"}]
+"""
+    (tmp_path / "pyproject.toml").write_text(text)
+    path = tmp_path / "pyproject.toml"
+    assert venv.install(dependency_groups=[f"{path}:test"], **offline).added == {"needy": "1.0", "pocket": "2.0"}
+    monkeypatch.chdir(tmp_path)
+    assert not venv.install(dependency_groups=["base"], **offline).added
+    for name, why in (("none", "none"), ("odd", "-r x"), ("loop", "(?i)cycl")):
+        with pytest.raises(InvalidRequirementError, match=why):
+            venv.install(dependency_groups=[name])
+    with pytest.raises(InvalidRequirementError, match=r"missing\.toml"):
+        venv.install(dependency_groups=["missing.toml:test"])
+
+
+FAILURES: list[tuple[str, type[InstallationError], str]] = [
+    ("no-such-thing", NoSuchPackageError, "Check the spelling"),
+    ("pocket>9", NoFittingVersionError, "No version fits"),
+    ("later", NoFittingVersionError, "another python="),
+]
+
+
+@pytest.mark.parametrize(("requirement", "kind", "advice"), FAILURES)
+def test_a_failure_is_of_one_kind_and_says_what_to_do(
+    requirement: str, kind: type[InstallationError], advice: str, venv: VenvRunner, wheels: Path
+) -> None:
+    """Whichever installer it was; its own words come first, and nothing is installed."""
+    with pytest.raises(kind) as caught:
+        venv.install(requirement, find_links=[wheels], no_index=True)
+    assert isinstance(caught.value, CommandError | LookupError)
+    assert type(caught.value) is kind
+    own, remedy = caught.value.__notes__
+    assert requirement.split(">", maxsplit=1)[0] in own
+    assert advice in remedy
+    assert venv.installed() == {}
+    assert type(pickle.loads(pickle.dumps(caught.value))) is kind
+
+
+def test_a_wrong_hash_is_an_error_of_its_own(venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:
+    """Both for a hash that does not fit and for one that is missing; nothing is installed."""
+    (tmp_path / "wrong.txt").write_text(f"pocket==1.0 --hash=sha256:{'0' * 64}\n")
+    (tmp_path / "missing.txt").write_text("pocket==1.0\n")
+    for name in ("wrong", "missing"):
+        with pytest.raises(HashError) as caught:
+            venv.install(requirements_files=[tmp_path / f"{name}.txt"], require_hashes=True, find_links=[wheels], no_index=True)
+        assert "Find out why" in caught.value.__notes__[-1]
+    assert venv.installed() == {}
+
+
+def test_any_other_failure_has_no_advice(venv: VenvRunner, tmp_path: Path) -> None:
+    """What the installer said must do."""
+    broken = tmp_path / "broken-1.0-py3-none-any.whl"
+    broken.write_bytes(b"no archive")
+    with pytest.raises(InstallationError) as caught:
+        venv.install(str(broken), no_index=True)
+    assert type(caught.value) is InstallationError
+    assert len(caught.value.__notes__) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"index_url": "--pre"}, "index_url"),
+        ({"index_url": "https://host.example/a b"}, "index_url"),
+        ({"index_url": "https://host.example/\n--pre"}, "index_url"),
+        ({"extra_index_urls": ["ftp://host.example"]}, "extra_index_urls"),
+        ({"find_links": ["no/such/folder"]}, "find_links"),
+        ({"find_links": ["\0"]}, "find_links"),
+        ({"constraints": ["missing.txt"]}, "missing.txt"),
+        ({"editable": ["missing"]}, "missing"),
+        ({"editable": ["--pre"]}, "--pre"),
+        ({"editable": [""]}, "empty"),
+        ({"editable": ["pocket"]}, "pocket"),
+    ],
+)
+def test_a_bad_option_is_refused_before_anything_starts(
+    options: dict[str, Any], why: str, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names it."""
+    monkeypatch.setattr("venvrunner.subprocess_util.log_run", None)
+    with pytest.raises(InvalidRequirementError, match=why):
+        venv.install("pocket", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"upgrade": 1}, {"find_links": "wheels"}, {"editable": [1]}, {"index_url": 3}, {"unknown": 1}]
+)
+def test_an_option_of_the_wrong_type_is_a_type_error(options: dict[str, Any], venv: VenvRunner) -> None:
+    """And one that is not known."""
+    with pytest.raises(TypeError, match=next(iter(options))):
+        venv.install("pocket", **options)
+
+
+@pytest.mark.parametrize("name", ["", "-y", "a b", "a==1", "../x", "a\nb", "é"])
+def test_only_a_name_can_be_uninstalled(name: str, venv: VenvRunner) -> None:
+    """Nothing of this starts an installer; nor does no name at all."""
+    with pytest.raises(InvalidRequirementError):
+        venv.uninstall(name)
+    with pytest.raises(InvalidRequirementError):
+        venv.uninstall()
+
+
+def test_there_are_two_installers() -> None:
+    """Another name is an error that lists them."""
+    with pytest.raises(ValueError, match="'conda' is no installer! Use one of 'pip', 'uv'"):
+        VenvRunner.temporary(installer="conda")  # type: ignore[arg-type]  # a wrong value on purpose
+
+
+def test_uv_is_never_taken_from_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the one beside this package, and its absence is one clear error."""
+    monkeypatch.setitem(sys.modules, "uv", None)
+    venv = VenvRunner.temporary(with_pip=False, installer="uv")
+    with venv, pytest.raises(InstallerNotFoundError, match=r"venvrunner\[uv\]"):
+        venv.install("pocket")
+
+
+SECRET = "hunter2-and-more"
+
+
+WAYS = ["argument", "extra", "find_links", "requirement", "file"]
+VARIABLES = {"pip": ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"], "uv": ["UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX"]}
+
+
+@pytest.mark.parametrize(
+    ("venv", "how"),
+    [(installer, how) for installer in INSTALLERS for how in WAYS + VARIABLES[installer]],
+    indirect=["venv"],
+)
+def test_a_credential_is_shown_nowhere(
+    how: str, venv: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither in a log, nor in the exception, nor in the arguments of the process, which every user can see."""
+    caplog.set_level(1)
+    url = f"http://me:{SECRET}@127.0.0.1:9/simple"
+    options: dict[str, Any] = {"stdout_loglevel": "info", "extra_env": {"PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0"}}
+    requirements = ["no-such-thing-anywhere"]
+    match how:
+        case "argument":
+            options["index_url"] = url
+        case "extra":
+            options["extra_index_urls"] = [url]
+        case "find_links":
+            options |= {"find_links": [url], "no_index": True}
+        case "requirement":
+            requirements = [f"{url}/pocket-1.0-py3-none-any.whl"]
+        case "file":
+            (tmp_path / "r.txt").write_text(f"--index-url {url}\n")
+            options["requirements_files"] = [tmp_path / "r.txt"]
+        case _:
+            monkeypatch.setenv(how, url)
+    with pytest.raises(InstallationError) as caught:
+        venv.install(*requirements, **options)
+    error = caught.value
+    shown = "\n".join([str(error), repr(error), *error.__notes__, *map(repr, caplog.records), caplog.text])
+    assert SECRET not in shown
+    assert SECRET not in "".join(error.cmd)
+    assert caplog.records
+
+
+def test_a_second_installation_waits_and_says_so(
+    venv: VenvRunner, offline: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two threads fill one environment one after the other."""
+    receipts: list[object] = []
+
+    def second() -> None:
+        receipts.append(VenvRunner.open(venv.venv_dir, installer=venv.installer).install("pocket", **offline).added)
+
+    with caplog.at_level(logging.WARNING):
+        thread = threading.Thread(target=second)
+        with venv._changing():
+            thread.start()
+            wait_until(lambda: "waiting for" in caplog.text, "the second one tells that it waits")
+        thread.join()
+    assert receipts == [{"pocket": "3.0"}]
+
+
+def test_coroutines_install_one_after_the_other(venv: VenvRunner, offline: dict[str, Any]) -> None:
+    """On one loop, which goes on meanwhile: neither blocks the other's end."""
+
+    async def main() -> list[dict[str, str]]:
+        receipts = await asyncio.gather(
+            venv.async_install("pocket", **offline), venv.async_install("needy", deps=False, **offline)
+        )
+        return [receipt.added for receipt in receipts]
+
+    assert asyncio.run(main()) == [{"pocket": "3.0"}, {"needy": "1.0"}]
+
+
+def test_a_cancelled_installation_leaves_the_environment_usable(venv: VenvRunner, offline: dict[str, Any]) -> None:
+    """The installer is gone, and the next one does not wait."""
+
+    async def main() -> None:
+        task = asyncio.create_task(venv.async_install("pocket", **offline))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await venv.async_install("pocket", **offline)).added
+
+    asyncio.run(main())
+
+
+def test_a_timeout_is_the_same_for_both(venv: VenvRunner) -> None:
+    """No installer is done in no time."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        venv.install("pocket", no_index=True, timeout=0)
+
+
+def test_a_frozen_parent_is_not_installed_into(venv: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
+    """Its fork is; and it has the parent's packages in its list."""
+    venv.install("pocket<3", **offline)
+    child = venv.fork("child", tmp_path)
+    with pytest.raises(VenvInUseError, match="child"):
+        venv.install("needy", **offline)
+    assert child.installer == venv.installer
+    assert child.installed() == {"pocket": "2.0"}
+    assert child.install("pocket", upgrade=True, **offline).changed == {"pocket": ("2.0", "3.0")}
+    child.delete()
+
+
+def test_installed_reads_old_forms_of_metadata(venv: VenvRunner) -> None:
+    """An .egg-info file or folder, and what has no name at all."""
+    (packages,) = Path(venv.venv_dir).glob("lib/*/site-packages")
+    (packages / "Old_Thing.egg-info").write_text("Metadata-Version: 1.0\nName: Old_Thing\nVersion: 0.1\n")
+    (packages / "empty.egg-info").mkdir()
+    assert venv.installed() == {"old-thing": "0.1"}
+
+
+@pytest.mark.parametrize("installer", get_args(InstallerName))
+def test_requirements_of_the_constructor_use_the_installer(
+    installer: InstallerName, tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without pip in it."""
+    for name in ("PIP", "UV"):
+        monkeypatch.setenv(f"{name}_FIND_LINKS", os.fspath(wheels))
+        monkeypatch.setenv(f"{name}_NO_INDEX", "1")
+    venv = VenvRunner("venv", tmp_path, with_pip=False, requirements=["needy"], installer=installer)
+    assert venv.installed() == {"needy": "1.0", "pocket": "3.0"}
+
+
+def test_the_fake_does_not_install() -> None:
+    """Nor does it remove anything."""
+    with pytest.raises(NotImplementedError):
+        FakeVenvRunner().install_package("pocket")
