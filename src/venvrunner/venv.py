@@ -104,7 +104,7 @@ class VenvRunner(InstallingRunner):
         prompt: str | None = None,
         installer: InstallerName = "pip",
     ) -> None:
-        self.installer = check_installer(installer)
+        self.installer: InstallerName = check_installer(installer)
         names = [requirement(text) for text in _listed(requirements)]
 
         def fill() -> None:

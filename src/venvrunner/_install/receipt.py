@@ -27,9 +27,11 @@ class Receipt(subprocess.CompletedProcess[str]):
 
     def __init__(self, done: subprocess.CompletedProcess[str], before: Mapping[str, str], after: Mapping[str, str]) -> None:
         super().__init__(done.args, done.returncode, done.stdout, done.stderr)
-        self.added = {name: after[name] for name in after if name not in before}
-        self.changed = {name: (before[name], after[name]) for name in after if name in before and before[name] != after[name]}
-        self.removed = {name: before[name] for name in before if name not in after}
+        self.added: dict[str, str] = {name: after[name] for name in after if name not in before}
+        self.changed: dict[str, tuple[str, str]] = {
+            name: (before[name], after[name]) for name in after if name in before and before[name] != after[name]
+        }
+        self.removed: dict[str, str] = {name: before[name] for name in before if name not in after}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle by the attributes."""
