@@ -13,6 +13,7 @@
     ├── InvalidCommandError      is a ValueError
     ├── InvalidPathError         is a ValueError
     ├── InvalidRequirementError  is a ValueError
+    ├── LockFileError            is a ValueError
     ├── NotAVenvError            is a FileExistsError
     ├── VenvExistsError          is a FileExistsError
     ├── VenvInUseError           is a RuntimeError
@@ -160,6 +161,10 @@ class InvalidPathError(VenvError, ValueError):
 
 class InvalidRequirementError(VenvError, ValueError):
     """A string is not one requirement, one existing path or one URL."""
+
+
+class LockFileError(VenvError, ValueError):
+    """A lock file can't be used: it is wrong, or it does not fit the environment; nothing was installed."""
 
 
 class NotAVenvError(VenvError, FileExistsError):

@@ -17,6 +17,7 @@ from venvrunner._install.request import Request, RequestOptions, make_request
 from venvrunner._install.requirements import package_name
 from venvrunner._install.uv import Uv
 from venvrunner._process.command import RunOptions
+from venvrunner.exceptions import InvalidRequirementError
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
 
@@ -79,6 +80,7 @@ class InstallingRunner(Runner):
             *requirements: each as for :meth:`install_package`; a project's folder may have extras: ``".[test]"``.
             **options: ``requirements_files`` and ``constraints`` (paths); ``editable`` (folders of projects, or repositories);
                 ``dependency_groups`` (names in ``pyproject.toml``, or ``"path/pyproject.toml:name"``, PEP 735);
+                ``lock`` (the path of a lock file, PEP 751), by itself: exactly what it lists, each file with its hash;
                 ``index_url``, ``extra_index_urls``, ``find_links`` (URLs or paths) and ``no_index``: where to look, besides
                 what the user has configured; ``require_hashes``; ``upgrade`` what is there already; ``deps=False``: only what
                 is named; and those of :meth:`log_run`, such as ``timeout`` (seconds), ``logger`` or ``stdout_loglevel``.
@@ -88,6 +90,7 @@ class InstallingRunner(Runner):
 
         Raises:
             InvalidRequirementError: one of them is wrong, or there is none; nothing was started.
+            LockFileError: the lock file is wrong, or does not fit the environment; nothing was installed.
             InstallerNotFoundError: there is no such installer on this machine.
             VenvInUseError: the environment has forks, or somebody else is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
@@ -183,4 +186,8 @@ def check_installer(name: str) -> InstallerName:
 def _split(requirements: Iterable[str], options: InstallOptions) -> tuple[Request, dict[str, Any]]:
     own = {name: value for name, value in options.items() if name in RequestOptions.__annotations__}
     rest = {name: value for name, value in options.items() if name not in own}
-    return make_request(requirements, cast("RequestOptions", own)), rest
+    request = make_request(requirements, cast("RequestOptions", own))
+    if request.is_empty():
+        msg = "there is nothing to install! Name a requirement, a path, a URL, a requirements file or a lock file."
+        raise InvalidRequirementError(msg)
+    return request, rest

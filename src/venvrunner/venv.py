@@ -12,8 +12,7 @@ from venvrunner._create.fork import fork
 from venvrunner._create.handle import Handle
 from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace, temporary_place
-from venvrunner._install.request import Request
-from venvrunner._install.requirements import requirement
+from venvrunner._install.request import make_request
 from venvrunner._process.command import StrPath, check_args
 from venvrunner.environment import get_clean_environment, venv_environment
 from venvrunner.exceptions import InvalidCommandError
@@ -37,6 +36,7 @@ class VenvOptions(TypedDict, total=False):
 
     python: StrPath | None
     requirements: Iterable[str]
+    lock: StrPath | None
     with_pip: bool
     system_site_packages: bool
     prompt: str | None
@@ -55,6 +55,7 @@ class VenvRunner(InstallingRunner):
         python: the interpreter: a path, a version (``"3.12"``) or a range (``">=3.11"``), found on ``PATH`` and in the
             folders of uv, pyenv, asdf and mise; default: the running one.
         requirements: what to install, each as for :meth:`install_package`.
+        lock: the path of a lock file (PEP 751) to install instead; see :meth:`install`.
         with_pip: whether pip is in it; nothing else ever is.
         system_site_packages: whether it sees the packages of its interpreter.
         installer: what installs: ``"pip"``, or ``"uv"`` (with the extra ``venvrunner[uv]``), which needs no pip in it.
@@ -70,7 +71,7 @@ class VenvRunner(InstallingRunner):
 
     Raises:
         InvalidPathError: no environment can be made there, or none that works.
-        InvalidRequirementError: a requirement is wrong; nothing was made.
+        InvalidRequirementError, LockFileError: a requirement or the lock file is wrong; nothing was made.
         NotAVenvError: something that is not a virtual environment is there.
         VenvExistsError: a virtual environment is there, and *exist* is ``"error"``.
         VenvInUseError: somebody else uses the one that is there, or it has forks.
@@ -99,19 +100,20 @@ class VenvRunner(InstallingRunner):
         wait: float = _WAIT,
         python: StrPath | None = None,
         requirements: Iterable[str] = (),
+        lock: StrPath | None = None,
         with_pip: bool = True,
         system_site_packages: bool = False,
         prompt: str | None = None,
         installer: InstallerName = "pip",
     ) -> None:
         self.installer: InstallerName = check_installer(installer)
-        names = [requirement(text) for text in _listed(requirements)]
+        request = make_request(requirements, {"lock": lock})
 
         def fill() -> None:
-            if names:
-                self._install_now(Request(requirements=tuple(names)))
+            if not request.is_empty():
+                self._install_now(request)
 
-        order = Order(python, with_pip, system_site_packages, prompt, tuple(names))
+        order = Order(python, with_pip, system_site_packages, prompt, request.contents())
         self._set(name, top_dir, Handle(layout.target(name, top_dir), wait))
         self._handle.use(creation.create(self.venv_dir, order, fill, exist=exist, wait=wait))
 
@@ -290,10 +292,3 @@ class VenvRunner(InstallingRunner):
 
     def _changing_async(self) -> AbstractAsyncContextManager[None]:
         return self._handle.changing_async()
-
-
-def _listed(requirements: Iterable[str]) -> list[str]:
-    if isinstance(requirements, str):
-        msg = "requirements must be a list of strings, not one string!"
-        raise TypeError(msg)
-    return list(requirements)

@@ -2,12 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, cast
 
 from venvrunner._create.fork import package_folders
+from venvrunner._install import describe
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
 from venvrunner._install.explanation import explained
+from venvrunner._install.lock import Lock, LockedFile, requirement_lines, select
 from venvrunner._install.metadata import installed
 from venvrunner._install.receipt import Receipt, table
 from venvrunner._install.request import Request
@@ -19,6 +21,10 @@ class Installer(Protocol):
 
     def install(self, request: Request, python: str) -> list[str]:
         """Return the command line for an installation."""
+        ...
+
+    def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
+        """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
         ...
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
@@ -34,6 +40,8 @@ class Call(NamedTuple):
 
 
 Steps = Generator[Call, subprocess.CompletedProcess[str], Receipt]
+Outcome = subprocess.CompletedProcess[str] | BaseException | None
+"""What a call has come to; ``None`` before the first."""
 
 
 class Place(NamedTuple):
@@ -58,14 +66,37 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     Raises:
         InstallationError: it failed.
     """
+    if request.lock is not None:
+        request = yield from _unlocked(installer, request, request.lock, place, options)
     public, lines = request.without_secrets()
     if lines:
-        path = os.path.join(place.folder, "requirements.txt")
-        with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write("".join(f"{line}\n" for line in lines))
+        path = _write(place, "requirements.txt", "\n".join(lines))
         public = public._replace(requirements_files=(*public.requirements_files, path))
-    secrets = secrets_of(lines) | secrets_of(texts_of([*request.requirements_files, *request.constraints]))
+    secrets = secrets_of(texts_of([*public.requirements_files, *public.constraints]))
     return (yield from _change(installer.install(public, place.python), place, options, secrets))
+
+
+def _unlocked(
+    installer: Installer, request: Request, lock: Lock, place: Place, options: Mapping[str, Any]
+) -> Generator[Call, subprocess.CompletedProcess[str], Request]:
+    """Ask the interpreter what fits it; return the request for exactly these files of a lock file."""
+    import packaging  # noqa: PLC0415  only its path is needed
+
+    quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": place.variables}
+    kept = {name: options[name] for name in ("logger", "timeout") if name in options}
+    described = yield Call([place.python, "-I", "-S", describe.__file__, str(packaging.__file__)], {**kept, **quiet})
+    files = select(lock, described.stdout)
+    name, text = installer.lock_file(files)
+    if request.has_sources():
+        name, text = "locked.txt", "\n".join(requirement_lines(files, indexed=True))
+    return request._replace(lock=None, requirements_files=(_write(place, name, text),), require_hashes=True, deps=False)
+
+
+def _write(place: Place, name: str, text: str) -> str:
+    path = os.path.join(place.folder, name)
+    with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(f"{text}\n")
+    return path
 
 
 def uninstall(installer: Installer, names: list[str], place: Place, options: Mapping[str, Any]) -> Steps:
@@ -106,31 +137,31 @@ def _note_changes(error: BaseException, before: Mapping[str, str], after: Mappin
 
 def run(steps: Steps, perform: Callable[[Call], subprocess.CompletedProcess[str]]) -> Receipt:
     """Do the steps one after the other."""
-    try:
-        call = next(steps)
-        while True:
-            try:
-                done = perform(call)
-            except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
-                call = steps.throw(exc)
-            else:
-                call = steps.send(done)
-    except StopIteration as end:
-        receipt: Receipt = end.value
-        return receipt
+    outcome: Outcome = None
+    while isinstance(step := _next(steps, outcome), Call):
+        try:
+            outcome = perform(step)
+        except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
+            outcome = exc
+    return step
 
 
-async def run_async(steps: Steps, perform: Callable[[Call], Coroutine[Any, Any, subprocess.CompletedProcess[str]]]) -> Receipt:
+async def run_async(steps: Steps, perform: Callable[[Call], Awaitable[subprocess.CompletedProcess[str]]]) -> Receipt:
     """Same as :func:`run`, but a coroutine."""
+    outcome: Outcome = None
+    while isinstance(step := _next(steps, outcome), Call):
+        try:
+            outcome = await perform(step)
+        except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
+            outcome = exc
+    return step
+
+
+def _next(steps: Steps, outcome: Outcome) -> Call | Receipt:
     try:
-        call = next(steps)
-        while True:
-            try:
-                done = await perform(call)
-            except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
-                call = steps.throw(exc)
-            else:
-                call = steps.send(done)
+        if isinstance(outcome, BaseException):
+            return steps.throw(outcome)
+        return next(steps) if outcome is None else steps.send(outcome)
     except StopIteration as end:
         receipt: Receipt = end.value
         return receipt

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from venvrunner._install.lock import LockedFile, requirement_lines
 from venvrunner._install.request import Request
 
 
@@ -32,6 +33,10 @@ class Pip(NamedTuple):
     def install(self, request: Request, python: str) -> list[str]:
         """Return the command line for an installation; behind ``--`` nothing is an option."""
         return [python, *self.start, "install", *request.options(), "--", *request.requirements]
+
+    def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
+        """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
+        return "locked.txt", "\n".join(requirement_lines(files, indexed=False))
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages, without asking."""

@@ -4,8 +4,9 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
-from typing import NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
+from venvrunner._install.lock import Lock, read_lock
 from venvrunner._install.requirements import editable, requirement, requirements_file
 from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
@@ -22,6 +23,7 @@ class RequestOptions(TypedDict, total=False):
     constraints: Iterable[StrPath]
     editable: Iterable[str]
     dependency_groups: Iterable[str]
+    lock: StrPath | None
     index_url: str | None
     extra_index_urls: Iterable[str]
     find_links: Iterable[StrPath]
@@ -45,6 +47,19 @@ class Request(NamedTuple):
     require_hashes: bool = False
     upgrade: bool = False
     deps: bool = True
+    lock: Lock | None = None
+
+    def contents(self) -> tuple[str, ...]:
+        """Return what tells one environment's contents from another's: requirements, or the path of a lock file."""
+        return self.requirements if self.lock is None else (self.lock.path,)
+
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to install."""
+        return self.lock is None and not (self.requirements or self.editable or self.requirements_files)
+
+    def has_sources(self) -> bool:
+        """Tell whether the caller has said where to look."""
+        return self.no_index or self.index_url is not None or bool(self.extra_index_urls or self.find_links)
 
     def options(self) -> list[str]:
         """Return the options that all installers share, each in one argument."""
@@ -97,21 +112,24 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
 
     Raises:
         TypeError: something is of the wrong type.
-        InvalidRequirementError: something is no requirement, no file or no place to look in; or there is nothing to install.
+        InvalidRequirementError: something is no requirement, no file or no place to look in.
+        LockFileError: the lock file can't be used.
     """
-    names = [requirement(text) for text in requirements]
+    names = [requirement(text) for text in _iterable("requirements", requirements)]
     names += group_requirements(_several("dependency_groups", options.get("dependency_groups", ())))
     projects = tuple(editable(text) for text in _several("editable", options.get("editable", ())))
     files = tuple(requirements_file(path) for path in _several("requirements_files", options.get("requirements_files", ())))
-    if not names and not projects and not files:
-        msg = "there is nothing to install! Name a requirement, a path, a URL or a requirements file."
+    constraints = tuple(requirements_file(path) for path in _several("constraints", options.get("constraints", ())))
+    lock = options.get("lock")
+    if lock is not None and (names or projects or files or constraints):
+        msg = "lock= installs exactly what its file lists! Install anything else by another call."
         raise InvalidRequirementError(msg)
     index_url = options.get("index_url")
     return Request(
         requirements=tuple(names),
         editable=projects,
         requirements_files=files,
-        constraints=tuple(requirements_file(path) for path in _several("constraints", options.get("constraints", ()))),
+        constraints=constraints,
         index_url=None if index_url is None else _place("index_url", index_url),
         extra_index_urls=tuple(
             _place("extra_index_urls", url) for url in _several("extra_index_urls", options.get("extra_index_urls", ()))
@@ -121,6 +139,7 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
         require_hashes=_flag(options, "require_hashes", default=False),
         upgrade=_flag(options, "upgrade", default=False),
         deps=_flag(options, "deps", default=True),
+        lock=None if lock is None else read_lock(lock),
     )
 
 
@@ -157,13 +176,18 @@ def _no_group(name: str, path: str, why: object) -> InvalidRequirementError:
     return InvalidRequirementError(msg)
 
 
-def _several(name: str, values: object) -> list[str]:
+def _iterable(name: str, values: object) -> Iterable[Any]:
     if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
         msg = f"{name} must be several values, such as a list!"
         raise TypeError(msg)
+    several: Iterable[Any] = values
+    return several
+
+
+def _several(name: str, values: object) -> list[str]:
     found: list[str] = []
-    for value in cast("Iterable[object]", values):
-        text = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
+    for value in _iterable(name, values):
+        text: object = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
         if not isinstance(text, str):
             msg = f"{name} must hold strings or paths, not {type(text).__name__}!"
             raise TypeError(msg)

@@ -113,7 +113,19 @@ def requirements_file(path: str | os.PathLike[str]) -> str:
     if "\0" in name or not os.path.isfile(name):
         msg = f"the requirements file {Redactor().mask(repr(name))} does not exist!"
         raise InvalidRequirementError(msg)
+    if is_lock_name(name):
+        msg = f"{Redactor().mask(repr(name))} is a lock file, not a requirements file! Give it as lock=."
+        raise InvalidRequirementError(msg)
     return os.path.abspath(name)
+
+
+def is_lock_name(path: str) -> bool:
+    """Tell whether a file is a lock file by its name (PEP 751).
+
+    >>> is_lock_name("pylock.test.toml")
+    True
+    """
+    return re.fullmatch(r"pylock(\.[^.]+)?\.toml", os.path.basename(path)) is not None
 
 
 def _looks_like_path(text: str) -> bool:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from venvrunner._install.lock import LockedFile, pylock_text
 from venvrunner._install.request import Request
+from venvrunner._install.requirements import is_lock_name
 from venvrunner.exceptions import InstallerNotFoundError
 
 
@@ -39,7 +41,14 @@ class Uv(NamedTuple):
 
     def install(self, request: Request, python: str) -> list[str]:
         """Return the command line for an installation; behind ``--`` nothing is an option."""
-        return [*self._start("install", python), *request.options(), "--", *request.requirements]
+        # uv itself tells a lock file from a requirements file by its name.
+        lock = any(is_lock_name(path) for path in request.requirements_files)
+        preview = ["--preview-features=pylock"] if lock else []
+        return [*self._start("install", python), *preview, *request.options(), "--", *request.requirements]
+
+    def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
+        """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
+        return "pylock.toml", pylock_text(files)
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages."""
