@@ -228,7 +228,10 @@ def test_git_runs_ssh_in_batch_mode(venv: VenvRunner, monkeypatch: pytest.Monkey
 
 def test_the_fake_keeps_what_makes_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """PYTHONPATH, PYTHONHOME, VIRTUAL_ENV and all others stay; only PATH and the never-ask variables are set."""
-    never_ask = {"PIP_NO_INPUT", "PIP_DISABLE_PIP_VERSION_CHECK", "GIT_TERMINAL_PROMPT", "GIT_SSH_COMMAND"}
+    never_ask = {
+        "PIP_NO_INPUT", "PIP_DISABLE_PIP_VERSION_CHECK", "GIT_TERMINAL_PROMPT", "GIT_SSH_COMMAND", "GIT_ASKPASS",
+        "GCM_INTERACTIVE", "SSH_ASKPASS_REQUIRE",
+    }  # fmt: skip
     for name in never_ask:
         monkeypatch.delenv(name, raising=False)
     for name in REMOVED:

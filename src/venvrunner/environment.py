@@ -53,6 +53,9 @@ NEVER_ASK: Mapping[str, str] = {
     "PIP_NO_INPUT": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "GCM_INTERACTIVE": "never",
+    "SSH_ASKPASS_REQUIRE": "never",
     "GIT_SSH_COMMAND": f"ssh {SSH_BATCH}",
 }
 """Variables that keep a command from waiting for a human, or from talking of something else."""

@@ -21,6 +21,9 @@ _NO_VERSION = re.compile(
     r"No matching distribution found|Could not find a version|No solution found when resolving|ResolutionImpossible",
     re.IGNORECASE,
 )
+_UNREACHABLE = re.compile(r"Retry\(total=0,")
+"""pip has tried for the last time; it then says that there is no such package."""
+_WHERE = "Check the spelling, and where it was looked for: index_url= and its password, find_links= or no_index=."
 _KINDS: list[tuple[re.Pattern[str], type[InstallationError], str]] = [
     (_HASH, HashError, "A file is not the one whose hash is required, or has none. Find out why before you change the hash."),
     (
@@ -28,7 +31,8 @@ _KINDS: list[tuple[re.Pattern[str], type[InstallationError], str]] = [
         NoFittingVersionError,
         "No version is for this Python. Ask for another version, or make the environment with another python=.",
     ),
-    (_NO_PACKAGE, NoSuchPackageError, "Check the spelling, and where it was looked for: index_url=, find_links= or no_index=."),
+    (_UNREACHABLE, InstallationError, ""),
+    (_NO_PACKAGE, NoSuchPackageError, _WHERE),
     (_NO_VERSION, NoFittingVersionError, "No version fits all that is asked for. Ask for another one, or for less."),
 ]
 

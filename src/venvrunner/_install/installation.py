@@ -19,6 +19,11 @@ from venvrunner.exceptions import CommandError, CommandTimeoutError
 class Installer(Protocol):
     """Builds command lines, and runs nothing."""
 
+    @property
+    def index_variable(self) -> str:
+        """The environment variable that says where to look instead of what the user has configured."""
+        ...
+
     def install(self, request: Request, python: str) -> list[str]:
         """Return the command line for an installation."""
         ...
@@ -72,8 +77,10 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     if lines:
         path = _write(place, "requirements.txt", "\n".join(lines))
         public = public._replace(requirements_files=(*public.requirements_files, path))
-    secrets = secrets_of(texts_of([*public.requirements_files, *public.constraints]))
-    return (yield from _change(installer.install(public, place.python), place, options, secrets))
+    texts = texts_of([*public.requirements_files, *public.constraints], place.variables)
+    index = {} if request.index_url is None else {installer.index_variable: request.index_url}
+    keywords = {**options, "extra_env": {**(options.get("extra_env") or {}), **index}}
+    return (yield from _change(installer.install(public, place.python), place, keywords, secrets_of([*lines, *texts])))
 
 
 def _unlocked(

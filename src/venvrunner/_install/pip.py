@@ -20,6 +20,11 @@ class Pip(NamedTuple):
 
     start: tuple[str, ...]
 
+    @property
+    def index_variable(self) -> str:
+        """The environment variable that says where to look; before a ``pip.conf``."""
+        return "PIP_INDEX_URL"
+
     @classmethod
     def own(cls) -> "Pip":
         """Return that of the environment. ``-I``: a ``pip.py`` in the working directory must not be taken for it."""

@@ -1,19 +1,22 @@
 """What one installation is to do, checked before anything starts."""
 
 import os
+import pathlib
 import re
 import tomllib
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypedDict, cast
 
 from venvrunner._install.lock import Lock, read_lock
-from venvrunner._install.requirements import editable, requirement, requirements_file
+from venvrunner._install.requirements import check_credentials, editable, requirement, requirements_file
 from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidRequirementError
 
 _URL = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
-_UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_QUOTED = {ord(character): f"%{ord(character):02X}" for character in "$\\'\","}
+"""What a line of a requirements file, or uv in a list of places, takes for something else than itself (RFC 3986, 2.4)."""
 
 
 class RequestOptions(TypedDict, total=False):
@@ -62,12 +65,11 @@ class Request(NamedTuple):
         return self.no_index or self.index_url is not None or bool(self.extra_index_urls or self.find_links)
 
     def options(self) -> list[str]:
-        """Return the options that all installers share, each in one argument."""
+        """Return the options that all installers share, each in one argument; the index goes into a variable."""
         return [
             *(f"--requirement={path}" for path in self.requirements_files),
             *(f"--constraint={path}" for path in self.constraints),
             *(f"--editable={what}" for what in self.editable),
-            *([] if self.index_url is None else [f"--index-url={self.index_url}"]),
             *(f"--extra-index-url={url}" for url in self.extra_index_urls),
             *(f"--find-links={place}" for place in self.find_links),
             *(["--no-index"] if self.no_index else []),
@@ -89,12 +91,11 @@ class Request(NamedTuple):
                 if Redactor().mask(value) == value:
                     kept.append(value)
                 else:
-                    lines.append(option + value.replace("$", "%24"))  # pip puts variables in for ${NAME}
+                    # Installers put variables in for ${NAME}, and take a backslash at the end as the begin of a longer line.
+                    lines.append(option + value.replace("$", "%24").replace("\\", "%5C"))
             return tuple(kept)
 
-        index = public("--index-url ", [] if self.index_url is None else [self.index_url])
         request = self._replace(
-            index_url=index[0] if index else None,
             extra_index_urls=public("--extra-index-url ", self.extra_index_urls),
             find_links=public("--find-links ", self.find_links),
             editable=public("--editable ", self.editable),
@@ -156,6 +157,8 @@ def group_requirements(groups: Iterable[str]) -> list[str]:
     for text in groups:
         path, colon, name = text.rpartition(":")
         path = path if colon else "pyproject.toml"
+        if "\0" in path or not os.path.isfile(path):
+            raise _no_group(name, path, "there is no such file")
         try:
             with open(path, "rb") as file:
                 tables = tomllib.load(file).get("dependency-groups", {})
@@ -165,14 +168,14 @@ def group_requirements(groups: Iterable[str]) -> list[str]:
         except InvalidRequirementError:
             raise
         except ExceptionGroup as exc:
-            raise _no_group(name, path, exc.exceptions[0]) from exc
+            raise _no_group(name, path, exc.exceptions[0]) from None
         except (OSError, LookupError, ValueError, TypeError, AttributeError) as exc:
-            raise _no_group(name, path, exc) from exc
+            raise _no_group(name, path, exc) from None
     return found
 
 
 def _no_group(name: str, path: str, why: object) -> InvalidRequirementError:
-    msg = f"the dependency group {name!r} of {path!r} can't be used: {why}!"
+    msg = Redactor().mask(f"the dependency group {name!r} of {path!r} can't be used: {why}!")
     return InvalidRequirementError(msg)
 
 
@@ -201,9 +204,11 @@ def _place(name: str, value: str) -> str:
         msg = f"{name} must be a str, not {type(value).__name__}!"
         raise TypeError(msg)
     if _URL.fullmatch(value) and not _UNSAFE.search(value):
-        return value
+        check_credentials(value)
+        return value.translate(_QUOTED)
     if value and "\0" not in value and "\n" not in value and os.path.exists(value):
-        return os.path.abspath(value)
+        path = os.path.abspath(value)
+        return pathlib.Path(path).as_uri() if "," in path else path
     msg = f"{name}: {Redactor().mask(repr(value))} is neither a URL nor a folder that is there!"
     raise InvalidRequirementError(msg)
 

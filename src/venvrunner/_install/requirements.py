@@ -3,7 +3,7 @@
 import os
 import re
 
-from venvrunner._process.sinks import Redactor
+from venvrunner._process.sinks import Redactor, userinfos
 from venvrunner.exceptions import InvalidRequirementError
 
 _URL = re.compile(r"(https?|file|(git|hg|svn|bzr)\+[a-z]+)://[^\s]+", re.IGNORECASE)
@@ -12,6 +12,13 @@ _NAME = re.compile(r"[A-Z0-9]([A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE | re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DIRECT = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma", ".tar")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_DELIMITER = re.compile(r"[/?#]")
+_OPTION = re.compile(r"\s-|\+[a-z]+://-|@-", re.IGNORECASE)
+"""What a requirements file, or the program that fetches from a repository, takes for an option."""
+_LONGEST = 8192
+"""Characters; the longest that index servers take for a URL."""
+_SHOWN = 100
 _EXTRAS = re.compile(r"(?P<path>.+?)(?P<extras>\[[\w\s.,-]*\])?")
 
 
@@ -43,18 +50,32 @@ Name a package, an existing path or a URL.
         raise _invalid(text, "has a line break or another control character")
     if stripped.startswith("-"):
         raise _invalid(text, "is an option, not a requirement")
+    if "${" in stripped:
+        raise _invalid(text, "has a variable, which would be put in from the environment", "Put its value in yourself.")
     if _URL.fullmatch(stripped):
-        return stripped
+        return _checked(text, stripped)
     if _looks_like_path(stripped) and not _DIRECT.match(stripped):
         return _existing_path(stripped)
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
 
     try:
         Requirement(stripped)
-    except InvalidRequirement as exc:
+    except (InvalidRequirement, RecursionError) as exc:
         reason = str(exc).partition("\n")[0]
         raise _invalid(text, f"is no requirement ({reason})") from None
-    return stripped
+    return _checked(text, stripped)
+
+
+def check_credentials(url: str) -> None:
+    """Refuse a URL whose password ends it for an installer, which would then show the rest of the password.
+
+    Raises:
+        InvalidRequirementError: it is such a URL.
+
+    >>> check_credentials("https://me:p%2Fw@host.example/simple")
+    """
+    if any(_DELIMITER.search(userinfo) for userinfo in userinfos(url)):
+        raise _invalid(url, "has a password with '/', '?' or '#' in it", "Write these as %2F, %3F and %23.")
 
 
 def package_name(text: str) -> str:
@@ -92,6 +113,16 @@ Name a package, an existing path or a URL.
     if _REPOSITORY.fullmatch(found) or os.path.isdir(_split_extras(found)[0]):
         return found
     raise _invalid(text, "is neither a project's folder nor a repository", "Name one of these.")
+
+
+def _checked(text: str, found: str) -> str:
+    """Return a requirement or URL if no part of it can become an option."""
+    check_credentials(found)
+    if _OPTION.search(found):
+        raise _invalid(text, "has something in it that could become an option")
+    if _SURROGATE.search(found) or len(found) > _LONGEST:
+        raise _invalid(text, "is too long, or no text")
+    return found
 
 
 def _is_other(text: str) -> bool:
@@ -150,5 +181,6 @@ def _split_extras(text: str) -> tuple[str, str]:
 
 
 def _invalid(text: str, why: str, remedy: str = "Name a package, an existing path or a URL.") -> InvalidRequirementError:
-    msg = f"{Redactor().mask(repr(text))} {why}! {remedy}"
+    shown = repr(text if len(text) <= _LONGEST else f"{text[:_SHOWN]}...")
+    msg = f"{Redactor().mask(shown)} {why}! {remedy}"
     return InvalidRequirementError(msg)

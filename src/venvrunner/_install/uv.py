@@ -21,6 +21,11 @@ class Uv(NamedTuple):
 
     path: str
 
+    @property
+    def index_variable(self) -> str:
+        """The environment variable that says where to look; before a ``uv.toml``, and also before ``--index-url``."""
+        return "UV_DEFAULT_INDEX"
+
     @classmethod
     def bundled(cls) -> "Uv":
         """Return the uv that the package of that name has brought; never one that happens to be on ``PATH``.

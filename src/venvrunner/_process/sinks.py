@@ -48,8 +48,26 @@ class Redactor:
         return [self.mask(arg) for arg in args]
 
 
+def userinfos(text: str) -> Iterator[str]:
+    """Yield what stands before the ``@`` of each URL in a text, in the sense of :class:`Redactor`.
+
+    >>> list(userinfos("https://me:pw@host and ssh://git@host"))
+    ['me:pw']
+    """
+    before, *urls = text.split("://")
+    for url in urls:
+        yield from [url[:at]] if (at := _userinfo_end(url, is_ssh=before.endswith("ssh"))) > 0 else []
+        before = url
+
+
 def _mask_userinfo(url: str, *, is_ssh: bool) -> str:
-    """Mask the user and password with which a URL begins behind its ``://``; in linear time, a line may be 64 MiB long."""
+    """Mask the user and password with which a URL begins behind its ``://``."""
+    at = _userinfo_end(url, is_ssh=is_ssh)
+    return url if at < 0 else MASK + url[at:]
+
+
+def _userinfo_end(url: str, *, is_ssh: bool) -> int:
+    """Return where the user and password of a URL end, or -1; in linear time, a line may be 64 MiB long."""
     end = _URL_END.search(url)
     path = _PATH_BEGIN.search(url)
     assert end is not None
@@ -59,8 +77,8 @@ def _mask_userinfo(url: str, *, is_ssh: bool) -> str:
         # A password with a raw "/", "?" or "#", which RFC 3986 forbids and people write.
         at = url.find("@", 0, end.start())
     if at < 0 or (is_ssh and ":" not in url[:at]):  # the user of an ssh URL is a name, such as git
-        return url
-    return MASK + url[at:]
+        return -1
+    return at
 
 
 def _forms(secret: str) -> Iterator[str]:
