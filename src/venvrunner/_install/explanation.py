@@ -11,7 +11,8 @@ from venvrunner.exceptions import (
 )
 
 _HASH = re.compile(
-    r"DO NOT MATCH THE HASHES|Hash mismatch for|Hashes are required|In `?--require-hashes`? mode|no hashes", re.IGNORECASE
+    r"DO NOT MATCH THE HASHES|Hash mismatch for|Hashes are required|In `?--require-hashes`? mode|(?<!Given )no hashes",
+    re.IGNORECASE,
 )
 _PYTHON = re.compile(
     r"requires? a different python|requires Python|does not satisfy Python|no wheels with a matching Python", re.IGNORECASE

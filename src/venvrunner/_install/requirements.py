@@ -91,7 +91,7 @@ def package_name(text: str) -> str:
     if not isinstance(text, str):
         msg = f"the name of a package must be a str, not {type(text).__name__}!"
         raise TypeError(msg)
-    if not _NAME.fullmatch(text):
+    if not _NAME.fullmatch(text) or len(text) > _LONGEST:
         raise _invalid(text, "is not the name of a package", "Give the name alone.")
     return text
 
@@ -120,8 +120,10 @@ def _checked(text: str, found: str) -> str:
     check_credentials(found)
     if _OPTION.search(found):
         raise _invalid(text, "has something in it that could become an option")
-    if _SURROGATE.search(found) or len(found) > _LONGEST:
-        raise _invalid(text, "is too long, or no text")
+    if _SURROGATE.search(found):
+        raise _invalid(text, "has half a character, which no program can be given")
+    if len(found) > _LONGEST:
+        raise _invalid(text, f"is longer than {_LONGEST} characters")
     return found
 
 
