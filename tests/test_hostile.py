@@ -21,8 +21,9 @@ HOSTILE = [
     "-", "--", "-r", "-r requirements.txt", "-rrequirements.txt", "--requirement=requirements.txt", "-c constraints.txt",
     "-e", "-e .", "-e.", "-e git+https://evil.example/x", "--editable=.", "-i https://evil.example", "--pre", "-U", "-t /",
     "--index-url=https://evil.example/simple", "--extra-index-url https://evil.example", "-f /", "--find-links=/",
-    "--target=/", "--prefix=/", "--root=/", "--python=/bin/sh", "--config-settings=x=y", "--global-option=x", "--trusted-host=evil.example",
-    "--no-index", "--user", "--break-system-packages", "--log=/x", "--cache-dir=/", "--", "-- --pre", " -e .", "   --pre",
+    "--target=/", "--prefix=/", "--root=/", "--python=/bin/sh", "--config-settings=x=y", "--global-option=x",
+    "--trusted-host=evil.example", "--no-index", "--user", "--break-system-packages", "--log=/x", "--cache-dir=/", "--",
+    "-- --pre", " -e .", "   --pre",
     # Dashes that are none, and characters that nobody sees.
     "\u2010\u2010pre", "\u2013r x", "\u2014pre", "\u2212-pre", "\ufe63r x", "\uff0d\uff0dpre", "\u200b--pre", "\ufeff--pre",
     "\u00ad--pre", "\u00a0--pre", "\u3000--pre", "\u202e--pre",
@@ -34,19 +35,20 @@ HOSTILE = [
     # Nothing.
     "", " ", "      ",
     # A second thing behind a good beginning.
-    "one two", "one --pre", "one -e .", "one --index-url=https://evil.example", "one --hash=sha256:00", "one;--pre", "one; -r x",
-    "one # --pre", "one,two", "one, --pre", "one[", "[", "]", "one[extra", "one]", "one[a]b", "one==", "one==1.0 --pre",
-    "one>=1 -r x", "one @", "one @ ", "one @ -r x", "one @ -r", "one@-r", "one @ --pre", "@ file:///etc/passwd", "@", "one @ x y",
-    "one; os_name != 'a -e .'", "one; os_name != 'a --config-settings=x=y b'",
+    "one two", "one --pre", "one -e .", "one --index-url=https://evil.example", "one --hash=sha256:00", "one;--pre",
+    "one; -r x", "one # --pre", "one,two", "one, --pre", "one[", "[", "]", "one[extra", "one]", "one[a]b", "one==",
+    "one==1.0 --pre", "one>=1 -r x", "one @", "one @ ", "one @ -r x", "one @ -r", "one@-r", "one @ --pre",
+    "@ file:///etc/passwd", "@", "one @ x y", "one; os_name != 'a -e .'", "one; os_name != 'a --config-settings=x=y b'",
     "one; python_version", "one; import os", "one;",
     # What another program takes for an option.
     "git+https://evil.example/x@--upload-pack=touch", "git+ssh://-oProxyCommand=touch/x",
-    "hg+https://evil.example/x@--config=x", "git+ssh://git@-oProxyCommand=touch/x", "one @ git+https://evil.example/x@-b", "git+ext::sh -c touch% x", "svn+ssh://-x/",
+    "hg+https://evil.example/x@--config=x", "git+ssh://git@-oProxyCommand=touch/x", "one @ git+https://evil.example/x@-b",
+    "git+ext::sh -c touch% x", "svn+ssh://-x/",
     # What is put in from the environment.
     "${HOME}", "one @ https://evil.example/${HOME}", "git+https://evil.example/${HOME}", "one==${HOME}",
     # Paths and addresses of what is not there, or can't be.
-    "./missing", "../missing.whl", "/no/such/folder", "~/missing", "missing.tar.gz/", "one\\two", "\\\\evil.example\\share", "C:\\",
-    "https://", "file://", "javascript:alert(1)", "ftp://evil.example/x.whl", "https://evil.example/a b",
+    "./missing", "../missing.whl", "/no/such/folder", "~/missing", "missing.tar.gz/", "one\\two", "\\\\evil.example\\share",
+    "C:\\", "https://", "file://", "javascript:alert(1)", "ftp://evil.example/x.whl", "https://evil.example/a b",
     # A shell's delight.
     "$(touch x)", "`touch x`", "one && two", "one | two", "one > x", "*", "?", "!one", "~", "%", "one;rm -rf /",
     # More than anybody means.
