@@ -44,6 +44,7 @@ def installations(folder: str, installer: InstallerName, names: list[str]) -> Co
         venv.log_run(["pip", "download", "--quiet", f"--dest={house}", *names])
     options = ["--no-index", f"--find-links={house}", "--", *names]
     ours, theirs = (environments(folder, installer) for _ in range(2))
+
     def by_hand() -> None:
         python, env = next(theirs)
         if installer == "uv":

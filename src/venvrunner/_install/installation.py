@@ -79,7 +79,8 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
         public = public._replace(requirements_files=(*public.requirements_files, path))
     texts = texts_of([*public.requirements_files, *public.constraints], place.variables)
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
-    keywords = {**options, "extra_env": {**(options.get("extra_env") or {}), **index}}
+    given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
+    keywords = {**options, "extra_env": {**given, **index}}
     return (yield from _change(installer.install(public, place.python), place, keywords, secrets_of([*lines, *texts])))
 
 
