@@ -307,6 +307,7 @@ WRONG = {
     "a blank in a URL": (at("https://x.example/ /needy-1.0-py3-none-any.whl"), "no address of a file"),
     "a line in a URL": (at("https://x.example/\\n--pre/needy-1.0-py3-none-any.whl"), "no address of a file"),
     "a password": (at("ftp://me:hunter2@x.example/needy-1.0-py3-none-any.whl"), r"\*\*\*\*@x\.example"),
+    "a raw password": (at("https://me:p/w@x.example/needy-1.0-py3-none-any.whl"), "Write these as %2F"),
     "another name": (at("https://x.example/42"), "does not end with its name"),
     "no file that fits": (at("https://x.example/x", "needy-1.0-cp27-cp27m-win32.whl"), "Lock for this Python"),
     "no name of a wheel": (at("https://x.example/x", "needy.txt"), "needy.txt"),

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from venvrunner._install.requirements import check_credentials, quoted
 from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
-from venvrunner.exceptions import LockFileError
+from venvrunner.exceptions import InvalidRequirementError, LockFileError
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel, Pylock
@@ -60,7 +61,7 @@ class LockedFile(NamedTuple):
     def direct_line(self) -> str:
         """Return the line of a requirements file for a file of no index."""
         part = f"#subdirectory={self.subdirectory}" if self.subdirectory else ""
-        return f"{self.package} @ {_plain(self.url)}{part} --hash={self.digest}"
+        return f"{self.package} @ {quoted(self.url)}{part} --hash={self.digest}"
 
     def pinned_line(self, *, others: bool) -> str:
         """Return the line of a requirements file for one of an index."""
@@ -131,7 +132,7 @@ def requirement_lines(files: Iterable[LockedFile], *, indexed: bool) -> Iterator
             yield file.direct_line()
             continue
         if not indexed:
-            yield f"--find-links {_plain(file.url)}"
+            yield f"--find-links {quoted(file.url)}"
         yield file.pinned_line(others=indexed)
 
 
@@ -142,12 +143,12 @@ def pylock_text(files: Iterable[LockedFile]) -> str:
     if not files:
         lines.append("packages = []")
     for file in files:
-        place = f"path = {_quoted(file.path)}" if file.path else f"url = {_quoted(file.url)}"
+        place = f"path = {_string(file.path)}" if file.path else f"url = {_string(quoted(file.url))}"
         algorithm, digits = file.digest.split(":")
-        part = f", subdirectory = {_quoted(file.subdirectory)}" if file.subdirectory else ""
-        entry = f"{{ {place}, hashes = {{ {algorithm} = {_quoted(digits)} }}{part} }}"
-        lines += ["[[packages]]", f"name = {_quoted(file.package)}"]
-        lines += [f"version = {_quoted(file.version)}"] if file.version else []
+        part = f", subdirectory = {_string(file.subdirectory)}" if file.subdirectory else ""
+        entry = f"{{ {place}, hashes = {{ {algorithm} = {_string(digits)} }}{part} }}"
+        lines += ["[[packages]]", f"name = {_string(file.package)}"]
+        lines += [f"version = {_string(file.version)}"] if file.version else []
         lines += [f"{file.kind} = " + (f"[{entry}]" if file.kind == "wheels" else entry)]
     return "\n".join(lines) + "\n"
 
@@ -181,6 +182,10 @@ def _place(lock: Lock, package: "Package", source: "PackageWheel | PackageSdist 
         raise _unusable(lock.path, f"{package.name!r} needs {source.path!r}, and there is no such file")
     if not _URL.fullmatch(source.url):
         raise _unusable(lock.path, f"{source.url!r} of {package.name!r} is no address of a file")
+    try:
+        check_credentials(source.url)
+    except InvalidRequirementError as exc:
+        raise _unusable(lock.path, exc) from None
     name = getattr(source, "name", None)
     if name is not None and unquote(urlsplit(source.url).path).rpartition("/")[2] != name:
         raise _unusable(lock.path, f"the address of {package.name!r} does not end with its name {name!r}")
@@ -210,11 +215,7 @@ def _version_in(lock: Lock, filename: str) -> str:
         raise _unusable(lock.path, exc) from exc
 
 
-def _plain(url: str) -> str:
-    return url.replace("$", "%24")  # pip puts variables in for ${NAME}
-
-
-def _quoted(text: str) -> str:
+def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -5,18 +5,16 @@ import pathlib
 import re
 import tomllib
 from collections.abc import Iterable
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
 from venvrunner._install.lock import Lock, read_lock
-from venvrunner._install.requirements import check_credentials, editable, requirement, requirements_file
+from venvrunner._install.requirements import check_credentials, editable, quoted, requirement, requirements_file
 from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidRequirementError
 
 _URL = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_QUOTED = {ord(character): f"%{ord(character):02X}" for character in "$\\'\","}
-"""What a line of a requirements file, or uv in a list of places, takes for something else than itself (RFC 3986, 2.4)."""
 
 
 class RequestOptions(TypedDict, total=False):
@@ -116,7 +114,8 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
         InvalidRequirementError: something is no requirement, no file or no place to look in.
         LockFileError: the lock file can't be used.
     """
-    names = [requirement(text) for text in _iterable("requirements", requirements)]
+    _check_several("requirements", requirements)
+    names = [requirement(text) for text in requirements]
     names += group_requirements(_several("dependency_groups", options.get("dependency_groups", ())))
     projects = tuple(editable(text) for text in _several("editable", options.get("editable", ())))
     files = tuple(requirements_file(path) for path in _several("requirements_files", options.get("requirements_files", ())))
@@ -179,17 +178,16 @@ def _no_group(name: str, path: str, why: object) -> InvalidRequirementError:
     return InvalidRequirementError(msg)
 
 
-def _iterable(name: str, values: object) -> Iterable[Any]:
+def _check_several(name: str, values: object) -> None:
     if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
         msg = f"{name} must be several values, such as a list!"
         raise TypeError(msg)
-    several: Iterable[Any] = values
-    return several
 
 
 def _several(name: str, values: object) -> list[str]:
     found: list[str] = []
-    for value in _iterable(name, values):
+    _check_several(name, values)
+    for value in cast("Iterable[object]", values):
         text: object = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
         if not isinstance(text, str):
             msg = f"{name} must hold strings or paths, not {type(text).__name__}!"
@@ -205,7 +203,7 @@ def _place(name: str, value: str) -> str:
         raise TypeError(msg)
     if _URL.fullmatch(value) and not _UNSAFE.search(value):
         check_credentials(value)
-        return value.translate(_QUOTED)
+        return quoted(value)
     if value and "\0" not in value and "\n" not in value and os.path.exists(value):
         path = os.path.abspath(value)
         return pathlib.Path(path).as_uri() if "," in path else path

@@ -19,6 +19,7 @@ _OPTION = re.compile(r"\s-|\+[a-z]+://-|@-", re.IGNORECASE)
 _LONGEST = 8192
 """Characters; the longest that index servers take for a URL."""
 _SHOWN = 100
+_QUOTED = {ord(character): f"%{ord(character):02X}" for character in "$\\'\","}
 _EXTRAS = re.compile(r"(?P<path>.+?)(?P<extras>\[[\w\s.,-]*\])?")
 
 
@@ -64,6 +65,17 @@ Name a package, an existing path or a URL.
         reason = str(exc).partition("\n")[0]
         raise _invalid(text, f"is no requirement ({reason})") from None
     return _checked(text, stripped)
+
+
+def quoted(url: str) -> str:
+    """Return a URL without what a line of a requirements file, or uv in a list of places, takes for something else than itself.
+
+    The URL stays the same one (RFC 3986, 2.4).
+
+    >>> quoted("https://host.example/a$b")
+    'https://host.example/a%24b'
+    """
+    return url.translate(_QUOTED)
 
 
 def check_credentials(url: str) -> None:
