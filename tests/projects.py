@@ -170,3 +170,22 @@ def contents(venv: VenvRunner) -> dict[str, object]:
 def find_tool(name: str) -> str | None:
     """Return a tool beside the running interpreter or on PATH."""
     return shutil.which(name, path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+
+
+def make_slow_project(folder: Path, gate: Path) -> Path:
+    """Write a project whose own build back end builds nothing before a file *gate* is there; return its folder."""
+    folder.mkdir()
+    wheel = make_wheel(folder, "slow")
+    (folder / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')
+    (folder / "backend.py").write_text(_BACK_END.format(gate=str(gate), wheel=str(wheel)))
+    return folder
+
+
+_BACK_END = """import os, shutil, time
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    end = time.monotonic() + 60
+    while not os.path.exists({gate!r}):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return os.path.basename(shutil.copy({wheel!r}, folder))
+"""

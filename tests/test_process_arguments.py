@@ -42,6 +42,11 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"grace": math.nan}, ValueError, "grace must be a number of seconds from 0 on, not nan!"),
     ({"grace": "1"}, TypeError, "grace must be a number of seconds, not str!"),
     ({"grace": False}, TypeError, "grace must be a number of seconds, not bool!"),
+    ({"heartbeat": 0}, ValueError, "heartbeat must be a number of seconds above 0, not 0!"),
+    ({"heartbeat": -1}, ValueError, "heartbeat must be a number of seconds above 0, not -1!"),
+    ({"heartbeat": math.nan}, ValueError, "heartbeat must be a number of seconds above 0, not nan!"),
+    ({"heartbeat": "1"}, TypeError, "heartbeat must be a number of seconds, not str!"),
+    ({"heartbeat": True}, TypeError, "heartbeat must be a number of seconds, not bool!"),
     ({"input": b"text"}, TypeError, "input must be a str, not bytes!"),
     ({"input": 5}, TypeError, "input must be a str, not int!"),
     ({"input": ["a"]}, TypeError, "input must be a str, not list!"),
@@ -121,7 +126,10 @@ SECONDS = [60, 60.5, math.inf, 10**7, 1e10, 1e300, 10**400]
 
 @pytest.mark.parametrize(
     "options",
-    [{"timeout": None}, *({name: seconds} for name in ("timeout", "grace") for seconds in SECONDS)],
+    [
+        {"timeout": None, "heartbeat": None},
+        *({name: seconds} for name in ("timeout", "grace", "heartbeat") for seconds in SECONDS),
+    ],
     ids=lambda options: str(options)[:20],
 )
 def test_any_number_of_seconds_is_a_limit(drive: Caller, options: dict[str, Any]) -> None:

@@ -9,9 +9,9 @@ from venvrunner._process.supervisor import GRACE, LINGER, REAP, Phase, Stop, Sup
 STOPPED = {Phase.STOPPING, Phase.KILLING}
 
 
-def life(*streams: int, timeout: float | None = None, grace: float = GRACE) -> Supervisor:
+def life(*streams: int, timeout: float | None = None, grace: float = GRACE, heartbeat: float | None = None) -> Supervisor:
     """Return a process that was started at 100 s."""
-    return Supervisor(streams or (1, 2), now=100.0, timeout=timeout, grace=grace)
+    return Supervisor(streams or (1, 2), now=100.0, timeout=timeout, grace=grace, heartbeat=heartbeat)
 
 
 def lingering(timeout: float | None = None) -> Supervisor:
@@ -217,6 +217,59 @@ def test_a_stop_after_the_end_still_ends_the_group() -> None:
     assert one.ended
 
 
+def test_silence_is_told_at_a_steady_pace() -> None:
+    """At each heartbeat, once, with the seconds since the start."""
+    one = life(heartbeat=10.0)
+    assert one.deadline == 110.0
+    one.tick(109.9)
+    assert one.silence() is None
+    one.tick(110.0)
+    assert (one.silence(), one.silence(), one.deadline) == (10.0, None, 120.0)
+    one.tick(121.0)
+    assert (one.silence(), one.deadline) == (21.0, 131.0)
+
+
+def test_output_of_either_stream_breaks_the_silence() -> None:
+    """The next heartbeat comes so long after the last output, also if the last one was due while that was delivered."""
+    one = life(heartbeat=10.0)
+    one.received(1, 5, 104.0)
+    one.tick(110.0)
+    assert (one.silence(), one.deadline) == (None, 114.0)
+    one.received(2, 5, 113.0)
+    one.tick(114.0)
+    assert (one.silence(), one.deadline) == (None, 123.0)
+    one.tick(123.0)
+    one.received(1, 5, 123.5)
+    assert one.silence() is None
+    one.tick(133.0)
+    one.tick(133.5)
+    assert one.silence() == 33.5
+
+
+def test_silence_is_no_timeout() -> None:
+    """Each has its own deadline: the earlier one is waited for, and where both are due, the timeout is."""
+    one = life(timeout=15.0, heartbeat=10.0)
+    assert (one.limit, one.deadline) == (115.0, 110.0)
+    one.tick(110.0)
+    assert (one.silence(), one.timed_out, one.deadline) == (10.0, False, 115.0)
+    one.tick(120.0)
+    assert (one.silence(), one.timed_out) == (None, True)
+
+
+@pytest.mark.parametrize("how", ["exit", "stop"])
+def test_only_what_runs_is_said_to_run(how: str) -> None:
+    """Neither what has ended nor what is being ended, even if it was due just before."""
+    one = life(heartbeat=10.0)
+    one.tick(110.0)
+    if how == "exit":
+        one.exited(0, {1: 10}, 110.0)
+    else:
+        one.stop(110.0)
+    assert one.silence() is None
+    one.tick(1e9)
+    assert one.silence() is None
+
+
 class Lives(RuleBasedStateMachine):
     """Random events in any order that a driver can send, with a model that only counts."""
 
@@ -224,11 +277,13 @@ class Lives(RuleBasedStateMachine):
         streams=st.sets(st.sampled_from([1, 2])),
         timeout=st.none() | st.floats(0, 20),
         grace=st.floats(0, 10),
+        heartbeat=st.none() | st.floats(0.1, 10),
     )
-    def start(self, streams: set[int], timeout: float | None, grace: float) -> None:
+    def start(self, streams: set[int], timeout: float | None, grace: float, heartbeat: float | None) -> None:
         self.now = 0.0
-        self.life = Supervisor(streams, now=0.0, timeout=timeout, grace=grace)
+        self.life = Supervisor(streams, now=0.0, timeout=timeout, grace=grace, heartbeat=heartbeat)
         self.timeout, self.grace, self.stopped_at = timeout, grace, 0.0
+        self.heartbeat, self.heard = heartbeat, 0.0
         self.open = set(streams)
         self.owed = dict.fromkeys(streams, 0)
         self.sent: list[Stop] = []
@@ -267,6 +322,7 @@ class Lives(RuleBasedStateMachine):
     def bytes_are_read(self, data: st.DataObject, count: int) -> None:
         stream = data.draw(st.sampled_from(sorted(self.open)))
         self.owed[stream] = max(0, self.owed[stream] - count)
+        self.heard = self.now
         self.life.received(stream, count, self.now)
 
     @precondition(lambda self: self.open and not self.life.ended)
@@ -292,6 +348,14 @@ class Lives(RuleBasedStateMachine):
     def signals_are_sent(self) -> None:
         self.sent += self.life.signals()
 
+    @rule()
+    def silence_is_told(self) -> None:
+        if self.life.silence() is not None:
+            assert self.heartbeat is not None
+            assert self.now >= self.heard + self.heartbeat, "it was not silent for so long"
+            assert self.life.returncode is None
+            assert not self.stops
+
     @invariant()
     def a_normal_end_has_an_exit_and_owes_nothing(self) -> None:
         if self.life.ended and not self.stops:
@@ -308,6 +372,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def there_is_a_deadline_unless_nothing_is_due(self) -> None:
         waits = self.life.phase in {*STOPPED, Phase.LINGERING} or (self.timeout is not None and self.life.phase not in STOPPED)
+        waits = waits or (self.heartbeat is not None and self.life.phase is Phase.RUNNING)
         assert (self.life.deadline is not None) == waits or self.life.ended
 
     @invariant()

@@ -83,7 +83,8 @@ class InstallingRunner(Runner):
                 ``lock`` (the path of a lock file, PEP 751), by itself: exactly what it lists, each file with its hash;
                 ``index_url``, ``extra_index_urls``, ``find_links`` (URLs or paths) and ``no_index``: where to look, besides
                 what the user has configured; ``require_hashes``; ``upgrade`` what is there already; ``deps=False``: only what
-                is named; and those of :meth:`log_run`, such as ``timeout`` (seconds), ``logger`` or ``stdout_loglevel``.
+                is named; and those of :meth:`log_run`, such as ``timeout`` (seconds), ``logger`` or ``stdout_loglevel``;
+                ``heartbeat`` is 10 seconds here, and ``None`` switches it off.
 
         Returns:
             what the installer printed, and what has changed.
@@ -113,7 +114,7 @@ class InstallingRunner(Runner):
 
         Args:
             *names: their names.
-            **options: as for :meth:`log_run`.
+            **options: as for :meth:`log_run`; ``heartbeat`` as for :meth:`install`.
 
         Returns:
             what the installer printed, and what has changed.

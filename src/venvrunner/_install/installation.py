@@ -15,6 +15,9 @@ from venvrunner._install.receipt import Receipt, table
 from venvrunner._install.request import Request
 from venvrunner.exceptions import CommandError, CommandTimeoutError
 
+HEARTBEAT = 10.0
+"""Seconds after which an installer that prints nothing is said to run still, by default."""
+
 
 class Installer(Protocol):
     """Builds command lines, and runs nothing."""
@@ -115,7 +118,12 @@ def uninstall(installer: Installer, names: list[str], place: Place, options: Map
 def _change(argv: list[str], place: Place, options: Mapping[str, Any], secrets: set[str]) -> Steps:
     folders = package_folders(place.venv_dir)
     before = installed(folders)
-    keywords = {**options, "env": place.variables, "secrets": _all_secrets(options, secrets, place.variables)}
+    keywords = {
+        "heartbeat": HEARTBEAT,
+        **options,
+        "env": place.variables,
+        "secrets": _all_secrets(options, secrets, place.variables),
+    }
     # An installer that is ended can't remove what it unpacked, so it gets a temporary folder of its own.
     keywords["extra_env"] = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.folder) | dict(options.get("extra_env") or {})
     try:

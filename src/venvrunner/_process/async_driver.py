@@ -41,7 +41,10 @@ class _Child:
     def __init__(self, command: Command, streams: Mapping[int, Stream]) -> None:
         self.link = Link(streams, self._exited)
         self._streams = streams
-        self._life = Supervisor(streams, now=time.monotonic(), timeout=command.timeout, grace=command.grace)
+        self._life = Supervisor(
+            streams, now=time.monotonic(), timeout=command.timeout, grace=command.grace, heartbeat=command.heartbeat
+        )
+        self._on_silence = command.on_silence
         self._turn_began = time.monotonic()
 
     async def attend(self) -> int:
@@ -53,6 +56,8 @@ class _Child:
             if self.link.bug is not None:
                 raise self.link.bug
             self._tick()
+            if (seconds := self._life.silence()) is not None:
+                self._on_silence(seconds)
             if not self._life.ended:
                 await self.link.wait(self._life.deadline)
         for stream in self._streams.values():

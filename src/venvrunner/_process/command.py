@@ -35,7 +35,8 @@ class RunOptions(PopenOptions, total=False):
 
     ``timeout``: seconds; ``input``: text for standard input; ``stdin``: a file or descriptor instead; ``env``: the whole
     environment; ``extra_env``: variables on top of it, ``None`` removes one; ``secrets``: strings to mask; ``grace``: seconds
-    between SIGTERM and SIGKILL. The others go to :class:`subprocess.Popen`.
+    between SIGTERM and SIGKILL; ``heartbeat``: seconds without output after which, and after as many again, a line in the log
+    says that the command still runs. The others go to :class:`subprocess.Popen`.
     """
 
     timeout: float | None
@@ -45,6 +46,7 @@ class RunOptions(PopenOptions, total=False):
     extra_env: Mapping[str, str | None] | None
     secrets: Iterable[str]
     grace: float
+    heartbeat: float | None
 
 
 _FOREVER = 1e9
@@ -82,6 +84,9 @@ class Command:
         args: the command line; not empty, of ``str`` or path-like objects.
         options: see :class:`RunOptions`.
 
+    Attributes:
+        on_silence: told at each heartbeat how many seconds ago the command started.
+
     Raises:
         TypeError, ValueError: an argument is wrong; the message says which and why.
 
@@ -98,6 +103,8 @@ class Command:
         _check_keywords(options)
         self.timeout = _seconds("timeout", options.get("timeout"))
         self.grace = GRACE if options.get("grace") is None else _seconds("grace", options.get("grace")) or 0.0
+        self.heartbeat = _seconds("heartbeat", options.get("heartbeat"), above_zero=True)
+        self.on_silence: Callable[[float], object] = lambda _seconds: None
         self.secrets = _strings("secrets", options.get("secrets", ()))
         self.input = _input(options)
         self.popen: dict[str, Any] = {key: value for key, value in options.items() if key not in _OWN}
@@ -166,14 +173,14 @@ def _check_keywords(options: RunOptions) -> None:
             raise TypeError(msg)
 
 
-def _seconds(name: str, value: float | None) -> float | None:
+def _seconds(name: str, value: float | None, *, above_zero: bool = False) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be a number of seconds, not {type(value).__name__}!"
         raise TypeError(msg)
-    if not value >= 0:
-        msg = f"{name} must be a number of seconds from 0 on, not {value}!"
+    if not (value > 0 if above_zero else value >= 0):
+        msg = f"{name} must be a number of seconds {'above 0' if above_zero else 'from 0 on'}, not {value}!"
         raise ValueError(msg)
     return float(min(value, _FOREVER))
 

@@ -48,6 +48,9 @@ class Invocation:
             2: Stream(line_sink(stderr_loglevel, "stderr", logger, self._redactor), errors),
         }
         self._shown = self._redactor.mask_all(self.command.argv)
+        if self.command.heartbeat is not None:
+            log = log_method(logger, "info")
+            self.command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
         log_method(logger, "debug")(f"Running subprocess: {self._shown!r}")
 
     def result(self, returncode: int, *, check: bool) -> subprocess.CompletedProcess[str]:

@@ -57,6 +57,7 @@ class Supervisor:
         now: the time of the start.
         timeout: seconds until :attr:`timed_out`; ``None``: no limit.
         grace: seconds between the polite and the hard signal.
+        heartbeat: seconds without output after which, and after as many again, :meth:`silence` says so; ``None``: never.
 
     >>> life = Supervisor([1], now=0.0, timeout=9.0)
     >>> life.exited(0, {1: 10}, now=1.0); life.received(1, 10, now=1.1); life.phase
@@ -69,16 +70,27 @@ class Supervisor:
     deadline: float | None
     """When :meth:`tick` must be called at the latest; ``None``: any time. Kept, as it is asked for at every few lines."""
 
-    def __init__(self, streams: Iterable[int], *, now: float, timeout: float | None = None, grace: float = GRACE) -> None:
+    def __init__(
+        self,
+        streams: Iterable[int],
+        *,
+        now: float,
+        timeout: float | None = None,
+        grace: float = GRACE,
+        heartbeat: float | None = None,
+    ) -> None:
         self.returncode: int | None = None
         self.timed_out = False
         self.limit = None if timeout is None else now + timeout
         self._grace = grace
+        self._heartbeat = heartbeat
+        self._start = self._heard = now
+        self._silence: float | None = None
         self._open = set(streams)
         self._owed: dict[int, int] = {}
         self._signals: list[Stop] = []
         self._stopped = False
-        self._enter(Phase.RUNNING)
+        self._enter(Phase.RUNNING, None if heartbeat is None else now + heartbeat)
 
     @property
     def ended(self) -> bool:
@@ -90,6 +102,11 @@ class Supervisor:
         due, self._signals = self._signals, []
         return due
 
+    def silence(self) -> float | None:
+        """Return how many seconds ago the process started if it is time to say that it is silent, once."""
+        due, self._silence = self._silence, None
+        return due if self.phase is Phase.RUNNING else None
+
     def share(self, stream: int) -> int:
         """Return how many bytes of a pipe to deliver at a time: few of what nobody has to wait for."""
         if self.phase is Phase.RUNNING or self.phase in _STOPPED:
@@ -98,7 +115,9 @@ class Supervisor:
 
     def received(self, stream: int, count: int, now: float) -> None:
         """*count* bytes of a pipe were read and delivered."""
-        if self.phase is Phase.DRAINING:
+        if self.phase is Phase.RUNNING:
+            self._heard, self._silence = now, None
+        elif self.phase is Phase.DRAINING:
             self._owed[stream] -= count
             self._settle(now)
 
@@ -139,8 +158,17 @@ class Supervisor:
         elif self.phase in {Phase.LINGERING, Phase.KILLING}:
             # LINGERING: all that the command wrote was delivered; a timeout would call a finished command unfinished.
             self._enter(Phase.ENDED)
-        else:
+        elif self.limit is not None and now >= self.limit:
             self.timed_out = True
+        else:
+            self._listen(now)
+
+    def _listen(self, now: float) -> None:
+        assert self._heartbeat is not None
+        # What was heard moves the deadline only when it has come: to do so at each read would cost more.
+        if now >= self._heard + self._heartbeat:
+            self._heard, self._silence = now, now - self._start
+        self._enter(Phase.RUNNING, self._heard + self._heartbeat)
 
     def _settle(self, now: float) -> None:
         if self.phase is Phase.DRAINING and all(self._owed.get(stream, 0) <= 0 for stream in self._open):

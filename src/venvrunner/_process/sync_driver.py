@@ -77,7 +77,10 @@ class _Child:
         # The options name no encoding, so the pipes are binary.
         process = self._process = cast("subprocess.Popen[bytes]", subprocess.Popen(command.argv, **options))
         self._group = process_group(process.pid)
-        self._life = Supervisor(self._streams, now=time.monotonic(), timeout=command.timeout, grace=command.grace)
+        self._life = Supervisor(
+            self._streams, now=time.monotonic(), timeout=command.timeout, grace=command.grace, heartbeat=command.heartbeat
+        )
+        self._on_silence = command.on_silence
         self._exit_fd = _exit_descriptor(process.pid)
         if self._exit_fd is not None:
             self._selector.register(self._exit_fd, selectors.EVENT_READ, self._look_for_exit)
@@ -142,6 +145,8 @@ class _Child:
         if self._stopping and self._life.returncode is not None and self._group.ended():
             self._life.group_empty()
         self._tick()
+        if (seconds := self._life.silence()) is not None:
+            self._on_silence(seconds)
 
     def _wait(self) -> float | None:
         deadline = self._life.deadline
