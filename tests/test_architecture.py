@@ -30,6 +30,7 @@ LAYERS = [
     {"installing"},
     {"fake", "venv"},
     {"venvrunner"},
+    {"_display"},
     {"pytest_plugin", "__main__", "testing"},
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""

@@ -14,15 +14,15 @@ import argparse
 import signal
 import subprocess
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import NoReturn
 
 from venvrunner import VenvRunner
 from venvrunner._create import cache, template
+from venvrunner._display import Lines, say, shown
 from venvrunner._process import engine
 from venvrunner._process.command import Command, TimedOut
-from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import CommandError, VenvError
 
 TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
@@ -142,26 +142,31 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _run(options: argparse.Namespace, command: list[str]) -> int:
     try:
-        with _environment(options) as venv:
-            if options.requirements or options.files:
-                _install(venv, options)
+        with ExitStack() as stack:
+            to_install = [*options.requirements, *options.files]
+            with shown(is_long=bool(to_install)) as display:
+                venv = stack.enter_context(_environment(options))
+                if to_install:
+                    # One line: what a line on GitHub Actions begins with can be a command to it.
+                    display.installing(" ".join(", ".join(to_install).split()))
+                    _install(venv, options, display)
             try:
                 argv = venv.resolve(command)
             except ValueError as exc:
-                _say(str(exc))
+                say(str(exc))
                 return NOT_FOUND
             try:
                 return _status(_pass_through(venv, argv, options.timeout))
             except OSError as exc:
-                _say(f"{argv[0]!r} can't be run: {exc.strerror}! Its mode, or the interpreter in its first line, is wrong.")
+                say(f"{argv[0]!r} can't be run: {exc.strerror}! Its mode, or the interpreter in its first line, is wrong.")
                 return NOT_EXECUTABLE
     except CommandError as exc:
-        # What the installer had to say was shown as it came.
-        _say(f"the installation failed: {exc}")
+        # What the installer had to say was shown.
+        say(f"the installation failed: {exc}")
     except (VenvError, OSError) as exc:
-        _say(str(exc))
+        say(str(exc))
     except TimedOut:
-        _say(f"{command[0]} was ended: it took longer than {options.timeout} seconds.")
+        say(f"{command[0]} was ended: it took longer than {options.timeout} seconds.")
         return TIMEOUT
     return FAILURE
 
@@ -176,21 +181,15 @@ def _environment(options: argparse.Namespace) -> Generator[VenvRunner]:
         yield VenvRunner(name, top_dir, python=options.python)
 
 
-def _install(venv: VenvRunner, options: argparse.Namespace) -> None:
-    redactor = Redactor()
-    # One line: what a line on GitHub Actions begins with can be a command to it.
-    title = " ".join(["Installing", *redactor.mask(", ".join([*options.requirements, *options.files])).split()])
-
-    def show(line: str) -> None:
-        print(redactor.mask(line), file=sys.stderr, flush=True)  # noqa: T201  a command line prints
-
-    in_group = os.environ.get("GITHUB_ACTIONS") == "true"
-    show(f"::group::{title.replace('%', '%25')}" if in_group else f"venvrunner: {title}")
-    try:
-        venv.install(*options.requirements, requirements_files=options.files, stdout_loglevel=show, stderr_loglevel=show)
-    finally:
-        if in_group:
-            show("::endgroup::")
+def _install(venv: VenvRunner, options: argparse.Namespace, display: Lines) -> None:
+    venv.install(
+        *options.requirements,
+        requirements_files=options.files,
+        logger=display,
+        stdout_loglevel=display.line,
+        stderr_loglevel=display.line,
+        heartbeat=display.heartbeat,
+    )
 
 
 def _pass_through(venv: VenvRunner, argv: list[str], timeout: float | None) -> int:
@@ -204,10 +203,6 @@ def _pass_through(venv: VenvRunner, argv: list[str], timeout: float | None) -> i
 
 def _status(returncode: int) -> int:
     return SIGNAL - returncode if returncode < 0 else returncode
-
-
-def _say(message: str) -> None:
-    print(f"venvrunner: {Redactor().mask(message)}", file=sys.stderr, flush=True)  # noqa: T201  a command line prints
 
 
 def _raise_signalled(signum: int, frame: FrameType | None) -> NoReturn:
