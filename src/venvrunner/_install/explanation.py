@@ -30,7 +30,7 @@ _KINDS: list[tuple[re.Pattern[str], type[InstallationError], str]] = [
     (
         _PYTHON,
         NoFittingVersionError,
-        "No version is for this Python. Ask for another version, or make the environment with another python=.",
+        "Versions for other Pythons were left out. Ask for another one, or make the environment with another python=.",
     ),
     (_UNREACHABLE, InstallationError, ""),
     (_NO_PACKAGE, NoSuchPackageError, _WHERE),
