@@ -13,6 +13,8 @@ from venvrunner import VenvRunner
 from venvrunner._create.ownership import STATE
 
 OFFLINE = {"PIP_NO_INDEX": "1"}
+ONLINE = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+"""uv trusts the system's certificates, as pip does by itself; the second name is that of older versions."""
 
 
 def make_wheel(

@@ -17,7 +17,7 @@ from typing import get_args
 import pytest
 from uv import find_uv_bin
 
-from projects import make_wheel
+from projects import ONLINE, make_wheel
 from venvrunner import HashError, InstallationError, InvalidRequirementError, LockFileError, VenvRunner, subprocess_util
 from venvrunner.installing import InstallerName
 
@@ -35,7 +35,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=INSTALLERS)
+# pip takes a second for each call, so most tests of it are left to those who have the time.
+@pytest.fixture(params=[pytest.param("pip", marks=pytest.mark.slow), "uv"])
 def venv(request: pytest.FixtureRequest) -> Iterator[VenvRunner]:
     """An environment of one's own, without pip."""
     with VenvRunner.temporary(with_pip=False, installer=request.param) as runner:
@@ -65,6 +66,7 @@ def wheel(folder: Path, name: str, version: str = "1.0") -> Path:
     return folder / f"{name}-{version}-py3-none-any.whl"
 
 
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
 @pytest.mark.parametrize("url", [False, True], ids=["path", "url"])
 def test_exactly_what_is_locked_is_installed(venv: VenvRunner, wheels: Path, tmp_path: Path, *, url: bool) -> None:
     """Not a newer version, and nothing that a package says it needs."""
@@ -197,13 +199,14 @@ def test_a_new_environment_has_what_is_locked(wheels: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
 def test_a_lock_file_of_a_real_tool_is_installed(venv: VenvRunner, tmp_path: Path) -> None:
     """Written by uv for all platforms; both installers do the same with it."""
     (tmp_path / "in.txt").write_text("pytest==8.4.2\n")
     lock = tmp_path / "pylock.toml"
     command = [find_uv_bin(), "pip", "compile", "in.txt", "--format=pylock.toml", "--universal", "--output-file=pylock.toml"]
-    subprocess_util.log_run(command, cwd=tmp_path)
-    assert venv.install(lock=lock).added.keys() == {"pytest", "iniconfig", "packaging", "pluggy", "pygments"}
+    subprocess_util.log_run(command, cwd=tmp_path, extra_env=ONLINE)
+    assert venv.install(lock=lock, extra_env=ONLINE).added.keys() == {"pytest", "iniconfig", "packaging", "pluggy", "pygments"}
     assert venv.log_run(["pytest", "--version"], cwd=tmp_path).stdout == "pytest 8.4.2\n"
 
 
@@ -251,6 +254,7 @@ def test_a_wrong_hash_installs_nothing(algorithm: str, venv: VenvRunner, wheels:
     assert venv.installed() == {}
 
 
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
 def test_the_strongest_hash_is_the_one_that_counts(venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:
     """A file that fits only a weaker one is not the file that was locked."""
     right = hashlib.sha256(wheel(wheels, "needy").read_bytes()).hexdigest()

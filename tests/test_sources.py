@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from index_server import forget_settings
-from projects import contents, find_tool, make_wheel, run
+from projects import ONLINE, contents, find_tool, make_wheel, run
 from venvrunner import HashError, InstallationError, NoFittingVersionError, NoSuchPackageError, VenvRunner
 from venvrunner.installing import InstallerName
 
@@ -241,7 +241,7 @@ def test_real_packages_have_the_same_receipt(tmp_path: Path, monkeypatch: pytest
     receipts: list[dict[str, str]] = []
     for installer in INSTALLERS:
         with VenvRunner.temporary(installer=installer) as venv:
-            receipts.append(venv.install("pytest", "requests").added)
+            receipts.append(venv.install("pytest", "requests", extra_env=ONLINE).added)
             assert run(venv, "python", "-c", "import requests; print(requests.__name__)") == "requests\n"
             assert venv.log_run(["pytest", "--version"]).stdout.startswith("pytest")
             if installer == "pip":
