@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import signal
 import textwrap
 from pathlib import Path
 
@@ -29,9 +30,13 @@ def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for line, code in blocks(text):
-        # A traceback shows the line of the page.
-        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        for line, code in blocks(text):
+            # A traceback shows the line of the page.
+            exec(compile("\n" * line + code, str(page), "exec"), namespace)
+    finally:
+        signal.signal(signal.SIGTERM, handler)  # one page shows how to take it
     assert text.count("```python") == len(blocks(text)), "a block was not found"
 
 
