@@ -42,7 +42,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=INSTALLERS)
+# pip takes a second for each call, so most tests of it are left to those who have the time.
+@pytest.fixture(params=[pytest.param("pip", marks=pytest.mark.slow), "uv"])
 def venv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VenvRunner]:
     """An environment of one's own, without pip: neither installer needs it there."""
     with VenvRunner.temporary(with_pip=False, installer=request.param) as runner:
@@ -55,6 +56,7 @@ def offline(wheels: Path) -> dict[str, Any]:
     return {"find_links": [wheels], "no_index": True}
 
 
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
 def test_a_receipt_tells_what_has_changed(venv: VenvRunner, offline: dict[str, Any]) -> None:
     """Added, changed from and to, removed; `installed` says what is there; all of it the same for both installers."""
     receipt = venv.install("pocket==1.0", **offline)
@@ -114,6 +116,7 @@ FAILURES: list[tuple[str, type[InstallationError], str]] = [
 ]
 
 
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
 @pytest.mark.parametrize(("requirement", "kind", "advice"), FAILURES)
 def test_a_failure_is_of_one_kind_and_says_what_to_do(
     requirement: str, kind: type[InstallationError], advice: str, venv: VenvRunner, wheels: Path
@@ -130,6 +133,7 @@ def test_a_failure_is_of_one_kind_and_says_what_to_do(
     assert type(pickle.loads(pickle.dumps(caught.value))) is kind
 
 
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
 def test_a_wrong_hash_is_an_error_of_its_own(venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:
     """Both for a hash that does not fit and for one that is missing; nothing is installed."""
     (tmp_path / "wrong.txt").write_text(f"pocket==1.0 --hash=sha256:{'0' * 64}\n")
