@@ -103,10 +103,10 @@ def log_method(logger: object, level: str) -> Sink:
         ValueError: the logger has no such level.
 
     >>> import logging
-    >>> log_method(logging.getLogger("example"), "loud")
+    >>> log_method(logging.getLogger(), "loud")
     Traceback (most recent call last):
     ...
-    ValueError: 'loud' is not a log level of Logger! Use a name such as 'debug' or 'error', a callable, or None.
+    ValueError: 'loud' is not a log level of RootLogger! Use a name such as 'debug' or 'error', a callable, or None.
     """
     import logging  # noqa: PLC0415  slow to import
 
