@@ -148,6 +148,27 @@ def test_many_ctrl_c_leave_nothing(start: Callable[[str], Program], way: str) ->
     wait_until(gone, "the tree is gone", 1)
 
 
+def test_an_interrupt_of_the_cleanup_itself_leaves_nothing(start: Callable[[str], Program]) -> None:
+    """As by a Ctrl-C that comes before the cleanup can catch it."""
+    source = """
+from venvrunner._process.supervisor import Supervisor
+
+def interrupted(*args):
+    raise KeyboardInterrupt
+
+def fail(line):
+    say(line)
+    Supervisor.stop = interrupted
+    raise ValueError
+
+asyncio.run(async_log_run(STUBBORN, None, fail))
+"""
+    program = start(source)
+    gone = program.tree()
+    assert program.end()[0] == -signal.SIGINT
+    wait_until(gone, "the tree is gone", 1)
+
+
 ALARMS = """
 class Alarm(Exception):
     pass
@@ -253,6 +274,23 @@ print(log_run(["sh", "-c", "echo one; sleep 0.3; echo two >&2"], None, fork, che
     returncode, stdout, _stderr = start(source).end()
     assert (returncode, stdout.split("\n")[0]) == (0, "7")
     assert re.search(r"returncode=0, stdout='one\\n', stderr='two\\n'", stdout)
+
+
+def test_the_exit_of_a_forked_process_ends_no_command_of_its_parent(start: Callable[[str], Program]) -> None:
+    """It inherits what ends commands at the exit of their own program."""
+    source = """
+import atexit
+
+def fork(line):
+    pid = os.fork()
+    if not pid:
+        atexit._run_exitfuncs()
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+print(asyncio.run(async_log_run(["sh", "-c", "echo one; sleep 0.3; echo two >&2"], None, fork)).stderr)
+"""
+    assert start(source).end() == (0, "7\ntwo\n\n", "")
 
 
 def test_a_thread_may_fork_while_a_command_runs(start: Callable[[str], Program]) -> None:

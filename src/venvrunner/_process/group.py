@@ -35,6 +35,7 @@ class PosixGroup:
 
     def __init__(self, leader: int) -> None:
         self._id = leader
+        self._owner = os.getpid()
         self._gone = False
 
     def send(self, stop: Stop) -> None:
@@ -55,7 +56,7 @@ class PosixGroup:
         return self._gone
 
     def _kill(self, signum: int) -> None:
-        if self._gone:
+        if self._gone or os.getpid() != self._owner:  # a fork of the owner must not end what is not its own
             return
         try:
             os.killpg(self._id, signum)

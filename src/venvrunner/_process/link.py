@@ -5,13 +5,16 @@ import contextlib
 import os
 import subprocess
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from venvrunner._process.command import Command
 from venvrunner._process.group import START_OPTIONS, ProcessGroup, process_group
 from venvrunner._process.pipes import pending
+from venvrunner._process.signals import surely
 from venvrunner._process.supervisor import Stop
 
 _AHEAD = 1 << 18
@@ -53,6 +56,8 @@ class Link(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.SubprocessTransport", transport)
         self.group = process_group(self._transport.get_pid())
+        # For the handler of a signal that raises where nothing can catch it, as asyncio.run's own does at each further Ctrl-C.
+        self._last_resort = weakref.finalize(self, surely, partial(self.group.send, Stop.HARD))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.chunks.append((fd, data))
@@ -139,12 +144,14 @@ class Link(asyncio.SubprocessProtocol):
         end = time.monotonic() + _CLOSE
         while not self._closed and time.monotonic() < end:
             await self.wait(end)
+        self._last_resort.detach()
 
     def abandon(self) -> None:
         """Kill and close without waiting for anything; the loop may be closed already."""
         if self.group is None:
             return
-        self.group.send(Stop.HARD)
+        surely(partial(self.group.send, Stop.HARD))
+        self._last_resort.detach()
         files = [self._file(fd) for fd in range(3)]
         with contextlib.suppress(RuntimeError):
             self._shut()
