@@ -1,5 +1,6 @@
 """What all runners are: a command, an environment for it, and the two ways to run it."""
 
+import os
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Unpack
 
 from venvrunner import subprocess_util
 from venvrunner._process.command import RunOptions, StrPath
+from venvrunner.exceptions import InvalidCommandError
 from venvrunner.subprocess_util import OutputCallbackType
 
 __all__ = ["Runner"]
@@ -109,6 +111,71 @@ class Runner(ABC):
             return await subprocess_util.async_log_run(
                 argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
             )
+
+    def make_extra_environ(self) -> dict[str, str]:
+        """Return the variables that a command of the environment needs on top of those of this process.
+
+        With this, every runner is an isolated environment to ``build.ProjectBuilder.from_isolated_env``.
+
+        >>> from venvrunner import FakeVenvRunner
+        >>> FakeVenvRunner().make_extra_environ()["PIP_NO_INPUT"]
+        '1'
+        """
+        return {name: value for name, value in self.environment().items() if os.environ.get(name) != value}
+
+    def hook_runner(
+        self,
+        cmd: Sequence[str],
+        cwd: str | None = None,
+        extra_environ: Mapping[str, str] | None = None,
+        *,
+        logger: object = None,
+        stdout_loglevel: str | OutputCallbackType | None = "info",
+        stderr_loglevel: str | OutputCallbackType | None = "info",
+        timeout: float | None = None,
+        heartbeat: float | None = 10.0,
+    ) -> None:
+        """Run a hook of a build back end; the method itself is a subprocess runner for ``pyproject_hooks`` and ``build``.
+
+        For another logger, use :func:`functools.partial`. What a back end prints need not be UTF-8.
+
+        Args:
+            cmd: the command line; it begins with :attr:`python_executable`.
+            cwd: the working directory; default: that of this process.
+            extra_environ: variables on top of the environment's.
+            logger: as for :meth:`log_run`.
+            stdout_loglevel: as there, but ``"info"`` by default.
+            stderr_loglevel: same.
+            timeout: as there.
+            heartbeat: seconds of silence after which the logger is told that the hook still runs.
+
+        Raises:
+            InvalidCommandError: the command line begins with another interpreter.
+            CommandError: the hook failed; ``build`` makes a ``BuildBackendException`` of it.
+            CommandTimeoutError: the time was up.
+
+        >>> from venvrunner import FakeVenvRunner
+        >>> runner = FakeVenvRunner()
+        >>> runner.hook_runner([runner.python_executable, "-c", "print('built')"], stdout_loglevel=print)
+        built
+        """
+        if not cmd or cmd[0] != self.python_executable:
+            msg = (
+                f"{cmd[0] if cmd else ''!r} is not the interpreter of this environment, {self.python_executable!r}! "
+                "Give whoever calls the hooks python_executable= of this runner."
+            )
+            raise InvalidCommandError(msg)
+        self.log_run(
+            ["python", *cmd[1:]],
+            logger,
+            stdout_loglevel,
+            stderr_loglevel,
+            errors="backslashreplace",
+            cwd=cwd,
+            extra_env=extra_environ,
+            timeout=timeout,
+            heartbeat=heartbeat,
+        )
 
     def _in_use(self) -> AbstractContextManager[None]:
         """Return what surrounds a command."""
