@@ -43,15 +43,15 @@ class Invocation:
             import logging  # noqa: PLC0415  slow to import
 
             logger = logging.getLogger("venvrunner")
-        self.streams = {
-            1: Stream(line_sink(stdout_loglevel, "stdout", logger, self._redactor), errors),
-            2: Stream(line_sink(stderr_loglevel, "stderr", logger, self._redactor), errors),
-        }
         self._shown = self._redactor.mask_all(self.command.argv)
+        self.streams = {
+            1: Stream(line_sink(stdout_loglevel, "stdout", logger, self._redactor, self._shown), errors),
+            2: Stream(line_sink(stderr_loglevel, "stderr", logger, self._redactor, self._shown), errors),
+        }
         if self.command.heartbeat is not None:
-            log = log_method(logger, "info")
+            log = log_method(logger, "info", stream=None, command=self._shown)
             self.command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
-        log_method(logger, "debug")(f"Running subprocess: {self._shown!r}")
+        log_method(logger, "debug", stream=None, command=self._shown)(f"Running subprocess: {self._shown!r}")
 
     def result(self, returncode: int, *, check: bool) -> subprocess.CompletedProcess[str]:
         """Return the outcome of a process that ended by itself.

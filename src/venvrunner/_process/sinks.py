@@ -15,6 +15,7 @@ _URL_END = re.compile(r'[\s"<>]|$')
 _PATH_BEGIN = re.compile(r"[/?#]|$")
 _USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:/|$))")
 _SHORTEST_PART = 4
+_PACKAGE = __name__.partition(".")[0]
 
 
 class Redactor:
@@ -92,12 +93,13 @@ def _forms(secret: str) -> Iterator[str]:
         yield quote(form, safe="", errors="surrogateescape")
 
 
-def log_method(logger: object, level: str) -> Sink:
+def log_method(logger: object, level: str, **extra: object) -> Sink:
     """Return what logs a finished text at a level of the logger, whatever braces or percent signs it has.
 
     Args:
         logger: any object with methods named like levels.
         level: such a name.
+        **extra: what records of the standard library have besides; they also name the line that called this package.
 
     Raises:
         ValueError: the logger has no such level.
@@ -123,17 +125,30 @@ def log_method(logger: object, level: str) -> Sink:
     if "twiggy" in sys.modules and any(cls.__module__.partition(".")[0] == "twiggy" for cls in type(logger).__mro__):
         # twiggy formats its first argument even when there is nothing to put in.
         return lambda text: method("{0}", text)
+    if issubclass(type(logger), standard):
+        return lambda text: method(text, extra=extra, stacklevel=_stacklevel())
     return cast("Sink", method)
 
 
-def line_sink(target: str | OutputCallback | None, prefix: str, logger: object, redactor: Redactor) -> Sink | None:
+def _stacklevel() -> int:
+    """Return how many frames lie between the function that calls this one and the first outside this package, plus one."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001  inspect would build a list of all frames for each line
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def line_sink(
+    target: str | OutputCallback | None, prefix: str, logger: object, redactor: Redactor, command: Sequence[str] = ()
+) -> Sink | None:
     """Return what takes the lines of one stream.
 
     Args:
         target: a level name, a callable that gets the bare line, or ``None``.
-        prefix: what a logged line begins with.
+        prefix: what a logged line begins with: the name of the stream.
         logger: for level names.
         redactor: masks logged lines; a callable gets the truth.
+        command: the masked command line, for log records.
 
     Raises:
         TypeError, ValueError: *target* is neither.
@@ -146,7 +161,7 @@ def line_sink(target: str | OutputCallback | None, prefix: str, logger: object, 
     if not isinstance(target, str):
         msg = f"{prefix}_loglevel must be the name of a log level, a callable or None, not {type(target).__name__}!"
         raise TypeError(msg)
-    method = log_method(logger, target)
+    method = log_method(logger, target, stream=prefix, command=command)
     return lambda line: method(f"{prefix}: {redactor.mask(line)}")
 
 
