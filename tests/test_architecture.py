@@ -29,6 +29,7 @@ LAYERS = [
     {"runner"},
     {"installing"},
     {"fake", "venv"},
+    {"spec"},
     {"venvrunner"},
     {"_display"},
     {"pytest_plugin", "__main__", "testing"},

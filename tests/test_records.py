@@ -55,12 +55,15 @@ def test_it_is_so_for_an_installation_too(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_a_format_may_have_them(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every record of the package has both."""
-    logger = logging.Logger("mine", 1)
+    """Every record about a command has both."""
+    logger = logging.getLogger("mine")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(stream)s|%(filename)s|%(message)s"))
     logger.addHandler(handler)
-    subprocess_util.log_run(["echo", "100% {done}"], logger, "info")
+    try:
+        subprocess_util.log_run(["echo", "100% {done}"], logger, "info")
+    finally:
+        logger.removeHandler(handler)
     first, second = capsys.readouterr().err.splitlines()
     assert first == "None|test_records.py|Running subprocess: ['echo', '100% {done}']"
     assert second == "stdout|test_records.py|stdout: 100% {done}"

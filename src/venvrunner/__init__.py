@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from venvrunner.fake import FakeVenvRunner
     from venvrunner.installing import InstallOptions, Receipt
     from venvrunner.runner import Runner
+    from venvrunner.spec import VenvSpec
     from venvrunner.venv import VenvOptions, VenvRunner
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "VenvInUseError",
     "VenvOptions",
     "VenvRunner",
+    "VenvSpec",
     "get_clean_environment",
     "subprocess_util",
 ]
@@ -69,6 +71,7 @@ _ELSEWHERE = {
     "Runner": "runner",
     "VenvOptions": "venv",
     "VenvRunner": "venv",
+    "VenvSpec": "spec",
     "get_clean_environment": "environment",
 }
 

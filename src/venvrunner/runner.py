@@ -137,7 +137,7 @@ class Runner(ABC):
     ) -> None:
         """Run a hook of a build back end; the method itself is a subprocess runner for ``pyproject_hooks`` and ``build``.
 
-        For another logger, use :func:`functools.partial`. What a back end prints need not be UTF-8.
+        For another logger, use ``functools.partial``. What a back end prints need not be UTF-8.
 
         Args:
             cmd: the command line; it begins with :attr:`python_executable`.

@@ -28,11 +28,22 @@ class Lock(NamedTuple):
 
     Attributes:
         path: its absolute path.
+        text: what is in it.
         content: what it says.
     """
 
     path: str
+    text: str
     content: "Pylock"
+
+    def needs_its_folder(self) -> bool:
+        """Tell whether it names files by paths, which are nothing on another machine."""
+        files = [
+            file
+            for package in self.content.packages
+            for file in (*(package.wheels or ()), package.sdist, package.archive, package.directory)
+        ]
+        return any(file is not None and getattr(file, "url", None) is None for file in files)
 
 
 class LockedFile(NamedTuple):
@@ -84,15 +95,16 @@ def read_lock(path: StrPath) -> Lock:
 
     name = os.fspath(path)
     try:
-        with open(name, "rb") as file:
-            content = pylock.Pylock.from_dict(tomllib.load(file))
+        with open(name, encoding="utf-8", newline="") as file:
+            text = file.read()
+        content = pylock.Pylock.from_dict(tomllib.loads(text))
     except pylock.PylockUnsupportedVersionError as exc:
         raise _unusable(name, exc, "Write it again with a tool that knows version 1.0.") from exc
     except OSError as exc:
         raise _unusable(name, exc.strerror) from exc
     except (pylock.PylockValidationError, ValueError) as exc:
         raise _unusable(name, exc) from exc
-    return Lock(os.path.abspath(name), content)
+    return Lock(os.path.abspath(name), text, content)
 
 
 def select(lock: Lock, description: str) -> list[LockedFile]:

@@ -51,8 +51,8 @@ class Request(NamedTuple):
     lock: Lock | None = None
 
     def contents(self) -> tuple[str, ...]:
-        """Return what tells one environment's contents from another's: requirements, or the path of a lock file."""
-        return self.requirements if self.lock is None else (self.lock.path,)
+        """Return what tells one environment's contents from another's: requirements, or the text of a lock file."""
+        return self.requirements if self.lock is None else (f"lock = {self.lock.text}",)
 
     def is_empty(self) -> bool:
         """Tell whether there is nothing to install."""

@@ -1,0 +1,127 @@
+"""VenvSpec: what an environment is to be, as a value that can travel to where the environment is made."""
+
+import contextlib
+import os
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from venvrunner._create.creation import Exist
+from venvrunner._create.temporary import temporary_folder
+from venvrunner._install.request import make_request
+from venvrunner._process.command import StrPath
+from venvrunner.exceptions import InvalidRequirementError, LockFileError
+from venvrunner.installing import InstallerName, check_installer
+from venvrunner.venv import VenvOptions, VenvRunner
+
+__all__ = ["VenvSpec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VenvSpec:
+    r"""What an environment is to be: a value that is hashable, can be pickled, and becomes a runner wherever it arrives.
+
+    The arguments are those of :class:`VenvRunner`, checked at once, but for the interpreter, which is looked for where the
+    environment is made. Equal specifications make equal environments on one machine.
+
+    Args:
+        python: as there; a version or a range is found on any machine.
+        requirements: as there, but for paths, which another machine need not have; a ``file:`` URL is taken.
+        lock: as there; the lock file is read now, and its text travels. It must not name files by paths.
+        with_pip: as there.
+        system_site_packages: as there.
+        prompt: as there.
+        installer: as there.
+
+    Raises:
+        InvalidRequirementError: a requirement is wrong, or a path.
+        LockFileError: the lock file can't be used, or names files by paths.
+        TypeError, ValueError: another argument is wrong.
+
+    >>> spec = VenvSpec(requirements=["pip"], with_pip=False)
+    >>> spec == VenvSpec(requirements=("pip",), with_pip=False), {spec: "a key"}[spec]
+    (True, 'a key')
+    >>> with VenvSpec(prompt="mine").temporary() as venv:
+    ...     venv.log_run(["python", "-c", "print('ready')"]).stdout
+    'ready\n'
+    """
+
+    python: str | None = None
+    requirements: Iterable[str] = ()
+    lock: StrPath | None = field(default=None, compare=False)
+    with_pip: bool = True
+    system_site_packages: bool = False
+    prompt: str | None = None
+    installer: InstallerName = "pip"
+    _locked: str | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the arguments, and make them immutable."""
+        check_installer(self.installer)
+        request = make_request(self.requirements, {"lock": self.lock})
+        if paths := [text for text in request.requirements if os.path.isabs(text)]:
+            msg = f"{paths[0]!r} is a path, which another machine may not have! Give a URL; file:/// if all machines have it."
+            raise InvalidRequirementError(msg)
+        object.__setattr__(self, "requirements", request.requirements)
+        if request.lock is not None:
+            if request.lock.needs_its_folder():
+                msg = f"the lock file {request.lock.path!r} names files by paths, which another machine may not have! Use URLs."
+                raise LockFileError(msg)
+            object.__setattr__(self, "_locked", request.lock.text)
+
+    def create(self, name: str, top_dir: StrPath, *, exist: Exist = "reuse", wait: float = 30.0) -> VenvRunner:
+        """Make the environment in ``top_dir/name``, or take the one that is there if it was made for an equal specification.
+
+        Args:
+            name: as for :class:`VenvRunner`.
+            top_dir: as there.
+            exist: as there, but ``"reuse"`` by default.
+            wait: as there.
+
+        Returns:
+            its runner.
+
+        Raises:
+            VenvError: as there.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as top:
+        ...     VenvSpec(with_pip=False).create("venv", top).installed()
+        {}
+        """
+        with self._options() as options:
+            return VenvRunner(name, top_dir, exist=exist, wait=wait, **options)
+
+    def temporary(self) -> VenvRunner:
+        """Make the environment in a temporary folder; see :meth:`VenvRunner.temporary`.
+
+        Returns:
+            its runner.
+
+        Raises:
+            VenvError: as for :class:`VenvRunner`.
+
+        >>> with VenvSpec(with_pip=False).temporary() as venv:
+        ...     venv.installed()
+        {}
+        """
+        with self._options() as options:
+            return VenvRunner.temporary(**options)
+
+    @contextlib.contextmanager
+    def _options(self) -> Generator[VenvOptions]:
+        options = VenvOptions(
+            python=self.python,
+            requirements=self.requirements,
+            with_pip=self.with_pip,
+            system_site_packages=self.system_site_packages,
+            prompt=self.prompt,
+            installer=self.installer,
+        )
+        if self._locked is None:
+            yield options
+            return
+        with temporary_folder() as folder:
+            path = Path(folder, "pylock.toml")
+            path.write_text(self._locked, encoding="utf-8", newline="")
+            yield {**options, "lock": path}

@@ -1,0 +1,117 @@
+"""Specifications: values that travel between processes, and become the same environment wherever they arrive."""
+
+import hashlib
+import pickle
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projects import make_wheel
+from venvrunner import InterpreterNotFoundError, InvalidRequirementError, LockFileError, VenvSpec, subprocess_util
+
+LOCK = """lock-version = "1.0"
+created-by = "test"
+[[packages]]
+name = "pocket"
+version = "1.0"
+wheels = [{{ url = "{url}", hashes = {{ sha256 = "{digest}" }} }}]
+"""
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    """A lock file whose one file has an address that holds for the whole machine."""
+    wheel = make_wheel(tmp_path, "pocket")
+    path = tmp_path / "pylock.toml"
+    path.write_text(LOCK.format(url=wheel.as_uri(), digest=hashlib.sha256(wheel.read_bytes()).hexdigest()))
+    return path
+
+
+ARRIVAL = """import pickle, sys
+with open(sys.argv[1], "rb") as file:
+    spec = pickle.load(file)
+with spec.temporary() as venv:
+    print(venv.installed())
+"""
+
+
+def test_equal_specifications_are_one_key(lock: Path) -> None:
+    """However they were written; and a specification can't be changed."""
+    first = VenvSpec(requirements=["pocket>=1"], python="3.12")
+    assert first == VenvSpec(python="3.12", requirements=("pocket>=1",))
+    assert len({first, VenvSpec(requirements=iter(["pocket>=1"]), python="3.12"), VenvSpec()}) == 2
+    assert VenvSpec(lock=lock) == VenvSpec(lock=str(lock))
+    before = VenvSpec(lock=lock)
+    lock.write_text(lock.read_text() + "\n# changed\n")
+    assert VenvSpec(lock=lock) != before
+    with pytest.raises(FrozenInstanceError):
+        first.python = "3.13"  # type: ignore[misc]  # it is frozen
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_a_specification_arrives_in_another_process(installer: Any, lock: Path, tmp_path: Path) -> None:
+    """With the text of its lock file, which need not be there any more."""
+    spec = VenvSpec(lock=lock, installer=installer, with_pip=False)
+    lock.unlink()
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    (tmp_path / "spec").write_bytes(pickle.dumps(spec))
+    result = subprocess_util.log_run([sys.executable, "-c", ARRIVAL, tmp_path / "spec"])
+    assert result.stdout == "{'pocket': '1.0'}\n"
+
+
+def test_an_environment_is_kept_for_an_equal_specification(lock: Path, tmp_path: Path) -> None:
+    """And made anew for another one."""
+    with VenvSpec(lock=lock, with_pip=False).create("venv", tmp_path) as venv:
+        mark = Path(venv.venv_dir, "mark")
+        mark.touch()
+    with VenvSpec(lock=lock, with_pip=False).create("venv", tmp_path):
+        assert mark.exists()
+    with VenvSpec(with_pip=False).create("venv", tmp_path) as venv:
+        assert not mark.exists()
+        assert venv.installed() == {}
+
+
+def test_every_option_reaches_the_environment(tmp_path: Path) -> None:
+    """As the class takes them."""
+    spec = VenvSpec(python=sys.executable, with_pip=False, system_site_packages=True, prompt="mine", installer="uv")
+    with spec.create("venv", tmp_path) as venv:
+        text = Path(venv.venv_dir, "pyvenv.cfg").read_text()
+        assert venv.installer == "uv"
+        assert venv.installed() == {}
+    assert "include-system-site-packages = true" in text
+    assert "mine" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "why"),
+    [
+        ({"requirements": ["-r x"]}, InvalidRequirementError, "-r x"),
+        ({"requirements": ["."]}, InvalidRequirementError, "is a path, which another machine may not have"),
+        ({"requirements": "pocket"}, TypeError, "several"),
+        ({"installer": "conda"}, ValueError, "conda"),
+        ({"lock": "missing.toml"}, LockFileError, r"missing\.toml"),
+        ({"lock": "pylock.toml", "requirements": ["pocket"]}, InvalidRequirementError, "exactly"),
+        ({"lock": "pylock.toml"}, LockFileError, "names files by paths"),
+        ({"unknown": 1}, TypeError, "unknown"),
+    ],
+)
+def test_a_wrong_specification_is_refused_where_it_is_written(
+    arguments: dict[str, Any], kind: type[Exception], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not first on the machine where the environment is made."""
+    monkeypatch.chdir(tmp_path)
+    text = LOCK.format(url="pocket-1.0-py3-none-any.whl", digest="a" * 64).replace("url =", "path =")
+    Path("pylock.toml").write_text(text)
+    with pytest.raises(kind, match=why):
+        VenvSpec(**arguments)
+
+
+def test_an_interpreter_is_looked_for_where_the_environment_is_made(tmp_path: Path) -> None:
+    """Another machine has others."""
+    spec = VenvSpec(python=">=3.99")
+    with pytest.raises(InterpreterNotFoundError, match="found"):
+        spec.create("venv", tmp_path)
+    assert not (tmp_path / "venv").exists()
