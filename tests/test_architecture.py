@@ -101,6 +101,7 @@ def test_only_the_async_side_imports_asyncio() -> None:
         "venvrunner._process.async_driver",
         "venvrunner._process.link",
         "venvrunner._process.bridge",
+        "venvrunner._process.playback",
         "venvrunner._create.ownership",  # a coroutine waits for the lock
     }
     assert "threading" not in set(imports("venvrunner._process.sync_driver"))

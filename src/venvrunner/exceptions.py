@@ -9,12 +9,14 @@
     │       ├── NoFittingVersionError     is a LookupError
     │       └── NoSuchPackageError        is a LookupError
     ├── CommandTimeoutError      is a subprocess.TimeoutExpired
+    ├── ExpectationError         is an AssertionError
     ├── InstallerNotFoundError   is a RuntimeError
     ├── InvalidCommandError      is a ValueError
     ├── InvalidPathError         is a ValueError
     ├── InvalidRequirementError  is a ValueError
     ├── LockFileError            is a ValueError
     ├── NotAVenvError            is a FileExistsError
+    ├── RecordingError           is a ValueError
     ├── VenvExistsError          is a FileExistsError
     ├── VenvInUseError           is a RuntimeError
     └── CreationError            is a RuntimeError
@@ -147,6 +149,10 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
         return f"{type(self).__name__}({self._shown!r}, {self.timeout!r})"
 
 
+class ExpectationError(VenvError, AssertionError):
+    """A test double was not called as it was told: it has no answer to a call, or an answer was not called for."""
+
+
 class InstallerNotFoundError(VenvError, RuntimeError):
     """The installer that was chosen is not there."""
 
@@ -177,6 +183,10 @@ class CreationError(VenvError, RuntimeError):
 
 class InterpreterNotFoundError(CreationError, LookupError):
     """There is no such interpreter; the message lists those that were found."""
+
+
+class RecordingError(VenvError, ValueError):
+    """A recording of commands can't be read or made."""
 
 
 class VenvExistsError(VenvError, FileExistsError):

@@ -97,13 +97,13 @@ class InstallingRunner(Runner):
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
             subprocess.TimeoutExpired: the time was up.
         """
-        request, rest = _split(requirements, options)
+        request, rest = split_options(requirements, options)
         with self._changing():
             return self._install_now(request, **rest)
 
     async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
-        request, rest = _split(requirements, options)
+        request, rest = split_options(requirements, options)
         async with self._changing_async():
             with temporary_folder() as folder:
                 steps = installation.install(self._installer(), request, self._place(folder, rest), rest)
@@ -184,7 +184,12 @@ def check_installer(name: str) -> InstallerName:
     return cast("InstallerName", name)
 
 
-def _split(requirements: Iterable[str], options: InstallOptions) -> tuple[Request, dict[str, Any]]:
+def split_options(requirements: Iterable[str], options: InstallOptions) -> tuple[Request, dict[str, Any]]:
+    """Return the checked request of an installation, and the keywords of ``log_run``.
+
+    Raises:
+        TypeError, InvalidRequirementError: as for :meth:`InstallingRunner.install`.
+    """
     own = {name: value for name, value in options.items() if name in RequestOptions.__annotations__}
     rest = {name: value for name, value in options.items() if name not in own}
     request = make_request(requirements, cast("RequestOptions", own))

@@ -13,7 +13,7 @@ from venvrunner._create.handle import Handle
 from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace, temporary_place
 from venvrunner._install.request import make_request
-from venvrunner._process.command import StrPath, check_args
+from venvrunner._process.command import StrPath
 from venvrunner.environment import get_clean_environment, venv_environment
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.fake import FakeVenvRunner
@@ -262,13 +262,7 @@ class VenvRunner(InstallingRunner):
             InvalidCommandError: the name is not plain, or there is no such command.
             TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
         """
-        command, *rest = check_args(args)
-        if os.path.isabs(command):
-            msg = f"{command!r} must not be an absolute path!"
-            raise InvalidCommandError(msg)
-        if not layout.is_plain_name(command):
-            msg = f"{command!r} must be the plain name of a command! Only commands of the environment can be run."
-            raise InvalidCommandError(msg)
+        command, *rest = layout.plain_command(args)
         path = layout.CURRENT.find_command(self.venv_dir, command)
         if path is None:
             raise InvalidCommandError(layout.CURRENT.why_not(self.venv_dir, command))

@@ -4,10 +4,11 @@ import functools
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from venvrunner.exceptions import InvalidPathError
+from venvrunner._process.command import StrPath, check_args
+from venvrunner.exceptions import InvalidCommandError, InvalidPathError
 
 
 class Layout(NamedTuple):
@@ -122,6 +123,28 @@ def is_plain_name(name: str) -> bool:
     ['a', 'a b']
     """
     return name not in {"", ".", ".."} and not any(char in "/\\:\0" for char in name)
+
+
+def plain_command(args: Sequence[StrPath]) -> list[str]:
+    """Return a command line that begins with the plain name of a command.
+
+    Raises:
+        InvalidCommandError: it begins with something else.
+        TypeError, ValueError: it is no command line.
+
+    >>> plain_command(["/bin/pip"])
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidCommandError: '/bin/pip' must not be an absolute path!
+    """
+    command, *rest = check_args(args)
+    if os.path.isabs(command):
+        msg = f"{command!r} must not be an absolute path!"
+        raise InvalidCommandError(msg)
+    if not is_plain_name(command):
+        msg = f"{command!r} must be the plain name of a command! Only commands of the environment can be run."
+        raise InvalidCommandError(msg)
+    return [command, *rest]
 
 
 def target(name: str, top_dir: str | os.PathLike[str]) -> str:

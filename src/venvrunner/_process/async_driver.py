@@ -37,6 +37,25 @@ async def run(command: Command, streams: Mapping[int, Stream]) -> int:
     return returncode
 
 
+async def within_limit(awaitable: Awaitable[object], limit: float | None) -> None:
+    """Await what a sink has returned, until a time of the steady clock.
+
+    Raises:
+        TimedOut: the time is up.
+    """
+    if limit is None:
+        await awaitable
+        return
+    scope = asyncio.timeout(limit - time.monotonic())
+    try:
+        async with scope:
+            await awaitable
+    except TimeoutError:
+        if scope.expired():
+            raise TimedOut from None
+        raise
+
+
 class _Child:
     def __init__(self, command: Command, streams: Mapping[int, Stream]) -> None:
         self.link = Link(streams, self._exited)
@@ -134,24 +153,11 @@ class _Child:
             for line in lines[start : start + SLICE]:
                 result: object = sink(line)
                 if result is not None and isinstance(result, Awaitable):
-                    await self._within_limit(cast("Awaitable[object]", result))
+                    await within_limit(cast("Awaitable[object]", result), self._life.limit)
             self._tick()
             if time.monotonic() - self._turn_began > _TURN:
                 await asyncio.sleep(0)
                 self._turn_began = time.monotonic()
-
-    async def _within_limit(self, awaitable: Awaitable[object]) -> None:
-        if self._life.limit is None:
-            await awaitable
-            return
-        scope = asyncio.timeout(self._life.limit - time.monotonic())
-        try:
-            async with scope:
-                await awaitable
-        except TimeoutError:
-            if scope.expired():
-                raise TimedOut from None
-            raise
 
     def _tick(self) -> None:
         self._life.tick(time.monotonic())

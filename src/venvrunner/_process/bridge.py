@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from venvrunner._process import async_driver
 from venvrunner._process.command import Command
@@ -14,12 +15,19 @@ from venvrunner._process.signals import deferred, impatience, surely
 _PAUSE = 0.02
 """Seconds between two looks for a further signal."""
 
+Start = Callable[[], Coroutine[Any, Any, int]]
+
 
 def run(command: Command, streams: Mapping[int, Stream]) -> int:
     """Run a command on an event loop of its own: here, or in a helper thread if a loop is running here."""
+    return wait_for(lambda: async_driver.run(command, streams))
+
+
+def wait_for(start: Start) -> int:
+    """Same as :func:`run`, for any coroutine that is started by a call."""
     if _loop_is_running():
-        return _Helper(command, streams).result()
-    return asyncio.run(async_driver.run(command, streams))
+        return _Helper(start).result()
+    return asyncio.run(start())
 
 
 def _loop_is_running() -> bool:
@@ -33,9 +41,8 @@ def _loop_is_running() -> bool:
 class _Helper:
     """A thread with an event loop; what interrupts the caller cancels what runs there."""
 
-    def __init__(self, command: Command, streams: Mapping[int, Stream]) -> None:
-        self._command = command
-        self._streams = streams
+    def __init__(self, start: Start) -> None:
+        self._start = start
         self._started = threading.Event()
         # Not Thread.join: interrupted, it takes the thread for ended (bpo-45274).
         self._ended = threading.Event()
@@ -72,7 +79,7 @@ class _Helper:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._started.set()
-        return await async_driver.run(self._command, self._streams)
+        return await self._start()
 
     def _finish(self) -> None:
         """Cancel until the thread has ended; a further interrupt hurries it, as in the driver itself."""

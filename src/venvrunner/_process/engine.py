@@ -1,6 +1,9 @@
 """Which driver runs a command."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Generator, Mapping
+from contextvars import ContextVar
+from typing import Protocol
 
 from venvrunner._process.command import Command
 from venvrunner._process.group import HAS_SELECTABLE_PIPES
@@ -8,11 +11,44 @@ from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import is_coroutine_function
 
 
+class Driver(Protocol):
+    """Runs commands in place of the drivers that start a process, or around them."""
+
+    def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
+        """Run a command and return its exit status."""
+        ...
+
+    async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
+        """Same as :meth:`run`, but a coroutine."""
+        ...
+
+
+_DRIVER: ContextVar[Driver | None] = ContextVar("venvrunner.driver", default=None)
+
+
+@contextlib.contextmanager
+def driven_by(driver: Driver | None) -> Generator[None]:
+    """Let a driver run the commands of a block; ``None``: start processes.
+
+    No option, because who patches `log_run` is to see what its caller said.
+    """
+    token = _DRIVER.set(driver)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # a coroutine is closed in another context than its own
+            _DRIVER.reset(token)
+
+
 def run(command: Command, streams: Mapping[int, Stream]) -> int:
     """Run a command and return its exit status; from any thread, also inside a running event loop.
 
     The sync driver runs it, unless a sink is an ``async def`` or pipes can't be waited for (Windows).
     """
+    driver = _DRIVER.get()
+    if driver is not None:
+        with driven_by(None):  # a command that a callback runs is another one's business
+            return driver.run(command, streams)
     if HAS_SELECTABLE_PIPES and not any(is_coroutine_function(stream.sink) for stream in streams.values()):
         from venvrunner._process import sync_driver  # noqa: PLC0415  only one of the two is needed
 
@@ -24,6 +60,10 @@ def run(command: Command, streams: Mapping[int, Stream]) -> int:
 
 async def run_async(command: Command, streams: Mapping[int, Stream]) -> int:
     """Run a command on the running event loop and return its exit status."""
+    driver = _DRIVER.get()
+    if driver is not None:
+        with driven_by(None):  # the same
+            return await driver.run_async(command, streams)
     from venvrunner._process import async_driver  # noqa: PLC0415  asyncio is slow to import
 
     return await async_driver.run(command, streams)

@@ -196,7 +196,7 @@ class _Child:
             for line in lines[start : start + SLICE]:
                 result: object = sink(line)
                 if result is not None and isinstance(result, Awaitable):
-                    _refuse_awaitable(sink, result)
+                    refuse_awaitable(sink, result)
             self._tick()
 
     def _write(self, stdin: IO[bytes], unsent: "_Unsent") -> None:
@@ -225,7 +225,12 @@ def _exit_descriptor(pid: int) -> int | None:
         return None
 
 
-def _refuse_awaitable(sink: object, result: Any) -> None:
+def refuse_awaitable(sink: object, result: Any) -> None:
+    """Tell of a sink that is no ``async def`` and yet returned an awaitable, which nobody can await any more.
+
+    Raises:
+        TypeError: always.
+    """
     if hasattr(result, "close"):
         result.close()  # or Python warns of a coroutine that was never awaited
     msg = f"the callback {sink!r} returned an awaitable! Use an async def function, or async_log_run."

@@ -1,0 +1,146 @@
+"""What a double is told to answer, and what it says of a call that has no answer; without I/O."""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+from venvrunner._process.sinks import Redactor
+
+
+class Call(NamedTuple):
+    """A command that a double was asked to run.
+
+    Attributes:
+        args: the plain name of the command, and its arguments.
+        cwd: where it was to run; ``None``: here.
+        input: the text for its standard input.
+        env: all its environment variables; ``None``: those of this process.
+        timeout: the seconds it had.
+    """
+
+    args: list[str]
+    cwd: str | None
+    input: str | None
+    env: Mapping[str, str] | None
+    timeout: float | None
+
+
+SideEffect = BaseException | type[BaseException] | Callable[[Call], object]
+
+
+class Question(NamedTuple):
+    """That of a call which an answer has to fit."""
+
+    args: Sequence[object]
+    cwd: str | None = None
+    input: str | None = None
+
+    def lines(self) -> list[str]:
+        """Return what a message shows of it."""
+        shown: list[str] = []
+        for arg in self.args:
+            parts = arg.splitlines(keepends=True) or [""] if isinstance(arg, str) else [arg]  # source code, line by line
+            shown += ["..." if part is ... else repr(part) for part in parts]
+        for name, value in (("cwd", self.cwd), ("input", self.input)):
+            if value is not None:
+                shown.append(f"{name}={value!r}")
+        return shown
+
+    def masked(self, redactor: Redactor) -> "Question":
+        """Return it without credentials."""
+        cwd, text = (None if value is None else redactor.mask(value) for value in self[1:])
+        return Question([redactor.mask(arg) if isinstance(arg, str) else arg for arg in self.args], cwd, text)
+
+
+@dataclass
+class Answer:
+    """What a call gets that fits.
+
+    Args:
+        question: its arguments may be patterns, see :func:`fits`.
+        output: what the command writes: 1 or 2 for the stream, and bytes.
+        returncode: its exit status; ``None``: it does not end.
+        installed: versions of packages that are there afterwards, by normalized names; ``None`` for what is gone.
+        side_effect: an exception that is raised instead, or a function that is called first.
+        times: how often it is given; ``None``: any number of times.
+        missing: why there is no such command.
+    """
+
+    question: Question
+    output: Sequence[tuple[int, bytes]] = ()
+    returncode: int | None = 0
+    installed: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    side_effect: SideEffect | None = None
+    times: int | None = 1
+    missing: str | None = None
+    used: int = 0
+
+    def is_left(self) -> bool:
+        """Tell whether it can be given once more."""
+        return self.times is None or self.used < self.times
+
+    def is_owed(self) -> bool:
+        """Tell whether it has to be given once more."""
+        return self.times is not None and self.used < self.times
+
+    def answers(self, question: Question) -> bool:
+        """Tell whether it is meant for a call."""
+        return self.question[1:] == question[1:] and fits(self.question.args, [str(arg) for arg in question.args])
+
+
+def fits(pattern: Sequence[object], args: Sequence[str]) -> bool:
+    """Tell whether a command line fits a pattern.
+
+    Args:
+        pattern: for each argument a str or path, a regular expression for all of it, a function that tells whether it fits, or
+            anything that is equal to it, such as ``unittest.mock.ANY``; ``...`` stands for any number of arguments.
+        args: the command line.
+
+    >>> fits(["pip", "install", ..., re.compile("req.*")], ["pip", "install", "--pre", "requests"])
+    True
+    """
+    if not pattern:
+        return not args
+    first, *rest = pattern
+    if first is ...:
+        return any(fits(rest, args[start:]) for start in range(len(args) + 1))
+    return bool(args) and _fits(first, args[0]) and fits(rest, args[1:])
+
+
+def _fits(expected: object, arg: str) -> bool:
+    if isinstance(expected, re.Pattern):
+        return cast("re.Pattern[str]", expected).fullmatch(arg) is not None
+    if isinstance(expected, os.PathLike):
+        return os.fspath(cast("os.PathLike[str]", expected)) == arg
+    if expected == arg:
+        return True
+    return callable(expected) and not isinstance(expected, type) and bool(expected(arg))
+
+
+def no_answer(question: Question, answers: Sequence[Answer], advice: str) -> str:
+    r"""Return the message for a call that has no answer, with what is different from the nearest one.
+
+    >>> print(no_answer(Question(["pip", "lost"]), [Answer(Question(["pip", "list"]))], "Script it."))
+    the call ['pip', 'lost'] was not expected! Script it.
+    The nearest answer (-) and the call (+):
+        'pip'
+      - 'list'
+      + 'lost'
+    """
+    call = question.lines()
+    message = f"the call {list(question.args)!r} was not expected! {advice}"
+    if not answers:
+        return f"{message}\nThere is no answer at all."
+    nearest = max(answers, key=lambda answer: _likeness(answer.question.lines(), call))
+    if nearest.answers(question):
+        return f"{message}\nThe answer to it was already given {nearest.used} times."
+    difference = [f"  {line}" for line in difflib.ndiff(nearest.question.lines(), call) if not line.startswith("?")]
+    return "\n".join([message, "The nearest answer (-) and the call (+):", *difference])
+
+
+def _likeness(one: Sequence[str], other: Sequence[str]) -> tuple[float, float]:
+    whole = difflib.SequenceMatcher(None, one, other).ratio()
+    return whole, difflib.SequenceMatcher(None, "\n".join(one), "\n".join(other)).quick_ratio()

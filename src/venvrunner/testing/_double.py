@@ -1,0 +1,231 @@
+"""What the doubles that start no process share: a call is looked up among answers, and delivered as a real one is."""
+
+import os
+import threading
+from abc import abstractmethod
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Any, Self, Unpack, cast
+
+from venvrunner import subprocess_util
+from venvrunner._create import layout
+from venvrunner._install.explanation import explained
+from venvrunner._install.receipt import Receipt
+from venvrunner._process import engine
+from venvrunner._process.command import Command, StrPath
+from venvrunner._process.lines import Stream
+from venvrunner._process.playback import Playback
+from venvrunner._process.sinks import Redactor
+from venvrunner.environment import venv_environment
+from venvrunner.exceptions import CommandError, ExpectationError
+from venvrunner.installing import InstallOptions, ReportOptions
+from venvrunner.runner import Runner
+from venvrunner.testing._answers import Answer, Call, Question, no_answer
+from venvrunner.testing._typed import install_call, kept_options, uninstall_call
+
+
+class DoubleRunner(Runner):
+    """A runner that starts no process: each command gets the first answer that fits it and is left.
+
+    Lines, log records, exceptions, masking and the environment are made by the same code as those of a real command.
+
+    Args:
+        venv_dir: what stands for the environment; nothing is read or written there.
+        installed: versions of packages that are there at first, by name.
+
+    Attributes:
+        venv_dir: as given, absolute.
+        name: its last component.
+        top_dir: the rest of it.
+        calls: every call that was made, in order.
+    """
+
+    name: str
+    top_dir: str
+    venv_dir: str
+    calls: list[Call]
+    _advice: str
+
+    def __init__(self, venv_dir: StrPath, installed: Mapping[str, str]) -> None:
+        self.venv_dir = os.path.abspath(venv_dir)
+        self.top_dir, self.name = os.path.split(self.venv_dir)
+        self.calls = []
+        self._answers: list[Answer] = []
+        self._unexpected: list[ExpectationError] = []
+        self._packages = dict(sorted(installed.items()))
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def _question(self, call: Call, secrets: Iterable[str]) -> Question:
+        """Return what an answer has to fit."""
+
+    def assert_all_used(self) -> None:
+        """Check that each call had an answer, and that each answer was given as often as it was told.
+
+        The end of a ``with`` block does that too, unless an exception leaves it.
+
+        Raises:
+            ExpectationError: a call had none, whatever became of the exception then, or an answer is left.
+        """
+        if self._unexpected:
+            raise self._unexpected[0]
+        left = [answer for answer in self._answers if answer.is_owed()]
+        if left:
+            calls = "".join(f"\n  {' '.join(answer.question.lines())}" for answer in left)
+            msg = f"these answers were not called for! Run these commands, or take the answers away.{calls}"
+            raise ExpectationError(msg)
+
+    def __enter__(self) -> Self:
+        """Return the runner itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Check that all answers were used, unless an exception is on its way."""
+        if error is None:
+            self.assert_all_used()
+
+    async def __aenter__(self) -> Self:
+        """Return the runner itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Same as the end of a ``with`` block."""
+        self.__exit__(kind, error, traceback)
+
+    @property
+    def python_executable(self) -> str:
+        """The absolute path that stands for the environment's interpreter."""
+        return self.resolve(["python"])[0]
+
+    def resolve(self, args: Sequence[StrPath]) -> list[str]:
+        """Return *args* with the path that the command would have; there need not be such a file.
+
+        Args:
+            args: the plain name of a command, and its arguments.
+
+        Raises:
+            InvalidCommandError: the name is not plain.
+            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
+        """
+        command, *rest = layout.plain_command(args)
+        return [os.path.join(layout.CURRENT.scripts(self.venv_dir), command), *rest]
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Same as :meth:`.VenvRunner.environment`."""
+        return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
+
+    def install_package(self, package_name: str) -> Receipt:
+        """Same as :meth:`install` with one requirement."""
+        return self.install(package_name)
+
+    def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+        """Answer for an installation: it is the call ``pip install``, with options as pip has them and the requirements.
+
+        Same arguments, refusals, receipt and exceptions as those of :meth:`.VenvRunner.install`.
+        """
+        args, rest = install_call(requirements, kept_options(options))
+        with self._changing(args, rest) as (player, argv):
+            return player.receipt(subprocess_util.log_run(argv, **rest))
+
+    async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+        """Same as :meth:`install`, but a coroutine."""
+        args, rest = install_call(requirements, kept_options(options))
+        with self._changing(args, rest) as (player, argv):
+            return player.receipt(await subprocess_util.async_log_run(argv, **rest))
+
+    def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
+        """Answer for a removal: it is the call ``pip uninstall --yes``, and the names."""
+        args, rest = uninstall_call(names), cast("dict[str, Any]", options)
+        with self._changing(args, rest) as (player, argv):
+            return player.receipt(subprocess_util.log_run(argv, **rest))
+
+    def installed(self) -> dict[str, str]:
+        """Return what is installed after all calls until now: versions by normalized names, sorted."""
+        with self._lock:
+            return dict(self._packages)
+
+    def _in_use(self) -> AbstractContextManager[None]:
+        return engine.driven_by(_Player(self))
+
+    @contextmanager
+    def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[tuple[_Player, list[str]]]":
+        player = _Player(self)
+        options["env"] = self.environment(options.get("env"))
+        try:
+            with engine.driven_by(player):
+                yield player, self.resolve(args)
+        except CommandError as exc:
+            raise explained(exc) from None
+
+    def answer_to(self, command: Command) -> Answer:
+        """Note a call, and return what it gets."""
+        call = _call(command)
+        question = self._question(call, command.secrets)
+        with self._lock:
+            self.calls.append(call)
+            answer = self._first(question)
+            if answer is not None and answer.returncode is None and command.timeout is None:
+                msg = f"the call {question.args!r} does not end! Give it a timeout=, or its answer a returncode."
+                raise self._noted(msg)
+            if answer is None:
+                shown = question.masked(Redactor(command.secrets))
+                raise self._noted(no_answer(shown, self._answers, self._advice))
+            answer.used += 1
+        effect = answer.side_effect
+        if isinstance(effect, BaseException) or (isinstance(effect, type) and issubclass(effect, BaseException)):
+            raise effect
+        if effect is not None:
+            effect(call)
+        return answer
+
+    def _first(self, question: Question) -> Answer | None:
+        for answer in self._answers:
+            if answer.is_left() and answer.missing is None and answer.answers(question):
+                return answer
+        return None
+
+    def _noted(self, message: str) -> ExpectationError:
+        error = ExpectationError(message)
+        self._unexpected.append(error)
+        return error
+
+    def change(self, installed: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str]]:
+        """Change what is installed; return that before it and after it."""
+        with self._lock:
+            before = self._packages
+            now = {**before, **installed}
+            self._packages = {name: version for name, version in sorted(now.items()) if version is not None}
+            return before, self._packages
+
+
+class _Player:
+    """Runs a command by delivering its answer."""
+
+    def __init__(self, double: DoubleRunner) -> None:
+        self._double = double
+        self._packages: tuple[dict[str, str], dict[str, str]] = ({}, {})
+
+    def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
+        answer = self._double.answer_to(command)
+        returncode = Playback(command, streams, answer.output, answer.returncode).run()
+        self._packages = self._double.change(answer.installed)
+        return returncode
+
+    async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
+        answer = self._double.answer_to(command)
+        returncode = await Playback(command, streams, answer.output, answer.returncode).run_async()
+        self._packages = self._double.change(answer.installed)
+        return returncode
+
+    def receipt(self, done: Any) -> Receipt:
+        return Receipt(done, *self._packages)
+
+
+def _call(command: Command) -> Call:
+    cwd = command.popen.get("cwd")
+    text = None if command.input is None else command.input.decode()
+    args = [os.path.basename(command.argv[0]), *command.argv[1:]]
+    return Call(args, None if cwd is None else os.fsdecode(cwd), text, command.popen["env"], command.timeout)

@@ -1,0 +1,84 @@
+"""Paths that differ from machine to machine, as placeholders in a text, and back."""
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+
+from venvrunner._process.command import StrPath
+
+_BEGIN = r"(?:(?<![\w.])|(?<=-[A-Za-z]))"
+_END = r"(?![\w-]|\.\w)"
+
+
+class Places:
+    """The environment, the working directory, the temporary folder, the home directory, and what else is named.
+
+    Args:
+        paths: names and paths. Of two that fit, the longer one is taken.
+
+    Raises:
+        ValueError: a name is no identifier.
+
+    >>> places = Places({"venv": "/tmp/v", "tmp": "/tmp"})
+    >>> places.neutral("/tmp/v/bin in /tmp, not /var/tmp or {tmp}")
+    '{venv}/bin in {tmp}, not /var/tmp or {{tmp}'
+    >>> places.actual(_)
+    '/tmp/v/bin in /tmp, not /var/tmp or {tmp}'
+    """
+
+    def __init__(self, paths: Mapping[str, StrPath]) -> None:
+        for name in paths:
+            if not name.isidentifier():
+                msg = f"{name!r} can't be the name of a path! Use a name such as 'project'."
+                raise ValueError(msg)
+        self._paths = {name: os.path.abspath(path) for name, path in paths.items()}
+        self._names: dict[str, str] = {}
+        for name, path in self._paths.items():
+            for form in (path, os.path.realpath(path)):
+                if os.path.dirname(form) != form:  # the root is in every path
+                    self._names.setdefault(form, name)
+        names = "|".join(self._paths)
+        paths_first = "|".join(re.escape(path) for path in sorted(self._names, key=len, reverse=True))
+        self._encode = re.compile(rf"(\{{+)((?:{names})\}})|(\{{*){_BEGIN}({paths_first or '(?!)'}){_END}")
+        self._decode = re.compile(rf"(\{{+)({names})\}}")
+
+    @property
+    def names(self) -> list[str]:
+        """The names, sorted."""
+        return sorted(self._paths)
+
+    def neutral(self, text: str) -> str:
+        """Return a text with placeholders.
+
+        Braces in front are doubled, so that an odd number of them tells a placeholder from what only looks like one.
+        """
+        return self._encode.sub(self._placeholder, text)
+
+    def actual(self, text: str) -> str:
+        """Return a text with the paths of this machine."""
+        return self._decode.sub(self._path, text)
+
+    def _placeholder(self, match: re.Match[str]) -> str:
+        braces, literal, more_braces, path = match.groups()
+        if literal is not None:
+            return braces * 2 + literal
+        return f"{more_braces * 2}{{{self._names[path]}}}"
+
+    def _path(self, match: re.Match[str]) -> str:
+        braces, name = match.groups()
+        half, is_placeholder = divmod(len(braces), 2)
+        return "{" * half + (self._paths[name] if is_placeholder else f"{name}}}")
+
+
+def usual_places(venv_dir: StrPath | None, paths: Mapping[str, StrPath]) -> Places:
+    """Return the places of a recording, as they are now.
+
+    Args:
+        venv_dir: the environment, if there is one.
+        paths: further ones.
+    """
+    usual: dict[str, StrPath] = {"cwd": os.getcwd(), "tmp": tempfile.gettempdir(), "home": os.path.expanduser("~")}
+    if venv_dir is not None:
+        usual = {"venv": venv_dir, **usual}
+    return Places({**paths, **usual})

@@ -1,0 +1,280 @@
+"""The runner that keeps what the commands of another one did."""
+
+import contextlib
+import os
+import subprocess
+import threading
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from venvrunner._process import engine
+from venvrunner._process.command import Command, RunOptions, StrPath, check_args
+from venvrunner._process.lines import Stream
+from venvrunner._process.sinks import Redactor
+from venvrunner.exceptions import InvalidCommandError, RecordingError
+from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
+from venvrunner.runner import Runner
+from venvrunner.subprocess_util import OutputCallbackType
+from venvrunner.testing._format import Entry, Recording, dump, lines_of
+from venvrunner.testing._places import usual_places
+from venvrunner.testing._typed import install_call, kept_options, uninstall_call
+
+_Result = TypeVar("_Result", bound=subprocess.CompletedProcess[str])
+
+
+class RecordingVenvRunner(Runner):
+    r"""Another runner, whose calls are kept in a file for a :class:`ReplayVenvRunner`.
+
+    The file is written by :meth:`save`, and at the end of a ``with`` block that no exception leaves. It is JSON for people
+    to read. Paths of this machine stand in it as ``{venv}``, ``{cwd}``, ``{tmp}`` and ``{home}``; credentials in URLs and all
+    secrets are masked. Calls are told apart by their arguments, ``cwd`` and ``input``.
+
+    Args:
+        runner: runs the commands; whatever this class has not is asked of it.
+        path: the file.
+        secrets: strings to mask in the whole file, in addition to those that a call gives.
+        paths: further placeholders: names, and paths that differ between one run and the next.
+
+    Raises:
+        ValueError: the name of a path is no identifier.
+
+    >>> from venvrunner import VenvRunner
+    >>> with VenvRunner.temporary() as venv, RecordingVenvRunner(venv, "recording.json") as recording:
+    ...     recording.log_run(["python", "-c", "import sys; print(sys.prefix)"]).stdout == f"{venv.venv_dir}\n"
+    True
+    >>> from venvrunner.testing import ReplayVenvRunner
+    >>> with ReplayVenvRunner("recording.json", venv_dir="/elsewhere") as venv:
+    ...     venv.log_run(["python", "-c", "import sys; print(sys.prefix)"]).stdout
+    '/elsewhere\n'
+    """
+
+    def __init__(
+        self, runner: Runner, path: StrPath, *, secrets: Iterable[str] = (), paths: Mapping[str, StrPath] | None = None
+    ) -> None:
+        self._runner = runner
+        self._path = os.path.abspath(path)
+        self._secrets = list(secrets)
+        self._places = usual_places(getattr(runner, "venv_dir", None), paths or {})
+        self._installed = runner.installed() if isinstance(runner, InstallingRunner) else {}
+        self._taps: list[_Tap] = []
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the runner has and this class has not."""
+        if name.startswith("_"):  # not yet there, when this object is being copied
+            raise AttributeError(name)
+        return getattr(self._runner, name)
+
+    def save(self) -> None:
+        """Write the file, with all calls until now; it is there as a whole or as it was before.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        with self._lock:
+            taps = [tap for tap in self._taps if tap.started or tap.missing is not None]
+        secrets = [*self._secrets, *(secret for tap in taps for secret in tap.secrets)]
+        calls = [Entry(t.args, t.cwd, t.input, lines_of(t.chunks), t.returncode, t.installed, t.missing) for t in taps]
+        data = dump(Recording(self._installed, calls), self._places, Redactor(secrets))
+        folder, name = os.path.split(self._path)
+        os.makedirs(folder, exist_ok=True)
+        # Not by tempfile: the file gets the rights of any other.
+        new = os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            with open(new, "xb") as file:
+                file.write(data)
+            os.replace(new, self._path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the runner itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Write the file, unless an exception is on its way."""
+        if error is None:
+            self.save()
+
+    async def __aenter__(self) -> Self:
+        """Return the runner itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Same as the end of a ``with`` block."""
+        self.__exit__(kind, error, traceback)
+
+    @property
+    def python_executable(self) -> str:
+        """As the runner has it."""
+        return self._runner.python_executable
+
+    def resolve(self, args: Sequence[StrPath]) -> list[str]:
+        """As the runner does; nothing is recorded."""
+        return self._runner.resolve(args)
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """As the runner does."""
+        return self._runner.environment(env)
+
+    def log_run(
+        self,
+        args: Sequence[StrPath],
+        logger: object = None,
+        stdout_loglevel: str | OutputCallbackType | None = None,
+        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        check: bool = True,  # noqa: FBT001, FBT002  the established signature
+        *,
+        errors: str = "strict",
+        **options: Unpack[RunOptions],
+    ) -> subprocess.CompletedProcess[str]:
+        """As the runner does; the call is recorded, also if it fails or there is no such command."""
+        with self._recorded(check_args(args)):
+            return self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
+
+    async def async_log_run(
+        self,
+        args: Sequence[StrPath],
+        logger: object = None,
+        stdout_loglevel: str | OutputCallbackType | None = None,
+        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        check: bool = True,  # noqa: FBT001, FBT002  the established signature
+        *,
+        errors: str = "strict",
+        **options: Unpack[RunOptions],
+    ) -> subprocess.CompletedProcess[str]:
+        """Same as :meth:`log_run`, but a coroutine."""
+        with self._recorded(check_args(args)):
+            return await self._runner.async_log_run(
+                args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
+            )
+
+    def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
+        """As the runner does; recorded as :meth:`install` is."""
+        with self._recorded(install_call([package_name], {})[0]) as tap:
+            return tap.noted(self._runner.install_package(package_name))
+
+    def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+        """As the runner does; recorded as the call ``pip install``, with options as pip has them and the requirements."""
+        kept = kept_options(options)
+        with self._recorded(install_call(requirements, kept)[0]) as tap:
+            return tap.noted(self._filled().install(*requirements, **kept))
+
+    async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+        """Same as :meth:`install`, but a coroutine."""
+        kept = kept_options(options)
+        with self._recorded(install_call(requirements, kept)[0]) as tap:
+            return tap.noted(await self._filled().async_install(*requirements, **kept))
+
+    def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
+        """As the runner does; recorded as the call ``pip uninstall --yes``, and the names."""
+        with self._recorded(uninstall_call(names)) as tap:
+            return tap.noted(self._filled().uninstall(*names, **options))
+
+    def _filled(self) -> InstallingRunner:
+        if not isinstance(self._runner, InstallingRunner):
+            msg = f"{type(self._runner).__name__} can't install! Record a VenvRunner."
+            raise NotImplementedError(msg)
+        return self._runner
+
+    @contextmanager
+    def _recorded(self, args: list[str]) -> "Generator[_Tap]":
+        tap = _Tap(args)
+        with self._lock:
+            self._taps.append(tap)
+        try:
+            with engine.driven_by(tap):
+                yield tap
+        except InvalidCommandError as exc:
+            tap.missing = str(exc)
+            raise
+        if not tap.started:
+            msg = f"{type(self._runner).__name__} ran {args[0]!r} without a process of venvrunner! It can't be recorded."
+            raise RecordingError(msg)
+
+
+class _Tap:
+    """Lets the commands of one call run as ever, and keeps what the last of them did.
+
+    Args:
+        args: the call.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        self.args = args
+        self.started = False
+        self.cwd: str | None = None
+        self.input: str | None = None
+        self.secrets: list[str] = []
+        self.chunks: list[tuple[int, bytes]] = []
+        self.returncode: int | None = None
+        self.installed: dict[str, str | None] = {}
+        self.missing: str | None = None
+
+    def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
+        tapped = self._begin(command, streams)
+        with self._started():
+            self.returncode = engine.run(command, tapped)
+        return self.returncode
+
+    async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
+        tapped = self._begin(command, streams)
+        with self._started():
+            self.returncode = await engine.run_async(command, tapped)
+        return self.returncode
+
+    def noted(self, done: _Result) -> _Result:
+        """Keep what an installation has changed."""
+        if isinstance(done, Receipt):
+            new = {name: version for name, (_old, version) in done.changed.items()}
+            self.installed = {**done.added, **new, **dict.fromkeys(done.removed)}
+        return done
+
+    def _begin(self, command: Command, streams: Mapping[int, Stream]) -> dict[int, Stream]:
+        cwd = command.popen.get("cwd")
+        self.cwd = None if cwd is None else os.fsdecode(cwd)
+        self.input = None if command.input is None else command.input.decode()
+        self.secrets = command.secrets
+        self.chunks, self.returncode = [], None
+        return {number: _Tapped(number, stream, self.chunks) for number, stream in streams.items()}
+
+    @contextmanager
+    def _started(self) -> Generator[None]:
+        self.started = True
+        try:
+            yield
+        except OSError:
+            self.started = bool(self.chunks)  # else the process could not be started
+            raise
+
+
+class _Tapped(Stream):
+    """A stream whose bytes are noted.
+
+    Args:
+        number: of the stream.
+        stream: what gets them.
+        chunks: where they are noted.
+    """
+
+    def __init__(self, number: int, stream: Stream, chunks: list[tuple[int, bytes]]) -> None:
+        super().__init__(stream.sink)
+        self._number = number
+        self._stream = stream
+        self._noted = chunks
+
+    def feed(self, data: bytes) -> list[str]:
+        self._noted.append((self._number, data))
+        return self._stream.feed(data)
+
+    def finish(self) -> list[str]:
+        return self._stream.finish()
+
+    def data(self) -> bytes:
+        return self._stream.data()

@@ -1,0 +1,103 @@
+"""The double that answers from a recording."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+
+from venvrunner._process.command import StrPath
+from venvrunner._process.sinks import Redactor
+from venvrunner.exceptions import InvalidCommandError, RecordingError
+from venvrunner.testing._answers import Answer, Call, Question
+from venvrunner.testing._double import DoubleRunner
+from venvrunner.testing._format import load
+from venvrunner.testing._places import usual_places
+
+
+class ReplayVenvRunner(DoubleRunner):
+    r"""Stands for the environment of a recording; commands answer as they did then, and no process is started.
+
+    It is strict: each recorded call is answered once, in any order; equal calls in their order. A call that was not recorded
+    raises, and so does the end of a ``with`` block if a recorded call was not made.
+
+    Args:
+        path: the file that a :class:`RecordingVenvRunner` has written.
+        venv_dir: what stands for the environment; nothing is read or written there. Default: in the temporary folder.
+        secrets: as for the recording; those that a call gives count from then on.
+        paths: as for the recording, with the paths of now.
+
+    Attributes:
+        venv_dir: as given, absolute.
+        name: its last component.
+        top_dir: the rest of it.
+        calls: every :class:`Call` that was made, in order.
+
+    Raises:
+        RecordingError: the file is not there, can't be read, is of another version or is wrong.
+
+    >>> ReplayVenvRunner("missing.json")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.RecordingError: 'missing.json' can't be replayed: there is no such file! Record it with RecordingVenvRunner.
+    """  # noqa: E501  a message is one line
+
+    def __init__(
+        self,
+        path: StrPath,
+        *,
+        venv_dir: StrPath | None = None,
+        secrets: Iterable[str] = (),
+        paths: Mapping[str, StrPath] | None = None,
+    ) -> None:
+        place = os.path.join(tempfile.gettempdir(), "replayed-venv") if venv_dir is None else os.path.abspath(venv_dir)
+        self._secrets = set(secrets)
+        self._places = usual_places(place, paths or {})
+        shown = os.fspath(path)
+        try:
+            with open(path, "rb") as file:
+                recording = load(file.read(), self._places)
+        except (OSError, RecordingError) as exc:
+            why = "there is no such file!" if isinstance(exc, FileNotFoundError) else str(exc).rstrip("!") + "!"
+            msg = f"{shown!r} can't be replayed: {why} Record it with RecordingVenvRunner."
+            raise RecordingError(msg) from None
+        super().__init__(place, recording.installed)
+        self._advice = f"If it is meant, record {shown!r} again, with RecordingVenvRunner."
+        self._answers += [
+            Answer(
+                Question(entry.args, entry.cwd, entry.input),
+                entry.output,
+                entry.returncode,
+                entry.installed,
+                missing=entry.missing,
+            )
+            for entry in recording.calls
+        ]
+
+    def resolve(self, args: Sequence[StrPath]) -> list[str]:
+        """Return *args* with the path that the command would have; there need not be such a file.
+
+        Args:
+            args: the plain name of a command, and its arguments.
+
+        Raises:
+            InvalidCommandError: the name is not plain, or there was no such command when it was recorded.
+            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
+        """
+        argv = super().resolve(args)
+        question = self._neutral(Call([os.path.basename(argv[0]), *argv[1:]], None, None, None, None))
+        with self._lock:
+            for answer in self._answers:
+                if answer.is_left() and answer.question.args == question.args:
+                    if answer.missing is None:
+                        break
+                    answer.used += 1
+                    raise InvalidCommandError(answer.missing)
+        return argv
+
+    def _question(self, call: Call, secrets: Iterable[str]) -> Question:
+        self._secrets.update(secrets)
+        return self._neutral(call)
+
+    def _neutral(self, call: Call) -> Question:
+        redactor = Redactor(self._secrets)
+        cwd, text = (None if value is None else self._places.neutral(redactor.mask(value)) for value in (call.cwd, call.input))
+        return Question([self._places.neutral(redactor.mask(arg)) for arg in call.args], cwd, text)
