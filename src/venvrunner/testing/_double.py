@@ -3,7 +3,7 @@
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
@@ -23,6 +23,8 @@ from venvrunner.installing import InstallOptions, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.testing._answers import Answer, Call, Question, no_answer
 from venvrunner.testing._typed import install_call, kept_options, uninstall_call
+
+_Packages = tuple[dict[str, str], dict[str, str]]
 
 
 class DoubleRunner(Runner):
@@ -148,11 +150,11 @@ class DoubleRunner(Runner):
             return dict(self._packages)
 
     def _in_use(self) -> AbstractContextManager[None]:
-        return engine.driven_by(_Player(self))
+        return engine.driven_by(_Player(self._answer, self._change))
 
     @contextmanager
     def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[tuple[_Player, list[str]]]":
-        player = _Player(self)
+        player = _Player(self._answer, self._change)
         options["env"] = self.environment(options.get("env"))
         try:
             with engine.driven_by(player):
@@ -160,12 +162,12 @@ class DoubleRunner(Runner):
         except CommandError as exc:
             raise explained(exc) from None
 
-    def answer_to(self, command: Command) -> Answer:
+    def _answer(self, command: Command) -> Answer:
         """Note a call, and return what it gets."""
         call = _call(command)
-        question = self._question(call, command.secrets)
         with self._lock:
             self.calls.append(call)
+            question = self._question(call, command.secrets)
             answer = self._first(question)
             if answer is not None and answer.returncode is None and command.timeout is None:
                 msg = f"the call {question.args!r} does not end! Give it a timeout=, or its answer a returncode."
@@ -175,8 +177,9 @@ class DoubleRunner(Runner):
                 raise self._noted(no_answer(shown, self._answers, self._advice))
             answer.used += 1
         effect = answer.side_effect
-        if isinstance(effect, BaseException) or (isinstance(effect, type) and issubclass(effect, BaseException)):
-            raise effect
+        if isinstance(effect, BaseException | type):
+            failure = cast("BaseException | type[BaseException]", effect)
+            raise failure
         if effect is not None:
             effect(call)
         return answer
@@ -192,7 +195,7 @@ class DoubleRunner(Runner):
         self._unexpected.append(error)
         return error
 
-    def change(self, installed: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str]]:
+    def _change(self, installed: Mapping[str, str | None]) -> _Packages:
         """Change what is installed; return that before it and after it."""
         with self._lock:
             before = self._packages
@@ -202,22 +205,28 @@ class DoubleRunner(Runner):
 
 
 class _Player:
-    """Runs a command by delivering its answer."""
+    """Runs a command by delivering its answer.
 
-    def __init__(self, double: DoubleRunner) -> None:
-        self._double = double
-        self._packages: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    Args:
+        answer: returns the answer to a command.
+        change: notes what it installs; returns what was installed before and afterwards.
+    """
+
+    def __init__(self, answer: Callable[[Command], Answer], change: Callable[[Mapping[str, str | None]], _Packages]) -> None:
+        self._answer = answer
+        self._change = change
+        self._packages: _Packages = ({}, {})
 
     def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
-        answer = self._double.answer_to(command)
+        answer = self._answer(command)
         returncode = Playback(command, streams, answer.output, answer.returncode).run()
-        self._packages = self._double.change(answer.installed)
+        self._packages = self._change(answer.installed)
         return returncode
 
     async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
-        answer = self._double.answer_to(command)
+        answer = self._answer(command)
         returncode = await Playback(command, streams, answer.output, answer.returncode).run_async()
-        self._packages = self._double.change(answer.installed)
+        self._packages = self._change(answer.installed)
         return returncode
 
     def receipt(self, done: Any) -> Receipt:

@@ -104,7 +104,7 @@ def load(data: bytes, places: Places) -> Recording:
     try:
         names = set(_each(found["paths"], str))
         installed = {name: _one(version, str) for name, version in _table(found["installed"]).items()}
-        calls = [_entry(_table(call), places) for call in _each(found["calls"], dict)]
+        calls = [_entry(_table(call), places) for call in _each(found["calls"], object)]
     except (KeyError, TypeError, ValueError) as exc:
         msg = f"it is wrong: {exc!r}!"
         raise RecordingError(msg) from None

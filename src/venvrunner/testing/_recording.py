@@ -13,7 +13,7 @@ from venvrunner._process import engine
 from venvrunner._process.command import Command, RunOptions, StrPath, check_args
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
-from venvrunner.exceptions import InvalidCommandError, RecordingError
+from venvrunner.exceptions import InvalidCommandError
 from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
@@ -135,8 +135,10 @@ class RecordingVenvRunner(Runner):
         **options: Unpack[RunOptions],
     ) -> subprocess.CompletedProcess[str]:
         """As the runner does; the call is recorded, also if it fails or there is no such command."""
-        with self._recorded(check_args(args)):
-            return self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
+        with self._recorded(check_args(args)) as tap:
+            return tap.noted(
+                self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
+            )
 
     async def async_log_run(
         self,
@@ -150,9 +152,11 @@ class RecordingVenvRunner(Runner):
         **options: Unpack[RunOptions],
     ) -> subprocess.CompletedProcess[str]:
         """Same as :meth:`log_run`, but a coroutine."""
-        with self._recorded(check_args(args)):
-            return await self._runner.async_log_run(
-                args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
+        with self._recorded(check_args(args)) as tap:
+            return tap.noted(
+                await self._runner.async_log_run(
+                    args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
+                )
             )
 
     def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
@@ -194,9 +198,9 @@ class RecordingVenvRunner(Runner):
         except InvalidCommandError as exc:
             tap.missing = str(exc)
             raise
-        if not tap.started:
-            msg = f"{type(self._runner).__name__} ran {args[0]!r} without a process of venvrunner! It can't be recorded."
-            raise RecordingError(msg)
+        except subprocess.CalledProcessError as exc:
+            tap.ended(exc)
+            raise
 
 
 class _Tap:
@@ -229,8 +233,16 @@ class _Tap:
             self.returncode = await engine.run_async(command, tapped)
         return self.returncode
 
+    def ended(self, done: subprocess.CompletedProcess[str] | subprocess.CalledProcessError) -> None:
+        """Keep what a command did that was not seen: the runner is a double itself, or runs its commands elsewhere."""
+        if not self.started:
+            self.started = True
+            self.returncode = done.returncode
+            self.chunks = [(number, text.encode()) for number, text in ((1, done.stdout), (2, done.stderr)) if text]
+
     def noted(self, done: _Result) -> _Result:
         """Keep what an installation has changed."""
+        self.ended(done)
         if isinstance(done, Receipt):
             new = {name: version for name, (_old, version) in done.changed.items()}
             self.installed = {**done.added, **new, **dict.fromkeys(done.removed)}

@@ -94,7 +94,12 @@ class ReplayVenvRunner(DoubleRunner):
         return argv
 
     def _question(self, call: Call, secrets: Iterable[str]) -> Question:
-        self._secrets.update(secrets)
+        new = {*secrets} - self._secrets
+        if new:
+            self._secrets |= new
+            # A recording that was made without them may hold them.
+            for answer in self._answers:
+                answer.question = answer.question.masked(Redactor(self._secrets))
         return self._neutral(call)
 
     def _neutral(self, call: Call) -> Question:

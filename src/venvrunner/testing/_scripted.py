@@ -50,7 +50,7 @@ class ScriptedVenvRunner(DoubleRunner):
         side_effect: SideEffect | None = None,
         times: int | None = 1,
     ) -> None:
-        r"""Script an answer. Of several that fit a call, the first that is left is given, so that calls in a row get them in a row.
+        r"""Script an answer. Of several that fit a call the first that is left is given: calls in a row get them in a row.
 
         Args:
             args: the command line. An item is a ``str`` or path; a compiled regular expression, for the whole argument; a

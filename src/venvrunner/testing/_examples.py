@@ -1,0 +1,86 @@
+"""The commands that the contract of runners runs, and what it watches them with."""
+
+import asyncio
+import inspect
+import logging
+import subprocess
+from collections.abc import Callable
+from typing import NamedTuple
+
+from venvrunner.runner import Runner
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+"""``log_run``, or ``async_log_run`` on a loop of its own."""
+
+
+class Example(NamedTuple):
+    """A command that the contract runs, and what it does.
+
+    Attributes:
+        args: the command line.
+        stdout: what it writes to standard output.
+        stderr: what it writes to standard error.
+        returncode: its exit status; ``None``: it does not end by itself.
+
+    >>> EXAMPLES[0].args[:2], EXAMPLES[0].returncode
+    (('python', '-c'), 0)
+    """
+
+    args: tuple[str, ...]
+    stdout: bytes = b""
+    stderr: bytes = b""
+    returncode: int | None = 0
+
+
+def _example(stdout: bytes, stderr: bytes = b"", returncode: int | None = 0, *args: str) -> Example:
+    write = f"for file, data in (sys.stdout, {stdout!r}), (sys.stderr, {stderr!r}): file.buffer.write(data); file.flush()\n"
+    end = "time.sleep(3600)" if returncode is None else f"sys.exit({returncode})"
+    return Example(("python", "-c", f"import sys, time\n{write}{end}", *args), stdout, stderr, returncode)
+
+
+LINES = ["  a ", "", "\tb\u00e9\u2028\x1b[1m\0 \r", "{0} %s", "no end\U0001f600 "]
+TEXT = "  a \r\n\n\tb\u00e9\u2028\x1b[1m\0 \r\r\n{0} %s\nno end\U0001f600 "
+TOKEN = "hunter2-token"  # noqa: S105  made up
+
+EXACT = _example(TEXT.encode(), b"err: " + TEXT.encode())
+FAILURE = _example(b"out\n", b"first\nwhy\n", 4)
+BAD_BYTE = _example(b"good\n\xff bad\n")
+SECRET = _example(f"out {TOKEN}\n".encode(), f"err {TOKEN}\n".encode(), 3, f"--token={TOKEN}")
+ENDLESS = _example(b"begun\n", b"", None)
+NUMBERED = [_example(f"out {n}\n".encode(), f"err {n}\n".encode(), 0, str(n)) for n in range(20)]
+
+EXAMPLES: list[Example] = [EXACT, FAILURE, BAD_BYTE, SECRET, ENDLESS, *NUMBERED]
+"""All commands that the contract runs; each test runs each of them at most three times."""
+
+
+class Log:
+    """A logger that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, str]] = []
+
+    def __getattr__(self, level: str) -> Callable[[str], None]:
+        return lambda text: self.records.append((level, text))
+
+
+class Handler(logging.Handler):
+    """Keeps the texts of the standard logging."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def way_to_run(runner: Runner, name: str) -> Run:
+    """Return one of the two ways to run a command as a plain function."""
+    if name == "log_run":
+        return runner.log_run
+    return lambda *args, **options: asyncio.run(runner.async_log_run(*args, **options))
+
+
+def parameters(function: Callable[..., object]) -> list[tuple[str, object, object]]:
+    """Return name, kind and default of each parameter."""
+    return [(item.name, item.kind, item.default) for item in inspect.signature(function).parameters.values()]

@@ -1,0 +1,65 @@
+"""The promises that every runner keeps, as tests; to be run on a double of one's own too. Only this needs pytest.
+
+::
+
+    class TestMyRunner(RunnerContract):
+        @pytest.fixture
+        def runner(self):
+            return MyRunner()
+
+A runner that runs Python for real needs nothing else. One that does not has to answer the :data:`EXAMPLES`.
+"""
+
+import os
+from typing import Any, cast
+
+import pytest
+
+from venvrunner.exceptions import InvalidRequirementError
+from venvrunner.runner import Runner
+from venvrunner.testing._examples import EXAMPLES, Example, Run
+from venvrunner.testing._promises import RunnerContract
+
+__all__ = ["EXAMPLES", "Example", "RunnerContract", "VenvRunnerContract"]
+
+
+class VenvRunnerContract(RunnerContract):
+    """The promises of a runner that stands for an environment of its own, with a ``venv_dir``, in addition to those of all.
+
+    >>> VenvRunnerContract.__bases__ == (RunnerContract,)
+    True
+    """
+
+    @pytest.mark.parametrize("command", [os.path.abspath("python"), "..", ".", "a/b", "a\\b", "../python", ""])
+    def test_only_a_plain_name_is_a_command(self, runner: Runner, call: Run, command: str) -> None:
+        """A command can't leave the environment."""
+        message = "must not be an absolute path!" if os.path.isabs(command) else None
+        for refuse in (call, runner.resolve):
+            with pytest.raises(ValueError, match=message):
+                refuse([command])
+
+    def test_a_command_is_one_of_the_environment(self, runner: Runner) -> None:
+        """Its path is below `venv_dir`, which is absolute."""
+        venv_dir = cast("Any", runner).venv_dir
+        assert type(venv_dir) is str
+        assert os.path.isabs(venv_dir)
+        assert os.path.dirname(os.path.dirname(runner.python_executable)) == venv_dir
+
+    def test_the_environment_is_the_active_one(self, runner: Runner) -> None:
+        """By `VIRTUAL_ENV`, and by `PATH`, which begins with its script folder."""
+        variables = runner.environment()
+        assert variables["VIRTUAL_ENV"] == cast("Any", runner).venv_dir
+        assert variables["PATH"].split(os.pathsep)[0] == os.path.dirname(runner.python_executable)
+
+    def test_inherited_variables_are_cleaned_and_those_of_the_caller_kept(self, runner: Runner) -> None:
+        """What is merely a copy of `os.environ` counts as inherited."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", "inherited")
+            assert "PYTHONPATH" not in {**runner.environment(), **runner.environment(dict(os.environ))}
+            assert runner.environment({"PYTHONPATH": "chosen"})["PYTHONPATH"] == "chosen"
+
+    @pytest.mark.parametrize("text", ["--pre", "-r requirements.txt", "one\ntwo", "", "./no/such/path"])
+    def test_only_a_requirement_is_installed(self, runner: Runner, text: str) -> None:
+        """Nothing that an installer would take for something else; nothing is started."""
+        with pytest.raises(InvalidRequirementError):
+            runner.install_package(text)

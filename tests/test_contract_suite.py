@@ -1,0 +1,200 @@
+"""The contract that ships for runners: every runner of the package keeps it, and each broken promise is found."""
+
+import inspect
+import itertools
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import venvrunner
+from broken import ENVIRONMENT_MUTANTS, MUTANTS, UNCHANGED
+from venvrunner import FakeVenvRunner, Runner, VenvRunner
+from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
+from venvrunner.testing._examples import way_to_run
+from venvrunner.testing.contract import EXAMPLES, RunnerContract, VenvRunnerContract
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory, venv: VenvRunner) -> Path:
+    """A recording of each example, as often as a test may run it."""
+    path = tmp_path_factory.mktemp("recordings") / "examples.json"
+    with RecordingVenvRunner(venv, path) as runner:
+        for example in EXAMPLES:
+            try:
+                runner.log_run(example.args, errors="replace", check=False, timeout=2 if example.returncode is None else None)
+            except subprocess.TimeoutExpired:
+                assert example.returncode is None
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    whole["calls"] *= 3
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    return path
+
+
+def scripted(cls: type[ScriptedVenvRunner]) -> ScriptedVenvRunner:
+    runner = cls()
+    for args, stdout, stderr, returncode in EXAMPLES:
+        runner.answer(args, stdout=stdout, stderr=stderr, returncode=returncode, times=None)
+    return runner
+
+
+KINDS: dict[str, type[Any]] = {
+    "venv": VenvRunner,
+    "fake": FakeVenvRunner,
+    "scripted": ScriptedVenvRunner,
+    "recording": RecordingVenvRunner,
+    "replay": ReplayVenvRunner,
+}
+
+
+def new_runner(kind: str, cls: type[Any], request: pytest.FixtureRequest) -> Any:
+    """Return a runner of one kind, of its class or of one derived from it."""
+    if kind == "scripted":
+        return scripted(cls)
+    if kind == "replay":
+        return cls(request.getfixturevalue("recording"))
+    if kind == "fake":
+        return cls()
+    venv = request.getfixturevalue("venv")
+    if kind == "recording":
+        return cls(venv, "never-written.json")
+    return cls.open(venv.venv_dir)
+
+
+def test_every_runner_class_of_the_package_is_here() -> None:
+    """Who adds one adds it to the contract."""
+    waiting: list[type[Any]] = [Runner]
+    found: set[type[Any]] = set()
+    while waiting:
+        cls = waiting.pop()
+        waiting += cls.__subclasses__()
+        if cls.__module__.startswith("venvrunner.") and not inspect.isabstract(cls):
+            found.add(cls)
+    assert found == set(KINDS.values())
+
+
+class TestFakeVenvRunner(RunnerContract):
+    @pytest.fixture
+    def runner(self) -> Runner:
+        return FakeVenvRunner()
+
+
+class TestVenvRunner(VenvRunnerContract):
+    @pytest.fixture
+    def runner(self, venv: VenvRunner) -> Runner:
+        return venv
+
+
+class TestScriptedVenvRunner(VenvRunnerContract):
+    @pytest.fixture
+    def runner(self) -> Runner:
+        return scripted(ScriptedVenvRunner)
+
+
+class TestRecordingVenvRunner(VenvRunnerContract):
+    @pytest.fixture
+    def runner(self, venv: VenvRunner) -> Runner:
+        return RecordingVenvRunner(venv, "never-written.json")
+
+
+class TestRecordingOfADouble(VenvRunnerContract):
+    """Whose commands run elsewhere, as far as the recording can see."""
+
+    @pytest.fixture
+    def runner(self) -> Runner:
+        return RecordingVenvRunner(scripted(ScriptedVenvRunner), "never-written.json")
+
+
+class TestReplayVenvRunner(VenvRunnerContract):
+    @pytest.fixture
+    def runner(self, recording: Path) -> Runner:
+        return ReplayVenvRunner(recording)
+
+
+def runs_of(name: str, make: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
+    """Yield the runs of a test of the contract, with each of its parameters and a new runner, as pytest would do them."""
+    test: Any = getattr(VenvRunnerContract(), name)
+    needed = inspect.signature(test).parameters
+    sets: list[dict[str, Any]] = [{}]
+    for mark in getattr(test, "pytestmark", []):
+        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        sets = [dict(zip(names, value if len(names) > 1 else [value], strict=True)) for value in mark.args[1]]
+    for way, more in itertools.product(("log_run", "async_log_run") if "call" in needed else ("log_run",), sets):
+        runner = make()
+        given = {"runner": runner, "call": getattr(runner, way, None) and way_to_run(runner, way), **more}
+        yield partial(test, **{name: value for name, value in given.items() if name in needed})
+
+
+@pytest.mark.parametrize("mutant", [*MUTANTS, *ENVIRONMENT_MUTANTS])
+def test_a_broken_promise_is_found(
+    mutant: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each runner class of the package, by the test that is named after it."""
+    derive, name = {**MUTANTS, **ENVIRONMENT_MUTANTS}[mutant]
+    for kind, cls in KINDS.items():
+        if kind == "fake" and mutant in ENVIRONMENT_MUTANTS:
+            continue
+        monkeypatch.chdir(tmp_path)
+        assert not keeps(name, partial(new_runner, kind, derive(cls), request)), f"not found in {cls.__name__}"
+
+
+def keeps(name: str, make: Callable[[], Any]) -> bool:
+    try:
+        for run in runs_of(name, make):
+            run()
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001  any failure will do: a promise is kept or not
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_else_of_a_broken_runner_is_broken(kind: str, request: pytest.FixtureRequest) -> None:
+    """Derived in the same way but with nothing changed, a class keeps all these promises."""
+    for name in {name for _derive, name in MUTANTS.values()}:
+        for run in runs_of(name, partial(new_runner, kind, UNCHANGED(KINDS[kind]), request)):
+            run()
+
+
+def test_each_promise_is_broken_by_somebody() -> None:
+    """No test of the contract is without a runner that it finds."""
+    names = {name for name in dir(VenvRunnerContract) if name.startswith("test_")}
+    assert {name for _derive, name in [*MUTANTS.values(), *ENVIRONMENT_MUTANTS.values()]} == names
+
+
+def test_the_contract_is_for_runners_of_ones_own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test class with a fixture is enough; without the fixture it says what is missing."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(str(venvrunner.__file__)).parents[1]))
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+    pytester.makepyfile(
+        """
+        import pytest
+        from venvrunner.testing import FakeVenvRunner
+        from venvrunner.testing.contract import RunnerContract
+
+        class Silent(FakeVenvRunner):
+            def environment(self, env=None):
+                return None
+
+        class TestGood(RunnerContract):
+            @pytest.fixture
+            def runner(self):
+                return FakeVenvRunner()
+
+        class TestBroken(RunnerContract):
+            @pytest.fixture
+            def runner(self):
+                return Silent()
+
+        class TestEmpty(RunnerContract):
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "-q", "-k", "the_variables_are_a_new_dict or it_is_a_runner")
+    result.assert_outcomes(passed=3, failed=1, errors=2)
+    result.stdout.fnmatch_lines(["*a contract needs a runner! Give the test class a fixture named runner*"])
