@@ -1,0 +1,182 @@
+"""The files of recordings: readable, neutral, without secrets, and written as a whole."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venvrunner import (
+    FakeVenvRunner,
+    RecordingError,
+    VenvRunner,
+)
+from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
+from venvrunner.testing._format import lines_of
+from venvrunner.testing._places import Places
+
+BOTH = "import sys; print('  out'); print('err', file=sys.stderr)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the recording goes; the folder is not there."""
+    return tmp_path / "recordings" / "calls.json"
+
+
+def calls(path: Path) -> list[Any]:
+    found: list[Any] = json.loads(path.read_text(encoding="utf-8"))["calls"]
+    return found
+
+
+def test_the_file_is_for_people(venv: VenvRunner, path: Path) -> None:
+    """JSON, a line of output on a line, with the name of its stream; only what matters; a final newline."""
+    with RecordingVenvRunner(venv, path) as recording:
+        recording.log_run(["python", "-c", BOTH])
+        recording.log_run(["python", "-c", "print(input())"], input="é\n", cwd="/", env={"A": "1"})
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert '        "stdout:   out\\n",\n' in text or '        "stdout:   out\\n"\n' in text
+    first, second = calls(path)
+    assert sorted(first.pop("output")) == ["stderr: err\n", "stdout:   out\n"]
+    assert first == {"args": ["python", "-c", BOTH], "returncode": 0}
+    expected = {"args": ["python", "-c", "print(input())"], "cwd": "/", "input": "é\n", "output": ["stdout: é\n"]}
+    assert second == {**expected, "returncode": 0}
+    assert json.loads(text)["version"] == 1
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{", "}", "{tmp}", "tmp}", "{home}", "/tmp", "/tmp/v", "/home/me", "/", "x", "-I", ".", " ", "é"])
+    )
+)
+def test_every_text_comes_back_from_its_neutral_form(parts: list[str]) -> None:
+    """Whatever looks like a placeholder, or is one."""
+    places = Places({"venv": "/tmp/v", "tmp": "/tmp", "home": "/home/me"})
+    text = "".join(parts)
+    assert places.actual(places.neutral(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "neutral"),
+    [
+        ("/tmp", "{tmp}"),
+        ("in /tmp.", "in {tmp}."),
+        ("-I/tmp/v/include:/tmp/x", "-I{venv}/include:{tmp}/x"),
+        ("file:///tmp/x", "file://{tmp}/x"),
+        ('{"a": "/tmp"}', '{"a": "{tmp}"}'),
+        ("/var/tmp /tmpfs /tmp-x /tmp.bak", "/var/tmp /tmpfs /tmp-x /tmp.bak"),
+    ],
+)
+def test_only_whole_paths_are_neutral(text: str, neutral: str) -> None:
+    """A folder whose name begins alike is another one."""
+    assert Places({"venv": "/tmp/v", "tmp": "/tmp", "root": "/"}).neutral(text) == neutral
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from([b"a", b"\n", b"\r\n", b"\xff", b"b\nc", b"\n\n"]))))
+def test_lines_are_those_of_the_chunks(chunks: list[tuple[int, bytes]]) -> None:
+    """However the output was cut, nothing is lost, and each line is whole."""
+    lines = lines_of(chunks)
+    for number in (1, 2):
+        data = b"".join(data for stream, data in chunks if stream == number)
+        assert [line for stream, line in lines if stream == number] == data.splitlines(keepends=True) or b"\r" in data
+        assert b"".join(line for stream, line in lines if stream == number) == data
+    assert all(line.count(b"\n") <= 1 for _stream, line in lines)
+
+
+def test_a_secret_is_nowhere_in_the_file(path: Path) -> None:
+    """Those of the recording, of any call, and credentials in URLs; arguments that have one still match."""
+    url = "https://me:pa55word@host/simple"
+    source = "import sys; print(*sys.argv[1:]); print(sys.argv, file=sys.stderr)"
+
+    def run(runner: Any, first: str, second: str) -> str:
+        runner.log_run(["python", "-c", source, url, f"--token={first}"], input=first)
+        text: str = runner.log_run(["python", "-c", source, second], secrets=[second]).stdout
+        return text
+
+    with RecordingVenvRunner(FakeVenvRunner(), path, secrets=["hunter2"]) as recording:
+        assert run(recording, "hunter2", "swordfish") == "swordfish\n"
+    text = path.read_text()
+    assert not [secret for secret in ("hunter2", "swordfish", "pa55word") if secret in text]
+    with ReplayVenvRunner(path, secrets=["none"]) as replay:
+        assert run(replay, "none", "other") == "****\n"
+
+
+def test_a_block_that_fails_leaves_the_file(venv: VenvRunner, path: Path) -> None:
+    """A recording of half a test would replace a good one; `save` writes at any time."""
+    with RecordingVenvRunner(venv, path) as recording:
+        recording.log_run(["python", "-c", BOTH])
+    before = path.read_bytes()
+    with pytest.raises(LookupError), RecordingVenvRunner(venv, path):
+        raise LookupError
+    assert path.read_bytes() == before
+    RecordingVenvRunner(venv, path).save()
+    assert calls(path) == []
+
+
+def test_the_file_is_written_as_a_whole_or_not_at_all(venv: VenvRunner, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk leaves the old one, and nothing beside it."""
+    recording = RecordingVenvRunner(venv, path)
+    recording.save()
+    before = path.read_bytes()
+
+    def fail(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="No space left"):
+            recording.save()
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "no file": (None, "there is no such file!"),
+    "no JSON": (b"{", "it is no JSON: "),
+    "no text": (b"\xff\xfe\xff", "it is no JSON: "),
+    "something else": (b"[1]", "it is no venvrunner recording!"),
+    "another version": ({"version": 2}, "it has version 2, and this venvrunner reads version 1!"),
+    "no calls": ({"calls": None}, "it is wrong: "),
+    "a call without arguments": ({"calls": [{"output": [], "returncode": 0}]}, "it is wrong: "),
+    "a call that is none": ({"calls": ["pip"]}, "it is wrong: "),
+    "arguments that are none": ({"calls": [{"args": [1], "output": [], "returncode": 0}]}, "it is wrong: "),
+    "an unknown stream": ({"calls": [{"args": ["a"], "output": ["stdlog: a"], "returncode": 0}]}, "it is wrong: "),
+    "no status": ({"calls": [{"args": ["a"], "output": []}]}, "it is wrong: "),
+    "a version that is none": ({"installed": {"pip": 1}}, "it is wrong: "),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_file_is_one_clear_error(what: str, tmp_path: Path) -> None:
+    """It names the file, says why, and what to do."""
+    content, why = WRONG[what]
+    path = tmp_path / "calls.json"
+    if isinstance(content, dict):
+        good = {"format": "venvrunner recording", "version": 1, "paths": [], "installed": {}, "calls": []}
+        path.write_text(json.dumps({**good, **content}))
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RecordingError) as caught:
+        ReplayVenvRunner(path)
+    assert str(caught.value).startswith(f"{str(path)!r} can't be replayed: {why}")
+    assert str(caught.value).endswith("Record it with RecordingVenvRunner.")
+
+
+def test_the_name_of_a_path_is_an_identifier(venv: VenvRunner, path: Path) -> None:
+    """Or it could not be told from the text around it."""
+    with pytest.raises(ValueError, match="'my path' can't be the name of a path!"):
+        RecordingVenvRunner(venv, path, paths={"my path": "/x"})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the rights of POSIX")
+def test_the_file_has_the_rights_of_any_other(venv: VenvRunner, path: Path) -> None:
+    """It goes into version control, and others read it."""
+    RecordingVenvRunner(venv, path).save()
+    other = path.with_name("other")
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode

@@ -1,0 +1,242 @@
+"""Recordings: made with a real environment once, readable, neutral, and replayed without a process."""
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projects import make_wheel
+from venvrunner import (
+    CommandError,
+    CommandTimeoutError,
+    ExpectationError,
+    FakeVenvRunner,
+    InvalidCommandError,
+    NoSuchPackageError,
+    RecordingError,
+    VenvRunner,
+)
+from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
+
+BOTH = "import sys; print('  out'); print('err', file=sys.stderr)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the recording goes; the folder is not there."""
+    return tmp_path / "recordings" / "calls.json"
+
+
+def forbid_processes(patch: pytest.MonkeyPatch) -> None:
+    """Let every start of a process fail."""
+    patch.setattr(subprocess, "Popen", None)
+    patch.setattr("asyncio.base_events.BaseEventLoop.subprocess_exec", None)
+
+
+def calls(path: Path) -> list[Any]:
+    found: list[Any] = json.loads(path.read_text(encoding="utf-8"))["calls"]
+    return found
+
+
+def test_a_replay_is_as_it_was(venv: VenvRunner, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts, lines, status, and the order of lines within a stream; without a process."""
+    source = "import sys; sys.stdout.buffer.write(b'  a\\r\\n\\xc3\\xa9\\xff{0}\\n\\nno end'); sys.exit(3)"
+
+    def run(runner: Any) -> tuple[Any, ...]:
+        lines: list[str] = []
+        first = runner.log_run(["python", "-c", source], None, lines.append, check=False, errors="replace")
+        second = asyncio.run(runner.async_log_run(["python", "-c", BOTH], None, lines.append))
+        with pytest.raises(CommandError) as caught:
+            runner.log_run(["python", "-c", source], errors="replace")
+        return first.stdout, first.stderr, first.returncode, second.stdout, second.stderr, lines, caught.value.returncode
+
+    with RecordingVenvRunner(venv, path) as recording:
+        expected = run(recording)
+    forbid_processes(monkeypatch)
+    with ReplayVenvRunner(path) as replay:
+        assert run(replay) == expected
+        assert replay.calls[0].args == ["python", "-c", source]
+
+
+def test_output_is_in_the_order_in_which_lines_came(venv: VenvRunner, path: Path) -> None:
+    """Of one stream after the other, when the command waits in between."""
+    source = "import sys\nprint('1', flush=True); input()\nprint('2', file=sys.stderr, flush=True); input()\nprint('3')"
+    reader, writer = os.pipe()
+
+    def go_on(line: str) -> None:
+        os.write(writer, b"\n")
+
+    with RecordingVenvRunner(venv, path) as recording:
+        recording.log_run(["python", "-c", source], None, go_on, go_on, stdin=reader)
+    os.close(reader)
+    os.close(writer)
+    assert calls(path)[0]["output"] == ["stdout: 1\n", "stderr: 2\n", "stdout: 3\n"]
+
+
+def test_paths_are_neutral_in_the_file_and_those_of_now_in_a_replay(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Environment, working directory, temporary folder, home, and what the caller names."""
+    source = "import os, sys; print(sys.prefix, os.getcwd(), os.environ['HOME'], *sys.argv[1:])"
+
+    def run(runner: Any, project: Path) -> str:
+        work = tmp_path / f"work-{project.name}"
+        work.mkdir()
+        args = ["python", "-c", source, str(project / "x"), tempfile.gettempdir(), "{tmp}", "{{home}"]
+        text: str = runner.log_run(args, cwd=str(work), extra_env={"HOME": os.path.expanduser("~")}).stdout
+        return text.replace(str(work), "WORK")
+
+    one, two = tmp_path / "one", tmp_path / "two"
+    monkeypatch.setenv("HOME", "/home/one")
+    with VenvRunner.temporary() as venv:
+        with RecordingVenvRunner(venv, path, paths={"project": one, "work": tmp_path / "work-one"}) as recording:
+            first = run(recording, one)
+        assert first.split()[0] == venv.venv_dir
+    assert "/home/one" not in path.read_text()
+    assert str(tmp_path) not in path.read_text()
+    assert tempfile.gettempdir() not in path.read_text()
+    assert calls(path)[0]["args"][3:] == ["{project}/x", "{tmp}", "{{tmp}", "{{{{home}"]
+
+    monkeypatch.setenv("HOME", "/home/two")
+    with ReplayVenvRunner(path, venv_dir="/v", paths={"project": two, "work": tmp_path / "work-two"}) as replay:
+        assert run(replay, two).split() == [
+            "/v",
+            "WORK",
+            "/home/two",
+            str(two / "x"),
+            tempfile.gettempdir(),
+            "{tmp}",
+            "{{home}",
+        ]
+    with pytest.raises(RecordingError, match="made with paths= for project, work"):
+        ReplayVenvRunner(path)
+
+
+def test_equal_calls_are_answered_in_their_order(venv: VenvRunner, path: Path, tmp_path: Path) -> None:
+    """Each once; another `cwd` or `input` is another call."""
+    source = "import os, sys; n = len(os.listdir(sys.argv[1])); open(f'{sys.argv[1]}/{n}', 'w'); print(n, sys.stdin.read())"
+    (tmp_path / "counted").mkdir()
+
+    def run(runner: Any, **options: Any) -> str:
+        text: str = runner.log_run(["python", "-c", source, tmp_path / "counted"], **options).stdout
+        return text
+
+    with RecordingVenvRunner(venv, path) as recording:
+        texts = [run(recording), run(recording, input="a"), run(recording, cwd="/"), run(recording)]
+    assert texts == ["0 \n", "1 a\n", "2 \n", "3 \n"]
+    replay = ReplayVenvRunner(path)
+    assert [run(replay, cwd="/"), run(replay), run(replay, input="a"), run(replay)] == ["2 \n", "0 \n", "1 a\n", "3 \n"]
+    with pytest.raises(ExpectationError, match="already given 1 times"):
+        run(replay)
+
+
+def test_an_unknown_call_is_told_with_the_nearest_one(venv: VenvRunner, path: Path) -> None:
+    """And how to record again; what was recorded and not called for is told too."""
+    with RecordingVenvRunner(venv, path) as recording:
+        recording.log_run(["python", "-c", BOTH], cwd=tempfile.gettempdir())
+    replay = ReplayVenvRunner(path)
+    with pytest.raises(ExpectationError) as caught:
+        replay.log_run(["python", "-c", BOTH], cwd="/")
+    message = str(caught.value)
+    assert f"If it is meant, record {str(path)!r} again, with RecordingVenvRunner." in message
+    assert "  - cwd='{tmp}'\n  + cwd='/'" in message
+    with pytest.raises(ExpectationError, match="not called for"), ReplayVenvRunner(path):
+        pass
+
+
+def test_commands_at_once_are_recorded_and_replayed(venv: VenvRunner, path: Path) -> None:
+    """From one loop and from threads; the file has them in the order of the calls."""
+    count = 20
+
+    async def gather(runner: Any) -> list[str]:
+        calls = (runner.async_log_run(["python", "-S", "-c", f"print({n})"]) for n in range(count))
+        return [result.stdout for result in await asyncio.gather(*calls)]
+
+    def in_threads(runner: Any) -> list[str]:
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda n: runner.log_run(["python", "-S", "-c", f"print(-{n})"]).stdout, range(8)))
+
+    with RecordingVenvRunner(venv, path) as recording:
+        expected = asyncio.run(gather(recording)), in_threads(recording)
+    assert [call["args"][-1] for call in calls(path)[:count]] == [f"print({n})" for n in range(count)]
+    with ReplayVenvRunner(path) as replay:
+        assert (asyncio.run(gather(replay)), in_threads(replay)) == expected
+
+
+def test_a_missing_command_is_recorded_too(venv: VenvRunner, path: Path) -> None:
+    """Callers probe for optional tools that way; what else is refused is not recorded."""
+    with RecordingVenvRunner(venv, path) as recording:
+        with pytest.raises(InvalidCommandError) as real:
+            recording.log_run(["no-such-tool", "x"])
+        wrongs: list[Any] = [[], ["python", 1]]
+        for wrong in wrongs:
+            with pytest.raises((ValueError, TypeError)):
+                recording.log_run(wrong)
+        with pytest.raises(TypeError):
+            recording.log_run(["python"], shell=True)  # type: ignore[call-arg]  # that is what is tested
+        with pytest.raises(FileNotFoundError):
+            recording.log_run(["python", "-c", ""], cwd="/no/such/folder")
+    assert [call["args"] for call in calls(path)] == [["no-such-tool", "x"]]
+    with ReplayVenvRunner(path, venv_dir=venv.venv_dir) as replay:
+        with pytest.raises(InvalidCommandError) as caught:
+            asyncio.run(replay.async_log_run(["no-such-tool", "x"]))
+        assert str(caught.value) == str(real.value)
+
+
+def test_a_timeout_is_replayed_at_once(venv: VenvRunner, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the output until then."""
+    args = ["python", "-c", "import time; print('begun', flush=True); time.sleep(3600)"]
+    with RecordingVenvRunner(venv, path) as recording, pytest.raises(CommandTimeoutError) as real:
+        recording.log_run(args, timeout=1)
+    recording.save()
+    assert calls(path)[0]["returncode"] is None
+    with ReplayVenvRunner(path) as replay, pytest.raises(CommandTimeoutError) as caught:
+        replay.log_run(args, timeout=3600)
+    assert caught.value.stdout == real.value.stdout
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_an_installation_is_replayed_with_its_receipt(way: str, path: Path, tmp_path: Path) -> None:
+    """And `installed` before and after it; a failure is of the same kind; nothing of the installer's own is in the file."""
+    wheel = make_wheel(tmp_path, "pocket", "3.0")
+
+    def run(runner: Any) -> list[object]:
+        found = [runner.installed()]
+        if way == "sync":
+            receipt = runner.install_package(str(wheel))
+        else:
+            receipt = asyncio.run(runner.async_install(str(wheel), no_index=True, deps=False))
+        found += [receipt.added, receipt.returncode, runner.installed()]
+        with pytest.raises(NoSuchPackageError) as caught:
+            runner.install("no-such-thing", no_index=True)
+        found += [caught.value.returncode, caught.value.stderr]
+        return [*found, runner.uninstall("pocket").removed, "pocket" in runner.installed()]
+
+    paths = {"wheels": tmp_path}
+    venv = VenvRunner.temporary(installer="uv", with_pip=False)
+    with venv, RecordingVenvRunner(venv, path, paths=paths) as recording:
+        expected = run(recording)
+    options = [] if way == "sync" else ["--no-deps", "--no-index"]
+    assert calls(path)[0]["args"] == ["pip", "install", *options, f"{{wheels}}/{wheel.name}"]
+    assert calls(path)[0]["installed"] == {"pocket": "3.0"}
+    with ReplayVenvRunner(path, venv_dir=venv.venv_dir, paths=paths) as replay:
+        assert run(replay) == expected
+
+
+def test_the_rest_is_asked_of_the_runner(venv: VenvRunner, path: Path) -> None:
+    """A recording stands for the runner in every other way, and records no installation where there is none."""
+    recording: Any = RecordingVenvRunner(venv, path)
+    assert (recording.venv_dir, recording.name, recording.top_dir) == (venv.venv_dir, venv.name, venv.top_dir)
+    assert recording.installed() == venv.installed()
+    with pytest.raises(AttributeError):
+        _ = recording.no_such_thing
+    fake = RecordingVenvRunner(FakeVenvRunner(), path)
+    for install in (fake.install_package, fake.install, fake.uninstall):
+        with pytest.raises(NotImplementedError):
+            install("pocket")
