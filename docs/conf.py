@@ -26,6 +26,8 @@ nitpick_ignore_regex = [
     # The standard library: linking to it needs its inventory, which is on the network.
     (r"py:.*", r"(collections|os|subprocess|typing|contextlib)(\..+)?"),
     (r"py:meth", r"bytes\..+"),
+    # Of pytest, for the same reason.
+    (r"py:.*", r"_pytest\..+"),
     # Private modules: a type from there is shown by its name and explained where it is used.
     (r"py:.*", r"venvrunner\._.+"),
 ]

@@ -38,10 +38,12 @@ def test_the_file_is_for_people(venv: VenvRunner, path: Path) -> None:
     with RecordingVenvRunner(venv, path) as recording:
         recording.log_run(["python", "-c", BOTH])
         recording.log_run(["python", "-c", "print(input())"], input="é\n", cwd="/", env={"A": "1"})
+        recording.log_run(["python", "-c", "for n in range(40): print(n, 'and some more')"])
     text = path.read_text(encoding="utf-8")
     assert text.endswith("}\n")
-    assert '        "stdout:   out\\n",\n' in text or '        "stdout:   out\\n"\n' in text
-    first, second = calls(path)
+    assert '\n      "args": ["python", "-c", "print(input())"],\n' in text
+    assert '\n        "stdout: 29 and some more\\n",\n        "stdout: 30 and some more\\n",\n' in text
+    first, second, _third = calls(path)
     assert sorted(first.pop("output")) == ["stderr: err\n", "stdout:   out\n"]
     assert first == {"args": ["python", "-c", BOTH], "returncode": 0}
     expected = {"args": ["python", "-c", "print(input())"], "cwd": "/", "input": "é\n", "output": ["stdout: é\n"]}

@@ -11,6 +11,7 @@ from venvrunner.testing._places import Places
 FORMAT = "venvrunner recording"
 VERSION = 1
 
+_SHORT = 80
 _STREAMS = {1: "stdout", 2: "stderr"}
 _NUMBERS = {name: number for number, name in _STREAMS.items()}
 _T = TypeVar("_T")
@@ -80,7 +81,22 @@ def dump(recording: Recording, places: Places, redactor: Redactor) -> bytes:
         calls.append({**call, "installed": dict(entry.installed)} if entry.installed else call)
     whole = {"format": FORMAT, "version": VERSION, "paths": places.names, "installed": recording.installed, "calls": calls}
     # What is no UTF-8 becomes an escape of JSON, such as \udcff.
-    return f"{json.dumps(whole, indent=2, ensure_ascii=False)}\n".encode("utf-8", "backslashreplace")
+    return f"{_pretty(whole)}\n".encode("utf-8", "backslashreplace")
+
+
+def _pretty(value: object, indent: str = "") -> str:
+    """Return JSON; a short list, such as a command line, stands on one line."""
+    line = json.dumps(value, ensure_ascii=False)
+    inner = f"{indent}  "
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        rows = [f"{inner}{json.dumps(name)}: {_pretty(item, inner)}" for name, item in table.items()]
+    else:
+        items = cast("list[object]", value) if isinstance(value, list) else []
+        if len(line) <= _SHORT and not any(isinstance(item, dict) for item in items):
+            return line
+        rows = [f"{inner}{_pretty(item, inner)}" for item in items]
+    return "\n".join([line[0], ",\n".join(rows), f"{indent}{line[-1]}"]) if rows else line
 
 
 def load(data: bytes, places: Places) -> Recording:

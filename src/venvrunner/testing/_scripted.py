@@ -55,7 +55,7 @@ class ScriptedVenvRunner(DoubleRunner):
         Args:
             args: the command line. An item is a ``str`` or path; a compiled regular expression, for the whole argument; a
                 function that takes the argument and tells whether it fits; or anything that is equal to it, such as
-                :data:`unittest.mock.ANY`. ``...`` stands for any number of arguments.
+                ``unittest.mock.ANY``. ``...`` stands for any number of arguments.
             stdout: what the command writes to standard output.
             stderr: what it writes to standard error, afterwards.
             returncode: its exit status; ``None``: it does not end by itself, and the caller's ``timeout=`` is up at once.
