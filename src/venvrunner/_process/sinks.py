@@ -1,5 +1,6 @@
 """Where lines go: a log level, a callable or nowhere; and what is masked on the way into a log."""
 
+import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ _URL_END = re.compile(r'[\s"<>]|$')
 _PATH_BEGIN = re.compile(r"[/?#]|$")
 _USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:/|$))")
 _SHORTEST_PART = 4
-_PACKAGE = __name__.partition(".")[0]
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 class Redactor:
@@ -133,7 +134,7 @@ def log_method(logger: object, level: str, **extra: object) -> Sink:
 def _stacklevel() -> int:
     """Return how many frames lie between the function that calls this one and the first outside this package, plus one."""
     level, frame = 1, sys._getframe(1)  # noqa: SLF001  inspect would build a list of all frames for each line
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
     return level
 
