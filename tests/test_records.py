@@ -1,11 +1,14 @@
 """What a record of the standard library's logging knows besides its text, and what the record of an adapter has."""
 
+import asyncio
 import inspect
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import conftest
 from conftest import Caller
@@ -13,6 +16,7 @@ from projects import make_wheel
 from venvrunner import VenvRunner, subprocess_util
 
 BOTH = "import sys; print('out', *sys.argv[1:]); print('err', file=sys.stderr)"
+BOTH_SHELL = "echo out; echo err >&2"
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +86,103 @@ def test_an_adapter_adds_its_own(caplog: pytest.LogCaptureFixture) -> None:
     assert record.pathname == __file__
     subprocess_util.log_run(["echo", "done"], logging.LoggerAdapter(logging.getLogger("mine"), {"job": 8}), "info")
     assert vars(caplog.records[-1])["job"] == 8
+
+
+def test_a_coroutine_beside_it_does_not_hide_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    """The sync call runs an event loop for a coroutine; the other stream's lines come by way of that."""
+
+    async def take(line: str) -> None: ...
+
+    subprocess_util.log_run(["sh", "-c", BOTH_SHELL], None, take, "info")
+    assert [(r.getMessage(), r.pathname, r.funcName) for r in caplog.records[1:] if r.name == "venvrunner"] == [
+        ("stderr: err", __file__, "test_a_coroutine_beside_it_does_not_hide_the_line")
+    ]
+
+
+def test_a_task_of_its_own_names_the_line_that_runs_the_event_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody's code waits for it there: the nearest line that is not asyncio's."""
+
+    async def main() -> None:
+        await asyncio.gather(*(subprocess_util.async_log_run(["echo", "done"], None, "info") for _ in range(2)))
+
+    asyncio.run(main())
+    places = {(r.pathname, r.funcName) for r in caplog.records if r.name == "venvrunner"}
+    assert places == {(__file__, "test_a_task_of_its_own_names_the_line_that_runs_the_event_loop")}
+
+
+class Own(logging.Logger):
+    """Methods as people write them, without the keywords that the standard library's have."""
+
+    def notice(self, text: str) -> None:
+        self.log(logging.WARNING, text)
+
+    def info(self, msg: object, *args: object) -> None:  # type: ignore[override]  # that is what is tried
+        super().warning(msg, *args)
+
+
+class Old(logging.Logger):
+    """As it was before Python 3.8."""
+
+    def _log(self, level: int, msg: object, args: Any, exc_info: Any = None, extra: Any = None) -> None:  # type: ignore[override]  # that is what is tried
+        super()._log(level, msg, args, exc_info, extra)
+
+
+class Narrow(logging.LoggerAdapter[logging.Logger]):
+    """An adapter with a `log` of its own."""
+
+    def log(self, level: int, msg: object, *args: object) -> None:  # type: ignore[override]  # that is what is tried
+        self.logger.log(level, msg, *args)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "level"),
+    [
+        (Own, "notice"),
+        (Own, "info"),
+        (Old, "warning"),
+        (lambda name: logging.LoggerAdapter(Old(name)), "error"),
+        (lambda name: Narrow(logging.Logger(name)), "warning"),  # noqa: LOG001  no other test finds it
+    ],
+)
+def test_methods_of_ones_own_need_no_keywords(
+    wrap: Callable[[str], Any], level: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They get the text, and log it at whatever level they like; the records just know no more than that."""
+    monkeypatch.setitem(logging._nameToLevel, "NOTICE", 25)  # what addLevelName does for good
+    logger = wrap("of.its.own")
+    base = getattr(logger, "logger", logger)
+    base.addHandler(caplog.handler)
+    base.setLevel(logging.WARNING)
+    subprocess_util.log_run(["echo", "100% {done}"], logger, level)
+    assert [record.getMessage() for record in caplog.records] == ["stdout: 100% {done}"]
+
+
+def test_an_adapter_of_another_librarys_logger_gets_the_text_alone() -> None:
+    """That library takes every keyword for a part of the event."""
+    events: list[Mapping[str, Any]] = []
+
+    def take(_logger: object, _name: str, event: Any) -> Any:
+        events.append(dict(event))
+        raise structlog.DropEvent
+
+    logger: Any = structlog.wrap_logger(logging.getLogger("mine"), [take], wrapper_class=structlog.stdlib.BoundLogger)
+    subprocess_util.log_run(["echo", "done"], logging.LoggerAdapter(logger), "info")
+    assert [event["event"] for event in events] == ["Running subprocess: ['echo', 'done']", "stdout: done"]
+    assert not any(event.keys() & {"stacklevel", "stream", "command"} for event in events)
+
+
+def test_a_level_counts_when_the_line_comes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that is switched on while the command runs is on from then."""
+    logger = logging.getLogger("mine")
+    logger.setLevel(logging.WARNING)
+
+    def switch(line: str) -> None:
+        logger.setLevel(logging.INFO)
+        (tmp_path / line).touch()
+
+    source = "echo on; until test -e on; do sleep 0.01; done; echo seen >&2"
+    try:
+        subprocess_util.log_run(["sh", "-c", source], logger, switch, "info", cwd=tmp_path)
+    finally:
+        logger.setLevel(logging.NOTSET)
+    assert [record.getMessage() for record in caplog.records if record.name == "mine"] == ["stderr: seen"]

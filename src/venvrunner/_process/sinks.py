@@ -1,6 +1,5 @@
 """Where lines go: a log level, a callable or nowhere; and what is masked on the way into a log."""
 
-import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -16,7 +15,8 @@ _URL_END = re.compile(r'[\s"<>]|$')
 _PATH_BEGIN = re.compile(r"[/?#]|$")
 _USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:/|$))")
 _SHORTEST_PART = 4
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+_BETWEEN = (__name__.partition(".")[0] + ".", "asyncio.", "concurrent.", "threading")
+"""Where the modules are that stand between a line of output and the caller's own code."""
 
 
 class Redactor:
@@ -126,15 +126,52 @@ def log_method(logger: object, level: str, **extra: object) -> Sink:
     if "twiggy" in sys.modules and any(cls.__module__.partition(".")[0] == "twiggy" for cls in type(logger).__mro__):
         # twiggy formats its first argument even when there is nothing to put in.
         return lambda text: method("{0}", text)
-    if issubclass(type(logger), standard):
-        return lambda text: method(text, extra=extra, stacklevel=_stacklevel())
+    if issubclass(type(logger), standard) and _takes_keywords(logger, method):
+        return _record_sink(logger, method, level, extra)
     return cast("Sink", method)
 
 
+def _record_sink(logger: Any, method: Callable[..., Any], level: str, extra: dict[str, object]) -> Sink:
+    import logging  # noqa: PLC0415  slow to import
+
+    number = getattr(logging, level.upper(), logging.ERROR)
+    is_own = getattr(method, "__module__", None) != "logging"  # and may log at any level
+
+    def log(text: str) -> None:
+        if is_own or logger.isEnabledFor(number):  # to look for the caller takes longer than all the rest of a line
+            method(text, extra=extra, stacklevel=_stacklevel())
+
+    return log
+
+
+def _takes_keywords(logger: Any, method: Callable[..., Any]) -> bool:
+    """Tell whether a logger of the standard library takes its keywords: methods that somebody else has written need not."""
+    import logging  # noqa: PLC0415  slow to import
+
+    keywords = {"extra": {}, "stacklevel": 1}
+    while issubclass(type(logger), logging.LoggerAdapter) and _takes(logger.log, 0, "", **keywords):
+        logger = logger.logger
+    if not issubclass(type(logger), logging.Logger):
+        return False
+    return _takes(method, "", **keywords) and _takes(logger._log, 0, "", (), **keywords)  # noqa: SLF001  what subclasses override
+
+
+def _takes(method: Callable[..., Any], *args: object, **keywords: object) -> bool:
+    if getattr(method, "__module__", None) == "logging":
+        return True
+    import inspect  # noqa: PLC0415  slow to import, and most loggers are just what the standard library has
+
+    try:
+        inspect.signature(method).bind(*args, **keywords)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _stacklevel() -> int:
-    """Return how many frames lie between the function that calls this one and the first outside this package, plus one."""
+    """Return how many frames lie between the function that calls this one and the caller's own code, plus one."""
     level, frame = 1, sys._getframe(1)  # noqa: SLF001  inspect would build a list of all frames for each line
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_BETWEEN):
         level, frame = level + 1, frame.f_back
     return level
 
