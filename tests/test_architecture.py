@@ -31,7 +31,7 @@ LAYERS = [
     {"fake", "venv"},
     {"spec"},
     {"venvrunner"},
-    {"_display"},
+    {"_display", "_suite"},
     {"pytest_plugin", "__main__", "testing"},
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""

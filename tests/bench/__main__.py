@@ -12,6 +12,7 @@ import environment_rows  # noqa: F401  it registers its rows
 import import_rows  # noqa: F401  the same
 import install_rows  # noqa: F401  the same
 import process_rows  # noqa: F401  the same
+import pytest_rows  # noqa: F401  the same
 from measure import ROWS, Effort, table
 
 

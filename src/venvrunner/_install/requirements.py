@@ -173,6 +173,16 @@ def is_lock_name(path: str) -> bool:
     return re.fullmatch(r"pylock(\.[^.]+)?\.toml", os.path.basename(path)) is not None
 
 
+def anchored(text: str, folder: str) -> str:
+    """Return a requirement with its path, if it is one, relative to a folder instead of the working directory.
+
+    >>> anchored("./mine[test]", "/project"), anchored("build>=1", "/project"), anchored("x @ https://host/x.whl", "/project")
+    ('/project/./mine[test]', 'build>=1', 'x @ https://host/x.whl')
+    """
+    is_path = _looks_like_path(text) and not _URL.fullmatch(text) and not _DIRECT.match(text)
+    return os.path.join(folder, text) if is_path else text
+
+
 def _looks_like_path(text: str) -> bool:
     path = _split_extras(text)[0]
     has_separator = any(separator in path for separator in (os.sep, os.altsep) if separator)

@@ -105,7 +105,7 @@ class Command:
         self.grace = GRACE if options.get("grace") is None else _seconds("grace", options.get("grace")) or 0.0
         self.heartbeat = _seconds("heartbeat", options.get("heartbeat"), above_zero=True)
         self.on_silence: Callable[[float], object] = lambda _seconds: None
-        self.secrets = _strings("secrets", options.get("secrets", ()))
+        self.secrets = strings("secrets", options.get("secrets", ()))
         self.input = _input(options)
         self.popen: dict[str, Any] = {key: value for key, value in options.items() if key not in _OWN}
         self.popen["env"] = _environment(options)
@@ -185,7 +185,12 @@ def _seconds(name: str, value: float | None, *, above_zero: bool = False) -> flo
     return float(min(value, _FOREVER))
 
 
-def _strings(name: str, values: Iterable[str]) -> list[str]:
+def strings(name: str, values: Iterable[str]) -> list[str]:
+    """Return several strings as a new list.
+
+    Raises:
+        TypeError: they are something else.
+    """
     found = list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else None
     if found is None or not all(isinstance(value, str) for value in found):
         msg = f"{name} must be several strings, such as a list of str!"

@@ -148,7 +148,7 @@ def _takes_keywords(logger: Any, method: Callable[..., Any]) -> bool:
     """Tell whether a logger of the standard library takes its keywords: methods that somebody else has written need not."""
     import logging  # noqa: PLC0415  slow to import
 
-    keywords = {"extra": {}, "stacklevel": 1}
+    keywords: dict[str, object] = {"extra": None, "stacklevel": 1}
     while issubclass(type(logger), logging.LoggerAdapter) and _takes(logger.log, 0, "", **keywords):
         logger = logger.logger
     if not issubclass(type(logger), logging.Logger):

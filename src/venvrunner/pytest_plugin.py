@@ -1,0 +1,243 @@
+"""The pytest plugin: a fresh virtual environment for each test, in milliseconds.
+
+It is there as soon as venvrunner is installed. Nothing but this module is imported until a test asks for a fixture.
+"""
+
+import os
+import re
+import traceback
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+TYPE_CHECKING = False  # as in the package itself
+if TYPE_CHECKING:
+    from venvrunner import FakeVenvRunner, Runner, VenvRunner
+    from venvrunner._process.command import StrPath
+    from venvrunner._suite.journal import Journal
+
+__all__ = ["VenvRunnerFactory"]
+
+INSTALLERS = ("pip", "uv")
+_KEYWORDS = ("requirements", "python", "lock")
+_JOURNAL = pytest.StashKey["Journal"]()
+_FOLDERS = pytest.StashKey[set[str]]()
+_HAS_PASSED = pytest.StashKey[bool]()
+_IS_USED = pytest.StashKey[bool]()
+_SHARED = "venvrunner_folder"
+
+
+class VenvRunnerFactory:
+    """Makes environments for tests and fixtures: the fixture ``venv_runner_factory``.
+
+    The first call for the same arguments prepares an environment, once for all processes of a test run. Each call returns a new
+    fork of it.
+    """
+
+    def __init__(self, config: pytest.Config, folder: str) -> None:
+        from venvrunner._suite.parents import Parents  # noqa: PLC0415  nobody may need it
+        from venvrunner._suite.runners import real_runners  # noqa: PLC0415  the same
+
+        runners = real_runners(_journal(config), _wheelhouse(config))
+        self._python = config.getoption("venv_python") or config.getini("venv_python") or None
+        self._root = str(config.rootpath)
+        self._parents = Parents(runners, _installer(config), folder)
+
+    def __call__(
+        self, *, requirements: Iterable[str] = (), python: "StrPath | None" = None, lock: "StrPath | None" = None
+    ) -> "VenvRunner":
+        """Return a new environment, which is deleted at the end of a ``with`` block, or when it is no longer used.
+
+        Args:
+            requirements: what it has, each as for :meth:`.VenvRunner.install_package`; relative paths begin at the rootdir.
+            python: the interpreter, as for :class:`.VenvRunner`; default: that of the options.
+            lock: a lock file (PEP 751) instead of requirements; a relative path begins there too.
+
+        Returns:
+            the runner.
+
+        Raises:
+            InvalidRequirementError, LockFileError: a requirement or the lock file is wrong.
+            InterpreterNotFoundError: there is no such interpreter; the message lists those that were found.
+            VenvError: it can't be prepared; as for :class:`.VenvRunner`.
+            TypeError: an argument is of the wrong type.
+        """
+        from venvrunner._suite.parents import wanted  # noqa: PLC0415  nobody may need it
+
+        default = self._python if python is None else python
+        return self._parents.fork(wanted(requirements, default, lock, root=self._root))
+
+
+@pytest.fixture(scope="session")
+def venv_runner_factory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VenvRunnerFactory]:
+    """Make environments for fixtures of any scope: ``venv_runner_factory(requirements=["build"])`` returns a VenvRunner."""
+    from venvrunner._create.temporary import temporary_folder  # noqa: PLC0415  nobody may need it
+
+    config, base = request.config, tmp_path_factory.getbasetemp()
+    worker: dict[str, str] | None = getattr(config, "workerinput", None)
+    if worker is None:
+        with temporary_folder(str(base)) as folder:
+            yield VenvRunnerFactory(config, folder)
+        return
+    shared = base.parent / f"venvrunner-{worker['testrunuid']}"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    config.workeroutput[_SHARED] = str(shared)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  pytest-xdist sets it
+    yield VenvRunnerFactory(config, str(shared))
+
+
+@pytest.fixture
+def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerFactory) -> Iterator["VenvRunner"]:
+    """Provide a VenvRunner with an environment of the test's own, which has what the mark ``venv`` says."""
+    from venvrunner.exceptions import VenvError, VenvInUseError  # noqa: PLC0415  nobody may need it
+
+    item: pytest.Item = request.node
+    item.stash[_IS_USED] = True
+    mark = item.get_closest_marker("venv")
+    try:
+        runner = venv_runner_factory(**_arguments(mark) if mark else {})
+    except (TypeError, VenvError) as exc:
+        # The test is not to blame for what its mark says, and no line of it is worth to be shown.
+        text = "".join(traceback.format_exception_only(exc)).rstrip()
+        raise pytest.fail.Exception(text, pytrace=False) from None
+    # What has forks of the test's own is left to the end of the session.
+    with suppress(VenvInUseError), runner:
+        yield runner
+
+
+@pytest.fixture
+def fake_venv_runner(request: pytest.FixtureRequest) -> "FakeVenvRunner":
+    """Provide a FakeVenvRunner, which runs commands in the environment of the tests themselves."""
+    from venvrunner._suite.runners import fake_runner  # noqa: PLC0415  nobody may need it
+
+    return fake_runner(_journal(request.config))
+
+
+@pytest.fixture
+def recorded_venv_runner(request: pytest.FixtureRequest) -> Iterator["Runner"]:
+    """Provide a runner that answers from a file in ``recordings`` beside the test, which ``--venv-record`` makes."""
+    from venvrunner.exceptions import RecordingError  # noqa: PLC0415  nobody may need it
+    from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner  # noqa: PLC0415  the same
+
+    path = request.path.parent / "recordings" / f"{request.path.stem}.{_file_name(request.node.name)}.json"
+    paths = {"tmp_path": request.getfixturevalue("tmp_path")} if "tmp_path" in request.fixturenames else {}
+    if request.config.getoption("venv_record"):
+        recording = RecordingVenvRunner(request.getfixturevalue("venv_runner"), path, paths=paths)
+        yield recording
+        if request.node.stash.get(_HAS_PASSED, False):
+            recording.save()
+        return
+    try:
+        replay = ReplayVenvRunner(path, paths=paths)
+    except RecordingError as exc:
+        failure = str(exc)
+    else:
+        yield replay
+        if request.node.stash.get(_HAS_PASSED, False):
+            with replay:
+                """Ask whether every recorded call was made."""
+        return
+    pytest.fail(f"{failure}\nRun this test with --venv-record.", pytrace=False)
+
+
+def _file_name(text: str) -> str:
+    """Return the name of a test as that of a file; no two tests have the same."""
+    safe = re.sub(r"[^\w.-]+", "-", text)
+    return safe if safe == text else f"{safe}{zlib.crc32(text.encode()):08x}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("venvrunner", "virtual environments for tests")
+    group.addoption("--venv-installer", choices=INSTALLERS, help="what installs into them; before the setting venv_installer")
+    group.addoption(
+        "--venv-python", metavar="PYTHON", help="their interpreter: a path, a version or a range; before venv_python"
+    )
+    group.addoption(
+        "--venv-wheelhouse",
+        action="append",
+        type=os.path.abspath,
+        metavar="DIR",
+        help="install from this folder and not from an index; repeatable; before venv_wheelhouse",
+    )
+    group.addoption("--venv-record", action="store_true", help="let recorded_venv_runner record what real commands do")
+    parser.addini(
+        "venv_installer", f"what installs into virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
+    )
+    parser.addini("venv_python", "the interpreter of virtual environments for tests: a path, a version or a range", default="")
+    parser.addini("venv_wheelhouse", "folders to install from, and not from an index", type="paths", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options."""
+    config.addinivalue_line(
+        "markers", "venv(requirements=[...], python=..., lock=...): what the environment of venv_runner has"
+    )
+    if _installer(config) not in INSTALLERS:
+        msg = f"venv_installer: {_installer(config)!r} is no installer! Use one of {', '.join(map(repr, INSTALLERS))}."
+        raise pytest.UsageError(msg)
+    for folder in _wheelhouse(config):
+        if not os.path.isdir(folder):
+            msg = f"venv_wheelhouse: there is no folder {folder!r}! Make it, with 'pip wheel --wheel-dir' for instance."
+            raise pytest.UsageError(msg)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Tell of a mark that has no effect, and remember a success."""
+    result = yield
+    item.stash[_HAS_PASSED] = True
+    if not item.stash.get(_IS_USED, False) and any(mark.name == "venv" for mark in item.own_markers):
+        pytest.fail(
+            "the mark venv has no effect: the test has not used venv_runner! Add this fixture, or remove the mark.",
+            pytrace=False,
+        )
+    return result
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Learn from a worker of pytest-xdist where its environments are; others may still use them."""
+    folder = getattr(node, "workeroutput", {}).get(_SHARED)
+    if folder is not None:
+        node.config.stash.setdefault(_FOLDERS, set()).add(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the environments of the workers, all of which have ended."""
+    for folder in config.stash.get(_FOLDERS, ()):
+        from venvrunner._create.temporary import remove_tree  # noqa: PLC0415  nobody may need it
+
+        remove_tree(folder)
+
+
+def _arguments(mark: pytest.Mark) -> dict[str, Any]:
+    if mark.args:
+        msg = f"the mark venv takes arguments by name only: {', '.join(_KEYWORDS)}! Use venv(requirements=[...])."
+        raise TypeError(msg)
+    if unknown := sorted(mark.kwargs.keys() - set(_KEYWORDS)):
+        msg = f"the mark venv has no argument {unknown[0]!r}! It takes {', '.join(_KEYWORDS)}."
+        raise TypeError(msg)
+    return dict(mark.kwargs)
+
+
+def _journal(config: pytest.Config) -> "Journal":
+    """Return the journal, which takes part in the run from now on."""
+    if _JOURNAL not in config.stash:
+        from venvrunner._suite.journal import Journal  # noqa: PLC0415  nobody may need it
+
+        config.stash[_JOURNAL] = Journal()
+        config.pluginmanager.register(config.stash[_JOURNAL])
+    return config.stash[_JOURNAL]
+
+
+def _installer(config: pytest.Config) -> Any:
+    return config.getoption("venv_installer") or config.getini("venv_installer")
+
+
+def _wheelhouse(config: pytest.Config) -> list[str]:
+    return [str(folder) for folder in config.getoption("venv_wheelhouse") or config.getini("venv_wheelhouse")]

@@ -1,0 +1,187 @@
+"""What the report of a failing test shows: the commands that its runners have run."""
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from suites import make_wheelhouse, run_suite
+from venvrunner import CommandTimeoutError, FakeVenvRunner
+from venvrunner._suite.journal import Journal
+from venvrunner._suite.runners import fake_runner
+
+pytest_plugins = ["pytester"]
+
+HEADING = "*-- venvrunner commands --*"
+
+
+def test_a_failing_test_shows_its_commands(pytester: pytest.Pytester) -> None:
+    """With exit codes and the last lines of their output, masked; of all its runners; and none of other tests."""
+    result = run_suite(
+        pytester,
+        r"""
+        import pytest
+
+        def test_before(venv_runner):
+            venv_runner.log_run(["python", "-c", "print('before')"])
+
+        @pytest.fixture
+        def prepared(venv_runner):
+            venv_runner.log_run(["python", "-c", "print('prepared')"])
+            return venv_runner
+
+        def test_fails(prepared, fake_venv_runner, venv_runner_factory, tmp_path):
+            fake_venv_runner.log_run(["python", "-c", "print('fake')"])
+            prepared.fork("child", tmp_path).log_run(["python", "-c", "print('child')"])
+            with venv_runner_factory() as other:
+                other.log_run(["python", "-c", "print('other')"])
+            code = r"import sys; print(*range(100), sep='\n'); print('https://me:pw@host', sys.argv[1][::-1], file=sys.stderr)"
+            prepared.log_run(["python", "-c", code, "hunter2"], secrets=iter(["hunter2", "2retnuh"]))
+            assert prepared.log_run(["python", "-c", "raise SystemExit(3)"], check=False).returncode == 0
+
+        def test_after(venv_runner):
+            venv_runner.log_run(["python", "-c", "print('after')"])
+        """,
+        "-rA",
+        "--tb=line",
+    )
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            HEADING,
+            "$ python -c 'print('*'prepared'*')'",
+            "exit code 0",
+            "stdout: prepared",
+            "$ python -c 'print('*'fake'*')'",
+            "exit code 0",
+            "stdout: fake",
+            "$ python -c 'print('*'child'*')'",
+            "*",
+            "stdout: child",
+            "$ python -c 'print('*'other'*')'",
+            "*",
+            "stdout: other",
+            "$ python -c 'import sys; *' '[*][*][*][*]'",
+            "exit code 0",
+            "stdout:",
+            "… 80 lines …",
+            "80",
+            "*",
+            "99",
+            "stderr: https://[*][*][*][*]@host [*][*][*][*]",
+            "$ python -c 'raise SystemExit(3)'",
+            "exit code 3",
+        ],
+    )
+    text = result.stdout.str()
+    assert text.count("venvrunner commands") == 1
+    assert not [
+        word for word in ("stdout: before", "stdout: after", "hunter2", "me:pw") if word in text.split("== FAILURES")[1]
+    ]
+
+
+def test_installations_are_among_the_commands(pytester: pytest.Pytester) -> None:
+    """Those of the test, sync and async, and those that prepared what it forks."""
+    make_wheelhouse(pytester, "pocket", "needy")
+    result = run_suite(
+        pytester,
+        """
+        import asyncio
+        import pytest
+
+        @pytest.mark.venv(requirements=["pocket"])
+        def test_fails(venv_runner):
+            venv_runner.install("needy")
+            asyncio.run(venv_runner.async_install("needy"))
+            asyncio.run(venv_runner.async_log_run(["python", "-c", "raise SystemExit(4)"]))
+        """,
+        "--venv-wheelhouse=wheelhouse",
+        "--venv-installer=uv",
+    )
+    result.assert_outcomes(failed=1)
+    lines = [line for line in result.stdout.lines if line.startswith("$ ")]
+    assert [line.split()[-1] for line in lines] == ["pocket", "needy", "needy", "SystemExit(4)'"]
+    result.stdout.fnmatch_lines([lines[-1], "exit code 4"])
+
+
+def test_each_phase_that_fails_shows_them(pytester: pytest.Pytester) -> None:
+    """A fixture before the test, and one after it."""
+    result = run_suite(
+        pytester,
+        """
+        import pytest
+
+        @pytest.fixture
+        def before(fake_venv_runner):
+            fake_venv_runner.log_run(["python", "-c", "raise SystemExit(5)"])
+
+        @pytest.fixture
+        def after(fake_venv_runner):
+            yield
+            fake_venv_runner.log_run(["python", "-c", "raise SystemExit(6)"])
+
+        def test_before(before): pass
+        def test_after(after): pass
+        """,
+        "--tb=line",
+    )
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines([HEADING, "*(5)'", "exit code 5", HEADING, "*(6)'", "exit code 6"])
+
+
+def test_a_test_without_commands_shows_nothing(pytester: pytest.Pytester) -> None:
+    """No empty section."""
+    result = run_suite(pytester, "def test(fake_venv_runner): assert False")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line(HEADING)
+
+
+def shown(journal: Journal) -> str:
+    """Return what a failing test shows."""
+    report = pytest.TestReport("test", ("", 0, ""), {}, "failed", "", "call")
+    hook = journal.pytest_runtest_makereport()
+    next(hook)
+    with pytest.raises(StopIteration):
+        hook.send(report)
+    return dict(report.sections)["venvrunner commands"]
+
+
+def test_every_end_of_a_command_is_told() -> None:
+    """Whatever ended it; the exception is not changed."""
+    journal = Journal()
+    for error in (
+        CommandTimeoutError(["x"], 2.5, "half\n", "a line"),
+        KeyboardInterrupt(),
+        subprocess.CalledProcessError(-9, "x"),
+    ):
+        with pytest.raises(type(error)) as caught, journal.note(["tool"], {}):
+            raise error
+        assert caught.value is error
+    with journal.note(["tool", "a b"], {}):
+        assert shown(journal).splitlines() == [
+            *("$ tool", "ended after 2.5 seconds", "stdout: half", "stderr: a line"),
+            *("$ tool", "ended by KeyboardInterrupt"),
+            *("$ tool", "exit code -9"),
+            *("$ tool 'a b'", "still running"),
+        ]
+
+
+def test_long_lines_are_cut_after_they_were_masked() -> None:
+    """Half a password is not shown."""
+    journal = Journal()
+    with journal.note(["tool"], {"secrets": ["x" * 600]}) as entry:
+        entry.done(subprocess.CompletedProcess([], 0, "x" * 600 + "y" * 600, None))
+    assert shown(journal).splitlines()[-1] == f"stdout: ****{'y' * 496} …"
+
+
+@pytest.mark.parametrize(
+    ("args", "options"), [("tool", {}), ([], {}), (["tool"], {"secrets": "hunter2"}), (["tool"], {"secrets": 3})]
+)
+def test_a_wrong_call_is_told_as_without_the_plugin(args: list[str], options: dict[str, Any]) -> None:
+    """By the same exception, with the same words."""
+    messages = []
+    for runner in (FakeVenvRunner(), fake_runner(Journal())):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            runner.log_run(args, **options)
+        messages.append((caught.type, str(caught.value)))
+    assert messages[0] == messages[1]
