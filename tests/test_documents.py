@@ -6,6 +6,7 @@ import pkgutil
 import re
 import signal
 import textwrap
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ def blocks(text: str) -> list[tuple[int, str]]:
 def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, in one namespace and in an empty folder, as a reader would try them."""
     monkeypatch.chdir(tmp_path)
+    if not entry_points(group="pytest11", name="venvrunner"):  # on the path, and not installed
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-p venvrunner.pytest_plugin")
     text = page.read_text(encoding="utf-8")
     namespace: dict[str, object] = {"__name__": "__main__"}
     handler = signal.getsignal(signal.SIGTERM)

@@ -16,7 +16,6 @@ import pytest
 TYPE_CHECKING = False  # as in the package itself
 if TYPE_CHECKING:
     from venvrunner import FakeVenvRunner, Runner, VenvRunner
-    from venvrunner._process.command import StrPath
     from venvrunner._suite.journal import Journal
 
 __all__ = ["VenvRunnerFactory"]
@@ -47,7 +46,11 @@ class VenvRunnerFactory:
         self._parents = Parents(runners, _installer(config), folder)
 
     def __call__(
-        self, *, requirements: Iterable[str] = (), python: "StrPath | None" = None, lock: "StrPath | None" = None
+        self,
+        *,
+        requirements: Iterable[str] = (),
+        python: str | os.PathLike[str] | None = None,
+        lock: str | os.PathLike[str] | None = None,
     ) -> "VenvRunner":
         """Return a new environment, which is deleted at the end of a ``with`` block, or when it is no longer used.
 
