@@ -175,10 +175,22 @@ def test_an_environment_is_not_replaced_when_that_is_an_error(tmp_path: Path) ->
     }
 
 
-@pytest.mark.parametrize("options", [{"exist": "keep"}, {"wait": -1}, {"wait": float("nan")}, {"prompt": "two\nlines"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"exist": "keep"},
+        {"wait": -1},
+        {"wait": float("nan")},
+        {"prompt": "two\nlines"},
+        {"prompt": 7},
+        {"with_pip": "no"},
+        {"system_site_packages": None},
+        {"python": 3.12},
+    ],
+)
 def test_a_wrong_option_is_refused_before_anything_is_made(options: dict[str, Any], tmp_path: Path) -> None:
-    """A ValueError names it."""
-    with pytest.raises(ValueError, match=next(iter(options))):
+    """A ValueError or TypeError names it."""
+    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
         VenvRunner("venv", tmp_path / "top", **options)
     assert listing(tmp_path) == {}
 

@@ -51,6 +51,17 @@ def test_equal_specifications_are_one_key(lock: Path) -> None:
         first.python = "3.13"  # type: ignore[misc]  # it is frozen
 
 
+def test_a_specification_shows_what_is_special_and_no_password() -> None:
+    """In a log, in the name of a test, on the dashboard of a cluster."""
+    spec = VenvSpec(
+        python="3.12", requirements=["https://me:hunter2@host.example/pocket.zip", "name @ https://x:pw@host/a.whl"]
+    )
+    assert repr(spec) == (
+        "VenvSpec(python='3.12', requirements=('https://****@host.example/pocket.zip', 'name @ https://****@host/a.whl'))"
+    )
+    assert repr(VenvSpec()) == "VenvSpec()"
+
+
 @pytest.mark.parametrize("installer", ["pip", "uv"])
 def test_a_specification_arrives_in_another_process(installer: Any, lock: Path, tmp_path: Path) -> None:
     """With the text of its lock file, which need not be there any more."""
@@ -90,7 +101,15 @@ def test_every_option_reaches_the_environment(tmp_path: Path) -> None:
     [
         ({"requirements": ["-r x"]}, InvalidRequirementError, "-r x"),
         ({"requirements": ["."]}, InvalidRequirementError, "is a path, which another machine may not have"),
+        ({"requirements": ["pocket @ ./pocket"]}, InvalidRequirementError, "is a path"),
+        ({"requirements": ["pocket[extra]@/pocket"]}, InvalidRequirementError, "is a path"),
         ({"requirements": "pocket"}, TypeError, "several"),
+        ({"python": 3.12}, TypeError, "python must be a str"),
+        ({"python": Path("python")}, TypeError, "python must be a str"),
+        ({"with_pip": "no"}, TypeError, "true or false"),
+        ({"system_site_packages": None}, TypeError, "true or false"),
+        ({"prompt": 7}, TypeError, "prompt must be a str"),
+        ({"prompt": "two\nlines"}, ValueError, "printable"),
         ({"installer": "conda"}, ValueError, "conda"),
         ({"lock": "missing.toml"}, LockFileError, r"missing\.toml"),
         ({"lock": "pylock.toml", "requirements": ["pocket"]}, InvalidRequirementError, "exactly"),

@@ -2,19 +2,25 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from venvrunner._create.creation import Exist
+from venvrunner._create.purpose import Order, check_order
 from venvrunner._create.temporary import temporary_folder
 from venvrunner._install.request import make_request
 from venvrunner._process.command import StrPath
+from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 from venvrunner.installing import InstallerName, check_installer
 from venvrunner.venv import VenvOptions, VenvRunner
 
 __all__ = ["VenvSpec"]
+
+_NAMED_PATH = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@(?!\s*[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+"""A requirement such as ``name @ ./folder``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +64,12 @@ class VenvSpec:
     def __post_init__(self) -> None:
         """Check the arguments, and make them immutable."""
         check_installer(self.installer)
+        check_order(Order(self.python, self.with_pip, self.system_site_packages, self.prompt))
+        if not isinstance(self.python, str | None):
+            msg = "python must be a str: a path is that of this machine! Write str() around it if all machines have it."
+            raise TypeError(msg)
         request = make_request(self.requirements, {"lock": self.lock})
-        if paths := [text for text in request.requirements if os.path.isabs(text)]:
+        if paths := [text for text in request.requirements if os.path.isabs(text) or _NAMED_PATH.match(text)]:
             msg = f"{paths[0]!r} is a path, which another machine may not have! Give a URL; file:/// if all machines have it."
             raise InvalidRequirementError(msg)
         object.__setattr__(self, "requirements", request.requirements)
@@ -68,6 +78,13 @@ class VenvSpec:
                 msg = f"the lock file {request.lock.path!r} names files by paths, which another machine may not have! Use URLs."
                 raise LockFileError(msg)
             object.__setattr__(self, "_locked", request.lock.text)
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, with credentials masked."""
+        shown = [
+            f"{one.name}={value!r}" for one in fields(self) if one.repr and (value := getattr(self, one.name)) != one.default
+        ]
+        return f"{type(self).__name__}({Redactor().mask(', '.join(shown))})"
 
     def create(self, name: str, top_dir: StrPath, *, exist: Exist = "reuse", wait: float = 30.0) -> VenvRunner:
         """Make the environment in ``top_dir/name``, or take the one that is there if it was made for an equal specification.

@@ -10,7 +10,7 @@ from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import STATE, Ownership
 from venvrunner._create.patience import logger
-from venvrunner._create.purpose import Order, misfit_of, purpose_of
+from venvrunner._create.purpose import Order, check_order, misfit_of, purpose_of
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
 from venvrunner._process.signals import deferred, surely
@@ -222,9 +222,7 @@ def _check_options(order: Order, exist: str, wait: float) -> None:
     if not wait >= 0:
         msg = f"wait must be a number of seconds, 0 or more, not {wait!r}!"
         raise ValueError(msg)
-    if order.prompt is not None and not order.prompt.isprintable():
-        msg = f"prompt must be one line of printable characters, not {order.prompt!r}!"
-        raise ValueError(msg)
+    check_order(order)
 
 
 def _write(venv_dir: str, interpreter: Interpreter, order: Order) -> None:

@@ -29,6 +29,32 @@ class Order(NamedTuple):
     requirements: tuple[str, ...] = ()
 
 
+def check_order(order: Order) -> None:
+    """Make sure of what can be known of an order before any interpreter is looked for.
+
+    Raises:
+        TypeError, ValueError: something in it is wrong.
+
+    >>> check_order(Order(python=3.12))
+    Traceback (most recent call last):
+    ...
+    TypeError: python must be a str or a path of str, not float!
+    """
+    if not isinstance(order.python, str | os.PathLike | None):
+        msg = f"python must be a str or a path of str, not {type(order.python).__name__}!"
+        raise TypeError(msg)
+    for name, value in (("with_pip", order.with_pip), ("system_site_packages", order.system_site_packages)):
+        if not isinstance(value, bool):
+            msg = f"{name} must be true or false, not {type(value).__name__}!"
+            raise TypeError(msg)
+    if not isinstance(order.prompt, str | None):
+        msg = f"prompt must be a str, not {type(order.prompt).__name__}!"
+        raise TypeError(msg)
+    if order.prompt is not None and not order.prompt.isprintable():
+        msg = f"prompt must be one line of printable characters, not {order.prompt!r}!"
+        raise ValueError(msg)
+
+
 def purpose_of(venv_dir: str, interpreter: Interpreter, order: Order) -> dict[str, Any]:
     """Return what an environment has to be made for to be as good as a new one."""
     return {
