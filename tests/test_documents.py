@@ -25,7 +25,17 @@ def blocks(text: str) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, match.start("code")), textwrap.dedent(match["code"])) for match in _BLOCK.finditer(text)]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [
+        # A cluster takes its time to start.
+        pytest.param(
+            page, marks=[pytest.mark.slow] if page.name == "many-environments.md" else [], id=str(page.relative_to(ROOT))
+        )
+        for page in PAGES
+        if page.exists()
+    ],
+)
 def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, in one namespace and in an empty folder, as a reader would try them."""
     monkeypatch.chdir(tmp_path)
