@@ -13,6 +13,7 @@ SUITE = """
     import pytest
     from venvrunner import VenvRunner
 
+    @pytest.mark.venv(requirements=[])
     @pytest.mark.parametrize("word", ["a/b", "a:b"])
     def test_say(recorded_venv_runner, tmp_path, word):
         code = "import sys; print(sys.argv[1], sys.prefix)"

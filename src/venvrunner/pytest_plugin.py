@@ -126,6 +126,7 @@ def recorded_venv_runner(request: pytest.FixtureRequest) -> Iterator["Runner"]:
     from venvrunner.exceptions import RecordingError  # noqa: PLC0415  nobody may need it
     from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner  # noqa: PLC0415  the same
 
+    request.node.stash[_IS_USED] = True  # a mark says what the recorded environment had
     path = request.path.parent / "recordings" / f"{request.path.stem}.{_file_name(request.node.name)}.json"
     paths = {"tmp_path": request.getfixturevalue("tmp_path")} if "tmp_path" in request.fixturenames else {}
     if request.config.getoption("venv_record"):

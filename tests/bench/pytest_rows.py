@@ -23,9 +23,9 @@ SUITE = "import pytest\n@pytest.mark.parametrize('number', range({count}))\ndef 
 @timed("the pytest plugin, installed and not used", rounds=60, most=0.005, beyond=WITHOUT)
 def plugin_unused(folder: str) -> Contestants:
     test = write(folder, "test_one.py", SUITE.format(count=1, fixture=""))
-    has = VenvRunner("has-it", folder, requirements=["pytest", PROJECT])
+    # Made alike: a fork would find its packages by another way.
+    has, without = (VenvRunner(name, folder, requirements=["pytest", PROJECT]) for name in ("has", "bare"))
     # Its dependencies stay: one of them has a pytest plugin of its own.
-    without = has.fork("without", folder, standalone=True)
     without.uninstall("venvrunner")
 
     def start(venv: VenvRunner) -> Callable[[], object]:
