@@ -94,9 +94,11 @@ def test_a_wheel_is_built_with_the_output_in_the_callers_logger(
     """Line by line, at the level that the caller chose, and nothing in it is interpreted."""
     runner: Runner = venv if kind == "venv" else FakeVenvRunner()
     with caplog.at_level(logging.DEBUG, "mine"):
-        built = wheel(runner, project, tmp_path, logger=logging.getLogger("mine"), stderr_loglevel="warning")
+        built = wheel(
+            runner, project, tmp_path, logger=logging.getLogger("mine"), stderr_loglevel="warning", secrets=["back end"]
+        )
     messages = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
-    assert ("mine", "INFO", "stdout: out {of} %s the back end") in messages
+    assert ("mine", "INFO", "stdout: out {of} %s the ****") in messages
     assert ("mine", "INFO", "stdout: caf\\xe9") in messages
     assert ("mine", "WARNING", "stderr: err") in messages
     assert contents(built)["mine.py"] == f"PREFIX_IS_OWN = {kind == 'venv' or sys.prefix != sys.base_prefix}".encode()

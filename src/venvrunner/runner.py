@@ -3,12 +3,13 @@
 import os
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Unpack
 
 from venvrunner import subprocess_util
 from venvrunner._process.command import RunOptions, StrPath
+from venvrunner._process.supervisor import GRACE
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.subprocess_util import OutputCallbackType
 
@@ -133,7 +134,9 @@ class Runner(ABC):
         stdout_loglevel: str | OutputCallbackType | None = "info",
         stderr_loglevel: str | OutputCallbackType | None = "info",
         timeout: float | None = None,
+        grace: float = GRACE,
         heartbeat: float | None = 10.0,
+        secrets: Iterable[str] = (),
     ) -> None:
         """Run a hook of a build back end; the method itself is a subprocess runner for ``pyproject_hooks`` and ``build``.
 
@@ -147,7 +150,9 @@ class Runner(ABC):
             stdout_loglevel: as there, but ``"info"`` by default.
             stderr_loglevel: same.
             timeout: as there.
+            grace: as there.
             heartbeat: seconds of silence after which the logger is told that the hook still runs.
+            secrets: as there.
 
         Raises:
             InvalidCommandError: the command line begins with another interpreter.
@@ -174,7 +179,9 @@ class Runner(ABC):
             cwd=cwd,
             extra_env=extra_environ,
             timeout=timeout,
+            grace=grace,
             heartbeat=heartbeat,
+            secrets=secrets,
         )
 
     def _in_use(self) -> AbstractContextManager[None]:
