@@ -5,8 +5,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
-from typing import Any, Self, Unpack, cast
+from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._create import layout
@@ -22,12 +21,13 @@ from venvrunner.exceptions import CommandError, ExpectationError
 from venvrunner.installing import InstallOptions, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.testing._answers import Answer, Call, Question, no_answer
+from venvrunner.testing._block import Block
 from venvrunner.testing._typed import install_call, kept_options, uninstall_call
 
 _Packages = tuple[dict[str, str], dict[str, str]]
 
 
-class DoubleRunner(Runner):
+class DoubleRunner(Block, Runner):
     """A runner that starts no process: each command gets the first answer that fits it and is left.
 
     Lines, log records, exceptions, masking and the environment are made by the same code as those of a real command.
@@ -77,25 +77,6 @@ class DoubleRunner(Runner):
             calls = "".join(f"\n  {' '.join(answer.question.lines())}" for answer in left)
             msg = f"these answers were not called for! Run these commands, or take the answers away.{calls}"
             raise ExpectationError(msg)
-
-    def __enter__(self) -> Self:
-        """Return the runner itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """Check that all answers were used, unless an exception is on its way."""
-        if error is None:
-            self.assert_all_used()
-
-    async def __aenter__(self) -> Self:
-        """Return the runner itself."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Same as the end of a ``with`` block."""
-        self.__exit__(kind, error, traceback)
 
     @property
     def python_executable(self) -> str:
@@ -148,6 +129,9 @@ class DoubleRunner(Runner):
         """Return what is installed after all calls until now: versions by normalized names, sorted."""
         with self._lock:
             return dict(self._packages)
+
+    def _end(self) -> None:
+        self.assert_all_used()
 
     def _in_use(self) -> AbstractContextManager[None]:
         return engine.driven_by(_Player(self._answer, self._change))

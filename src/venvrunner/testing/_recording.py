@@ -6,8 +6,7 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from venvrunner._process import engine
 from venvrunner._process.command import Command, RunOptions, StrPath, check_args
@@ -17,6 +16,7 @@ from venvrunner.exceptions import InvalidCommandError
 from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
+from venvrunner.testing._block import Block
 from venvrunner.testing._format import Entry, Recording, dump, lines_of
 from venvrunner.testing._places import usual_places
 from venvrunner.testing._typed import install_call, kept_options, uninstall_call
@@ -24,7 +24,7 @@ from venvrunner.testing._typed import install_call, kept_options, uninstall_call
 _Result = TypeVar("_Result", bound=subprocess.CompletedProcess[str])
 
 
-class RecordingVenvRunner(Runner):
+class RecordingVenvRunner(Block, Runner):
     r"""Another runner, whose calls are kept in a file for a :class:`ReplayVenvRunner`.
 
     The file is written by :meth:`save`, and at the end of a ``with`` block that no exception leaves. It is JSON for people
@@ -90,25 +90,6 @@ class RecordingVenvRunner(Runner):
             with contextlib.suppress(OSError):
                 os.unlink(new)
             raise
-
-    def __enter__(self) -> Self:
-        """Return the runner itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """Write the file, unless an exception is on its way."""
-        if error is None:
-            self.save()
-
-    async def __aenter__(self) -> Self:
-        """Return the runner itself."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Same as the end of a ``with`` block."""
-        self.__exit__(kind, error, traceback)
 
     @property
     def python_executable(self) -> str:
@@ -180,6 +161,9 @@ class RecordingVenvRunner(Runner):
         """As the runner does; recorded as the call ``pip uninstall --yes``, and the names."""
         with self._recorded(uninstall_call(names)) as tap:
             return tap.noted(self._filled().uninstall(*names, **options))
+
+    def _end(self) -> None:
+        self.save()
 
     def _filled(self) -> InstallingRunner:
         if not isinstance(self._runner, InstallingRunner):
