@@ -73,7 +73,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def policy(session: nox.Session) -> None:
     """Require 100 % branch coverage of the process policy by its own tests alone; takes seconds."""
-    session.install(*group("test"), "-e", ".")
+    session.install(*group("policy"), "-e", ".")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-q", "tests/test_lines.py", "tests/test_supervisor.py")
     session.run("coverage", "combine", "--quiet")
