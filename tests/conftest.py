@@ -27,6 +27,15 @@ MEASURED: dict[str, str] = {}
 LINUX = sys.platform == "linux"
 
 
+@pytest.fixture
+def few_interpreters(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the interpreters of this machine but one: an error lists them all, and to ask them takes seconds."""
+    folder = tmp_path_factory.mktemp("few")
+    (folder / "python3").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("HOME", str(folder))
+
+
 def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
     """Wait for an event that nobody sends, with a deadline."""
     end = time.monotonic() + seconds

@@ -243,6 +243,7 @@ with venvrunner.VenvRunner.temporary() as venv:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_a_released_client_works(tmp_path: Path) -> None:
     """A documentation tool from the index asks a real and a fake runner for versions, and shows a failure."""

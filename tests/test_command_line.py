@@ -124,6 +124,7 @@ def test_the_time_limit_is_124() -> None:
         ["-r", "no-such-file.txt"], ["--python", "9.99"], ["--python", "/no/such/python"],
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("few_interpreters")
 def test_an_environment_that_cannot_be_made_or_filled_is_125(args: list[str], tmp_path: Path) -> None:
     """The command is not run, and one message of venvrunner says why, without a traceback."""
     result = run(*args, *PYTHON, "print('was run')", cwd=tmp_path)
@@ -325,7 +326,7 @@ def stubborn() -> Iterator[subprocess.Popen[bytes]]:
     assert temporary_files() == []
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [SIGNALS[0], *(pytest.param(number, marks=pytest.mark.slow) for number in SIGNALS[1:])])
 def test_a_signal_ends_a_command_and_its_children_that_ignore_it(number: signal.Signals) -> None:
     """128+n, after the grace; no process and no temporary folder are left."""
     with stubborn() as process:

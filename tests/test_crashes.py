@@ -53,7 +53,9 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 @pytest.mark.parametrize("exist", ["clear", "reuse"])
 @pytest.mark.parametrize(
     ("what", "tenth"),
-    [("create", tenth) for tenth in range(11)] + [(what, tenth) for what in ("fork", "delete") for tenth in (0, 3, 6, 9)],
+    [(what, tenth) for what in ("create", "fork", "delete") for tenth in (0, 6)]
+    + [pytest.param("create", tenth, marks=pytest.mark.slow) for tenth in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
+    + [pytest.param(what, tenth, marks=pytest.mark.slow) for what in ("fork", "delete") for tenth in (3, 9)],
 )
 def test_what_a_killed_process_leaves_is_made_anew(
     what: str, tenth: int, exist: Literal["clear", "reuse"], steps: dict[str, int], tmp_path: Path
@@ -265,7 +267,11 @@ def pipes(cache: Path) -> None:
         os.mkfifo(path)
 
 
-@pytest.mark.parametrize("change", [remove, truncate, flip, block, file_instead, link_instead, open_to_all, pipes])
+@pytest.mark.parametrize(
+    "change",
+    [truncate, flip, pipes]
+    + [pytest.param(one, marks=pytest.mark.slow) for one in (remove, block, file_instead, link_instead, open_to_all)],
+)
 def test_a_damaged_cache_costs_time_and_nothing_else(
     change: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

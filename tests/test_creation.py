@@ -90,7 +90,12 @@ LONG = "/".join(["long" * 25] * 4)
 
 
 @pytest.mark.parametrize(
-    "folder", ["two words", "größe 漢字 👩\u200d🔬 全\u3000角", "100%s %(prefix)s", "it's", "-x ~ #&;()", LONG]
+    "folder",
+    [
+        "größe 漢字 👩\u200d🔬 全\u3000角",
+        LONG,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("two words", "100%s %(prefix)s", "it's", "-x ~ #&;()")),
+    ],
 )
 def test_a_path_may_have_blanks_and_any_letters_and_be_long(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -152,6 +157,7 @@ def test_virtualenvs_own_settings_do_not_leak_in(source: str, tmp_path: Path, mo
     assert venv.log_run(["python", "-c", "import pytest"], check=False).returncode == 1
 
 
+@pytest.mark.usefixtures("few_interpreters")
 def test_an_environment_is_not_given_up_for_one_that_cannot_be(top: Path) -> None:
     """An unknown interpreter is noticed before the environment that is there is cleared."""
     venv = VenvRunner("venv", top)
@@ -162,6 +168,7 @@ def test_an_environment_is_not_given_up_for_one_that_cannot_be(top: Path) -> Non
     assert venv.log_run(["python", "--version"]).returncode == 0
 
 
+@pytest.mark.usefixtures("few_interpreters")
 @pytest.mark.parametrize("python", ["9.99", "/no/such/python", "/etc/passwd", "", "--help"])
 def test_an_interpreter_that_is_not_there_is_one_clear_error(python: str, top: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It is a CreationError that names what was asked for; nothing is printed, and nothing is left."""
@@ -174,6 +181,7 @@ def test_an_interpreter_that_is_not_there_is_one_clear_error(python: str, top: P
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("few_interpreters")
 def test_a_failed_creation_removes_the_folders_that_it_made(top: Path) -> None:
     """A top_dir that was missing is missing again."""
     before = listing(top.parent)
@@ -182,6 +190,7 @@ def test_a_failed_creation_removes_the_folders_that_it_made(top: Path) -> None:
     assert listing(top.parent).keys() == before.keys()
 
 
+@pytest.mark.usefixtures("few_interpreters")
 def test_a_failed_creation_leaves_an_empty_folder_as_it_was(top: Path) -> None:
     """The folder was there before, so it is there afterwards."""
     (top / "venv").mkdir(mode=0o700)
@@ -291,6 +300,7 @@ def test_a_temporary_environment_is_deleted_after_an_exception() -> None:
     assert [folder.parent.exists() for folder in folders] == [False]
 
 
+@pytest.mark.usefixtures("few_interpreters")
 def test_a_temporary_environment_that_cannot_be_made_leaves_no_folder() -> None:
     """The temporary folder goes too (the fixture looks)."""
     with pytest.raises(CreationError), VenvRunner.temporary(python="9.99"):

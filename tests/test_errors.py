@@ -177,11 +177,11 @@ def test_output_stays_out_of_repr(call: Caller) -> None:
     assert repr(caught.value).startswith("CommandError(1, [")
 
 
-def test_a_timeout_says_what_and_how_long_and_why(call: Caller) -> None:
+def test_a_timeout_says_what_and_how_long_and_why(drive: Caller) -> None:
     """The message has the time, the exception has what was read until then, and the note its last lines."""
     source = "import signal, sys; print('out', flush=True); print('slow: x', file=sys.stderr, flush=True); signal.pause()"
     with pytest.raises(subprocess.TimeoutExpired) as caught:
-        call.run(source, timeout=2)
+        drive.run(source, timeout=2)
     assert isinstance(caught.value, CommandTimeoutError)
     error: Any = caught.value
     assert str(error) == f"Command '{error.cmd}' timed out after 2.0 seconds"

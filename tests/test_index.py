@@ -167,7 +167,7 @@ def forms(password: str) -> list[str]:
 
 
 # All of uv's, which is quick, and of pip's those that differ.
-QUICK = [("pip", way) for way in ("argument", "file", "address")] + [("uv", way) for way in WAYS + ONLY["uv"]]
+QUICK = [("pip", way) for way in ("argument", "address")] + [("uv", way) for way in WAYS + ONLY["uv"]]
 SLOW = [("pip", way) for way in WAYS + ONLY["pip"] if ("pip", way) not in QUICK]
 
 

@@ -56,7 +56,7 @@ def offline(wheels: Path) -> dict[str, Any]:
     return {"find_links": [wheels], "no_index": True}
 
 
-@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+@pytest.mark.parametrize("venv", [pytest.param("pip", marks=pytest.mark.slow), "uv"], indirect=True)
 def test_a_receipt_tells_what_has_changed(venv: VenvRunner, offline: dict[str, Any]) -> None:
     """Added, changed from and to, removed; `installed` says what is there; all of it the same for both installers."""
     receipt = venv.install("pocket==1.0", **offline)
@@ -221,7 +221,10 @@ VARIABLES = {"pip": ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"], "uv": ["UV_INDEX_U
 
 @pytest.mark.parametrize(
     ("venv", "how"),
-    [(installer, how) for installer in INSTALLERS for how in WAYS + VARIABLES[installer]],
+    [
+        *[("uv", how) for how in WAYS + VARIABLES["uv"]],
+        *[pytest.param("pip", how, marks=pytest.mark.slow) for how in WAYS + VARIABLES["pip"]],
+    ],
     indirect=["venv"],
 )
 def test_a_credential_is_shown_nowhere(

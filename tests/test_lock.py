@@ -66,8 +66,11 @@ def wheel(folder: Path, name: str, version: str = "1.0") -> Path:
     return folder / f"{name}-{version}-py3-none-any.whl"
 
 
-@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
-@pytest.mark.parametrize("url", [False, True], ids=["path", "url"])
+@pytest.mark.parametrize(
+    ("venv", "url"),
+    [("pip", False), pytest.param("pip", True, marks=pytest.mark.slow), ("uv", False), ("uv", True)],
+    indirect=["venv"],
+)
 def test_exactly_what_is_locked_is_installed(venv: VenvRunner, wheels: Path, tmp_path: Path, *, url: bool) -> None:
     """Not a newer version, and nothing that a package says it needs."""
     lock = write(
@@ -199,7 +202,7 @@ def test_a_new_environment_has_what_is_locked(wheels: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+@pytest.mark.parametrize("venv", [pytest.param("pip", marks=pytest.mark.slow), "uv"], indirect=True)
 def test_a_lock_file_of_a_real_tool_is_installed(venv: VenvRunner, tmp_path: Path) -> None:
     """Written by uv for all platforms; both installers do the same with it."""
     (tmp_path / "in.txt").write_text("pytest==8.4.2\n")

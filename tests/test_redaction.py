@@ -162,6 +162,7 @@ ADVERSARIAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ADVERSARIAL.values(), ids=ADVERSARIAL)
 def test_a_line_of_megabytes_cannot_stall_the_masking(text: str) -> None:
     """A command chooses its output, and a line may have 64 MiB: the work for each character is small and bounded.
@@ -225,11 +226,11 @@ def test_a_failed_command_shows_no_credential(call: Caller, lines: str) -> None:
     assert [error.stdout, error.stderr] == [f"{line}\n" for line in TRUE]
 
 
-def test_a_timeout_shows_no_credential(call: Caller) -> None:
+def test_a_timeout_shows_no_credential(drive: Caller) -> None:
     """The same for a command whose time was up."""
-    args = call.code(f"{NOISE}; sys.stdout.flush(); import signal; signal.pause()", URL, SECRET)
+    args = drive.code(f"{NOISE}; sys.stdout.flush(); import signal; signal.pause()", URL, SECRET)
     with pytest.raises(CommandTimeoutError) as caught:
-        call(args, secrets=[SECRET], timeout=2.0)
+        drive(args, secrets=[SECRET], timeout=2.0)
     error: Any = caught.value
     assert_shows_nothing(error)
     assert_shows_nothing(pickle.loads(pickle.dumps(error)))

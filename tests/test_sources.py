@@ -234,6 +234,7 @@ def test_a_failure_while_unpacking_is_told(target: VenvRunner, wheels: Path, tmp
     assert ("Changed before it failed" in notes) == changed
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_real_packages_have_the_same_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the index with both installers; and offline, from a folder that pip has filled."""

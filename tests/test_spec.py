@@ -128,10 +128,9 @@ def test_a_wrong_specification_is_refused_where_it_is_written(
         VenvSpec(**arguments)
 
 
-def test_an_interpreter_is_looked_for_where_the_environment_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("few_interpreters")
+def test_an_interpreter_is_looked_for_where_the_environment_is_made(tmp_path: Path) -> None:
     """Another machine has others."""
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
     spec = VenvSpec(python=">=3.99")
     with pytest.raises(InterpreterNotFoundError, match="found"):
         spec.create("venv", tmp_path)
