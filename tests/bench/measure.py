@@ -5,6 +5,7 @@ A row is one function in ``ROWS``. Most are made by :func:`timed` from a functio
 
 import gc
 import random
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -53,6 +54,7 @@ def timed(
     limits: Mapping[str, float] | None = None,
     most: float | None = None,
     beyond: str | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Callable[[Callable[[str], Contestants]], Callable[[str], Contestants]]:
     """Make a row of a function that gets the path of a scratch folder and returns the contestants.
 
@@ -63,12 +65,13 @@ def timed(
         limits: the budgets by contestant: ours may take so many times as long. Other ratios are shown for the first of them.
         most: the budget in seconds.
         beyond: the contestant whose time is taken off every other one's.
+        clock: tells the time, in seconds.
     """
 
     def register(contestants: Callable[[str], Contestants]) -> Callable[[str], Contestants]:
         def row(effort: Effort) -> Result:
             with tempfile.TemporaryDirectory() as folder:
-                times = good_rounds(contestants(folder), effort.rounds(rounds), runs)
+                times = good_rounds(contestants(folder), effort.rounds(rounds), runs, clock)
             base = times.pop(beyond, None) if beyond else None
             if base is not None:
                 times = {name: None if value is None else value - base for name, value in times.items()}
@@ -80,7 +83,13 @@ def timed(
     return register
 
 
-def good_rounds(contestants: Contestants, rounds: int, runs: int) -> dict[str, float | None]:
+def processor_time() -> float:
+    """Return the seconds that processors were busy with processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def good_rounds(contestants: Contestants, rounds: int, runs: int, clock: Callable[[], float]) -> dict[str, float | None]:
     """Return the time of a run of each in a good round, in seconds: a tenth of all were as fast or faster; or ``None``.
 
     All have their turn in each round, in an order that changes from round to round, so that a slow minute of the machine is
@@ -97,10 +106,10 @@ def good_rounds(contestants: Contestants, rounds: int, runs: int) -> dict[str, f
         shuffle(order)
         for name in order:
             gc.collect()
-            begin = time.perf_counter()
+            begin = clock()
             for _run in range(runs):
                 present[name]()
-            times[name].append((time.perf_counter() - begin) / runs)
+            times[name].append((clock() - begin) / runs)
     gc.unfreeze()
     return {name: sorted(times[name][1:])[rounds // 10] if name in times else None for name in contestants}
 
