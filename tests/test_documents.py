@@ -8,6 +8,7 @@ import signal
 import textwrap
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,12 +18,31 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
 MODULES = [venvrunner.__name__, *(info.name for info in pkgutil.walk_packages(venvrunner.__path__, "venvrunner."))]
 
-_BLOCK = re.compile(r"^(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^(?:<!-- file: (?P<file>\S+) -->\n)?(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
 
 
-def blocks(text: str) -> list[tuple[int, str]]:
-    """Return the number of the first line and the code of every Python block of a page."""
-    return [(text.count("\n", 0, match.start("code")), textwrap.dedent(match["code"])) for match in _BLOCK.finditer(text)]
+class Block(NamedTuple):
+    """A Python block of a page.
+
+    Attributes:
+        line: the number of its first line, from 0.
+        code: its text.
+        file: the file that a reader saves it as; ``None``: it is run.
+    """
+
+    line: int
+    code: str
+    file: str | None
+
+
+def blocks(text: str) -> list[Block]:
+    """Return every Python block of a page."""
+    return [
+        Block(text.count("\n", 0, match.start("code")), textwrap.dedent(match["code"]), match["file"])
+        for match in _BLOCK.finditer(text)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +65,13 @@ def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatc
     namespace: dict[str, object] = {"__name__": "__main__"}
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        for line, code in blocks(text):
-            # A traceback shows the line of the page.
-            exec(compile("\n" * line + code, str(page), "exec"), namespace)
+        for block in blocks(text):
+            if block.file is not None:
+                Path(block.file).parent.mkdir(exist_ok=True)
+                Path(block.file).write_text(block.code, encoding="utf-8")
+            else:
+                # A traceback shows the line of the page.
+                exec(compile("\n" * block.line + block.code, str(page), "exec"), namespace)
     finally:
         signal.signal(signal.SIGTERM, handler)  # one page shows how to take it
     assert text.count("```python") == len(blocks(text)), "a block was not found"
@@ -55,7 +79,7 @@ def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatc
 
 def test_the_readme_has_an_example_for_each_way() -> None:
     """The README shows a sync call, an async call and the fake."""
-    code = "\n".join(block for _line, block in blocks((ROOT / "README.md").read_text(encoding="utf-8")))
+    code = "\n".join(block.code for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")))
     assert "VenvRunner.temporary" in code
     assert ".log_run(" in code
     assert "await" in code

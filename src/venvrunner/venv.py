@@ -195,12 +195,13 @@ class VenvRunner(InstallingRunner):
             name: as for the class.
             top_dir: as for the class.
             standalone: copy everything, so that the fork does not need this environment: slower, and without these limits.
-            exist: as for the class.
+            exist: ``"clear"`` (default) or ``"error"``, as for the class; a fork is never reused.
 
         Returns:
             the fork's runner.
 
         Raises:
+            ValueError: *exist* is something else.
             InvalidPathError: the fork can't be there.
             VenvError: as for the class.
 
