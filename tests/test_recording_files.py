@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from venvrunner import (
     FakeVenvRunner,
+    InvalidCommandError,
+    LockFileError,
     RecordingError,
     VenvRunner,
 )
-from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
+from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 from venvrunner.testing._format import lines_of
 from venvrunner.testing._places import Places
 
@@ -182,3 +184,33 @@ def test_the_file_has_the_rights_of_any_other(venv: VenvRunner, path: Path) -> N
     other = path.with_name("other")
     other.touch()
     assert path.stat().st_mode == other.stat().st_mode
+
+
+def test_a_secret_of_a_call_that_is_not_started_is_masked(venv: VenvRunner, path: Path) -> None:
+    """There is no such command, or another double answers; where it was to run is kept all the same."""
+    scripted = ScriptedVenvRunner()
+    scripted.answer(["upload", ...])
+    with RecordingVenvRunner(scripted, path) as recording:
+        recording.log_run(["upload", "hunter2xx"], secrets=iter(["hunter2xx"]), cwd="/", input="hunter2xx")
+    assert calls(path) == [{"args": ["upload", "****"], "cwd": "/", "input": "****", "output": [], "returncode": 0}]
+    with RecordingVenvRunner(venv, path) as recording, pytest.raises(InvalidCommandError):
+        recording.log_run(["nosuch", "--token=hunter2xx"], secrets=["hunter2xx"])
+    assert "--token=****" in path.read_text()
+    assert "hunter" not in path.read_text()
+
+
+def test_a_secret_of_an_installation_that_fails_early_is_masked(venv: VenvRunner, path: Path, tmp_path: Path) -> None:
+    """Before an installer has been told of it."""
+    lock = tmp_path / "pylock.toml"
+    lock.write_text('lock-version = "1.0"\ncreated-by = "me"\nrequires-python = ">=3.99"\npackages = []\n')
+    with RecordingVenvRunner(venv, path) as recording, pytest.raises(LockFileError):
+        recording.install(lock=lock, index_url="https://idx/hunter2xx/simple", secrets=["hunter2xx"])
+    assert "hunter" not in path.read_text()
+
+
+def test_a_name_that_is_always_refused_is_not_recorded(venv: VenvRunner, path: Path) -> None:
+    """A replay refuses it by itself."""
+    with RecordingVenvRunner(venv, path) as recording, pytest.raises(InvalidCommandError):
+        recording.log_run(["/bin/ls"])
+    with ReplayVenvRunner(path) as replay, pytest.raises(InvalidCommandError):
+        replay.log_run(["/bin/ls"])

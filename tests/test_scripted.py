@@ -285,3 +285,31 @@ def test_a_wrong_script_is_refused(args: Any, options: dict[str, Any], kind: typ
     """At once, where the mistake is."""
     with pytest.raises(kind):
         ScriptedVenvRunner().answer(args, **options)
+
+
+def test_a_pattern_has_any_length_and_stays_as_it_was_given() -> None:
+    """A command line of a whole project's files; a list that its owner goes on using."""
+    files = [str(number) for number in range(5000)]
+    args: list[object] = ["black", ..., "4999"]
+    venv = ScriptedVenvRunner()
+    venv.answer(args, stdout="all")
+    args.append("more")
+    assert venv.log_run(["black", *files]).stdout == "all"
+
+
+def test_a_pattern_may_ask_the_runner() -> None:
+    """Without waiting for itself."""
+    venv = ScriptedVenvRunner(installed={"pocket": "1.0"})
+    venv.answer(["run", lambda name: name in venv.installed()])
+    assert venv.log_run(["run", "pocket"]).returncode == 0
+
+
+@pytest.mark.parametrize(("returncode", "last"), [(0, "other"), (None, "dist")])
+def test_a_secret_is_in_no_message(returncode: int | None, last: str) -> None:
+    """Neither that of the call nor that of the answer; and what is masked in both is no difference."""
+    venv = ScriptedVenvRunner()
+    venv.answer(["upload", "--token=hunter2xx", "https://me:hunter3xx@host", "dist"], returncode=returncode)
+    with pytest.raises(ExpectationError) as caught:
+        venv.log_run(["upload", "--token=hunter2xx", "https://me:hunter3xx@host", last], secrets=["hunter2xx"])
+    assert "hunter" not in str(caught.value)
+    assert "- '--token" not in str(caught.value)

@@ -102,12 +102,19 @@ def fits(pattern: Sequence[object], args: Sequence[str]) -> bool:
     >>> fits(["pip", "install", ..., re.compile("req.*")], ["pip", "install", "--pre", "requests"])
     True
     """
-    if not pattern:
-        return not args
-    first, *rest = pattern
-    if first is ...:
-        return any(fits(rest, args[start:]) for start in range(len(args) + 1))
-    return bool(args) and _fits(first, args[0]) and fits(rest, args[1:])
+    here = there = 0
+    gap: tuple[int, int] | None = None
+    while there < len(args):
+        if here < len(pattern) and pattern[here] is ...:
+            here += 1
+            gap = here, there  # it stands for nothing, until what follows does not fit
+        elif here < len(pattern) and _fits(pattern[here], args[there]):
+            here, there = here + 1, there + 1
+        elif gap is not None:
+            gap = here, there = gap[0], gap[1] + 1
+        else:
+            return False
+    return all(item is ... for item in pattern[here:])
 
 
 def _fits(expected: object, arg: str) -> bool:
@@ -120,8 +127,8 @@ def _fits(expected: object, arg: str) -> bool:
     return callable(expected) and not isinstance(expected, type) and bool(expected(arg))
 
 
-def no_answer(question: Question, answers: Sequence[Answer], advice: str) -> str:
-    r"""Return the message for a call that has no answer, with what is different from the nearest one.
+def no_answer(question: Question, answers: Sequence[Answer], advice: str, redactor: Redactor | None = None) -> str:
+    r"""Return the message for a call that has no answer, with what is different from the nearest one; credentials are masked.
 
     >>> print(no_answer(Question(["pip", "lost"]), [Answer(Question(["pip", "list"]))], "Script it."))
     the call ['pip', 'lost'] was not expected! Script it.
@@ -130,14 +137,18 @@ def no_answer(question: Question, answers: Sequence[Answer], advice: str) -> str
       - 'list'
       + 'lost'
     """
-    call = question.lines()
-    message = f"the call {list(question.args)!r} was not expected! {advice}"
+    redactor = redactor or Redactor()
+    shown = question.masked(redactor)
+    call = shown.lines()
+    message = f"the call {list(shown.args)!r} was not expected! {advice}"
     if not answers:
         return f"{message}\nThere is no answer at all."
-    nearest = max(answers, key=lambda answer: _likeness(answer.question.lines(), call))
+    nearest = max(answers, key=lambda answer: _likeness(answer.question.masked(redactor).lines(), call))
     if nearest.answers(question):
         return f"{message}\nThe answer to it was already given {nearest.used} times."
-    difference = [f"  {line}" for line in difflib.ndiff(nearest.question.lines(), call) if not line.startswith("?")]
+    difference = [
+        f"  {line}" for line in difflib.ndiff(nearest.question.masked(redactor).lines(), call) if not line.startswith("?")
+    ]
     return "\n".join([message, "The nearest answer (-) and the call (+):", *difference])
 
 

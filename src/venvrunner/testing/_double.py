@@ -56,7 +56,7 @@ class DoubleRunner(Block, Runner):
         self._answers: list[Answer] = []
         self._unexpected: list[ExpectationError] = []
         self._packages = dict(sorted(installed.items()))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a pattern may be a function that asks this runner
 
     @abstractmethod
     def _question(self, call: Call, secrets: Iterable[str]) -> Question:
@@ -153,12 +153,14 @@ class DoubleRunner(Block, Runner):
             self.calls.append(call)
             question = self._question(call, command.secrets)
             answer = self._first(question)
+            redactor = Redactor(command.secrets)
             if answer is not None and answer.returncode is None and command.timeout is None:
-                msg = f"the call {question.args!r} does not end! Give it a timeout=, or its answer a returncode."
+                msg = (
+                    f"the call {question.masked(redactor).args!r} does not end! Give it a timeout=, or its answer a returncode."
+                )
                 raise self._noted(msg)
             if answer is None:
-                shown = question.masked(Redactor(command.secrets))
-                raise self._noted(no_answer(shown, self._answers, self._advice))
+                raise self._noted(no_answer(question, self._answers, self._advice, redactor))
             answer.used += 1
         effect = answer.side_effect
         if isinstance(effect, BaseException | type):

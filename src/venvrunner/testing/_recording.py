@@ -6,10 +6,11 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack, cast
 
+from venvrunner._create import layout
 from venvrunner._process import engine
-from venvrunner._process.command import Command, RunOptions, StrPath, check_args
+from venvrunner._process.command import Command, RunOptions, StrPath, check_args, strings
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidCommandError
@@ -116,7 +117,7 @@ class RecordingVenvRunner(Block, Runner):
         **options: Unpack[RunOptions],
     ) -> subprocess.CompletedProcess[str]:
         """As the runner does; the call is recorded, also if it fails or there is no such command."""
-        with self._recorded(check_args(args)) as tap:
+        with self._recorded(check_args(args), cast("dict[str, Any]", options)) as tap:
             return tap.noted(
                 self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
             )
@@ -133,7 +134,7 @@ class RecordingVenvRunner(Block, Runner):
         **options: Unpack[RunOptions],
     ) -> subprocess.CompletedProcess[str]:
         """Same as :meth:`log_run`, but a coroutine."""
-        with self._recorded(check_args(args)) as tap:
+        with self._recorded(check_args(args), cast("dict[str, Any]", options)) as tap:
             return tap.noted(
                 await self._runner.async_log_run(
                     args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
@@ -142,24 +143,24 @@ class RecordingVenvRunner(Block, Runner):
 
     def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
         """As the runner does; recorded as :meth:`install` is."""
-        with self._recorded(install_call([package_name], {})[0]) as tap:
+        with self._recorded(install_call([package_name], {})[0], {}) as tap:
             return tap.noted(self._runner.install_package(package_name))
 
     def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
         """As the runner does; recorded as the call ``pip install``, with options as pip has them and the requirements."""
         kept = kept_options(options)
-        with self._recorded(install_call(requirements, kept)[0]) as tap:
+        with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as tap:
             return tap.noted(self._filled().install(*requirements, **kept))
 
     async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
         kept = kept_options(options)
-        with self._recorded(install_call(requirements, kept)[0]) as tap:
+        with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as tap:
             return tap.noted(await self._filled().async_install(*requirements, **kept))
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
         """As the runner does; recorded as the call ``pip uninstall --yes``, and the names."""
-        with self._recorded(uninstall_call(names)) as tap:
+        with self._recorded(uninstall_call(names), cast("dict[str, Any]", options)) as tap:
             return tap.noted(self._filled().uninstall(*names, **options))
 
     def _end(self) -> None:
@@ -172,15 +173,19 @@ class RecordingVenvRunner(Block, Runner):
         return self._runner
 
     @contextmanager
-    def _recorded(self, args: list[str]) -> "Generator[_Tap]":
-        tap = _Tap(args)
+    def _recorded(self, args: list[str], options: dict[str, Any]) -> "Generator[_Tap]":
+        if "secrets" in options:
+            options["secrets"] = strings("secrets", options["secrets"])  # they may be an iterator
+        tap = _Tap(args, options)
         with self._lock:
             self._taps.append(tap)
         try:
             with engine.driven_by(tap):
                 yield tap
         except InvalidCommandError as exc:
-            tap.missing = str(exc)
+            with contextlib.suppress(InvalidCommandError):  # a name that is refused, always and everywhere
+                layout.plain_command(args)
+                tap.missing = str(exc)
             raise
         except subprocess.CalledProcessError as exc:
             tap.ended(exc)
@@ -192,14 +197,15 @@ class _Tap:
 
     Args:
         args: the call.
+        options: its keywords; nothing of it may ever be seen by this, if there is no such command or another double runs it.
     """
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self, args: list[str], options: Mapping[str, Any]) -> None:
         self.args = args
         self.started = False
-        self.cwd: str | None = None
-        self.input: str | None = None
-        self.secrets: list[str] = []
+        self.cwd = None if options.get("cwd") is None else os.fsdecode(options["cwd"])
+        self.input: str | None = options.get("input")
+        self.secrets: list[str] = list(options.get("secrets", ()))
         self.chunks: list[tuple[int, bytes]] = []
         self.returncode: int | None = None
         self.installed: dict[str, str | None] = {}
@@ -236,7 +242,7 @@ class _Tap:
         cwd = command.popen.get("cwd")
         self.cwd = None if cwd is None else os.fsdecode(cwd)
         self.input = None if command.input is None else command.input.decode()
-        self.secrets = command.secrets
+        self.secrets += command.secrets
         self.chunks, self.returncode = [], None
         return {number: _Tapped(number, stream, self.chunks) for number, stream in streams.items()}
 

@@ -79,7 +79,9 @@ class ScriptedVenvRunner(DoubleRunner):
             raise ValueError(msg)
         output = [(number, text.encode() if isinstance(text, str) else text) for number, text in ((1, stdout), (2, stderr))]
         changes = {normalized(name): version for name, version in (installed or {}).items()}
-        answer = Answer(Question(args), [(n, data) for n, data in output if data], returncode, changes, side_effect, times)
+        answer = Answer(
+            Question(list(args)), [(n, data) for n, data in output if data], returncode, changes, side_effect, times
+        )
         with self._lock:
             self._answers.append(answer)
 
