@@ -64,3 +64,25 @@ def test_a_failed_test_keeps_its_recording(pytester: pytest.Pytester) -> None:
     before = [path.read_bytes() for path in recordings(pytester)]
     run_suite(pytester, SUITE.replace("print(", "print(0, "), "--venv-record").assert_outcomes(failed=2)
     assert [path.read_bytes() for path in recordings(pytester)] == before
+
+
+def test_each_test_has_a_recording_of_its_own(pytester: pytest.Pytester) -> None:
+    """Also tests of the same name in two classes, and one whose name is too long for a file."""
+    suite = """
+        import pytest
+
+        class TestA:
+            def test_x(self, recorded_venv_runner):
+                recorded_venv_runner.log_run(["python", "-c", "print('A')"])
+
+        class TestB:
+            def test_x(self, recorded_venv_runner):
+                recorded_venv_runner.log_run(["python", "-c", "print('B')"])
+
+        @pytest.mark.parametrize("text", ["x" * 300, "x" * 301])
+        def test_long(recorded_venv_runner, text):
+            recorded_venv_runner.log_run(["python", "-c", "print('C')"])
+    """
+    run_suite(pytester, suite, "--venv-record").assert_outcomes(passed=4)
+    assert len(recordings(pytester)) == 4
+    run_suite(pytester, suite).assert_outcomes(passed=4)

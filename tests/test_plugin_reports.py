@@ -185,3 +185,16 @@ def test_a_wrong_call_is_told_as_without_the_plugin(args: list[str], options: di
             runner.log_run(args, **options)
         messages.append((caught.type, str(caught.value)))
     assert messages[0] == messages[1]
+
+
+def test_a_name_that_is_no_utf_8_reaches_the_report(pytester: pytest.Pytester) -> None:
+    """Also from a worker of pytest-xdist, which sends UTF-8 only."""
+    suite = r"""
+        def test_fails(fake_venv_runner):
+            code = r"import sys; sys.stdout.buffer.write(b'caf\xe9')"
+            fake_venv_runner.log_run(["python", "-c", code], errors="surrogateescape")
+            assert False
+    """
+    result = run_suite(pytester, suite, "-n1", plugins=["xdist"])
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([HEADING, "*stdout: caf?udce9"])

@@ -27,6 +27,8 @@ _FOLDERS = pytest.StashKey[set[str]]()
 _HAS_PASSED = pytest.StashKey[bool]()
 _IS_USED = pytest.StashKey[bool]()
 _SHARED = "venvrunner_folder"
+_NAME = 100
+"""Characters of the name of a test that that of its recording has at most."""
 
 
 class VenvRunnerFactory:
@@ -127,7 +129,7 @@ def recorded_venv_runner(request: pytest.FixtureRequest) -> Iterator["Runner"]:
     from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner  # noqa: PLC0415  the same
 
     request.node.stash[_IS_USED] = True  # a mark says what the recorded environment had
-    path = request.path.parent / "recordings" / f"{request.path.stem}.{_file_name(request.node.name)}.json"
+    path = request.path.parent / "recordings" / f"{request.path.stem}.{_file_name(request.node.nodeid.partition('::')[2])}.json"
     paths = {"tmp_path": request.getfixturevalue("tmp_path")} if "tmp_path" in request.fixturenames else {}
     if request.config.getoption("venv_record"):
         recording = RecordingVenvRunner(request.getfixturevalue("venv_runner"), path, paths=paths)
@@ -150,7 +152,7 @@ def recorded_venv_runner(request: pytest.FixtureRequest) -> Iterator["Runner"]:
 
 def _file_name(text: str) -> str:
     """Return the name of a test as that of a file; no two tests have the same."""
-    safe = re.sub(r"[^\w.-]+", "-", text)
+    safe = re.sub(r"[^\w.-]+", "-", text)[:_NAME]
     return safe if safe == text else f"{safe}{zlib.crc32(text.encode()):08x}"
 
 

@@ -89,8 +89,10 @@ class Request(NamedTuple):
                 if Redactor().mask(value) == value:
                     kept.append(value)
                 else:
-                    # Installers put variables in for ${NAME}, and take a backslash at the end as the begin of a longer line.
-                    lines.append(option + value.replace("$", "%24").replace("\\", "%5C"))
+                    # Installers put variables in for ${NAME}, take a backslash at the end as the begin of a longer line, and
+                    # options apart as a shell does; in a requirement, quotes are those of its markers.
+                    line = value.replace("$", "%24").replace("\\", "%5C")
+                    lines.append(option + (line.replace("'", "%27").replace('"', "%22") if option else line))
             return tuple(kept)
 
         request = self._replace(

@@ -15,7 +15,7 @@ _URL_END = re.compile(r'[\s"<>]|$')
 _PATH_BEGIN = re.compile(r"[/?#]|$")
 _USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:/|$))")
 _SHORTEST_PART = 4
-_BETWEEN = (__name__.partition(".")[0] + ".", "asyncio.", "concurrent.", "threading")
+_BETWEEN = (__name__.partition(".")[0] + ".", "asyncio.", "concurrent.", "threading.")
 """Where the modules are that stand between a line of output and the caller's own code."""
 
 
@@ -171,7 +171,7 @@ def _takes(method: Callable[..., Any], *args: object, **keywords: object) -> boo
 def _stacklevel() -> int:
     """Return how many frames lie between the function that calls this one and the caller's own code, plus one."""
     level, frame = 1, sys._getframe(1)  # noqa: SLF001  inspect would build a list of all frames for each line
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_BETWEEN):
+    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith(_BETWEEN):
         level, frame = level + 1, frame.f_back
     return level
 

@@ -64,7 +64,9 @@ class Journal:
         """Add the commands to the report of a failure."""
         report = yield
         if report.failed and self._entries:
-            report.sections.append((TITLE, "\n".join(entry.text() for entry in self._entries)))
+            text = "\n".join(entry.text() for entry in self._entries)
+            # pytest-xdist can't send what is no UTF-8, such as a name of a file that is none.
+            report.sections.append((TITLE, text.encode(errors="backslashreplace").decode()))
         return report
 
 
