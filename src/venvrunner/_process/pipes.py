@@ -19,7 +19,7 @@ def pending(fd: int) -> int:
     (None, None)
     """
     try:
-        answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4)  # pyright: ignore[reportPossiblyUnboundVariable]  NameError
+        answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4)  # pyright: ignore[reportPossiblyUnboundVariable]  NameError is caught
     except (OSError, NameError):
         return 0
     return int(struct.unpack("i", answer)[0])

@@ -143,12 +143,11 @@ def no_answer(question: Question, answers: Sequence[Answer], advice: str, redact
     message = f"the call {list(shown.args)!r} was not expected! {advice}"
     if not answers:
         return f"{message}\nThere is no answer at all."
-    nearest = max(answers, key=lambda answer: _likeness(answer.question.masked(redactor).lines(), call))
+    masked = [answer.question.masked(redactor).lines() for answer in answers]
+    lines, nearest = max(zip(masked, answers, strict=True), key=lambda pair: _likeness(pair[0], call))
     if nearest.answers(question):
         return f"{message}\nThe answer to it was already given {nearest.used} times."
-    difference = [
-        f"  {line}" for line in difflib.ndiff(nearest.question.masked(redactor).lines(), call) if not line.startswith("?")
-    ]
+    difference = [f"  {line}" for line in difflib.ndiff(lines, call) if not line.startswith("?")]
     return "\n".join([message, "The nearest answer (-) and the call (+):", *difference])
 
 

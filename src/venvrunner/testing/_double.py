@@ -153,14 +153,12 @@ class DoubleRunner(Block, Runner):
             self.calls.append(call)
             question = self._question(call, command.secrets)
             answer = self._first(question)
-            redactor = Redactor(command.secrets)
             if answer is not None and answer.returncode is None and command.timeout is None:
-                msg = (
-                    f"the call {question.masked(redactor).args!r} does not end! Give it a timeout=, or its answer a returncode."
-                )
+                shown = question.masked(Redactor(command.secrets))
+                msg = f"the call {shown.args!r} does not end! Give it a timeout=, or its answer a returncode."
                 raise self._noted(msg)
             if answer is None:
-                raise self._noted(no_answer(question, self._answers, self._advice, redactor))
+                raise self._noted(no_answer(question, self._answers, self._advice, Redactor(command.secrets)))
             answer.used += 1
         effect = answer.side_effect
         if isinstance(effect, BaseException | type):

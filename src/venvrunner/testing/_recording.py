@@ -197,7 +197,7 @@ class _Tap:
 
     Args:
         args: the call.
-        options: its keywords; nothing of it may ever be seen by this, if there is no such command or another double runs it.
+        options: its keywords: if there is no such command, or another double runs it, nothing else tells of them.
     """
 
     def __init__(self, args: list[str], options: Mapping[str, Any]) -> None:
