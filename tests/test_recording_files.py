@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recordings import BOTH, calls
 from venvrunner import (
     FakeVenvRunner,
     InvalidCommandError,
@@ -21,18 +22,11 @@ from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVe
 from venvrunner.testing._format import lines_of
 from venvrunner.testing._places import Places
 
-BOTH = "import sys; print('  out'); print('err', file=sys.stderr)"
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the recording goes; the folder is not there."""
     return tmp_path / "recordings" / "calls.json"
-
-
-def calls(path: Path) -> list[Any]:
-    found: list[Any] = json.loads(path.read_text(encoding="utf-8"))["calls"]
-    return found
 
 
 def test_the_file_is_for_people(venv: VenvRunner, path: Path) -> None:
@@ -55,7 +49,9 @@ def test_the_file_is_for_people(venv: VenvRunner, path: Path) -> None:
 
 @given(
     st.lists(
-        st.sampled_from(["{", "}", "{tmp}", "tmp}", "{home}", "/tmp", "/tmp/v", "/home/me", "/", "x", "-I", ".", " ", "é"])
+        st.sampled_from(
+            ["{", "}", "{tmp}", "tmp}", "{home}", "/tmp", "/tmp/v", "/home/me", "/", "x", "-I", ".", " ", "é", "\x1b[1m"]
+        )
     )
 )
 def test_every_text_comes_back_from_its_neutral_form(parts: list[str]) -> None:
@@ -73,6 +69,7 @@ def test_every_text_comes_back_from_its_neutral_form(parts: list[str]) -> None:
         ("-I/tmp/v/include:/tmp/x", "-I{venv}/include:{tmp}/x"),
         ("file:///tmp/x", "file://{tmp}/x"),
         ('{"a": "/tmp"}', '{"a": "{tmp}"}'),
+        ("\x1b[1m/tmp/x\x1b[0m \x1b[38;5;4m/tmp", "\x1b[1m{tmp}/x\x1b[0m \x1b[38;5;4m{tmp}"),
         ("/var/tmp /tmpfs /tmp-x /tmp.bak", "/var/tmp /tmpfs /tmp-x /tmp.bak"),
     ],
 )
@@ -151,6 +148,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "arguments that are none": ({"calls": [{"args": [1], "output": [], "returncode": 0}]}, "it is wrong: "),
     "an unknown stream": ({"calls": [{"args": ["a"], "output": ["stdlog: a"], "returncode": 0}]}, "it is wrong: "),
     "no status": ({"calls": [{"args": ["a"], "output": []}]}, "it is wrong: "),
+    "an empty call": ({"calls": [{"args": [], "output": [], "returncode": 0}]}, "it is wrong: "),
+    "an unknown exception": ({"calls": [{"args": ["a"], "raised": ["SystemExit", "0"]}]}, "it is wrong: "),
+    "no reason": ({"calls": [{"args": ["a"], "raised": ["OSError"]}]}, "it is wrong: "),
+    "too deep": (b"[" * 100_000, "it is no JSON: "),
     "a version that is none": ({"installed": {"pip": 1}}, "it is wrong: "),
 }
 
@@ -172,9 +173,37 @@ def test_a_wrong_file_is_one_clear_error(what: str, tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_path_is_an_identifier(venv: VenvRunner, path: Path) -> None:
-    """Or it could not be told from the text around it."""
+    """Or it could not be told from the text around it; and it is not that of another path."""
     with pytest.raises(ValueError, match="'my path' can't be the name of a path!"):
         RecordingVenvRunner(venv, path, paths={"my path": "/x"})
+    for name in ("venv", "cwd", "tmp", "home"):
+        with pytest.raises(ValueError, match=f"'{name}' is the name of another path already!"):
+            RecordingVenvRunner(venv, path, paths={name: "/x"})
+
+
+def test_a_path_fits_by_whatever_name_it_was_recorded(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The home directory of now may be the working directory; and a link may lead there."""
+    home, link = tmp_path / "home", tmp_path / "link"
+    home.mkdir()
+    link.symlink_to(home)
+    monkeypatch.setenv("HOME", str(home))
+    with RecordingVenvRunner(FakeVenvRunner(), path) as recording:
+        recording.log_run(["python", "-c", "", home / "x"])
+    assert calls(path)[0]["args"][-1] == "{home}/x"
+    monkeypatch.chdir(home)
+    with ReplayVenvRunner(path) as replay:
+        replay.log_run(["python", "-c", "", home / "x"])
+    monkeypatch.setenv("HOME", str(link))
+    with ReplayVenvRunner(path) as replay:
+        replay.log_run(["python", "-c", "", home / "x"])
+
+
+def test_only_what_was_a_placeholder_becomes_a_path(path: Path) -> None:
+    """Without an environment, `{venv}` is a text as any other."""
+    with RecordingVenvRunner(FakeVenvRunner(), path) as recording:
+        recording.log_run(["python", "-c", "import sys; print(sys.argv[1])", "{venv}"])
+    with ReplayVenvRunner(path) as replay:
+        assert replay.log_run(["python", "-c", "import sys; print(sys.argv[1])", "{venv}"]).stdout == "{venv}\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the rights of POSIX")

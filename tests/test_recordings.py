@@ -1,30 +1,30 @@
 """Recordings: made with a real environment once, readable, neutral, and replayed without a process."""
 
 import asyncio
-import json
 import os
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from projects import make_wheel
+from recordings import BOTH, calls
 from venvrunner import (
     CommandError,
     CommandTimeoutError,
     ExpectationError,
     FakeVenvRunner,
     InvalidCommandError,
+    LockFileError,
     NoSuchPackageError,
     RecordingError,
     VenvRunner,
 )
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
-
-BOTH = "import sys; print('  out'); print('err', file=sys.stderr)"
 
 
 @pytest.fixture
@@ -37,11 +37,6 @@ def forbid_processes(patch: pytest.MonkeyPatch) -> None:
     """Let every start of a process fail."""
     patch.setattr(subprocess, "Popen", None)
     patch.setattr("asyncio.base_events.BaseEventLoop.subprocess_exec", None)
-
-
-def calls(path: Path) -> list[Any]:
-    found: list[Any] = json.loads(path.read_text(encoding="utf-8"))["calls"]
-    return found
 
 
 def test_a_replay_is_as_it_was(venv: VenvRunner, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +140,7 @@ def test_an_unknown_call_is_told_with_the_nearest_one(venv: VenvRunner, path: Pa
         replay.log_run(["python", "-c", BOTH], cwd="/")
     message = str(caught.value)
     assert f"If it is meant, record {str(path)!r} again, with RecordingVenvRunner." in message
-    assert "  - cwd='{tmp}'\n  + cwd='/'" in message
+    assert f"  - cwd={tempfile.gettempdir()!r}\n  + cwd='/'" in message
     with pytest.raises(ExpectationError, match="not called for"), ReplayVenvRunner(path):
         pass
 
@@ -169,24 +164,104 @@ def test_commands_at_once_are_recorded_and_replayed(venv: VenvRunner, path: Path
         assert (asyncio.run(gather(replay)), in_threads(replay)) == expected
 
 
-def test_a_missing_command_is_recorded_too(venv: VenvRunner, path: Path) -> None:
-    """Callers probe for optional tools that way; what else is refused is not recorded."""
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_what_could_not_be_started_is_recorded_too(way: str, venv: VenvRunner, path: Path) -> None:
+    """Callers probe for optional tools that way; also with a secret; what a replay refuses by itself is not recorded."""
+
+    def run(runner: Any, *args: Any, **options: Any) -> Any:
+        if way == "sync":
+            return runner.log_run(*args, **options)
+        return asyncio.run(runner.async_log_run(*args, **options))
+
+    def failures(runner: Any) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for args, options in (
+            (["no-such-tool", "--token=hunter2"], {"secrets": ["hunter2"]}),
+            (["no-such-tool", "--token=hunter3"], {"secrets": ["hunter3"]}),
+            (["python", "-c", ""], {"cwd": str(path / "none")}),
+        ):
+            with pytest.raises((InvalidCommandError, OSError)) as caught:
+                run(runner, args, **options)
+            found.append((type(caught.value), str(caught.value), getattr(caught.value, "errno", None)))
+        return found
+
     with RecordingVenvRunner(venv, path) as recording:
-        with pytest.raises(InvalidCommandError) as real:
-            recording.log_run(["no-such-tool", "x"])
-        wrongs: list[Any] = [[], ["python", 1]]
-        for wrong in wrongs:
+        expected = failures(recording)
+        for wrong in ([], ["python", 1], ["/bin/ls"]):
             with pytest.raises((ValueError, TypeError)):
-                recording.log_run(wrong)
+                run(recording, wrong)
         with pytest.raises(TypeError):
-            recording.log_run(["python"], shell=True)  # type: ignore[call-arg]  # that is what is tested
-        with pytest.raises(FileNotFoundError):
-            recording.log_run(["python", "-c", ""], cwd="/no/such/folder")
-    assert [call["args"] for call in calls(path)] == [["no-such-tool", "x"]]
+            run(recording, ["python"], shell=True)
+    assert [call["raised"][0] for call in calls(path)] == ["InvalidCommandError"] * 2 + ["FileNotFoundError"]
     with ReplayVenvRunner(path, venv_dir=venv.venv_dir) as replay:
-        with pytest.raises(InvalidCommandError) as caught:
-            asyncio.run(replay.async_log_run(["no-such-tool", "x"]))
-        assert str(caught.value) == str(real.value)
+        assert replay.resolve(["no-such-tool", "--token=hunter2"])
+        assert failures(replay) == expected
+
+
+def test_a_missing_command_of_this_environment_is_missing_in_a_replay(path: Path) -> None:
+    """The error is that of the system, with all its parts."""
+    with RecordingVenvRunner(FakeVenvRunner(), path) as recording, pytest.raises(FileNotFoundError) as real:
+        recording.log_run(["no-such-tool"])
+    with ReplayVenvRunner(path) as replay, pytest.raises(FileNotFoundError) as caught:
+        replay.log_run(["no-such-tool"])
+    assert (caught.value.args, caught.value.filename) == (real.value.args, real.value.filename)
+
+
+def test_an_installation_that_fails_early_fails_in_a_replay(venv: VenvRunner, path: Path, tmp_path: Path) -> None:
+    """Though the interpreter has said already what fits it."""
+    lock = tmp_path / "pylock.toml"
+    lock.write_text('lock-version = "1.0"\ncreated-by = "me"\nrequires-python = ">=3.99"\npackages = []\n')
+    paths = {"project": tmp_path}
+    with RecordingVenvRunner(venv, path, paths=paths) as recording, pytest.raises(LockFileError) as real:
+        recording.install(lock=lock)
+    assert calls(path)[0]["raised"][0] == "LockFileError"
+    with ReplayVenvRunner(path, paths=paths) as replay, pytest.raises(LockFileError) as caught:
+        replay.install(lock=lock)
+    assert str(caught.value) == str(real.value)
+    assert replay.installed() == venv.installed()
+
+
+@pytest.mark.parametrize("way", ["callable", "callable of a coroutine", "OSError of a callable", "cancel", "decoding"])
+def test_a_command_that_an_exception_ended_is_replayed(way: str, venv: VenvRunner, path: Path) -> None:
+    """The same exception ends it again; what was written until then arrives first."""
+    source = "import sys, time; sys.stdout.buffer.write(b'a\\n\\xff\\n'); sys.stdout.flush(); " + (
+        "pass" if way == "decoding" else "time.sleep(3600)"
+    )
+    lines: list[str] = []
+
+    def stop(line: str) -> None:
+        lines.append(line)
+        raise OSError(28, "full") if way.startswith("OSError") else LookupError
+
+    async def cancelled(runner: Any, args: list[str]) -> None:
+        ready = asyncio.Event()
+
+        def note(line: str) -> None:
+            lines.append(line)
+            ready.set()
+
+        task = asyncio.ensure_future(runner.async_log_run(args, None, note, errors="replace"))
+        await ready.wait()
+        task.cancel()
+        await task
+
+    def outcome(runner: Any) -> list[object]:
+        lines.clear()
+        args = ["python", "-c", source]
+        ended: dict[str, Any] = {
+            "cancel": lambda: asyncio.run(cancelled(runner, args)),
+            "decoding": lambda: runner.log_run(args, None, lines.append),
+            "callable of a coroutine": lambda: asyncio.run(runner.async_log_run(args, None, stop, errors="replace")),
+        }
+        run = ended.get(way, lambda: runner.log_run(args, None, stop, errors="replace"))
+        with pytest.raises((LookupError, OSError, asyncio.CancelledError, UnicodeDecodeError)) as caught:
+            run()
+        return [type(caught.value), lines[:1]]
+
+    with RecordingVenvRunner(venv, path) as recording:
+        expected = outcome(recording)
+    with ReplayVenvRunner(path) as replay:
+        assert outcome(replay) == expected
 
 
 def test_a_timeout_is_replayed_at_once(venv: VenvRunner, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +274,12 @@ def test_a_timeout_is_replayed_at_once(venv: VenvRunner, path: Path, monkeypatch
     with ReplayVenvRunner(path) as replay, pytest.raises(CommandTimeoutError) as caught:
         replay.log_run(args, timeout=3600)
     assert caught.value.stdout == real.value.stdout
+    with ReplayVenvRunner(path) as replay:
+        again = RecordingVenvRunner(replay, path)
+        with pytest.raises(CommandTimeoutError):
+            again.log_run(args, timeout=3600)
+        again.save()
+    assert calls(path)[0]["returncode"] is None
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
@@ -236,6 +317,9 @@ def test_the_rest_is_asked_of_the_runner(venv: VenvRunner, path: Path) -> None:
     assert recording.installed() == venv.installed()
     with pytest.raises(AttributeError):
         _ = recording.no_such_thing
+    mocked: Any = mock.create_autospec(FakeVenvRunner, instance=True)
+    with pytest.raises(TypeError, match="can't be recorded"):
+        RecordingVenvRunner(mocked, path).log_run(["python"])
     fake = RecordingVenvRunner(FakeVenvRunner(), path)
     for install in (fake.install_package, fake.install, fake.uninstall):
         with pytest.raises(NotImplementedError):

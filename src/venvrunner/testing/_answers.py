@@ -3,8 +3,9 @@
 import difflib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple, cast
 
 from venvrunner._process.sinks import Redactor
@@ -66,7 +67,6 @@ class Answer:
         installed: versions of packages that are there afterwards, by normalized names; ``None`` for what is gone.
         side_effect: an exception that is raised instead, or a function that is called first.
         times: how often it is given; ``None``: any number of times.
-        missing: why there is no such command.
     """
 
     question: Question
@@ -75,7 +75,6 @@ class Answer:
     installed: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     side_effect: SideEffect | None = None
     times: int | None = 1
-    missing: str | None = None
     used: int = 0
 
     def is_left(self) -> bool:
@@ -147,8 +146,16 @@ def no_answer(question: Question, answers: Sequence[Answer], advice: str, redact
     lines, nearest = max(zip(masked, answers, strict=True), key=lambda pair: _likeness(pair[0], call))
     if nearest.answers(question):
         return f"{message}\nThe answer to it was already given {nearest.used} times."
-    difference = [f"  {line}" for line in difflib.ndiff(lines, call) if not line.startswith("?")]
-    return "\n".join([message, "The nearest answer (-) and the call (+):", *difference])
+    return "\n".join([message, "The nearest answer (-) and the call (+):", *_difference(lines, call)])
+
+
+def _difference(one: Sequence[str], other: Sequence[str]) -> Iterator[str]:
+    """Yield lines of both, those that differ with some around, also of long scripts (ndiff is cubic)."""
+    if one == other:
+        yield "  They differ in what is masked."
+    for line in islice(difflib.unified_diff(one, other, lineterm=""), 2, None):
+        if not line.startswith("@@ -1,"):
+            yield "  …" if line.startswith("@@") else f"  {line[0]} {line[1:]}"
 
 
 def _likeness(one: Sequence[str], other: Sequence[str]) -> tuple[float, float]:

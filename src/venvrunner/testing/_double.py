@@ -1,5 +1,6 @@
 """What the doubles that start no process share: a call is looked up among answers, and delivered as a real one is."""
 
+import asyncio
 import os
 import threading
 from abc import abstractmethod
@@ -12,7 +13,7 @@ from venvrunner._create import layout
 from venvrunner._install.explanation import explained
 from venvrunner._install.receipt import Receipt
 from venvrunner._process import engine
-from venvrunner._process.command import Command, StrPath
+from venvrunner._process.command import Command, StrPath, TimedOut
 from venvrunner._process.lines import Stream
 from venvrunner._process.playback import Playback
 from venvrunner._process.sinks import Redactor
@@ -23,6 +24,9 @@ from venvrunner.runner import Runner
 from venvrunner.testing._answers import Answer, Call, Question, no_answer
 from venvrunner.testing._block import Block
 from venvrunner.testing._typed import install_call, kept_options, uninstall_call
+
+_PATIENCE = 60.0
+"""Seconds in which whoever has given no ``timeout=`` has to cancel a command that does not end."""
 
 _Packages = tuple[dict[str, str], dict[str, str]]
 
@@ -134,11 +138,11 @@ class DoubleRunner(Block, Runner):
         self.assert_all_used()
 
     def _in_use(self) -> AbstractContextManager[None]:
-        return engine.driven_by(_Player(self._answer, self._change))
+        return engine.driven_by(_Player(self._answer, self._change, self._unending))
 
     @contextmanager
     def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[tuple[_Player, list[str]]]":
-        player = _Player(self._answer, self._change)
+        player = _Player(self._answer, self._change, self._unending)
         options["env"] = self.environment(options.get("env"))
         try:
             with engine.driven_by(player):
@@ -153,10 +157,6 @@ class DoubleRunner(Block, Runner):
             self.calls.append(call)
             question = self._question(call, command.secrets)
             answer = self._first(question)
-            if answer is not None and answer.returncode is None and command.timeout is None:
-                shown = question.masked(Redactor(command.secrets))
-                msg = f"the call {shown.args!r} does not end! Give it a timeout=, or its answer a returncode."
-                raise self._noted(msg)
             if answer is None:
                 raise self._noted(no_answer(question, self._answers, self._advice, Redactor(command.secrets)))
             answer.used += 1
@@ -170,9 +170,14 @@ class DoubleRunner(Block, Runner):
 
     def _first(self, question: Question) -> Answer | None:
         for answer in self._answers:
-            if answer.is_left() and answer.missing is None and answer.answers(question):
+            if answer.is_left() and answer.answers(question):
                 return answer
         return None
+
+    def _unending(self, command: Command) -> ExpectationError:
+        """Note that a command goes on for ever, and nobody ends it."""
+        args = Redactor(command.secrets).mask_all(_call(command).args)
+        return self._noted(f"the call {args!r} does not end! Give it a timeout=, or its answer a returncode.")
 
     def _noted(self, message: str) -> ExpectationError:
         error = ExpectationError(message)
@@ -194,22 +199,40 @@ class _Player:
     Args:
         answer: returns the answer to a command.
         change: notes what it installs; returns what was installed before and afterwards.
+        unending: returns the error for a command that nobody ends.
     """
 
-    def __init__(self, answer: Callable[[Command], Answer], change: Callable[[Mapping[str, str | None]], _Packages]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Command], Answer],
+        change: Callable[[Mapping[str, str | None]], _Packages],
+        unending: Callable[[Command], ExpectationError],
+    ) -> None:
         self._answer = answer
         self._change = change
+        self._unending = unending
         self._packages: _Packages = ({}, {})
 
     def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
         answer = self._answer(command)
-        returncode = Playback(command, streams, answer.output, answer.returncode).run()
+        try:
+            returncode = Playback(command, streams, answer.output, answer.returncode).run()
+        except TimedOut:
+            if command.timeout is None:
+                raise self._unending(command) from None
+            raise
         self._packages = self._change(answer.installed)
         return returncode
 
     async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
         answer = self._answer(command)
-        returncode = await Playback(command, streams, answer.output, answer.returncode).run_async()
+        try:
+            returncode = await Playback(command, streams, answer.output, answer.returncode).run_async()
+        except TimedOut:
+            if command.timeout is None:
+                await asyncio.sleep(_PATIENCE)
+                raise self._unending(command) from None
+            raise
         self._packages = self._change(answer.installed)
         return returncode
 

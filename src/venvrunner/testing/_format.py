@@ -1,11 +1,15 @@
 """The file of a recording: JSON that people can read, review and compare; without I/O."""
 
+import builtins
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from subprocess import SubprocessError
 from typing import Any, NamedTuple, TypeVar, cast
 
+from venvrunner import exceptions
 from venvrunner._process.sinks import Redactor
-from venvrunner.exceptions import RecordingError
+from venvrunner.exceptions import RecordingError, VenvError
 from venvrunner.testing._places import Places
 
 FORMAT = "venvrunner recording"
@@ -27,7 +31,7 @@ class Entry(NamedTuple):
         output: what it wrote, line by line: 1 or 2 for the stream, and the bytes with the line's end.
         returncode: its exit status; ``None``: it did not end by itself.
         installed: versions of packages that it installed; ``None`` for what it removed.
-        missing: why there is no such command.
+        raised: what was raised instead of an outcome, because nothing was started.
     """
 
     args: Sequence[str]
@@ -36,12 +40,13 @@ class Entry(NamedTuple):
     output: Sequence[tuple[int, bytes]] = ()
     returncode: int | None = 0
     installed: Mapping[str, str | None] = {}
-    missing: str | None = None
+    raised: Exception | None = None
 
 
 class Recording(NamedTuple):
-    """All that is in a file: what was installed at first, and the calls, in order."""
+    """All that is in a file: the places of its placeholders, what was installed at first, and the calls, in order."""
 
+    places: Places
     installed: Mapping[str, str]
     calls: Sequence[Entry]
 
@@ -63,8 +68,9 @@ def lines_of(chunks: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     return lines + [(number, b"".join(rest)) for number, rest in rests.items() if any(rest)]
 
 
-def dump(recording: Recording, places: Places, redactor: Redactor) -> bytes:
+def dump(recording: Recording, redactor: Redactor) -> bytes:
     """Return the file of a recording, with placeholders for paths and with secrets masked."""
+    places = recording.places
 
     def text(value: str) -> str:
         return places.neutral(redactor.mask(value))
@@ -73,8 +79,8 @@ def dump(recording: Recording, places: Places, redactor: Redactor) -> bytes:
     for entry in recording.calls:
         call: dict[str, Any] = {"args": [text(arg) for arg in entry.args]}
         call |= {name: text(value) for name, value in (("cwd", entry.cwd), ("input", entry.input)) if value is not None}
-        if entry.missing is not None:
-            calls.append({**call, "missing": text(entry.missing)})
+        if entry.raised is not None:
+            calls.append({**call, "raised": [text(part) if isinstance(part, str) else part for part in parts_of(entry.raised)]})
             continue
         lines = ((_STREAMS[number], data.decode("utf-8", "surrogateescape")) for number, data in entry.output)
         call |= {"output": [f"{name}: {text(line)}" for name, line in lines], "returncode": entry.returncode}
@@ -100,14 +106,18 @@ def _pretty(value: object, indent: str = "") -> str:
 
 
 def load(data: bytes, places: Places) -> Recording:
-    """Read the file of a recording; commands keep their placeholders, output gets the paths of this machine.
+    """Read the file of a recording, with the paths of this machine.
+
+    Args:
+        data: what is in it.
+        places: those that are known here; of these, the recording gets the ones that it was made with.
 
     Raises:
         RecordingError: it is none, or of another version, or wrong.
     """
     try:
         whole: Any = json.loads(data)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         msg = f"it is no JSON: {exc}!"
         raise RecordingError(msg) from None
     if not isinstance(whole, dict) or cast("dict[str, object]", whole).get("format") != FORMAT:
@@ -119,22 +129,29 @@ def load(data: bytes, places: Places) -> Recording:
         raise RecordingError(msg)
     try:
         names = set(_each(found["paths"], str))
+        if unknown := names - {*places.names}:
+            msg = f"it was made with paths= for {', '.join(sorted(unknown))}, so it needs these here too!"
+            raise RecordingError(msg)
+        places = places.only(names)
         installed = {name: _one(version, str) for name, version in _table(found["installed"]).items()}
         calls = [_entry(_table(call), places) for call in _each(found["calls"], object)]
     except (KeyError, TypeError, ValueError) as exc:
+        if isinstance(exc, RecordingError):
+            raise
         msg = f"it is wrong: {exc!r}!"
         raise RecordingError(msg) from None
-    if names - {*places.names}:
-        msg = f"it was made with paths= for {', '.join(sorted(names - {*places.names}))}, so it needs these here too!"
-        raise RecordingError(msg)
-    return Recording(installed, calls)
+    return Recording(places, installed, calls)
 
 
 def _entry(call: dict[str, Any], places: Places) -> Entry:
-    args = _each(call["args"], str)
-    cwd, text = (None if call.get(name) is None else _one(call[name], str) for name in ("cwd", "input"))
-    if "missing" in call:
-        return Entry(args, cwd, text, missing=places.actual(_one(call["missing"], str)))
+    args = [places.actual(arg) for arg in _each(call["args"], str)]
+    if not args:
+        msg = "a call without arguments"
+        raise ValueError(msg)
+    cwd, text = (None if call.get(name) is None else places.actual(_one(call[name], str)) for name in ("cwd", "input"))
+    if "raised" in call:
+        parts = [places.actual(part) if isinstance(part, str) else part for part in _each(call["raised"], object)]
+        return Entry(args, cwd, text, raised=exception_of(*parts))
     output: list[tuple[int, bytes]] = []
     for line in _each(call["output"], str):
         name, _colon, rest = line.partition(": ")
@@ -144,6 +161,42 @@ def _entry(call: dict[str, Any], places: Places) -> Entry:
         name: None if version is None else _one(version, str) for name, version in _table(call.get("installed", {})).items()
     }
     return Entry(args, cwd, text, output, returncode, installed)
+
+
+def parts_of(error: Exception) -> list[str | int | None]:
+    """Return the name of an exception's class, and what an equal one is made of.
+
+    >>> parts_of(FileNotFoundError(2, "No such file", "/x"))
+    ['FileNotFoundError', 2, 'No such file', '/x']
+    """
+    name = next(kind.__name__ for kind in type(error).__mro__ if _known(kind.__name__) is kind)
+    if isinstance(error, OSError) and error.strerror is not None:
+        place = error.filename
+        return [name, error.errno, error.strerror, *([os.fsdecode(place)] if isinstance(place, str | bytes) else [])]
+    return [name, str(error)]
+
+
+def exception_of(name: object, *parts: object) -> Exception:
+    """Return a new exception.
+
+    Raises:
+        ValueError: a call can't raise such a one before anything is started.
+
+    >>> exception_of("FileNotFoundError", 2, "No such file", "/x")
+    FileNotFoundError(2, 'No such file')
+    """
+    kind = _known(str(name))
+    if kind is None or not parts:
+        msg = f"{name!r} with {len(parts)} parts is no exception of a call"
+        raise ValueError(msg)
+    return kind(*parts)
+
+
+def _known(name: str) -> type[Exception] | None:
+    """Return the class of exceptions with a name, if it is one that a call may raise before anything is started."""
+    kind: object = getattr(exceptions, name, None) or getattr(builtins, name, None)
+    is_known = isinstance(kind, type) and issubclass(kind, VenvError | OSError) and not issubclass(kind, SubprocessError)
+    return cast("type[Exception]", kind) if is_known else None
 
 
 def _one(value: object, kind: type[_T]) -> _T:

@@ -3,10 +3,12 @@
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from venvrunner._process.command import StrPath
 
+_COLOUR = r"\x1b\[[\d;]*[A-Za-z]"
 _BEGIN = r"(?:(?<![\w.])|(?<=-[A-Za-z]))"
 _END = r"(?![\w-]|\.\w)"
 
@@ -33,20 +35,25 @@ class Places:
                 msg = f"{name!r} can't be the name of a path! Use a name such as 'project'."
                 raise ValueError(msg)
         self._paths = {name: os.path.abspath(path) for name, path in paths.items()}
+        self._real = {name: os.path.realpath(path) for name, path in self._paths.items()}
         self._names: dict[str, str] = {}
         for name, path in self._paths.items():
-            for form in (path, os.path.realpath(path)):
+            for form in (path, self._real[name]):
                 if os.path.dirname(form) != form:  # the root is in every path
                     self._names.setdefault(form, name)
         names = "|".join(self._paths)
         paths_first = "|".join(re.escape(path) for path in sorted(self._names, key=len, reverse=True))
-        self._encode = re.compile(rf"(\{{+)((?:{names})\}})|(\{{*){_BEGIN}({paths_first or '(?!)'}){_END}")
+        self._encode = re.compile(rf"(\{{+)((?:{names})\}})|({_COLOUR}|\{{*{_BEGIN})({paths_first or '(?!)'}){_END}")
         self._decode = re.compile(rf"(\{{+)({names})\}}")
 
     @property
     def names(self) -> list[str]:
         """The names, sorted."""
         return sorted(self._paths)
+
+    def only(self, names: Iterable[str]) -> "Places":
+        """Return those with certain names."""
+        return Places({name: self._paths[name] for name in names})
 
     def neutral(self, text: str) -> str:
         """Return a text with placeholders.
@@ -57,18 +64,23 @@ class Places:
 
     def actual(self, text: str) -> str:
         """Return a text with the paths of this machine."""
-        return self._decode.sub(self._path, text)
+        return self._decode.sub(partial(self._path, self._paths), text)
+
+    def plain(self, text: str) -> str:
+        """Return a text with the same path for all paths to one place, such as those through links, and by all its names."""
+        return self._decode.sub(partial(self._path, self._real), self.neutral(text))
 
     def _placeholder(self, match: re.Match[str]) -> str:
-        braces, literal, more_braces, path = match.groups()
+        braces, literal, before, path = match.groups()
         if literal is not None:
             return braces * 2 + literal
-        return f"{more_braces * 2}{{{self._names[path]}}}"
+        return f"{before.replace('{', '{{')}{{{self._names[path]}}}"
 
-    def _path(self, match: re.Match[str]) -> str:
+    @staticmethod
+    def _path(paths: Mapping[str, str], match: re.Match[str]) -> str:
         braces, name = match.groups()
         half, is_placeholder = divmod(len(braces), 2)
-        return "{" * half + (self._paths[name] if is_placeholder else f"{name}}}")
+        return "{" * half + (paths[name] if is_placeholder else f"{name}}}")
 
 
 def usual_places(venv_dir: StrPath | None, paths: Mapping[str, StrPath]) -> Places:
@@ -77,7 +89,13 @@ def usual_places(venv_dir: StrPath | None, paths: Mapping[str, StrPath]) -> Plac
     Args:
         venv_dir: the environment, if there is one.
         paths: further ones.
+
+    Raises:
+        ValueError: a name is no identifier, or one of the usual.
     """
+    if taken := sorted(paths.keys() & {"venv", "cwd", "tmp", "home"}):
+        msg = f"{taken[0]!r} is the name of another path already! Use a name such as 'project'."
+        raise ValueError(msg)
     usual: dict[str, StrPath] = {"cwd": os.getcwd(), "tmp": tempfile.gettempdir(), "home": os.path.expanduser("~")}
     if venv_dir is not None:
         usual = {"venv": venv_dir, **usual}

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import Any, TypeVar, Unpack, cast
 
 from venvrunner._create import layout
@@ -13,12 +14,12 @@ from venvrunner._process import engine
 from venvrunner._process.command import Command, RunOptions, StrPath, check_args, strings
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
-from venvrunner.exceptions import InvalidCommandError
+from venvrunner.exceptions import CommandTimeoutError, ExpectationError, VenvError
 from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
 from venvrunner.testing._block import Block
-from venvrunner.testing._format import Entry, Recording, dump, lines_of
+from venvrunner.testing._format import Entry, Recording, dump, exception_of, lines_of, parts_of
 from venvrunner.testing._places import usual_places
 from venvrunner.testing._typed import install_call, kept_options, uninstall_call
 
@@ -75,14 +76,14 @@ class RecordingVenvRunner(Block, Runner):
             OSError: it can't be written.
         """
         with self._lock:
-            taps = [tap for tap in self._taps if tap.started or tap.missing is not None]
+            taps = [tap for tap in self._taps if tap.started or tap.raised is not None]
         secrets = [*self._secrets, *(secret for tap in taps for secret in tap.secrets)]
-        calls = [Entry(t.args, t.cwd, t.input, lines_of(t.chunks), t.returncode, t.installed, t.missing) for t in taps]
-        data = dump(Recording(self._installed, calls), self._places, Redactor(secrets))
+        calls = [Entry(t.args, t.cwd, t.input, lines_of(t.chunks), t.returncode, t.installed, t.raised) for t in taps]
+        data = dump(Recording(self._places, self._installed, calls), Redactor(secrets))
         folder, name = os.path.split(self._path)
         os.makedirs(folder, exist_ok=True)
         # Not by tempfile: the file gets the rights of any other.
-        new = os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}")
+        new = os.path.join(folder, f".{name}.{token_hex(8)}")
         try:
             with open(new, "xb") as file:
                 file.write(data)
@@ -116,7 +117,7 @@ class RecordingVenvRunner(Block, Runner):
         errors: str = "strict",
         **options: Unpack[RunOptions],
     ) -> subprocess.CompletedProcess[str]:
-        """As the runner does; the call is recorded, also if it fails or there is no such command."""
+        """As the runner does; the call is recorded, also if it fails or can't be started."""
         with self._recorded(check_args(args), cast("dict[str, Any]", options)) as tap:
             return tap.noted(
                 self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
@@ -182,13 +183,13 @@ class RecordingVenvRunner(Block, Runner):
         try:
             with engine.driven_by(tap):
                 yield tap
-        except InvalidCommandError as exc:
-            with contextlib.suppress(InvalidCommandError):  # a name that is refused, always and everywhere
-                layout.plain_command(args)
-                tap.missing = str(exc)
-            raise
-        except subprocess.CalledProcessError as exc:
+        except (subprocess.CalledProcessError, CommandTimeoutError) as exc:
             tap.ended(exc)
+            raise
+        except ExpectationError:
+            raise  # the runner is a double itself, which had no answer
+        except (VenvError, OSError) as exc:
+            tap.refused(exc)
             raise
 
 
@@ -209,29 +210,41 @@ class _Tap:
         self.chunks: list[tuple[int, bytes]] = []
         self.returncode: int | None = None
         self.installed: dict[str, str | None] = {}
-        self.missing: str | None = None
+        self.raised: Exception | None = None
 
     def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
         tapped = self._begin(command, streams)
-        with self._started():
-            self.returncode = engine.run(command, tapped)
+        self.returncode = engine.run(command, tapped)
         return self.returncode
 
     async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
         tapped = self._begin(command, streams)
-        with self._started():
-            self.returncode = await engine.run_async(command, tapped)
+        self.returncode = await engine.run_async(command, tapped)
         return self.returncode
 
-    def ended(self, done: subprocess.CompletedProcess[str] | subprocess.CalledProcessError) -> None:
-        """Keep what a command did that was not seen: the runner is a double itself, or runs its commands elsewhere."""
+    def ended(self, done: Any) -> None:
+        """Keep what a command did that was not seen: the runner is a double itself, or runs its commands elsewhere.
+
+        Args:
+            done: its result, or the exception with which it ended.
+        """
         if not self.started:
             self.started = True
-            self.returncode = done.returncode
-            self.chunks = [(number, text.encode()) for number, text in ((1, done.stdout), (2, done.stderr)) if text]
+            self.returncode = getattr(done, "returncode", None)
+            texts = {1: done.stdout, 2: done.stderr}
+            self.chunks = [(number, text.encode()) for number, text in texts.items() if text]
+
+    def refused(self, error: VenvError | OSError) -> None:
+        """Keep what was raised because nothing could be started, unless a replay refuses it by itself."""
+        is_of_a_callback = self.chunks and self.returncode is None
+        if not is_of_a_callback and layout.is_plain_name(self.args[0]):
+            self.raised = exception_of(*parts_of(error))  # another one: this one's traceback holds what it came through
 
     def noted(self, done: _Result) -> _Result:
         """Keep what an installation has changed."""
+        if not isinstance(cast("object", done), subprocess.CompletedProcess):
+            msg = f"the call {self.args!r} returned a {type(done).__name__}, which can't be recorded! Record a real runner."
+            raise TypeError(msg)
         self.ended(done)
         if isinstance(done, Receipt):
             new = {name: version for name, (_old, version) in done.changed.items()}
@@ -243,17 +256,9 @@ class _Tap:
         self.cwd = None if cwd is None else os.fsdecode(cwd)
         self.input = None if command.input is None else command.input.decode()
         self.secrets += command.secrets
+        self.started = True
         self.chunks, self.returncode = [], None
         return {number: _Tapped(number, stream, self.chunks) for number, stream in streams.items()}
-
-    @contextmanager
-    def _started(self) -> Generator[None]:
-        self.started = True
-        try:
-            yield
-        except OSError:
-            self.started = bool(self.chunks)  # else the process could not be started
-            raise
 
 
 class _Tapped(Stream):

@@ -2,14 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
-from venvrunner.exceptions import InvalidCommandError, RecordingError
+from venvrunner.exceptions import RecordingError
 from venvrunner.testing._answers import Answer, Call, Question
 from venvrunner.testing._double import DoubleRunner
-from venvrunner.testing._format import load
+from venvrunner.testing._format import Entry, load
 from venvrunner.testing._places import usual_places
 
 
@@ -50,48 +50,22 @@ class ReplayVenvRunner(DoubleRunner):
     ) -> None:
         place = os.path.join(tempfile.gettempdir(), "replayed-venv") if venv_dir is None else os.path.abspath(venv_dir)
         self._secrets = set(secrets)
-        self._places = usual_places(place, paths or {})
+        known = usual_places(place, paths or {})
         shown = os.fspath(path)
         try:
             with open(path, "rb") as file:
-                recording = load(file.read(), self._places)
+                recording = load(file.read(), known)
         except (OSError, RecordingError) as exc:
             why = "there is no such file!" if isinstance(exc, FileNotFoundError) else str(exc).rstrip("!") + "!"
             msg = f"{shown!r} can't be replayed: {why} Record it with RecordingVenvRunner."
             raise RecordingError(msg) from None
         super().__init__(place, recording.installed)
         self._advice = f"If it is meant, record {shown!r} again, with RecordingVenvRunner."
+        self._places = recording.places
         self._answers += [
-            Answer(
-                Question(entry.args, entry.cwd, entry.input),
-                entry.output,
-                entry.returncode,
-                entry.installed,
-                missing=entry.missing,
-            )
+            Answer(self._plain(entry), entry.output, entry.returncode, entry.installed, entry.raised)
             for entry in recording.calls
         ]
-
-    def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return *args* with the path that the command would have; there need not be such a file.
-
-        Args:
-            args: the plain name of a command, and its arguments.
-
-        Raises:
-            InvalidCommandError: the name is not plain, or there was no such command when it was recorded.
-            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
-        """
-        argv = super().resolve(args)
-        question = self._neutral(Call([os.path.basename(argv[0]), *argv[1:]], None, None, None, None))
-        with self._lock:
-            for answer in self._answers:
-                if answer.is_left() and answer.question.args == question.args:
-                    if answer.missing is None:
-                        break
-                    answer.used += 1
-                    raise InvalidCommandError(answer.missing)
-        return argv
 
     def _question(self, call: Call, secrets: Iterable[str]) -> Question:
         new = {*secrets} - self._secrets
@@ -100,9 +74,10 @@ class ReplayVenvRunner(DoubleRunner):
             # A recording that was made without them may hold them.
             for answer in self._answers:
                 answer.question = answer.question.masked(Redactor(self._secrets))
-        return self._neutral(call)
+        return self._plain(call)
 
-    def _neutral(self, call: Call) -> Question:
+    def _plain(self, call: Call | Entry) -> Question:
+        """Return it without secrets, and with one form of each path, whatever form it has in the call and in the file."""
         redactor = Redactor(self._secrets)
-        cwd, text = (None if value is None else self._places.neutral(redactor.mask(value)) for value in (call.cwd, call.input))
-        return Question([self._places.neutral(redactor.mask(arg)) for arg in call.args], cwd, text)
+        cwd, text = (None if value is None else self._places.plain(redactor.mask(value)) for value in (call.cwd, call.input))
+        return Question([self._places.plain(redactor.mask(arg)) for arg in call.args], cwd, text)
