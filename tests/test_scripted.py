@@ -84,9 +84,29 @@ def test_an_unexpected_call_is_told_with_the_nearest_answer() -> None:
         "    '-c'",
         "    'import a\\n'",
         "  - 'import b\\n'",
-        "  + 'import c\\n'",
         "  - ...",
+        "  + 'import c\\n'",
     ]
+
+
+def test_the_difference_of_long_scripts_is_what_differs() -> None:
+    """Not all of it; and where it is in what is masked, that is said."""
+    venv = ScriptedVenvRunner()
+    script = [f"line {number}\n" for number in range(2000)]
+    venv.answer(["python", "-c", "".join(script)])
+    with pytest.raises(ExpectationError) as caught:
+        venv.log_run(["python", "-c", "".join([*script[:1000], "another\n", *script[1001:]])])
+    told = str(caught.value).splitlines()[2:]
+    assert told[0] == "  …"
+    assert [line for line in told if line[2] in "-+"] == ["  - 'line 1000\\n'", "  + 'another\\n'"]
+    assert len(told) < 12
+    with pytest.raises(ExpectationError) as caught:
+        venv.log_run(["python", "-c", "".join(sorted(script, reverse=True))])
+    assert "another" not in str(caught.value)
+    venv = ScriptedVenvRunner()
+    venv.answer(["push", "hunter2"])
+    with pytest.raises(ExpectationError, match=r"They differ in what is masked\."):
+        venv.log_run(["push", "swordfish"], secrets=["hunter2", "swordfish"])
 
 
 def test_an_answer_that_is_used_up_is_told() -> None:
@@ -164,7 +184,7 @@ def test_a_side_effect_comes_first() -> None:
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
-def test_a_command_that_does_not_end_is_out_of_time_at_once(way: str) -> None:
+def test_a_command_that_does_not_end_is_out_of_time_at_once(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without waiting, with its output; and a caller that gives it no time is told so."""
     venv = ScriptedVenvRunner()
     venv.answer(["server"], stdout="ready\nha", stderr="warning\n", returncode=None, times=None)
@@ -180,8 +200,39 @@ def test_a_command_that_does_not_end_is_out_of_time_at_once(way: str) -> None:
     output: Any = caught.value.stdout, caught.value.stderr
     assert (output, lines) == (("ready\nha", "warning\n"), ["ready"])
     assert caught.value.__notes__ == ["The last lines of stderr:\nwarning"]
+    lines.clear()
+    monkeypatch.setattr("venvrunner.testing._double._PATIENCE", 0)
     with pytest.raises(ExpectationError, match="does not end! Give it a timeout="):
         run()
+    assert lines == ["ready"]
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_command_that_does_not_end_is_ended_by_its_caller(way: str) -> None:
+    """By an exception of a callable; of a coroutine also by a cancel."""
+    venv = ScriptedVenvRunner()
+    venv.answer(["server"], stdout="ready\n", returncode=None, times=None)
+
+    async def cancelled() -> None:
+        ready = asyncio.Event()
+        task = asyncio.ensure_future(venv.async_log_run(["server"], None, lambda line: ready.set()))
+        await ready.wait()
+        task.cancel()
+        await task
+
+    def stop(line: str) -> None:
+        raise LookupError(line)
+
+    def run() -> object:
+        if way == "sync":
+            return venv.log_run(["server"], None, stop)
+        return asyncio.run(venv.async_log_run(["server"], None, stop))
+
+    with pytest.raises(LookupError, match="ready"):
+        run()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+    venv.assert_all_used()
 
 
 @pytest.mark.parametrize("way", ["no time at all", "async", "awaited by the sync call"])
@@ -279,11 +330,20 @@ def test_answers_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "options", "kind"), [("pip list", {}, TypeError), ([], {}, TypeError), (["a"], {"times": 0}, ValueError)]
+    ("args", "options", "why"),
+    [
+        ("pip list", {}, "args must be a list"),
+        ([], {}, "args must be a list"),
+        (["a"], {"times": 0}, "times must be 1 or more"),
+        (["a"], {"returncode": "1"}, "returncode must be an int"),
+        (["a"], {"side_effect": asyncio.sleep}, "nobody would await"),
+        (["a"], {"side_effect": [OSError(), None]}, "Several answers are several calls"),
+        (["a"], {"side_effect": int}, "must be an exception or a function"),
+    ],
 )
-def test_a_wrong_script_is_refused(args: Any, options: dict[str, Any], kind: type[Exception]) -> None:
+def test_a_wrong_script_is_refused(args: Any, options: dict[str, Any], why: str) -> None:
     """At once, where the mistake is."""
-    with pytest.raises(kind):
+    with pytest.raises((TypeError, ValueError), match=why):
         ScriptedVenvRunner().answer(args, **options)
 
 

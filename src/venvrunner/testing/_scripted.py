@@ -2,10 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from venvrunner._install.metadata import normalized
 from venvrunner._process.command import StrPath
+from venvrunner._process.sinks import is_coroutine_function
 from venvrunner.testing._answers import Answer, Call, Question, SideEffect
 from venvrunner.testing._double import DoubleRunner
 
@@ -74,6 +76,10 @@ class ScriptedVenvRunner(DoubleRunner):
         if isinstance(args, str | bytes) or not isinstance(args, Sequence) or not args:
             msg = "args must be a list of arguments, which begins with the command! Use ['pip', 'install', ...]."
             raise TypeError(msg)
+        if not (returncode is None or isinstance(cast("object", returncode), int)):
+            msg = f"returncode must be an int, or None for a command that does not end, not {returncode!r}!"
+            raise TypeError(msg)
+        _check_side_effect(side_effect)
         if times is not None and times < 1:
             msg = f"times must be 1 or more, or None for any number of times, not {times}!"
             raise ValueError(msg)
@@ -87,3 +93,16 @@ class ScriptedVenvRunner(DoubleRunner):
 
     def _question(self, call: Call, secrets: Iterable[str]) -> Question:
         return Question(call.args)
+
+
+def _check_side_effect(effect: SideEffect | None) -> None:
+    kind: object = effect if isinstance(effect, type) else type(effect)
+    if effect is None or issubclass(cast("type", kind), BaseException):
+        return
+    function = cast("Callable[[Any], object]", effect)
+    if isinstance(effect, type) or not callable(function):
+        msg = f"side_effect must be an exception or a function, not {effect!r}! Several answers are several calls of answer()."
+        raise TypeError(msg)
+    if is_coroutine_function(function):
+        msg = f"side_effect must be a plain function: nobody would await {effect!r}! Use def."
+        raise TypeError(msg)
