@@ -3,7 +3,7 @@
 import hashlib
 import pickle
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +42,18 @@ def test_equal_specifications_are_one_key(lock: Path) -> None:
     """However they were written; and a specification can't be changed."""
     first = VenvSpec(requirements=["pocket>=1"], python="3.12")
     assert first == VenvSpec(python="3.12", requirements=("pocket>=1",))
-    assert len({first, VenvSpec(requirements=iter(["pocket>=1"]), python="3.12"), VenvSpec()}) == 2
+    assert len({first, VenvSpec(requirements=("pocket>=1",), python="3.12"), VenvSpec()}) == 2
     assert VenvSpec(lock=lock) == VenvSpec(lock=str(lock))
     before = VenvSpec(lock=lock)
+    lock.write_bytes(lock.read_bytes().replace(b"\n", b"\r\n"))
+    assert VenvSpec(lock=lock) == before
     lock.write_text(lock.read_text() + "\n# changed\n")
     assert VenvSpec(lock=lock) != before
     with pytest.raises(FrozenInstanceError):
         first.python = "3.13"  # type: ignore[misc]  # it is frozen
 
 
-def test_a_specification_shows_what_is_special_and_no_password() -> None:
+def test_a_specification_shows_what_is_special_and_no_password(lock: Path) -> None:
     """In a log, in the name of a test, on the dashboard of a cluster."""
     spec = VenvSpec(
         python="3.12", requirements=["https://me:hunter2@host.example/pocket.zip", "name @ https://x:pw@host/a.whl"]
@@ -60,6 +62,7 @@ def test_a_specification_shows_what_is_special_and_no_password() -> None:
         "VenvSpec(python='3.12', requirements=('https://****@host.example/pocket.zip', 'name @ https://****@host/a.whl'))"
     )
     assert repr(VenvSpec()) == "VenvSpec()"
+    assert repr(VenvSpec(lock=lock)) == f"VenvSpec(lock={str(lock)!r})"
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
@@ -68,6 +71,9 @@ def test_a_specification_arrives_in_another_process(installer: Any, lock: Path, 
     spec = VenvSpec(lock=lock, installer=installer, with_pip=False)
     lock.unlink()
     assert pickle.loads(pickle.dumps(spec)) == spec
+    assert replace(replace(spec, prompt="mine"), prompt=None) == spec
+    with pytest.raises(InvalidRequirementError, match="exactly"):
+        replace(spec, requirements=["pocket"])
     (tmp_path / "spec").write_bytes(pickle.dumps(spec))
     result = subprocess_util.log_run([sys.executable, "-c", ARRIVAL, tmp_path / "spec"])
     assert result.stdout == "{'pocket': '1.0'}\n"

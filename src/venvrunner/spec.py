@@ -1,15 +1,14 @@
 """VenvSpec: what an environment is to be, as a value that can travel to where the environment is made."""
 
-import contextlib
 import os
 import re
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import cast
 
 from venvrunner._create.creation import Exist
 from venvrunner._create.purpose import Order, check_order
-from venvrunner._create.temporary import temporary_folder
+from venvrunner._install.lock import LockText
 from venvrunner._install.request import make_request
 from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
@@ -53,13 +52,12 @@ class VenvSpec:
     """
 
     python: str | None = None
-    requirements: Iterable[str] = ()
-    lock: StrPath | None = field(default=None, compare=False)
+    requirements: Sequence[str] = ()
+    lock: StrPath | None = None
     with_pip: bool = True
     system_site_packages: bool = False
     prompt: str | None = None
     installer: InstallerName = "pip"
-    _locked: str | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the arguments, and make them immutable."""
@@ -77,13 +75,14 @@ class VenvSpec:
             if request.lock.needs_its_folder():
                 msg = f"the lock file {request.lock.path!r} names files by paths, which another machine may not have! Use URLs."
                 raise LockFileError(msg)
-            object.__setattr__(self, "_locked", request.lock.text)
+            object.__setattr__(self, "lock", LockText(os.fspath(cast("StrPath", self.lock)), request.lock.text))
 
     def __repr__(self) -> str:
         """Show what differs from the defaults, with credentials masked."""
-        shown = [
-            f"{one.name}={value!r}" for one in fields(self) if one.repr and (value := getattr(self, one.name)) != one.default
-        ]
+        special = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) != one.default}
+        if self.lock is not None:
+            special["lock"] = os.fspath(self.lock)
+        shown = [f"{name}={value!r}" for name, value in special.items()]
         return f"{type(self).__name__}({Redactor().mask(', '.join(shown))})"
 
     def create(self, name: str, top_dir: StrPath, *, exist: Exist = "reuse", wait: float = 30.0) -> VenvRunner:
@@ -106,8 +105,7 @@ class VenvSpec:
         ...     VenvSpec(with_pip=False).create("venv", top).installed()
         {}
         """
-        with self._options() as options:
-            return VenvRunner(name, top_dir, exist=exist, wait=wait, **options)
+        return VenvRunner(name, top_dir, exist=exist, wait=wait, **self._options())
 
     def temporary(self) -> VenvRunner:
         """Make the environment in a temporary folder; see :meth:`VenvRunner.temporary`.
@@ -122,23 +120,7 @@ class VenvSpec:
         ...     venv.installed()
         {}
         """
-        with self._options() as options:
-            return VenvRunner.temporary(**options)
+        return VenvRunner.temporary(**self._options())
 
-    @contextlib.contextmanager
-    def _options(self) -> Generator[VenvOptions]:
-        options = VenvOptions(
-            python=self.python,
-            requirements=self.requirements,
-            with_pip=self.with_pip,
-            system_site_packages=self.system_site_packages,
-            prompt=self.prompt,
-            installer=self.installer,
-        )
-        if self._locked is None:
-            yield options
-            return
-        with temporary_folder() as folder:
-            path = Path(folder, "pylock.toml")
-            path.write_text(self._locked, encoding="utf-8", newline="")
-            yield {**options, "lock": path}
+    def _options(self) -> VenvOptions:
+        return cast("VenvOptions", {one.name: getattr(self, one.name) for one in fields(self)})

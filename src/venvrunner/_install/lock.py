@@ -5,6 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,23 @@ _DIGESTS = {"sha512": 128, "sha384": 96, "sha256": 64}
 """What both installers accept, the strongest first, and the number of hexadecimal digits."""
 _URL = re.compile(r"(https?|file)://[^\s\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class LockText(os.PathLike[str]):
+    """The path of a lock file that was read already, and need not be there any more: its text counts.
+
+    Args:
+        path: where it was.
+        text: what was in it.
+    """
+
+    path: str = field(compare=False)
+    text: str
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        return self.path
 
 
 class Lock(NamedTuple):
@@ -95,8 +113,7 @@ def read_lock(path: StrPath) -> Lock:
 
     name = os.fspath(path)
     try:
-        with open(name, encoding="utf-8", newline="") as file:
-            text = file.read()
+        text = path.text if isinstance(path, LockText) else _text(name)
         content = pylock.Pylock.from_dict(tomllib.loads(text))
     except pylock.PylockUnsupportedVersionError as exc:
         raise _unusable(name, exc, "Write it again with a tool that knows version 1.0.") from exc
@@ -105,6 +122,11 @@ def read_lock(path: StrPath) -> Lock:
     except (pylock.PylockValidationError, ValueError) as exc:
         raise _unusable(name, exc) from exc
     return Lock(os.path.abspath(name), text, content)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", newline="") as file:
+        return file.read().replace("\r\n", "\n")  # as TOML has it, and the same on all platforms
 
 
 def select(lock: Lock, description: str) -> list[LockedFile]:
