@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -67,7 +66,7 @@ def store(key: str, data: bytes) -> None:
     path = folder()
     if path is None:
         return
-    new = os.path.join(path, secrets.token_hex(8) + _NEW)
+    new = os.path.join(path, os.urandom(8).hex() + _NEW)
     try:
         with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(data)

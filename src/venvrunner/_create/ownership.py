@@ -16,7 +16,6 @@ The folder ``.venvrunner`` in an environment holds:
 import contextlib
 import json
 import os
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Any, cast
@@ -105,7 +104,7 @@ class Ownership:
         return users.others(self._files("user"), but)
 
     def _new(self, kind: str) -> str:
-        return os.path.join(self._state, f"{kind}-{secrets.token_hex(8)}")
+        return os.path.join(self._state, f"{kind}-{os.urandom(8).hex()}")
 
     def _files(self, kind: str) -> list[str]:
         try:

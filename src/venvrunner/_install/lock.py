@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -24,21 +22,32 @@ _URL = re.compile(r"(https?|file)://[^\s\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-@dataclass(frozen=True)
 class LockText(os.PathLike[str]):
     """The path of a lock file that was read already, and need not be there any more: its text counts.
 
     Args:
         path: where it was.
         text: what was in it.
+
+    >>> LockText("here", "a = 1") == LockText("there", "a = 1")
+    True
     """
 
-    path: str = field(compare=False)
-    text: str
+    def __init__(self, path: str, text: str) -> None:
+        self._path = path
+        self.text = text
 
     def __fspath__(self) -> str:
         """Return the path."""
-        return self.path
+        return self._path
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the texts are equal."""
+        return isinstance(other, LockText) and self.text == other.text
+
+    def __hash__(self) -> int:
+        """Return that of the text."""
+        return hash(self.text)
 
 
 class Lock(NamedTuple):
@@ -109,7 +118,9 @@ def read_lock(path: StrPath) -> Lock:
     ...
     venvrunner.exceptions.LockFileError: the lock file 'pylock.toml' can't be used: No such file or directory!
     """
-    from packaging import pylock  # noqa: PLC0415  slow to import
+    import tomllib  # noqa: PLC0415  slow to import, and few have a lock file
+
+    from packaging import pylock  # noqa: PLC0415  the same
 
     name = os.fspath(path)
     try:

@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import tomllib
 from collections.abc import Iterable
 from typing import NamedTuple, TypedDict, cast
 
@@ -156,6 +155,8 @@ def group_requirements(groups: Iterable[str]) -> list[str]:
     """
     found: list[str] = []
     for text in groups:
+        import tomllib  # noqa: PLC0415  slow to import, and few have groups
+
         path, colon, name = text.rpartition(":")
         path = path if colon else "pyproject.toml"
         if "\0" in path or not os.path.isfile(path):

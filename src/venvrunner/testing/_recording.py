@@ -6,7 +6,6 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from secrets import token_hex
 from typing import Any, TypeVar, Unpack, cast
 
 from venvrunner._create import layout
@@ -83,7 +82,7 @@ class RecordingVenvRunner(Block, Runner):
         folder, name = os.path.split(self._path)
         os.makedirs(folder, exist_ok=True)
         # Not by tempfile: the file gets the rights of any other.
-        new = os.path.join(folder, f".{name}.{token_hex(8)}")
+        new = os.path.join(folder, f".{name}.{os.urandom(8).hex()}")
         try:
             with open(new, "xb") as file:
                 file.write(data)
