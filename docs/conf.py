@@ -20,6 +20,8 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+# A list, as arguments are; each with the type of its annotation.
+napoleon_use_ivar = True
 
 nitpicky = True
 nitpick_ignore_regex = [

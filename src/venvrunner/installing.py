@@ -28,7 +28,16 @@ InstallerName = Literal["pip", "uv"]
 
 
 class ReportOptions(RunOptions, total=False):
-    """The keywords of :func:`.log_run`, all by name."""
+    """The keywords of :func:`.log_run` where all are given by name: these, and :class:`~.subprocess_util.RunOptions`.
+
+    Attributes:
+        logger: takes the command line and the lines; default ``None``: the logger ``venvrunner``.
+        stdout_loglevel: where lines of standard output go: the name of a log level, a callable or ``None``; default ``None``.
+        stderr_loglevel: the same for standard error; default ``"debug"``.
+        errors: how to decode what is not UTF-8; default ``"strict"``.
+
+    >>> options: ReportOptions = {"stdout_loglevel": "info", "timeout": 60}
+    """
 
     logger: object
     stdout_loglevel: str | OutputCallbackType | None
@@ -37,9 +46,26 @@ class ReportOptions(RunOptions, total=False):
 
 
 class InstallOptions(RequestOptions, ReportOptions, total=False):
-    """The keywords of :meth:`.VenvRunner.install` and its twin: what to install, from where, and those of ``log_run``.
+    """The keywords of :meth:`.VenvRunner.install` and its twin: these, and :class:`~.installing.ReportOptions`.
 
-    >>> options: InstallOptions = {"no_index": True, "timeout": 60}
+    Attributes:
+        requirements_files: paths of requirements files; default: none.
+        constraints: paths of files with constraints; default: none.
+        editable: folders of projects, or URLs of repositories, to install in editable mode; default: none.
+        dependency_groups: names of groups in the ``pyproject.toml`` of the working directory, or
+            ``"path/pyproject.toml:name"`` (PEP 735); default: none.
+        lock: the path of a lock file (PEP 751), by itself: exactly what it lists is installed, each file with its hash;
+            default ``None``.
+        index_url: the URL or path of the package index; default ``None``: the one that the user has configured, or PyPI.
+        extra_index_urls: more indexes, besides those that the user has configured; default: none.
+        find_links: folders of wheels, or URLs of pages with links to them, besides the same; default: none.
+        no_index: whether to look into *find_links* only, and into no index; default false.
+        require_hashes: whether each file must have its hash in a requirements file; default false.
+        upgrade: whether to bring what is there already to the newest version; default false.
+        deps: whether to install what the requirements need; default true.
+
+    >>> options: InstallOptions = {"upgrade": True, "timeout": 600}
+    >>> offline: InstallOptions = {**options, "no_index": True, "find_links": ["wheels"]}
     """
 
 
@@ -78,13 +104,10 @@ class InstallingRunner(Runner):
 
         Args:
             *requirements: each as for :meth:`install_package`; a project's folder may have extras: ``".[test]"``.
-            **options: ``requirements_files`` and ``constraints`` (paths); ``editable`` (folders of projects, or repositories);
-                ``dependency_groups`` (names in ``pyproject.toml``, or ``"path/pyproject.toml:name"``, PEP 735);
-                ``lock`` (the path of a lock file, PEP 751), by itself: exactly what it lists, each file with its hash;
-                ``index_url``, ``extra_index_urls``, ``find_links`` (URLs or paths) and ``no_index``: where to look, besides
-                what the user has configured; ``require_hashes``; ``upgrade`` what is there already; ``deps=False``: only what
-                is named; and those of :meth:`log_run`, such as ``timeout`` (seconds), ``logger`` or ``stdout_loglevel``;
-                ``heartbeat`` is 10 seconds here, and ``None`` switches it off.
+            **options: what else to install (``requirements_files``, ``constraints``, ``editable``, ``dependency_groups``,
+                ``lock``), from where (``index_url``, ``extra_index_urls``, ``find_links``, ``no_index``) and how
+                (``require_hashes``, ``upgrade``, ``deps``): see :class:`InstallOptions`; and those of :meth:`log_run`, such as
+                ``timeout``, ``logger`` or ``stdout_loglevel``.
 
         Returns:
             what the installer printed, and what has changed.
@@ -114,7 +137,7 @@ class InstallingRunner(Runner):
 
         Args:
             *names: their names.
-            **options: as for :meth:`log_run`; ``heartbeat`` as for :meth:`install`.
+            **options: see :class:`~.installing.ReportOptions`.
 
         Returns:
             what the installer printed, and what has changed.

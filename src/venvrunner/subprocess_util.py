@@ -50,11 +50,8 @@ def log_run(
         stderr_loglevel: the same for standard error.
         check: raise if the exit status is not zero.
         errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`. ``"strict"`` raises when the command has ended.
-        **options: ``timeout`` (seconds, default none), ``input`` (text for standard input, which else is empty), ``stdin``,
-            ``env`` (the whole environment), ``extra_env`` (variables on top; ``None`` removes one), ``secrets`` (strings to
-            mask in logs and messages), ``grace`` (seconds, default 5), ``heartbeat`` (seconds without output after which, and
-            after as many again, the logger is told at info level that the command still runs; default never), and ``cwd``,
-            ``umask``, ``user`` and others as for :class:`subprocess.Popen`.
+        **options: ``timeout``, ``input``, ``stdin``, ``env``, ``extra_env``, ``secrets``, ``grace``, ``heartbeat``, ``cwd`` and
+            others of :class:`subprocess.Popen`: see :class:`RunOptions`.
 
     Returns:
         the command line, the exit status and the exact text of both streams.

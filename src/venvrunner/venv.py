@@ -26,7 +26,7 @@ _WAIT = 30.0
 
 
 class VenvOptions(TypedDict, total=False):
-    r"""What an environment is to be; see :class:`VenvRunner`.
+    r"""What an environment is to be: arguments of :class:`VenvRunner`, whose meaning and default they have.
 
     >>> options: VenvOptions = {"with_pip": False, "prompt": "bare"}
     >>> with VenvRunner.temporary(**options) as venv:
@@ -54,20 +54,21 @@ class VenvRunner(InstallingRunner):
         top_dir: the folder to make it in; it is made if it is not there.
         python: the interpreter: a path, a version (``"3.12"``) or a range (``">=3.11"``), found on ``PATH`` and in the
             folders of uv, pyenv, asdf and mise; default: the running one.
-        requirements: what to install, each as for :meth:`install_package`.
-        lock: the path of a lock file (PEP 751) to install instead; see :meth:`install`.
-        with_pip: whether pip is in it; nothing else ever is.
-        system_site_packages: whether it sees the packages of its interpreter.
-        installer: what installs: ``"pip"``, or ``"uv"`` (with the extra ``venvrunner[uv]``), which needs no pip in it.
+        requirements: what to install, each as for :meth:`install_package`; default: nothing.
+        lock: the path of a lock file (PEP 751) to install instead, as for :meth:`install`; default ``None``.
+        with_pip: whether pip is in it; nothing else ever is; default true.
+        system_site_packages: whether it sees the packages of its interpreter; default false.
+        installer: what installs: ``"pip"`` (default), or ``"uv"``, for which no pip need be in it (extra ``venvrunner[uv]``).
         prompt: what a shell shows when the environment is active; default: its folder's name.
-        exist: what to do with an environment that is there: ``"clear"``: make it anew; ``"reuse"``: keep it if it was made
-            with the same arguments and interpreter, else make it anew and log why; ``"error"``.
-        wait: seconds to wait, at most, for others who use the environment.
+        exist: what to do with an environment that is there: ``"clear"`` (default): make it anew; ``"reuse"``: keep it if it
+            was made with the same arguments and interpreter, else make it anew and log why; ``"error"``.
+        wait: seconds to wait, at most, for others who use the environment; default 30.
 
     Attributes:
         name: as given.
         top_dir: as given.
         venv_dir: the absolute path of the environment; a later change of the working directory does not matter.
+        installer: what :meth:`install` and :meth:`uninstall` use, ``"pip"`` or ``"uv"``; a fork has that of its parent.
 
     Raises:
         InvalidPathError: no environment can be made there, or none that works.
@@ -136,7 +137,7 @@ class VenvRunner(InstallingRunner):
 
         Args:
             path: the environment's folder.
-            wait: seconds to wait, at most, while somebody changes it.
+            wait: seconds to wait, at most, while somebody changes it; default 30.
             installer: as for the class.
 
         Returns:

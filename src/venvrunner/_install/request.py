@@ -17,7 +17,7 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class RequestOptions(TypedDict, total=False):
-    """The keywords of an installation; see :meth:`.VenvRunner.install`."""
+    """The keywords of an installation; see :class:`.InstallOptions`."""
 
     requirements_files: Iterable[StrPath]
     constraints: Iterable[StrPath]

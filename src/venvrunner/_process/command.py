@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import IO, Any, TypedDict, cast
 
+from venvrunner._process.refused import REFUSED
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.supervisor import GRACE
 
@@ -31,12 +32,38 @@ class PopenOptions(TypedDict, total=False):
 
 
 class RunOptions(PopenOptions, total=False):
-    """The keywords of :func:`~venvrunner.subprocess_util.log_run` and all its twins.
+    r"""The keywords of :func:`~venvrunner.subprocess_util.log_run` and all its twins, sync and async, of functions and runners.
 
-    ``timeout``: seconds; ``input``: text for standard input; ``stdin``: a file or descriptor instead; ``env``: the whole
-    environment; ``extra_env``: variables on top of it, ``None`` removes one; ``secrets``: strings to mask; ``grace``: seconds
-    between SIGTERM and SIGKILL; ``heartbeat``: seconds without output after which, and after as many again, a line in the log
-    says that the command still runs. The others go to :class:`subprocess.Popen`.
+    Those from ``cwd`` on mean what they mean for :class:`subprocess.Popen`; POSIX and Windows have each their own.
+
+    Attributes:
+        timeout: seconds, after which the command and its group are ended; default ``None``: never.
+        input: text for standard input; default ``None``: it is empty.
+        stdin: a file or a descriptor to be standard input instead, not ``PIPE``; default ``None``.
+        env: all environment variables; default ``None``: those of this process. A runner completes them.
+        extra_env: variables on top of these, where ``None`` removes one; default ``None``: no more.
+        secrets: strings to mask in logs and messages; default: none. URLs with a password are masked anyway.
+        grace: seconds between SIGTERM and SIGKILL, when the command has to be ended; default 5.
+        heartbeat: seconds without output, after which, and after as many again, the logger is told at info level that the
+            command still runs; default ``None``: never; 10 for an installation and a build hook.
+        cwd: the working directory; default ``None``: that of this process.
+        umask: the file mode creation mask (POSIX); default -1: that of this process.
+        user: name or number of the user to run as (POSIX); default ``None``: that of this process.
+        group: the same for the group; default ``None``.
+        extra_groups: supplementary groups (POSIX); default ``None``: those of this process.
+        preexec_fn: called in the child just before the command (POSIX), unsafe where there are threads; default ``None``.
+        close_fds: whether the command inherits no descriptors but those of its streams; default true.
+        pass_fds: descriptors that it inherits nevertheless (POSIX); default: none.
+        restore_signals: whether SIGPIPE and the like have their default action again (POSIX); default true.
+        executable: the program to run in place of ``args[0]``, which it still sees as its name; default ``None``.
+        creationflags: Windows only; default 0.
+        startupinfo: Windows only; default ``None``.
+        pipesize: bytes that a pipe holds (Linux); default -1: as the system has it.
+
+    >>> from venvrunner.subprocess_util import log_run
+    >>> options: RunOptions = {"input": "no\n", "timeout": 60, "cwd": "/"}
+    >>> log_run(["cat"], **options).stdout
+    'no\n'
     """
 
     timeout: float | None
@@ -51,24 +78,6 @@ class RunOptions(PopenOptions, total=False):
 
 _FOREVER = 1e9
 """Seconds, some thirty years: infinity, for clocks that can't count so far."""
-
-_OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
-_TEXT = "the output is text already, decoded as UTF-8; use errors= to choose what happens to a bad byte"
-_GROUP = "every command leads a session of its own, so that it can be ended with all its children"
-REFUSED: Mapping[str, str] = {
-    "stdout": _OUTPUT,
-    "stderr": _OUTPUT,
-    "capture_output": _OUTPUT,
-    "shell": "a command is a list of arguments; for a shell line run ['sh', '-c', line]",
-    "text": _TEXT,
-    "universal_newlines": _TEXT,
-    "encoding": _TEXT,
-    "bufsize": "what arrives is delivered at once; leave it out",
-    "limit": "a line may have any length; leave it out",
-    "start_new_session": _GROUP,
-    "process_group": _GROUP,
-}
-"""Keywords that other functions take and this one can't honour, each with what to do instead."""
 
 _OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
 

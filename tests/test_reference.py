@@ -1,0 +1,63 @@
+"""The reference says what the code says: every keyword with its default, every refusal, every variable."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from venvrunner import InstallOptions, VenvOptions, VenvRunner
+from venvrunner._process.refused import REFUSED
+from venvrunner.installing import ReportOptions
+from venvrunner.subprocess_util import RunOptions
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+API = (REFERENCE / "api.md").read_text(encoding="utf-8")
+
+
+def entries(text: str | None, section: str) -> dict[str, str]:
+    """Return what a section of a docstring says of each name."""
+    found = re.search(rf"^ *{section}:\n(.*?)(?:^\s*$|\Z)", text or "", re.MULTILINE | re.DOTALL)
+    assert found, f"there is no section {section}"
+    depth = len(found[1]) - len(found[1].lstrip())
+    parts = re.split(rf"^ {{{depth}}}(\w+): ", found[1], flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+KEYWORDS = [
+    pytest.param(RunOptions.__annotations__.keys(), entries(RunOptions.__doc__, "Attributes"), id="RunOptions"),
+    pytest.param(
+        ReportOptions.__annotations__.keys() - RunOptions.__annotations__.keys(),
+        entries(ReportOptions.__doc__, "Attributes"),
+        id="ReportOptions",
+    ),
+    pytest.param(
+        InstallOptions.__annotations__.keys() - ReportOptions.__annotations__.keys(),
+        entries(InstallOptions.__doc__, "Attributes"),
+        id="InstallOptions",
+    ),
+    pytest.param(
+        VenvOptions.__annotations__.keys(),
+        {name: text for name, text in entries(VenvRunner.__doc__, "Args").items() if name in VenvOptions.__annotations__},
+        id="VenvOptions",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keywords", "explained"), KEYWORDS)
+def test_every_keyword_is_explained_with_its_default(keywords: set[str], explained: dict[str, str]) -> None:
+    """In one place, from which the reference is made; those of `VenvOptions` are arguments of `VenvRunner`."""
+    assert explained.keys() == keywords
+    assert [name for name, text in explained.items() if "default" not in text] == []
+
+
+@pytest.mark.parametrize("name", ["RunOptions", "ReportOptions", "InstallOptions", "VenvOptions"])
+def test_the_reference_shows_each_group_of_keywords(name: str) -> None:
+    """Else their docstrings would be read by nobody."""
+    assert re.search(rf"autoclass:: venvrunner(\.\w+)?\.{name}\n", API)
+
+
+def test_the_refused_keywords_are_those_of_the_code() -> None:
+    """Each with the words of its error message."""
+    section = API.partition("### Keywords that are refused\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|$", section, re.MULTILINE)
+    assert {name: reason.replace("`", "") for name, reason in rows} == dict(REFUSED)
