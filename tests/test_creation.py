@@ -205,7 +205,7 @@ def test_a_failed_creation_leaves_an_empty_folder_as_it_was(top: Path) -> None:
 def test_a_place_that_cannot_be_is_one_clear_error(name: str, top_dir: str, top: Path) -> None:
     """A file for top_dir or a name that is too long: a CreationError with the system's reason."""
     before = listing(top.parent)
-    with pytest.raises(CreationError, match=name):
+    with pytest.raises(CreationError, match=rf"^can't create an environment in .*{name}"):
         VenvRunner(name, top / top_dir)
     assert listing(top.parent) == before
 

@@ -259,6 +259,17 @@ def test_what_stands_in_the_place_of_a_deleted_environment_is_not_touched(tmp_pa
     assert (tmp_path / "venv" / "precious").exists()
 
 
+def test_what_keeps_an_environment_from_being_made_anew_is_told_as_a_change(tmp_path: Path) -> None:
+    """One is there, so nothing is said of creating; the error has the system's reason."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    venv.__exit__(None, None, None)
+    lock = Path(venv.venv_dir, ".venvrunner", "lock")
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(CreationError, match=r"^can't change the environment in .*Is a directory"):
+        VenvRunner("venv", tmp_path)
+
+
 def test_a_deleted_environment_does_not_come_back_in_half(tmp_path: Path) -> None:
     """Whatever is asked of its runner, the folder is not made again."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)

@@ -88,7 +88,9 @@ class Ownership:
                 raise OSError(msg)  # noqa: TRY301  told like the system's own
             return open_lock_file(path)
         except OSError as exc:
-            msg = f"can't change the environment in {self.venv_dir!r}: {exc}!"
+            is_there = not make or os.path.lexists(os.path.join(self.venv_dir, "pyvenv.cfg"))
+            what = "change the environment" if is_there else "create an environment"
+            msg = f"can't {what} in {self.venv_dir!r}: {exc}!"
             raise CreationError(msg) from exc
 
     def enter(self) -> User:
