@@ -1,11 +1,12 @@
-"""The reference says what the code says: every keyword with its default, every refusal, every variable."""
+"""The reference says what the code says: every method with an example, every keyword with its default, every refusal."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
-from venvrunner import InstallOptions, VenvOptions, VenvRunner
+from venvrunner import FakeVenvRunner, InstallOptions, Runner, VenvOptions, VenvRunner, VenvSpec
 from venvrunner._process.refused import REFUSED
 from venvrunner.installing import ReportOptions
 from venvrunner.subprocess_util import RunOptions
@@ -61,3 +62,23 @@ def test_the_refused_keywords_are_those_of_the_code() -> None:
     section = API.partition("### Keywords that are refused\n")[2].partition("\n#")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|$", section, re.MULTILINE)
     assert {name: reason.replace("`", "") for name, reason in rows} == dict(REFUSED)
+
+
+METHODS = {
+    f"{cls.__name__}.{name}": inspect.getdoc(member) or ""
+    for cls in (Runner, VenvRunner, FakeVenvRunner, VenvSpec)
+    for name, member in inspect.getmembers(cls, inspect.isroutine)
+    if not name.startswith("_")
+}
+
+NOTHING = {"FakeVenvRunner.install_package", "VenvRunner.delete", *(name for name in METHODS if name.endswith(".hook_runner"))}
+"""What returns nothing, or never."""
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_shows_how_it_is_used_and_says_what_it_returns(name: str) -> None:
+    """An example, and a section with what comes back; a twin says whose twin it is."""
+    text = METHODS[name]
+    if not text.startswith("Same as "):
+        assert ">>> " in text
+        assert ("Returns:" in text) == (name not in NOTHING), "what is returned?"

@@ -33,8 +33,14 @@ class FakeVenvRunner(Runner):
         Args:
             args: a command and its arguments.
 
+        Returns:
+            the command line; any other command is left to ``PATH``.
+
         Raises:
             TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
+
+        >>> FakeVenvRunner().resolve(["git", "status"])
+        ['git', 'status']
         """
         command, *rest = check_args(args)
         return [sys.executable if command == "python" else command, *rest]
@@ -43,7 +49,16 @@ class FakeVenvRunner(Runner):
         """Return the environment variables that a command gets: those of this process, set so that nothing asks.
 
         Args:
-            env: what the caller gives as ``env=``: it is taken exactly as it is.
+            env: what the caller gives as ``env=``: it is taken exactly as it is; default ``None``: those of this process.
+
+        Returns:
+            all variables of the command, as a new dict.
+
+        Raises:
+            TypeError, ValueError: *env* can't be the variables of a process.
+
+        >>> FakeVenvRunner().environment({"PATH": "/bin"})
+        {'PATH': '/bin'}
         """
         if env is not None:
             return check_variables("env", env)
@@ -58,6 +73,11 @@ class FakeVenvRunner(Runner):
 
         Raises:
             NotImplementedError: always.
+
+        >>> FakeVenvRunner().install_package("wheel")
+        Traceback (most recent call last):
+        ...
+        NotImplementedError: FakeVenvRunner can't install 'wheel': it would change the environment that is running!
         """
         msg = f"FakeVenvRunner can't install {package_name!r}: it would change the environment that is running!"
         raise NotImplementedError(msg)

@@ -1,12 +1,14 @@
-"""Installing: what a runner does that has an environment of its own to fill."""
+"""Installing: what a runner does that has an environment of its own, in a folder, to run in and to fill."""
 
+import os
 import subprocess
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Literal, Unpack, cast, get_args
 
 from venvrunner import subprocess_util
+from venvrunner._create import layout
 from venvrunner._create.fork import package_folders
 from venvrunner._create.temporary import temporary_folder
 from venvrunner._install import bundled, installation, metadata
@@ -16,8 +18,9 @@ from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request, RequestOptions, make_request
 from venvrunner._install.requirements import package_name
 from venvrunner._install.uv import Uv
-from venvrunner._process.command import RunOptions
-from venvrunner.exceptions import InvalidRequirementError
+from venvrunner._process.command import RunOptions, StrPath
+from venvrunner.environment import venv_environment
+from venvrunner.exceptions import InvalidCommandError, InvalidRequirementError
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
 
@@ -70,10 +73,60 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
 
 
 class InstallingRunner(Runner):
-    """The part of :class:`.VenvRunner` that installs."""
+    """The part of :class:`.VenvRunner` that runs and installs in the folder of an environment."""
 
     venv_dir: str
     installer: InstallerName
+
+    @property
+    def python_executable(self) -> str:
+        """The absolute path of the environment's interpreter."""
+        return self.resolve(["python"])[0]
+
+    def resolve(self, args: Sequence[StrPath]) -> list[str]:
+        """Return *args* with the absolute path of the command, which is one of the environment.
+
+        Args:
+            args: the plain name of a command, and its arguments.
+
+        Returns:
+            the command line, for instance for ``subprocess.Popen``; together with :meth:`environment` as ``env=``.
+
+        Raises:
+            InvalidCommandError: the name is not plain, or there is no such command.
+            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary() as venv:
+        ...     venv.resolve(["python", "-V"]) == [venv.python_executable, "-V"]
+        True
+        """
+        command, *rest = layout.plain_command(args)
+        path = layout.CURRENT.find_command(self.venv_dir, command)
+        if path is None:
+            raise InvalidCommandError(layout.CURRENT.why_not(self.venv_dir, command))
+        return [path, *rest]
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment variables that a command gets: cleaned, and with this environment as the active one.
+
+        What *env* has from ``os.environ`` is cleaned like that; what it has of its own is kept.
+
+        Args:
+            env: what the caller gives as ``env=``; default ``None``: ``os.environ``.
+
+        Returns:
+            all variables of the command, as a new dict.
+
+        Raises:
+            TypeError, ValueError: *env* can't be the variables of a process.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary(with_pip=False) as venv:
+        ...     venv.environment()["VIRTUAL_ENV"] == venv.venv_dir
+        True
+        """
+        return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
 
     @abstractmethod
     def _changing(self) -> AbstractContextManager[None]:
@@ -96,6 +149,11 @@ class InstallingRunner(Runner):
             InvalidRequirementError: it is nothing of the kind; nothing was started.
             VenvInUseError: the environment has forks, or somebody else is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary() as venv:
+        ...     venv.install_package("pip")  # it is there already
+        nothing changed
         """
         return self.install(package_name)
 
@@ -119,6 +177,14 @@ class InstallingRunner(Runner):
             VenvInUseError: the environment has forks, or somebody else is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
             subprocess.TimeoutExpired: the time was up.
+
+        >>> from venvrunner import InstallationError, VenvRunner
+        >>> with VenvRunner.temporary() as venv:
+        ...     try:
+        ...         venv.install("pip", "no-such-package", no_index=True, timeout=60)
+        ...     except InstallationError as error:
+        ...         print(type(error).__name__)
+        NoSuchPackageError
         """
         request, rest = split_options(requirements, options)
         with self._changing():
@@ -146,6 +212,11 @@ class InstallingRunner(Runner):
             InvalidRequirementError: one is no name of a package, or there is none; nothing was started.
             VenvInUseError: as for :meth:`install`.
             InstallationError: the installer failed; for instance, a package is inherited by a fork.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary() as venv:
+        ...     list(venv.uninstall("pip").removed)
+        ['pip']
         """
         checked = [package_name(name) for name in names]
         if not checked:

@@ -40,8 +40,16 @@ class Runner(ABC):
         Args:
             args: a command of the environment and its arguments.
 
+        Returns:
+            the command line, as a new list of ``str``.
+
         Raises:
             TypeError, ValueError: *args* is not a command line of this environment.
+
+        >>> from venvrunner import FakeVenvRunner
+        >>> runner = FakeVenvRunner()
+        >>> runner.resolve(["python", "-V"]) == [runner.python_executable, "-V"]
+        True
         """
 
     @abstractmethod
@@ -49,7 +57,17 @@ class Runner(ABC):
         """Return the environment variables that a command gets.
 
         Args:
-            env: what the caller gives as ``env=``; ``None``: nothing.
+            env: what the caller gives as ``env=``; default ``None``: nothing, so that those of this process count.
+
+        Returns:
+            all variables of the command, as a new dict.
+
+        Raises:
+            TypeError, ValueError: *env* can't be the variables of a process.
+
+        >>> from venvrunner import FakeVenvRunner
+        >>> FakeVenvRunner().environment()["PIP_NO_INPUT"]
+        '1'
         """
 
     @abstractmethod
@@ -58,6 +76,19 @@ class Runner(ABC):
 
         Args:
             package_name: a requirement, an existing path or a URL.
+
+        Returns:
+            the command line of the installer, its exit status and what it printed.
+
+        Raises:
+            NotImplementedError: this runner has no environment of its own to change.
+            ValueError: it is nothing that can be installed; nothing was started.
+            subprocess.CalledProcessError: the installer failed.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary() as venv:
+        ...     venv.install_package("pip").returncode  # it is there already
+        0
         """
 
     def log_run(
@@ -118,6 +149,9 @@ class Runner(ABC):
 
         With this, every runner is an isolated environment to ``build.ProjectBuilder.from_isolated_env``.
 
+        Returns:
+            the variables of :meth:`environment` that this process does not have, or with another value.
+
         >>> from venvrunner import FakeVenvRunner
         >>> FakeVenvRunner().make_extra_environ()["PIP_NO_INPUT"]
         '1'
@@ -149,10 +183,10 @@ class Runner(ABC):
             logger: as for :meth:`log_run`.
             stdout_loglevel: as there, but ``"info"`` by default.
             stderr_loglevel: same.
-            timeout: as there.
-            grace: as there.
-            heartbeat: seconds of silence after which the logger is told that the hook still runs.
-            secrets: as there.
+            timeout: seconds, after which the hook and its group are ended; default ``None``: never.
+            grace: seconds between SIGTERM and SIGKILL then; default 5.
+            heartbeat: seconds of silence after which the logger is told that the hook still runs; default 10, ``None``: never.
+            secrets: strings to mask in logs and messages; default: none.
 
         Raises:
             InvalidCommandError: the command line begins with another interpreter.

@@ -1,7 +1,7 @@
 """VenvRunner: an environment that is made, forked, filled and deleted; the other runners are known by this module too."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Literal, Self, TypedDict, Unpack
@@ -14,8 +14,7 @@ from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace, temporary_place
 from venvrunner._install.request import make_request
 from venvrunner._process.command import StrPath
-from venvrunner.environment import get_clean_environment, venv_environment
-from venvrunner.exceptions import InvalidCommandError
+from venvrunner.environment import get_clean_environment
 from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallerName, InstallingRunner, check_installer
 from venvrunner.runner import Runner
@@ -224,6 +223,11 @@ class VenvRunner(InstallingRunner):
             NotAVenvError: something else is there now; it was not touched.
             VenvInUseError: somebody else uses it, or it has forks that need it.
             CreationError: it can't be deleted.
+
+        >>> venv = VenvRunner.temporary(with_pip=False)
+        >>> venv.delete()
+        >>> os.path.exists(venv.venv_dir)
+        False
         """
         self._handle.delete()
 
@@ -248,37 +252,6 @@ class VenvRunner(InstallingRunner):
     def __repr__(self) -> str:
         """Show where the environment is."""
         return f"{type(self).__name__}({self.name!r}, {self.top_dir!r})"
-
-    @property
-    def python_executable(self) -> str:
-        """The absolute path of the environment's interpreter."""
-        return self.resolve(["python"])[0]
-
-    def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return *args* with the absolute path of the command, which is one of the environment.
-
-        Args:
-            args: the plain name of a command, and its arguments.
-
-        Raises:
-            InvalidCommandError: the name is not plain, or there is no such command.
-            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
-        """
-        command, *rest = layout.plain_command(args)
-        path = layout.CURRENT.find_command(self.venv_dir, command)
-        if path is None:
-            raise InvalidCommandError(layout.CURRENT.why_not(self.venv_dir, command))
-        return [path, *rest]
-
-    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables that a command gets: cleaned, and with this environment as the active one.
-
-        What *env* has from ``os.environ`` is cleaned like that; what it has of its own is kept.
-
-        Args:
-            env: what the caller gives as ``env=``; ``None``: ``os.environ``.
-        """
-        return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
 
     def _in_use(self) -> AbstractContextManager[None]:
         return self._handle.command()
