@@ -1,4 +1,4 @@
-"""The reference says what the code says: every method with an example, every keyword with its default, every refusal."""
+"""The reference says what the code says: every method with an example, every keyword, every refusal, every variable."""
 
 import inspect
 import re
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import venvrunner
 from venvrunner import FakeVenvRunner, InstallOptions, Runner, VenvOptions, VenvRunner, VenvSpec
+from venvrunner._create.cache import VARIABLE
+from venvrunner._create.interpreters import _SOURCES
 from venvrunner._process.refused import REFUSED
 from venvrunner.installing import ReportOptions
 from venvrunner.subprocess_util import RunOptions
@@ -82,3 +85,16 @@ def test_every_method_shows_how_it_is_used_and_says_what_it_returns(name: str) -
     if not text.startswith("Same as "):
         assert ">>> " in text
         assert ("Returns:" in text) == (name not in NOTHING), "what is returned?"
+
+
+def test_each_variable_that_is_read_is_told() -> None:
+    """What the source asks `os.environ` for, where it looks for interpreters, and where its cache is."""
+    page = (REFERENCE / "environment.md").read_text(encoding="utf-8")
+    section = page.partition("## Read by venvrunner\n")[2].partition("\n## ")[0]
+    asked = {
+        name
+        for path in Path(venvrunner.__file__).parent.rglob("*.py")
+        for name in re.findall(r'environ(?:\.get\(|\[)"(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    assert {"GITHUB_ACTIONS"} <= asked
+    assert asked | {*_SOURCES, VARIABLE} <= set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
