@@ -133,6 +133,28 @@ def test_a_project_is_built_and_installed(
     assert where(target).startswith(target.venv_dir)
 
 
+@each("way", ["file", "variable"], often="file")
+def test_what_is_looked_for_can_be_kept_from_running_code(way: str, target: VenvRunner, project: Path, tmp_path: Path) -> None:
+    """With wheels only, a source distribution is not built: by a requirements file, and for pip by a variable."""
+    ran = tmp_path / "ran"
+    with (project / "back.py").open("a") as file:
+        file.write(f"open({str(ran)!r}, 'w').close()\n")
+    (project / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: crate\nVersion: 1.0\n")
+    with tarfile.open(tmp_path / "crate-1.0.tar.gz", "w:gz") as archive:
+        archive.add(project, "crate-1.0")
+    (tmp_path / "wheels-only.txt").write_text("--only-binary :all:\n")
+    options = OFFLINE | {"find_links": [tmp_path]}
+    wheels_only = (
+        {"requirements_files": [tmp_path / "wheels-only.txt"]} if way == "file" else {"extra_env": {"PIP_ONLY_BINARY": ":all:"}}
+    )
+    if way == "file" or target.installer == "pip":
+        with pytest.raises(LookupError):
+            target.install("crate", **options, **wheels_only)
+        assert not ran.exists()
+    assert target.install("crate", **options).added == {"crate": "1.0"}
+    assert ran.exists()
+
+
 @each("text", [".", "./", "./../crate", ".[more]", "absolute"], often=".[more]")
 def test_an_editable_project_stays_where_it_is(
     text: str, target: VenvRunner, project: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
