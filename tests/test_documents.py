@@ -1,5 +1,6 @@
 """What README, docs and docstrings show is run: an example that does not work fails here."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -121,3 +122,21 @@ def test_links_between_pages_lead_somewhere() -> None:
         if page.exists():
             for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_the_errors_of_troubleshooting_are_those_of_the_code() -> None:
+    """Who searches the page for what was printed finds it: each heading has the words of a message."""
+    page = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in Path(str(venvrunner.__file__)).parent.rglob("*.py")]
+    literals = [
+        node.value.strip(" ,:!")
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    headings = re.findall(r"^## (`.+`)$", page, re.MULTILINE)
+    assert len(headings) > 20
+    for text in [part for heading in headings for part in re.findall(r"`([^`]+)`", heading)]:
+        words = max(re.split(r"\s*(?:…|'[^' ]+'|process)\s*", text), key=len).strip(" ,:!")
+        known = any(words in text or (len(text) > 10 and text in words) for text in literals)
+        assert known or words == "codec can't decode byte", words
