@@ -13,7 +13,7 @@ import structlog
 import conftest
 from conftest import Caller
 from projects import make_wheel
-from venvrunner import VenvRunner, subprocess_util
+from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
 
 BOTH = "import sys; print('out', *sys.argv[1:]); print('err', file=sys.stderr)"
 BOTH_SHELL = "echo out; echo err >&2"
@@ -155,6 +155,31 @@ def test_methods_of_ones_own_need_no_keywords(
     base.setLevel(logging.WARNING)
     subprocess_util.log_run(["echo", "100% {done}"], logger, level)
     assert [record.getMessage() for record in caplog.records] == ["stdout: 100% {done}"]
+
+
+class Levels(logging.Logger):
+    """Levels of one's own, which take what those of the standard library take."""
+
+    def notice(self, msg: object, *args: object, **kwargs: Any) -> None:
+        if self.isEnabledFor(25):
+            self._log(25, msg, args, **kwargs)
+
+    def counted(self, msg: object, *args: object, stacklevel: int = 1, **kwargs: Any) -> None:
+        self.log(25, msg, *args, stacklevel=stacklevel + 1, **kwargs)
+
+
+@pytest.mark.parametrize("level", ["notice", "counted"])
+def test_a_level_of_ones_own_names_the_line_that_ran_the_command(
+    level: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its method counts itself among the frames or not."""
+    monkeypatch.setitem(logging._nameToLevel, level.upper(), 25)  # what addLevelName does for good
+    logger = Levels("of.its.own")
+    logger.addHandler(caplog.handler)
+    subprocess_util.log_run(["echo", "done"], logger, level)
+    FakeVenvRunner().log_run(["echo", "done"], logger, level)
+    assert {record.pathname for record in caplog.records} == {__file__}
+    assert vars(caplog.records[-1])["stream"] == "stdout"
 
 
 def test_an_adapter_of_another_librarys_logger_gets_the_text_alone() -> None:

@@ -136,10 +136,13 @@ def _record_sink(logger: Any, method: Callable[..., Any], level: str, extra: dic
 
     number = getattr(logging, level.upper(), logging.ERROR)
     is_own = getattr(method, "__module__", None) != "logging"  # and may log at any level
+    code = getattr(method, "__code__", None) if is_own else None
+    # Its own frame is one more, unless it counts that itself.
+    more = 0 if code is None or "stacklevel" in repr((code.co_consts, code.co_varnames)) else 1
 
     def log(text: str) -> None:
         if is_own or logger.isEnabledFor(number):  # to look for the caller takes longer than all the rest of a line
-            method(text, extra=extra, stacklevel=_stacklevel())
+            method(text, extra=extra, stacklevel=_stacklevel() + more)
 
     return log
 
