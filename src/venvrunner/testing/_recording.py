@@ -11,8 +11,8 @@ from typing import Any, TypeVar, Unpack, cast
 from venvrunner._create import layout
 from venvrunner._process import engine
 from venvrunner._process.command import Command, RunOptions, StrPath, check_args, strings
-from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
+from venvrunner._process.tap import Tap
 from venvrunner.exceptions import CommandTimeoutError, ExpectationError, VenvError
 from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
@@ -192,7 +192,7 @@ class RecordingVenvRunner(Block, Runner):
             raise
 
 
-class _Tap:
+class _Tap(Tap):
     """Lets the commands of one call run as ever, and keeps what the last of them did.
 
     Args:
@@ -201,25 +201,22 @@ class _Tap:
     """
 
     def __init__(self, args: list[str], options: Mapping[str, Any]) -> None:
+        super().__init__()
         self.args = args
         self.started = False
         self.cwd = None if options.get("cwd") is None else os.fsdecode(options["cwd"])
         self.input: str | None = options.get("input")
         self.secrets: list[str] = list(options.get("secrets", ()))
-        self.chunks: list[tuple[int, bytes]] = []
-        self.returncode: int | None = None
         self.installed: dict[str, str | None] = {}
         self.raised: Exception | None = None
 
-    def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
-        tapped = self._begin(command, streams)
-        self.returncode = engine.run(command, tapped)
-        return self.returncode
-
-    async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
-        tapped = self._begin(command, streams)
-        self.returncode = await engine.run_async(command, tapped)
-        return self.returncode
+    def begin(self, command: Command) -> None:
+        super().begin(command)
+        cwd = command.popen.get("cwd")
+        self.cwd = None if cwd is None else os.fsdecode(cwd)
+        self.input = None if command.input is None else command.input.decode()
+        self.secrets += command.secrets
+        self.started = True
 
     def ended(self, done: Any) -> None:
         """Keep what a command did that was not seen: the runner is a double itself, or runs its commands elsewhere.
@@ -249,38 +246,3 @@ class _Tap:
             new = {name: version for name, (_old, version) in done.changed.items()}
             self.installed = {**done.added, **new, **dict.fromkeys(done.removed)}
         return done
-
-    def _begin(self, command: Command, streams: Mapping[int, Stream]) -> dict[int, Stream]:
-        cwd = command.popen.get("cwd")
-        self.cwd = None if cwd is None else os.fsdecode(cwd)
-        self.input = None if command.input is None else command.input.decode()
-        self.secrets += command.secrets
-        self.started = True
-        self.chunks, self.returncode = [], None
-        return {number: _Tapped(number, stream, self.chunks) for number, stream in streams.items()}
-
-
-class _Tapped(Stream):
-    """A stream whose bytes are noted.
-
-    Args:
-        number: of the stream.
-        stream: what gets them.
-        chunks: where they are noted.
-    """
-
-    def __init__(self, number: int, stream: Stream, chunks: list[tuple[int, bytes]]) -> None:
-        super().__init__(stream.sink)
-        self._number = number
-        self._stream = stream
-        self._noted = chunks
-
-    def feed(self, data: bytes) -> list[str]:
-        self._noted.append((self._number, data))
-        return self._stream.feed(data)
-
-    def finish(self) -> list[str]:
-        return self._stream.finish()
-
-    def data(self) -> bytes:
-        return self._stream.data()
