@@ -31,8 +31,9 @@ LAYERS = [
     {"fake", "venv"},
     {"spec"},
     {"venvrunner"},
-    {"_display", "_suite"},
-    {"pytest_plugin", "__main__", "testing"},
+    {"_display", "testing"},
+    {"_suite"},
+    {"pytest_plugin", "__main__"},
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
 PLATFORM_RULES = {"venvrunner._process.group", "venvrunner._create.layout"}

@@ -78,7 +78,7 @@ def test_the_mark_says_what_an_environment_has(pytester: pytest.Pytester, monkey
             assert venv_runner.installed() == {{"pip": venv_runner.installed()["pip"], "pocket": "1.0"}}
             assert venv_runner.log_run(["pocket"]).stdout.startswith("pocket 1.0 ")
 
-        @pytest.mark.venv(python={VERSION!r}, requirements=(name for name in ["./wheelhouse/needy-1.0-py3-none-any.whl"]))
+        @pytest.mark.venv(python={VERSION!r}, requirements=("./wheelhouse/needy-1.0-py3-none-any.whl",))
         def test_function(venv_runner):
             assert "pocket" not in venv_runner.installed()
             assert "needy" in venv_runner.installed()
@@ -201,6 +201,7 @@ def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) 
         "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock.",
         "requirements='pip'": "TypeError: requirements must be several values, such as a list!",
         "requirements=[3]": "TypeError: a requirement must be a str, not int!",
+        "requirements=iter(['pip'])": "TypeError: the requirements of the mark venv can't be an iterator: *",
         "requirements=3": "TypeError: requirements must be several values, such as a list!",
         "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement! *",
         "python=3.12": "TypeError: python must be a str or a path, such as '3.12', not float!",
@@ -234,6 +235,52 @@ class TestSome:
     result.stdout.fnmatch_lines(["the mark venv has no effect: the test has not used venv_runner! *"])
     result.stdout.no_fnmatch_line("*During handling*")
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_a_mark_may_be_for_somebody_else(pytester: pytest.Pytester) -> None:
+    """Another plugin's, or that of a fixture of the suite's own, which reads it; a useless one is a warning and no failure."""
+    suite = f"""
+        import pytest
+
+        @pytest.fixture
+        def mine(request, venv_runner_factory):
+            return venv_runner_factory(**request.node.get_closest_marker("venv").kwargs)
+
+        @pytest.mark.venv(python={VERSION!r})
+        def test_own_fixture(mine): pass
+
+        @pytest.mark.venv("name", relocatable=True)
+        def test_foreign(): pass
+
+        class TestOverridden:
+            @pytest.fixture
+            def venv_runner(self):
+                return 7
+
+            @pytest.mark.venv(python={VERSION!r})
+            def test_it(self, venv_runner):
+                assert venv_runner == 7
+        """
+    run_suite(pytester, suite).assert_outcomes(passed=3)
+    useless = f"import pytest\n@pytest.mark.venv(python={VERSION!r})\ndef test(): pass"
+    run_suite(pytester, useless, "-W", "default").assert_outcomes(passed=1, warnings=1)
+
+
+def test_a_path_of_an_interpreter_begins_where_it_is_written(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a mark and in the settings at the rootdir, on the command line where that is typed."""
+    (pytester.path / "here").symlink_to(sys.executable)
+    monkeypatch.chdir(pytester.mkdir("elsewhere"))
+    (pytester.path / "elsewhere" / "there").symlink_to(sys.executable)
+    mark = "import pytest\n@pytest.mark.venv(python='./here')\ndef test(venv_runner): pass"
+    run_suite(pytester, mark, "../test_suite.py").assert_outcomes(passed=1)
+    plain = "def test(venv_runner): pass"
+    run_suite(pytester, plain, "../test_suite.py", settings="venv_python = ./here").assert_outcomes(passed=1)
+    run_suite(pytester, plain, "../test_suite.py", "--venv-python=./there").assert_outcomes(passed=1)
+    result = run_suite(pytester, plain, "../test_suite.py", "--venv-python=./here")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*there is no interpreter '*elsewhere/./here'! *"])
 
 
 def test_what_can_not_be_prepared_is_not_tried_again(pytester: pytest.Pytester) -> None:

@@ -62,6 +62,19 @@ def test_workers_prepare_an_environment_once(pytester: pytest.Pytester) -> None:
     assert not environments(pytester)
 
 
+def test_nothing_is_left_of_the_only_worker_that_crashes(pytester: pytest.Pytester) -> None:
+    """It had made the environments, and can't tell at its end where they are."""
+    suite = """
+        import os
+
+        def test_crash(venv_runner):
+            os._exit(1)
+        """
+    result = run_suite(pytester, suite, "-n1", plugins=["xdist"])
+    result.assert_outcomes(failed=1)
+    assert not environments(pytester)
+
+
 def test_a_worker_that_fails_shows_its_commands(pytester: pytest.Pytester) -> None:
     """The section reaches the process that prints the report."""
     suite = """

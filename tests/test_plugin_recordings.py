@@ -66,6 +66,129 @@ def test_a_failed_test_keeps_its_recording(pytester: pytest.Pytester) -> None:
     assert [path.read_bytes() for path in recordings(pytester)] == before
 
 
+UNITTEST = """
+    import unittest
+    import pytest
+
+    class TestSay(unittest.TestCase):
+        @pytest.fixture(autouse=True)
+        def _inject(self, recorded_venv_runner):
+            self.runner = recorded_venv_runner
+
+        def test_it(self):
+            self.runner.log_run(["python", "-c", "print(1)"])
+            ...
+    """
+PLAIN = """
+    import pytest
+
+    def test_it(recorded_venv_runner):
+        recorded_venv_runner.log_run(["python", "-c", "print(1)"])
+        ...
+    """
+
+
+@pytest.mark.parametrize(
+    ("suite", "end", "outcome"),
+    [
+        (UNITTEST, "self.fail()", {"failed": 1}),
+        (UNITTEST, "self.skipTest('here')", {"skipped": 1}),
+        (PLAIN, "pytest.skip('here')", {"skipped": 1}),
+        (PLAIN, "pytest.xfail('here')", {"xfailed": 1}),
+    ],
+)
+def test_only_a_success_makes_or_judges_a_recording(
+    suite: str, end: str, outcome: dict[str, int], pytester: pytest.Pytester
+) -> None:
+    """As the report has it: what is skipped or kept by `unittest` is none, though no exception tells so."""
+    ended = suite.replace("...", end)
+    run_suite(pytester, ended, "--venv-record").assert_outcomes(**outcome)
+    assert not recordings(pytester)
+    run_suite(pytester, suite, "--venv-record").assert_outcomes(passed=1)
+    before = [path.read_bytes() for path in recordings(pytester)]
+    assert before
+    run_suite(pytester, ended.replace("print(1)", "print(2)"), "--venv-record").assert_outcomes(**outcome)
+    assert [path.read_bytes() for path in recordings(pytester)] == before
+    # The recorded call is not made, and that is no second error.
+    run_suite(pytester, "\n".join(line for line in ended.splitlines() if "print(1)" not in line)).assert_outcomes(**outcome)
+
+
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has subtests from version 9 on")
+def test_a_subtest_that_fails_is_no_success(pytester: pytest.Pytester) -> None:
+    """Though the test goes on behind it."""
+    suite = """
+        def test_it(recorded_venv_runner, subtests):
+            with subtests.test():
+                recorded_venv_runner.log_run(["python", "-c", "print(1)"])
+                assert False
+            with subtests.test():
+                pass
+        """
+    run_suite(pytester, suite, "--venv-record")
+    assert not recordings(pytester)
+    run_suite(pytester, suite.replace("assert False", "pass"), "--venv-record")
+    assert len(recordings(pytester)) == 1
+
+
+def test_each_run_of_a_test_counts_for_itself(pytester: pytest.Pytester) -> None:
+    """One that is run again: only the success is recorded, and the commands of the first run are not shown with the second."""
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(2):
+                reports = runtestprotocol(item, nextitem=nextitem, log=False)
+            for report in reports:
+                item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    suite = """
+        runs = []
+
+        def test_it(recorded_venv_runner):
+            runs.append(1)
+            recorded_venv_runner.log_run(["python", "-c", f"print({len(runs)})"])
+            assert len(runs) WANTED
+        """
+    run_suite(pytester, suite.replace("WANTED", "== 2"), "--venv-record").assert_outcomes(passed=1)
+    (path,) = recordings(pytester)
+    assert [call["args"][-1] for call in json.loads(path.read_text())["calls"]] == ["print(2)"]
+    path.unlink()
+    result = run_suite(pytester, suite.replace("WANTED", "== 1"), "--venv-record")
+    result.assert_outcomes(failed=1)
+    assert [line for line in result.outlines if line.startswith("$ ")] == ["$ python -c 'print(2)'"]
+    assert [call["args"][-1] for call in json.loads(recordings(pytester)[0].read_text())["calls"]] == ["print(1)"]
+
+
+def test_a_replay_that_fails_shows_its_commands(pytester: pytest.Pytester) -> None:
+    """As a real runner does, installations too."""
+    suite = """
+        def test_it(recorded_venv_runner):
+            recorded_venv_runner.uninstall("pip")
+            recorded_venv_runner.log_run(["python", "-c", "print('seen')"])
+            assert VALUE
+        """
+    run_suite(pytester, suite.replace("VALUE", "1"), "--venv-record").assert_outcomes(passed=1)
+    result = run_suite(pytester, suite.replace("VALUE", "0"))
+    result.assert_outcomes(failed=1)
+    commands = ["$ pip uninstall --yes pip", "exit code 0", "$ python -c 'print(*seen*)'", "exit code 0", "stdout: seen"]
+    result.stdout.fnmatch_lines(["*-- venvrunner commands --*", *commands])
+
+
+def test_a_folder_of_the_test_is_a_placeholder_however_it_was_asked_for(pytester: pytest.Pytester) -> None:
+    """Also when the test asks for it in its body."""
+    suite = """
+        def test_it(recorded_venv_runner, request):
+            path = request.getfixturevalue("tmp_path")
+            recorded_venv_runner.log_run(["python", "-c", "", path])
+        """
+    run_suite(pytester, suite, "--venv-record").assert_outcomes(passed=1)
+    assert json.loads(recordings(pytester)[0].read_text())["calls"][0]["args"][-1] == "{tmp_path}"
+    run_suite(pytester, suite).assert_outcomes(passed=1)
+
+
 def test_each_test_has_a_recording_of_its_own(pytester: pytest.Pytester) -> None:
     """Also tests of the same name in two classes, and one whose name is too long for a file."""
     suite = """

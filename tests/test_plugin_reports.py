@@ -166,6 +166,53 @@ def test_every_end_of_a_command_is_told() -> None:
         ]
 
 
+def test_what_an_exception_ended_shows_its_output(pytester: pytest.Pytester) -> None:
+    """A decoding error after the end, a callable's exception, a cancel: nothing else has what was written."""
+    result = run_suite(
+        pytester,
+        r"""
+        import asyncio
+        import pytest
+
+        def stop(line):
+            raise LookupError
+
+        async def cancelled(runner):
+            ready = asyncio.Event()
+            code = "import time; print('cancelled', flush=True); time.sleep(3600)"
+            task = asyncio.ensure_future(runner.async_log_run(["python", "-c", code], None, lambda line: ready.set()))
+            await ready.wait()
+            task.cancel()
+            await asyncio.wait([task])
+
+        def test_fails(fake_venv_runner):
+            with pytest.raises(UnicodeDecodeError):
+                fake_venv_runner.log_run(["python", "-c", r"import sys; sys.stdout.buffer.write(b'caf\xe9')"])
+            with pytest.raises(LookupError):
+                fake_venv_runner.log_run(["python", "-c", "import time; print('a', flush=True); time.sleep(3600)"], None, stop)
+            asyncio.run(cancelled(fake_venv_runner))
+            assert False
+        """,
+    )
+    result.assert_outcomes(failed=1)
+    expected = [HEADING, "$ *", "exit code 0, then ended by UnicodeDecodeError", r"stdout: caf\xe9", "$ *"]
+    result.stdout.fnmatch_lines(
+        [*expected, "ended by LookupError", "stdout: a", "$ *", "ended by CancelledError", "stdout: canc*"]
+    )
+
+
+def test_only_the_last_commands_are_shown() -> None:
+    """And kept, with the end of their output only; how many there were before is said."""
+    journal = Journal()
+    for number in range(1000):
+        with journal.note(["tool", str(number)], {}) as entry:
+            entry.done(subprocess.CompletedProcess([], 0, "line\n" * 1000, None))
+    lines = shown(journal).splitlines()
+    assert lines[:3] == ["… 980 commands …", "$ tool 980", "exit code 0"]
+    assert "$ tool 999" in lines
+    assert len(lines) == 1 + 20 * 24
+
+
 def test_long_lines_are_cut_after_they_were_masked() -> None:
     """Half a password is not shown."""
     journal = Journal()

@@ -9,6 +9,7 @@ import traceback
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,6 @@ INSTALLERS = ("pip", "uv")
 _KEYWORDS = ("requirements", "python", "lock")
 _JOURNAL = pytest.StashKey["Journal"]()
 _FOLDERS = pytest.StashKey[set[str]]()
-_HAS_PASSED = pytest.StashKey[bool]()
 _IS_USED = pytest.StashKey[bool]()
 _SHARED = "venvrunner_folder"
 _NAME = 100
@@ -39,12 +39,14 @@ class VenvRunnerFactory:
     """
 
     def __init__(self, config: pytest.Config, folder: str) -> None:
-        from venvrunner._suite.parents import Parents  # noqa: PLC0415  nobody may need it
+        from venvrunner._suite.parents import Parents, anchored_interpreter  # noqa: PLC0415  nobody may need it
         from venvrunner._suite.runners import real_runners  # noqa: PLC0415  the same
 
         runners = real_runners(_journal(config), _wheelhouse(config))
-        self._python = config.getoption("venv_python") or config.getini("venv_python") or None
         self._root = str(config.rootpath)
+        option = config.getoption("venv_python")
+        here = str(config.invocation_params.dir)
+        self._python = anchored_interpreter(option, here) if option else config.getini("venv_python") or None
         self._parents = Parents(runners, _installer(config), folder)
 
     def __call__(
@@ -58,8 +60,8 @@ class VenvRunnerFactory:
 
         Args:
             requirements: what it has, each as for :meth:`.VenvRunner.install_package`; relative paths begin at the rootdir.
-            python: the interpreter, as for :class:`.VenvRunner`; default: that of the options.
-            lock: a lock file (PEP 751) instead of requirements; a relative path begins there too.
+            python: the interpreter, as for :class:`.VenvRunner`; default: that of the options; a relative path as above.
+            lock: a lock file (PEP 751) instead of requirements; the same.
 
         Returns:
             the runner.
@@ -80,7 +82,17 @@ class VenvRunnerFactory:
 def venv_runner_factory(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[VenvRunnerFactory]:
-    """Make environments for fixtures of any scope: ``venv_runner_factory(requirements=["build"])`` returns a VenvRunner."""
+    """Make environments for fixtures of any scope: ``venv_runner_factory(requirements=["build"])`` returns a VenvRunner.
+
+    Scope ``session``. It is a :class:`VenvRunnerFactory`; what it has prepared is removed at the end of the session.
+
+    ::
+
+        @pytest.fixture(scope="module")
+        def tools(venv_runner_factory):
+            with venv_runner_factory(requirements=["build"]) as runner:
+                yield runner
+    """
     from venvrunner._create.temporary import temporary_folder  # noqa: PLC0415  nobody may need it
 
     config, base = request.config, tmp_path_factory.getbasetemp()
@@ -91,13 +103,24 @@ def venv_runner_factory(
         return
     shared = base.parent / f"venvrunner-{worker['testrunuid']}"
     shared.mkdir(mode=0o700, exist_ok=True)
-    config.workeroutput[_SHARED] = str(shared)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  pytest-xdist sets it
+    # A worker that crashes has nothing else that reaches the process which removes the folder.
+    _journal(config).carried[_SHARED] = str(shared)
     yield VenvRunnerFactory(config, str(shared))
 
 
 @pytest.fixture
 def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerFactory) -> Iterator["VenvRunner"]:
-    """Provide a VenvRunner with an environment of the test's own, which has what the mark ``venv`` says."""
+    """Provide a VenvRunner with an environment of the test's own, which has what the mark ``venv`` says.
+
+    Scope ``function``. It is a fork of what is prepared once for all tests with an equal mark, and gone at the end of the test.
+    A test whose mark is wrong, or whose environment can't be prepared, ends with that error; the next test does not try again.
+
+    ::
+
+        @pytest.mark.venv(requirements=["build"])
+        def test_it_builds(venv_runner, tmp_path):
+            venv_runner.log_run(["python", "-m", "build", "--outdir", tmp_path])
+    """
     from venvrunner.exceptions import VenvError, VenvInUseError  # noqa: PLC0415  nobody may need it
 
     item: pytest.Item = request.node
@@ -116,36 +139,56 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
 
 @pytest.fixture
 def fake_venv_runner(request: pytest.FixtureRequest) -> "FakeVenvRunner":
-    """Provide a FakeVenvRunner, which runs commands in the environment of the tests themselves."""
+    """Provide a FakeVenvRunner, which runs commands in the environment of the tests themselves.
+
+    Scope ``function``; it makes nothing.
+
+    ::
+
+        def test_version(fake_venv_runner):
+            assert fake_venv_runner.log_run(["python", "--version"]).stdout.startswith("Python 3")
+    """
     from venvrunner._suite.runners import fake_runner  # noqa: PLC0415  nobody may need it
 
     return fake_runner(_journal(request.config))
 
 
 @pytest.fixture
-def recorded_venv_runner(request: pytest.FixtureRequest) -> Iterator["Runner"]:
-    """Provide a runner that answers from a file in ``recordings`` beside the test, which ``--venv-record`` makes."""
-    from venvrunner.exceptions import RecordingError  # noqa: PLC0415  nobody may need it
-    from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner  # noqa: PLC0415  the same
+def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Runner"]:
+    """Provide a runner that answers from a file in ``recordings`` beside the test, which ``--venv-record`` makes.
 
+    Scope ``function``. It is a :class:`.ReplayVenvRunner`, or with the option a :class:`.RecordingVenvRunner` with a real
+    environment, which has what the mark ``venv`` says; the file is written if the test passes. Without a file the test ends
+    with an error that says so; with a call that is not in it, it fails; and after a test that has passed, a call that was not
+    made is an error. ``{tmp_path}`` stands for the test's folder.
+
+    ::
+
+        def test_it_asks_for_the_version(recorded_venv_runner):
+            assert recorded_venv_runner.log_run(["pip", "--version"]).stdout.startswith("pip ")
+    """
+    from venvrunner._suite.replays import replays  # noqa: PLC0415  nobody may need it
+    from venvrunner.exceptions import RecordingError  # noqa: PLC0415  the same
+    from venvrunner.testing import RecordingVenvRunner  # noqa: PLC0415  the same
+
+    journal = _journal(request.config)
     request.node.stash[_IS_USED] = True  # a mark says what the recorded environment had
     path = request.path.parent / "recordings" / f"{request.path.stem}.{_file_name(request.node.nodeid.partition('::')[2])}.json"
-    paths = {"tmp_path": request.getfixturevalue("tmp_path")} if "tmp_path" in request.fixturenames else {}
+    paths = {"tmp_path": tmp_path}
     if request.config.getoption("venv_record"):
         recording = RecordingVenvRunner(request.getfixturevalue("venv_runner"), path, paths=paths)
         yield recording
-        if request.node.stash.get(_HAS_PASSED, False):
+        if journal.has_passed:
             recording.save()
         return
     try:
-        replay = ReplayVenvRunner(path, paths=paths)
+        replay = replays(journal)(path, paths=paths)
     except RecordingError as exc:
         failure = str(exc)
     else:
         yield replay
-        if request.node.stash.get(_HAS_PASSED, False):
-            with replay:
-                """Ask whether every recorded call was made."""
+        if journal.has_passed:
+            replay.assert_all_used()
         return
     pytest.fail(f"{failure}\nRun this test with --venv-record.", pytrace=False)
 
@@ -194,23 +237,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Tell of a mark that has no effect, and remember a success."""
+    """Warn of a mark that has no effect; one of the same name may be somebody else's."""
     result = yield
-    item.stash[_HAS_PASSED] = True
-    if not item.stash.get(_IS_USED, False) and any(mark.name == "venv" for mark in item.own_markers):
-        pytest.fail(
-            "the mark venv has no effect: the test has not used venv_runner! Add this fixture, or remove the mark.",
-            pytrace=False,
-        )
+    is_ours = any(mark.name == "venv" and mark.kwargs.keys() & set(_KEYWORDS) for mark in item.own_markers)
+    asked = {"venv_runner", "venv_runner_factory"}.intersection(getattr(item, "fixturenames", ()))
+    if is_ours and not asked and not item.stash.get(_IS_USED, False):
+        msg = "the mark venv has no effect: the test has not used venv_runner! Add this fixture, or remove the mark."
+        try:
+            item.warn(pytest.PytestWarning(msg))
+        except pytest.PytestWarning:  # every warning is an error; no line of this file is worth to be shown
+            raise pytest.fail.Exception(msg, pytrace=False) from None
     return result
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Learn from a worker of pytest-xdist where its environments are; others may still use them."""
-    folder = getattr(node, "workeroutput", {}).get(_SHARED)
-    if folder is not None:
-        node.config.stash.setdefault(_FOLDERS, set()).add(folder)
+def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any]) -> None:
+    """Learn from a report of a worker of pytest-xdist where its environments are; others may still use them."""
+    if _SHARED in data:
+        config.stash.setdefault(_FOLDERS, set()).add(data[_SHARED])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -227,6 +270,9 @@ def _arguments(mark: pytest.Mark) -> dict[str, Any]:
         raise TypeError(msg)
     if unknown := sorted(mark.kwargs.keys() - set(_KEYWORDS)):
         msg = f"the mark venv has no argument {unknown[0]!r}! It takes {', '.join(_KEYWORDS)}."
+        raise TypeError(msg)
+    if isinstance(mark.kwargs.get("requirements"), Iterator):
+        msg = "the requirements of the mark venv can't be an iterator: the first test would use it up! Use a list."
         raise TypeError(msg)
     return dict(mark.kwargs)
 

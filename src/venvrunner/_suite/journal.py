@@ -1,5 +1,6 @@
-"""What the commands of a test did, told by the report of a test that fails."""
+"""What the commands of a test did, told by the report of a test that fails, and whether it has passed."""
 
+import collections
 import contextlib
 import shlex
 import subprocess
@@ -8,12 +9,16 @@ from typing import Any, TypeVar
 
 import pytest
 
+from venvrunner._process import engine
 from venvrunner._process.command import StrPath, check_args, strings
 from venvrunner._process.sinks import Redactor
+from venvrunner._process.tap import Tap
 from venvrunner.exceptions import CommandTimeoutError
 
 TITLE = "venvrunner commands"
 """The heading in the report."""
+_COMMANDS = 20
+"""The last commands, which are shown."""
 _LINES = 20
 """Lines that are shown of each stream."""
 _CHARS = 500
@@ -23,10 +28,16 @@ _Done = TypeVar("_Done", bound=subprocess.CompletedProcess[str])
 
 
 class Journal:
-    """The commands of the test that is running; as a plugin, it adds them to the report of a failure."""
+    """The commands of the test that is running; as a plugin, it adds them to the report of a failure.
+
+    Attributes:
+        has_passed: whether the test itself, not its fixtures, has passed, as its report has it.
+        carried: what each report carries to the process that prints it.
+    """
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self.carried: dict[str, str] = {}
+        self._forget()
 
     @contextlib.contextmanager
     def note(self, args: Sequence[StrPath], options: MutableMapping[str, Any]) -> Generator["Entry"]:
@@ -41,10 +52,12 @@ class Journal:
         """
         if "secrets" in options:
             options["secrets"] = strings("secrets", options["secrets"])
-        entry = Entry(check_args(args), options.get("secrets", ()))
+        entry, tap = Entry(check_args(args), options.get("secrets", ())), Tap()
+        self._left_out += len(self._entries) == _COMMANDS
         self._entries.append(entry)
         try:
-            yield entry
+            with engine.driven_by(tap):
+                yield entry
         except subprocess.CalledProcessError as exc:
             entry.end(f"exit code {exc.returncode}", exc.stdout, exc.stderr)
             raise
@@ -52,68 +65,80 @@ class Journal:
             entry.end(f"ended after {exc.timeout:g} seconds", exc.output, exc.stderr)
             raise
         except BaseException as exc:
-            entry.end(f"ended by {type(exc).__name__}")
+            before = "" if tap.returncode is None else f"exit code {tap.returncode}, then "
+            entry.end(f"{before}ended by {type(exc).__name__}", *(_text(tap, number) for number in (1, 2)))
             raise
 
-    def pytest_runtest_logfinish(self) -> None:
-        """Forget what a test did, as soon as it has been reported."""
-        self._entries.clear()
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Forget what another test did, or the same one when it ran before."""
+        self._forget()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Add the commands to the report of a failure."""
+        """Take note of success, and add the commands to the report of a failure."""
         report = yield
+        vars(report).update(self.carried)
+        if report.when == "call":  # also that of a subtest; the test's own is the last
+            self._has_failed |= report.failed
+            self.has_passed = report.passed and not self._has_failed
         if report.failed and self._entries:
-            text = "\n".join(entry.text() for entry in self._entries)
+            left_out = [f"… {self._left_out} commands …"] if self._left_out else []
+            text = "\n".join([*left_out, *(entry.text for entry in self._entries)])
             # pytest-xdist can't send what is no UTF-8, such as a name of a file that is none.
             report.sections.append((TITLE, text.encode(errors="backslashreplace").decode()))
         return report
 
+    def _forget(self) -> None:
+        self.has_passed = self._has_failed = False
+        self._entries = collections.deque[Entry](maxlen=_COMMANDS)
+        self._left_out = 0
+
 
 class Entry:
-    """One command and what became of it.
+    r"""One command and what became of it, for people: with the last lines of its output; credentials are masked.
 
     Args:
         args: the command line.
         secrets: what has to be masked in it and in its output.
+
+    Attributes:
+        text: that.
+
+    >>> entry = Entry(["git", "clone", "https://me:pw@host/x"], [])
+    >>> _ = entry.done(subprocess.CompletedProcess([], 128, "", "fatal: no such host\n"))
+    >>> print(entry.text)
+    $ git clone 'https://****@host/x'
+    exit code 128
+    stderr: fatal: no such host
     """
 
     def __init__(self, args: list[str], secrets: Iterable[str]) -> None:
-        self._args = args
-        self._secrets = secrets
+        self._redactor = Redactor(secrets)
+        self._command = f"$ {shlex.join(self._redactor.mask_all(args))}"
         self.end("still running")
 
     def end(self, outcome: str, stdout: str | None = None, stderr: str | None = None) -> None:
-        """Note how it ended, and what it wrote."""
-        self._outcome = outcome
-        self._output = {"stdout": stdout, "stderr": stderr}
+        """Note how it ended, and the end of what it wrote."""
+        parts = [self._command, outcome]
+        for name, text in (("stdout", stdout), ("stderr", stderr)):
+            if text and text.strip():
+                lines = text.rstrip("\r\n").rsplit("\n", _LINES)
+                if len(lines) > _LINES:
+                    lines[0] = f"… {lines[0].count(chr(10)) + 1} lines …"
+                # Masked before it is cut: half a credential is no longer recognised.
+                shown = [_cut(line) for line in self._redactor.mask("\n".join(lines)).split("\n")]
+                parts.append("\n".join([f"{name}: {shown[0]}"] if len(shown) == 1 else [f"{name}:", *shown]))
+        self.text = "\n".join(parts)
 
     def done(self, result: _Done) -> _Done:
         """Note a result, and return it."""
         self.end(f"exit code {result.returncode}", result.stdout, result.stderr)
         return result
 
-    def text(self) -> str:
-        r"""Return it for people, with the last lines of its output; credentials are masked.
 
-        >>> entry = Entry(["git", "clone", "https://me:pw@host/x"], [])
-        >>> _ = entry.done(subprocess.CompletedProcess([], 128, "", "fatal: no such host\n"))
-        >>> print(entry.text())
-        $ git clone 'https://****@host/x'
-        exit code 128
-        stderr: fatal: no such host
-        """
-        redactor = Redactor(self._secrets)
-        parts = [f"$ {shlex.join(redactor.mask_all(self._args))}", self._outcome]
-        for name, text in self._output.items():
-            if text and text.strip():
-                lines = text.rstrip("\r\n").rsplit("\n", _LINES)
-                if len(lines) > _LINES:
-                    lines[0] = f"… {lines[0].count(chr(10)) + 1} lines …"
-                # Masked before it is cut: half a credential is no longer recognised.
-                shown = [_cut(line) for line in redactor.mask("\n".join(lines)).split("\n")]
-                parts.append("\n".join([f"{name}: {shown[0]}"] if len(shown) == 1 else [f"{name}:", *shown]))
-        return "\n".join(parts)
+def _text(tap: Tap, number: int) -> str:
+    return b"".join(data for stream, data in tap.chunks if stream == number).decode(errors="backslashreplace")
 
 
 def _cut(line: str) -> str:

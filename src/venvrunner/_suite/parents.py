@@ -39,7 +39,7 @@ def wanted(requirements: Iterable[str], python: StrPath | None, lock: StrPath | 
         requirements: as for :class:`.VenvRunner`.
         python: as there.
         lock: as there.
-        root: the folder that relative paths of requirements and of the lock file begin at.
+        root: the folder that relative paths begin at: those of requirements, of the lock file and of the interpreter.
 
     Raises:
         TypeError: something is of the wrong type.
@@ -54,9 +54,19 @@ def wanted(requirements: Iterable[str], python: StrPath | None, lock: StrPath | 
     if isinstance(lock, str | os.PathLike):
         lock = os.path.join(root, lock)
     request = make_request(requirements, {"lock": lock})
-    return Wanted(
-        None if python is None else os.fspath(python), request.requirements, None if request.lock is None else request.lock.path
-    )
+    found = None if python is None else anchored_interpreter(python, root)
+    return Wanted(found, request.requirements, None if request.lock is None else request.lock.path)
+
+
+def anchored_interpreter(python: StrPath, folder: str) -> str:
+    """Return the words for an interpreter, with a path, if they are one, relative to a folder instead of the working directory.
+
+    >>> anchored_interpreter("bin/python", "/project"), anchored_interpreter("3.12", "/project")
+    ('/project/bin/python', '3.12')
+    """
+    text = os.fspath(python)
+    is_path = isinstance(python, os.PathLike) or os.path.basename(text) != text
+    return os.path.join(folder, os.path.expanduser(text)) if is_path else text
 
 
 class Parents:

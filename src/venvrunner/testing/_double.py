@@ -6,7 +6,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Unpack, cast
+from typing import Any, NamedTuple, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._create import layout
@@ -141,12 +141,12 @@ class DoubleRunner(Block, Runner):
         return engine.driven_by(_Player(self._answer, self._change, self._unending))
 
     @contextmanager
-    def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[tuple[_Player, list[str]]]":
+    def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[Change]":
         player = _Player(self._answer, self._change, self._unending)
         options["env"] = self.environment(options.get("env"))
         try:
             with engine.driven_by(player):
-                yield player, self.resolve(args)
+                yield Change(player, self.resolve(args))
         except CommandError as exc:
             raise explained(exc) from None
 
@@ -191,6 +191,18 @@ class DoubleRunner(Block, Runner):
             now = {**before, **installed}
             self._packages = {name: version for name, version in sorted(now.items()) if version is not None}
             return before, self._packages
+
+
+class Change(NamedTuple):
+    """An installation or a removal, which is about to be answered.
+
+    Attributes:
+        player: answers, and knows what has changed.
+        argv: the command line.
+    """
+
+    player: "_Player"
+    argv: list[str]
 
 
 class _Player:
