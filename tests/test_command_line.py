@@ -30,6 +30,7 @@ def started(*args: str, cwd: Path | None = None, **env: str) -> Iterator[subproc
     argv = [sys.executable, "-m", "venvrunner", *args]
     environ = {**os.environ, **MEASURED, "PYTHONPATH": SOURCE, "PIP_NO_INDEX": "1", **env}
     environ.setdefault("GITHUB_ACTIONS", "")
+    environ.setdefault("PYTHONFAULTHANDLER", "1")
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, cwd=cwd, env=environ) as process:
         try:
@@ -37,7 +38,8 @@ def started(*args: str, cwd: Path | None = None, **env: str) -> Iterator[subproc
             process.wait(PATIENCE)
         finally:
             if process.poll() is None:
-                process.kill()
+                process.send_signal(getattr(signal, "SIGABRT", signal.SIGTERM))  # faulthandler shows where it is
+                print(process.communicate()[1].decode(errors="replace"))
 
 
 def run(*args: str, cwd: Path | None = None, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
@@ -281,6 +283,37 @@ def test_a_signal_during_creation_leaves_nothing(progress: str, number: signal.S
         wait_until(lambda: list(temporary.glob(progress)), "the creation gets there")
         process.send_signal(number)
     assert process.returncode == 128 + number
+    assert temporary_files() == []
+
+
+_DROPPED = """
+import os, sys
+from venvrunner import VenvRunner, __main__
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), {number})
+        os.getpid()
+
+make = VenvRunner.{where}
+def drop(*args, **options):
+    done = make(*args, **options)
+    Last()
+    return done
+VenvRunner.{where} = drop
+sys.exit(__main__.main(["--with", {wheel!r}, "--", "python", "-c", "print('was run')"]))
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("where", ["temporary", "install"])
+def test_a_signal_whose_exception_is_dropped_ends_it_all_the_same(where: str, number: signal.Signals, tmp_path: Path) -> None:
+    """As in a finalizer, where Python only writes that it was ignored: the command is not run."""
+    source = _DROPPED.format(number=int(number), where=where, wheel=str(make_wheel(tmp_path)))
+    env = {**os.environ, "PYTHONPATH": SOURCE, "PIP_NO_INDEX": "1"}
+    done = subprocess.run([sys.executable, "-c", source], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (128 + number, ""), done.stderr
+    assert "ignored in" in done.stderr
     assert temporary_files() == []
 
 

@@ -13,7 +13,7 @@ if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os
 import argparse
 import signal
 import subprocess
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -61,6 +61,33 @@ class _SignalledError(BaseException):
         self.status = SIGNAL + signum
 
 
+class _Signals:
+    """Raises signals that are to end the program, and knows of them.
+
+    Python drops an exception that a handler raises in a finalizer, in the callback of a weak reference, as each import has one,
+    or where C code asks and does not mind.
+    """
+
+    def __init__(self) -> None:
+        self._received: list[int] = []
+
+    def take(self, names: Iterable[str]) -> None:
+        """Raise these signals from now on, but for those that are ignored, as by nohup."""
+        for name in names:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._raise)
+
+    def check(self) -> None:
+        """Raise a signal again that has come and was dropped."""
+        if self._received:
+            raise _SignalledError(self._received[0])
+
+    def _raise(self, signum: int, frame: FrameType | None) -> NoReturn:
+        self._received.append(signum)
+        raise _SignalledError(signum)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
@@ -71,16 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["cache"]:
         return _cache(arguments[1:])
     options, command = _parse(arguments)
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, say
-            signal.signal(number, _raise_signalled)
+    signals = _Signals()
+    signals.take(["SIGINT", "SIGTERM", "SIGHUP"])
     try:
-        return _run(options, command)
+        return _run(options, command, signals)
     except _SignalledError as exc:
         return exc.status
-    except KeyboardInterrupt:
-        return SIGNAL + signal.SIGINT
 
 
 def _cache(argv: list[str]) -> int:
@@ -140,16 +163,18 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, command
 
 
-def _run(options: argparse.Namespace, command: list[str]) -> int:
+def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> int:
     try:
         with ExitStack() as stack:
             to_install = [*options.requirements, *options.files]
             with shown(is_long=bool(to_install)) as display:
                 venv = stack.enter_context(_environment(options))
+                signals.check()
                 if to_install:
                     # One line: what a line on GitHub Actions begins with can be a command to it.
                     display.installing(" ".join(", ".join(to_install).split()))
                     _install(venv, options, display)
+                    signals.check()
             try:
                 argv = venv.resolve(command)
             except ValueError as exc:
@@ -203,10 +228,6 @@ def _pass_through(venv: VenvRunner, argv: list[str], timeout: float | None) -> i
 
 def _status(returncode: int) -> int:
     return SIGNAL - returncode if returncode < 0 else returncode
-
-
-def _raise_signalled(signum: int, frame: FrameType | None) -> NoReturn:
-    raise _SignalledError(signum)
 
 
 if __name__ == "__main__":
