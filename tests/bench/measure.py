@@ -6,6 +6,7 @@ A row is one function in ``ROWS``. Most are made by :func:`timed` from a functio
 import gc
 import random
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -64,18 +65,20 @@ def timed(
         runs: how often it runs in one turn; several, where what ran before would leave it a cold cache that is its larger part.
         limits: the budgets by contestant: ours may take so many times as long. Other ratios are shown for the first of them.
         most: the budget in seconds.
-        beyond: the contestant whose time is taken off every other one's.
+        beyond: the contestant whose time is taken off every other one's, round by round; the median of that is shown.
         clock: tells the time, in seconds.
     """
 
     def register(contestants: Callable[[str], Contestants]) -> Callable[[str], Contestants]:
         def row(effort: Effort) -> Result:
             with tempfile.TemporaryDirectory() as folder:
-                times = good_rounds(contestants(folder), effort.rounds(rounds), runs, clock)
-            base = times.pop(beyond, None) if beyond else None
-            if base is not None:
-                times = {name: None if value is None else value - base for name, value in times.items()}
-            return _judge(title, times, limits or {}, most)
+                times = all_rounds(contestants(folder), effort.rounds(rounds), runs, clock)
+            base = times.pop(beyond) if beyond else None
+            shown = {
+                name: None if found is None else _good(found) if base is None else _more(found, base)
+                for name, found in times.items()
+            }
+            return _judge(title, shown, limits or {}, most)
 
         ROWS[contestants.__name__.replace("_", "-")] = row
         return contestants
@@ -89,8 +92,8 @@ def processor_time() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def good_rounds(contestants: Contestants, rounds: int, runs: int, clock: Callable[[], float]) -> dict[str, float | None]:
-    """Return the time of a run of each in a good round, in seconds: a tenth of all were as fast or faster; or ``None``.
+def all_rounds(contestants: Contestants, rounds: int, runs: int, clock: Callable[[], float]) -> dict[str, list[float] | None]:
+    """Return the time of a run of each in every round, in seconds; ``None`` for who is not there.
 
     All have their turn in each round, in an order that changes from round to round, so that a slow minute of the machine is
     nobody's. The first round warms up and does not count.
@@ -111,7 +114,17 @@ def good_rounds(contestants: Contestants, rounds: int, runs: int, clock: Callabl
                 present[name]()
             times[name].append((clock() - begin) / runs)
     gc.unfreeze()
-    return {name: sorted(times[name][1:])[rounds // 10] if name in times else None for name in contestants}
+    return {name: times[name][1:] if name in times else None for name in contestants}
+
+
+def _good(times: list[float]) -> float:
+    """Return the time of a good round: a tenth of all were as fast or faster."""
+    return sorted(times)[len(times) // 10]
+
+
+def _more(times: list[float], base: list[float]) -> float:
+    """Return how much longer something takes: two runs in a row met the same machine, so its moods are in no difference."""
+    return statistics.median(time - before for time, before in zip(times, base, strict=True))
 
 
 def peer(module: str) -> Any | None:

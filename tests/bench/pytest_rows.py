@@ -20,7 +20,7 @@ OPTIONS = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
 SUITE = "import pytest\n@pytest.mark.parametrize('number', range({count}))\ndef test(number{fixture}): pass\n"
 
 
-# The difference of two long times: a wall clock would measure how busy the machine is.
+# A small difference of two long times: a wall clock would measure how busy the machine is.
 @timed("the pytest plugin, installed and not used", rounds=60, most=0.005, beyond=WITHOUT, clock=processor_time)
 def plugin_unused(folder: str) -> Contestants:
     test = write(folder, "test_one.py", SUITE.format(count=1, fixture=""))
