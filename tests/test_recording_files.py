@@ -218,10 +218,13 @@ def test_the_file_has_the_rights_of_any_other(venv: VenvRunner, path: Path) -> N
 def test_a_secret_of_a_call_that_is_not_started_is_masked(venv: VenvRunner, path: Path) -> None:
     """There is no such command, or another double answers; where it was to run is kept all the same."""
     scripted = ScriptedVenvRunner()
-    scripted.answer(["upload", ...])
+    scripted.answer(["upload", ...], stdout=b"\xff")
     with RecordingVenvRunner(scripted, path) as recording:
-        recording.log_run(["upload", "hunter2xx"], secrets=iter(["hunter2xx"]), cwd="/", input="hunter2xx")
-    assert calls(path) == [{"args": ["upload", "****"], "cwd": "/", "input": "****", "output": [], "returncode": 0}]
+        recording.log_run(
+            ["upload", "hunter2xx"], secrets=iter(["hunter2xx"]), cwd="/", input="hunter2xx", errors="surrogateescape"
+        )
+    expected = {"args": ["upload", "****"], "cwd": "/", "input": "****", "output": ["stdout: \udcff"], "returncode": 0}
+    assert calls(path) == [expected]
     with RecordingVenvRunner(venv, path) as recording, pytest.raises(InvalidCommandError):
         recording.log_run(["nosuch", "--token=hunter2xx"], secrets=["hunter2xx"])
     assert "--token=****" in path.read_text()

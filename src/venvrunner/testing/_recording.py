@@ -228,7 +228,8 @@ class _Tap(Tap):
             self.started = True
             self.returncode = getattr(done, "returncode", None)
             texts = {1: done.stdout, 2: done.stderr}
-            self.chunks = [(number, text.encode()) for number, text in texts.items() if text]
+            # What was no UTF-8 is no text any more, but with errors="surrogateescape".
+            self.chunks = [(number, text.encode(errors="surrogateescape")) for number, text in texts.items() if text]
 
     def refused(self, error: VenvError | OSError) -> None:
         """Keep what was raised because nothing could be started, unless a replay refuses it by itself."""
