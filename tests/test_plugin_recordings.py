@@ -162,18 +162,50 @@ def test_each_run_of_a_test_counts_for_itself(pytester: pytest.Pytester) -> None
     assert [call["args"][-1] for call in json.loads(recordings(pytester)[0].read_text())["calls"]] == ["print(1)"]
 
 
+def test_a_recording_of_the_plugin_is_as_any_other(pytester: pytest.Pytester) -> None:
+    """Bytes that are no UTF-8, and what a callable ended: that the commands are noted for a report takes nothing from it."""
+    suite = r"""
+        import pytest
+
+        def stop(line):
+            raise LookupError
+
+        def test_it(recorded_venv_runner):
+            code = r"import os; os.write(1, b'caf\xe9\n')"
+            recorded_venv_runner.log_run(["python", "-c", code], errors="replace")
+            with pytest.raises(LookupError):
+                code = "import time; print('begun', flush=True); time.sleep(3600)"
+                recorded_venv_runner.log_run(["python", "-c", code], None, stop)
+        """
+    run_suite(pytester, suite, "--venv-record").assert_outcomes(passed=1)
+    calls = json.loads(recordings(pytester)[0].read_text())["calls"]
+    assert [call["output"] for call in calls] == [["stdout: caf\udce9\n"], ["stdout: begun\n"]]
+    run_suite(pytester, suite).assert_outcomes(passed=1)
+
+
 def test_a_replay_that_fails_shows_its_commands(pytester: pytest.Pytester) -> None:
-    """As a real runner does, installations too."""
+    """As a real runner does, installations too, and what a callable ended."""
     suite = """
+        import pytest
+
+        def stop(line):
+            raise LookupError
+
         def test_it(recorded_venv_runner):
             recorded_venv_runner.uninstall("pip")
             recorded_venv_runner.log_run(["python", "-c", "print('seen')"])
+            with pytest.raises(LookupError):
+                recorded_venv_runner.log_run(["python", "-c", "print('begun')"], None, stop)
             assert VALUE
         """
     run_suite(pytester, suite.replace("VALUE", "1"), "--venv-record").assert_outcomes(passed=1)
     result = run_suite(pytester, suite.replace("VALUE", "0"))
     result.assert_outcomes(failed=1)
-    commands = ["$ pip uninstall --yes pip", "exit code 0", "$ python -c 'print(*seen*)'", "exit code 0", "stdout: seen"]
+    commands = [
+        *("$ pip uninstall --yes pip", "exit code 0", "stdout:", "*uninstall*'pip'*"),
+        *("$ python -c 'print(*seen*)'", "exit code 0", "stdout: seen"),
+        *("$ python -c 'print(*begun*)'", "ended by LookupError", "stdout: begun"),
+    ]
     result.stdout.fnmatch_lines(["*-- venvrunner commands --*", *commands])
 
 

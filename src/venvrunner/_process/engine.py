@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -23,21 +24,31 @@ class Driver(Protocol):
         ...
 
 
+_WATCHER: ContextVar[Driver | None] = ContextVar("venvrunner.watcher", default=None)
 _DRIVER: ContextVar[Driver | None] = ContextVar("venvrunner.driver", default=None)
 
 
-@contextlib.contextmanager
-def driven_by(driver: Driver | None) -> Generator[None]:
-    """Let a driver run the commands of a block; ``None``: start processes.
+def watched_by(watcher: Driver) -> AbstractContextManager[None]:
+    """Let a driver see the commands of a block, whatever else drives them; it hands them to :func:`run` again."""
+    return _kept(_WATCHER, watcher)
+
+
+def driven_by(driver: Driver) -> AbstractContextManager[None]:
+    """Let a driver run the commands of a block, instead of starting processes.
 
     No option, because who patches `log_run` is to see what its caller said.
     """
-    token = _DRIVER.set(driver)
+    return _kept(_DRIVER, driver)
+
+
+@contextlib.contextmanager
+def _kept(variable: ContextVar[Driver | None], driver: Driver | None) -> Generator[None]:
+    token = variable.set(driver)
     try:
         yield
     finally:
         with contextlib.suppress(ValueError):  # a coroutine is closed in another context than its own
-            _DRIVER.reset(token)
+            variable.reset(token)
 
 
 def run(command: Command, streams: Mapping[int, Stream]) -> int:
@@ -45,10 +56,10 @@ def run(command: Command, streams: Mapping[int, Stream]) -> int:
 
     The sync driver runs it, unless a sink is an ``async def`` or pipes can't be waited for (Windows).
     """
-    driver = _DRIVER.get()
-    if driver is not None:
-        with driven_by(None):  # a command that a callback runs is another one's business
-            return driver.run(command, streams)
+    for variable in (_WATCHER, _DRIVER):
+        if (driver := variable.get()) is not None:
+            with _kept(variable, None):  # a command that a callback runs is another one's business
+                return driver.run(command, streams)
     if HAS_SELECTABLE_PIPES and not any(is_coroutine_function(stream.sink) for stream in streams.values()):
         from venvrunner._process import sync_driver  # noqa: PLC0415  only one of the two is needed
 
@@ -60,10 +71,10 @@ def run(command: Command, streams: Mapping[int, Stream]) -> int:
 
 async def run_async(command: Command, streams: Mapping[int, Stream]) -> int:
     """Run a command on the running event loop and return its exit status."""
-    driver = _DRIVER.get()
-    if driver is not None:
-        with driven_by(None):  # the same
-            return await driver.run_async(command, streams)
+    for variable in (_WATCHER, _DRIVER):
+        if (driver := variable.get()) is not None:
+            with _kept(variable, None):  # the same
+                return await driver.run_async(command, streams)
     from venvrunner._process import async_driver  # noqa: PLC0415  asyncio is slow to import
 
     return await async_driver.run(command, streams)

@@ -56,8 +56,10 @@ class Journal:
         self._left_out += len(self._entries) == _COMMANDS
         self._entries.append(entry)
         try:
-            with engine.driven_by(tap):
+            with engine.watched_by(tap):
                 yield entry
+            if not entry.has_ended:
+                entry.end(*_seen(tap))
         except subprocess.CalledProcessError as exc:
             entry.end(f"exit code {exc.returncode}", exc.stdout, exc.stderr)
             raise
@@ -65,8 +67,7 @@ class Journal:
             entry.end(f"ended after {exc.timeout:g} seconds", exc.output, exc.stderr)
             raise
         except BaseException as exc:
-            before = "" if tap.returncode is None else f"exit code {tap.returncode}, then "
-            entry.end(f"{before}ended by {type(exc).__name__}", *(_text(tap, number) for number in (1, 2)))
+            entry.end(*_seen(tap, f"ended by {type(exc).__name__}"))
             raise
 
     @pytest.hookimpl(tryfirst=True)
@@ -104,6 +105,7 @@ class Entry:
 
     Attributes:
         text: that.
+        has_ended: whether the end was noted.
 
     >>> entry = Entry(["git", "clone", "https://me:pw@host/x"], [])
     >>> _ = entry.done(subprocess.CompletedProcess([], 128, "", "fatal: no such host\n"))
@@ -117,6 +119,7 @@ class Entry:
         self._redactor = Redactor(secrets)
         self._command = f"$ {shlex.join(self._redactor.mask_all(args))}"
         self.end("still running")
+        self.has_ended = False
 
     def end(self, outcome: str, stdout: str | None = None, stderr: str | None = None) -> None:
         """Note how it ended, and the end of what it wrote."""
@@ -130,6 +133,7 @@ class Entry:
                 shown = [_cut(line) for line in self._redactor.mask("\n".join(lines)).split("\n")]
                 parts.append("\n".join([f"{name}: {shown[0]}"] if len(shown) == 1 else [f"{name}:", *shown]))
         self.text = "\n".join(parts)
+        self.has_ended = True
 
     def done(self, result: _Done) -> _Done:
         """Note a result, and return it."""
@@ -137,8 +141,11 @@ class Entry:
         return result
 
 
-def _text(tap: Tap, number: int) -> str:
-    return b"".join(data for stream, data in tap.chunks if stream == number).decode(errors="backslashreplace")
+def _seen(tap: Tap, *end: str) -> list[str]:
+    """Return how a command ended, and what it wrote, as far as nobody else tells."""
+    code = [] if tap.returncode is None else [f"exit code {tap.returncode}"]
+    output = (b"".join(data for stream, data in tap.chunks if stream == number) for number in (1, 2))
+    return [", then ".join([*code, *end]), *(data.decode(errors="backslashreplace") for data in output)]
 
 
 def _cut(line: str) -> str:

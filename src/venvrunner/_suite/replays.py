@@ -15,9 +15,8 @@ class NotedReplay(NotedRunner, ReplayVenvRunner):
 
     @contextmanager
     def _changing(self, args: list[str], options: dict[str, Any]) -> Generator[Change]:
-        with self._journal.note(args, options) as entry, super()._changing(args, options) as change:
+        with self._journal.note(args, options), super()._changing(args, options) as change:
             yield change
-            entry.end("exit code 0")
 
 
 def replays(journal: Journal) -> type[NotedReplay]:
