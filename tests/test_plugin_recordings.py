@@ -113,6 +113,26 @@ def test_only_a_success_makes_or_judges_a_recording(
     run_suite(pytester, "\n".join(line for line in ended.splitlines() if "print(1)" not in line)).assert_outcomes(**outcome)
 
 
+def test_the_last_word_on_a_test_counts(pytester: pytest.Pytester) -> None:
+    """A hook that makes a failure of a success, as the documentation of pytest shows how to change a report."""
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            if report.when == "call":
+                report.outcome, report.longrepr = "failed", "too slow"
+            return report
+        """
+    )
+    result = run_suite(pytester, PLAIN, "--venv-record")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*-- venvrunner commands --*"])
+    assert not recordings(pytester)
+
+
 @pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has subtests from version 9 on")
 def test_a_subtest_that_fails_is_no_success(pytester: pytest.Pytester) -> None:
     """Though the test goes on behind it."""

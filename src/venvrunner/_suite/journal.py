@@ -75,7 +75,7 @@ class Journal:
         """Forget what another test did, or the same one when it ran before."""
         self._forget()
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # around those that change a report
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Take note of success, and add the commands to the report of a failure."""
         report = yield
