@@ -252,6 +252,19 @@ def test_a_mark_may_be_for_somebody_else(pytester: pytest.Pytester) -> None:
         @pytest.mark.venv("name", relocatable=True)
         def test_foreign(): pass
 
+        @pytest.mark.venv("name", python={VERSION!r})
+        def test_foreign_with_a_name(): pass
+
+        @pytest.mark.venv(python={VERSION!r}, relocatable=True)
+        def test_foreign_with_a_keyword(): pass
+
+        @pytest.fixture
+        def recorded_venv_runner():
+            return 8
+
+        @pytest.mark.venv(python={VERSION!r})
+        def test_own_recordings(recorded_venv_runner): pass
+
         class TestOverridden:
             @pytest.fixture
             def venv_runner(self):
@@ -261,7 +274,7 @@ def test_a_mark_may_be_for_somebody_else(pytester: pytest.Pytester) -> None:
             def test_it(self, venv_runner):
                 assert venv_runner == 7
         """
-    run_suite(pytester, suite).assert_outcomes(passed=3)
+    run_suite(pytester, suite).assert_outcomes(passed=6)
     useless = f"import pytest\n@pytest.mark.venv(python={VERSION!r})\ndef test(): pass"
     run_suite(pytester, useless, "-W", "default").assert_outcomes(passed=1, warnings=1)
 

@@ -23,6 +23,7 @@ __all__ = ["VenvRunnerFactory"]
 
 INSTALLERS = ("pip", "uv")
 _KEYWORDS = ("requirements", "python", "lock")
+_FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner"})
 _JOURNAL = pytest.StashKey["Journal"]()
 _FOLDERS = pytest.StashKey[set[str]]()
 _IS_USED = pytest.StashKey[bool]()
@@ -174,15 +175,14 @@ def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
     journal = _journal(request.config)
     request.node.stash[_IS_USED] = True  # a mark says what the recorded environment had
     path = request.path.parent / "recordings" / f"{request.path.stem}.{_file_name(request.node.nodeid.partition('::')[2])}.json"
-    paths = {"tmp_path": tmp_path}
     if request.config.getoption("venv_record"):
-        recording = RecordingVenvRunner(request.getfixturevalue("venv_runner"), path, paths=paths)
+        recording = RecordingVenvRunner(request.getfixturevalue("venv_runner"), path, paths={"tmp_path": tmp_path})
         yield recording
         if journal.has_passed:
             recording.save()
         return
     try:
-        replay = replays(journal)(path, paths=paths)
+        replay = replays(journal)(path, paths={"tmp_path": tmp_path})
     except RecordingError as exc:
         failure = str(exc)
     else:
@@ -239,9 +239,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Warn of a mark that has no effect; one of the same name may be somebody else's."""
     result = yield
-    is_ours = any(mark.name == "venv" and mark.kwargs.keys() & set(_KEYWORDS) for mark in item.own_markers)
-    asked = {"venv_runner", "venv_runner_factory"}.intersection(getattr(item, "fixturenames", ()))
-    if is_ours and not asked and not item.stash.get(_IS_USED, False):
+    marks = [mark for mark in item.own_markers if mark.name == "venv" and not mark.args]
+    is_ours = any(set() < mark.kwargs.keys() <= {*_KEYWORDS} for mark in marks)
+    if is_ours and not item.stash.get(_IS_USED, False) and _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
         msg = "the mark venv has no effect: the test has not used venv_runner! Add this fixture, or remove the mark."
         try:
             item.warn(pytest.PytestWarning(msg))
