@@ -99,6 +99,32 @@ def test_the_mark_says_what_an_environment_has(pytester: pytest.Pytester, monkey
     result.assert_outcomes(passed=4)
 
 
+def test_an_iterator_in_a_mark_counts_for_each_of_its_tests(pytester: pytest.Pytester) -> None:
+    """The first of them does not use it up: of a parametrized test, or of a class."""
+    make_wheelhouse(pytester, "pocket")
+    result = run_suite(
+        pytester,
+        """
+        import pytest
+
+        @pytest.mark.venv(requirements=iter(["pocket"]))
+        @pytest.mark.parametrize("number", range(2))
+        def test_function(venv_runner, number):
+            assert "pocket" in venv_runner.installed()
+
+        @pytest.mark.venv(requirements=(name for name in ["pocket"]))
+        class TestClass:
+            def test_1(self, venv_runner):
+                assert "pocket" in venv_runner.installed()
+
+            def test_2(self, venv_runner):
+                assert "pocket" in venv_runner.installed()
+        """,
+        settings="venv_wheelhouse = wheelhouse\nvenv_installer = uv",
+    )
+    result.assert_outcomes(passed=4)
+
+
 def test_fixtures_of_any_scope_make_environments(pytester: pytest.Pytester) -> None:
     """The factory's are deleted at the end of a block, or when nobody uses them; equal ones have one parent."""
     result = run_suite(
@@ -201,7 +227,6 @@ def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) 
         "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock.",
         "requirements='pip'": "TypeError: requirements must be several values, such as a list!",
         "requirements=[3]": "TypeError: a requirement must be a str, not int!",
-        "requirements=iter(['pip'])": "TypeError: the requirements of the mark venv can't be an iterator: *",
         "requirements=3": "TypeError: requirements must be several values, such as a list!",
         "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement! *",
         "python=3.12": "TypeError: python must be a str or a path, such as '3.12', not float!",

@@ -27,6 +27,7 @@ _FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runn
 _JOURNAL = pytest.StashKey["Journal"]()
 _FOLDERS = pytest.StashKey[set[str]]()
 _IS_USED = pytest.StashKey[bool]()
+_USED_UP = pytest.StashKey[dict[Any, tuple[Any, ...]]]()
 _SHARED = "venvrunner_folder"
 _NAME = 100
 """Characters of the name of a test that that of its recording has at most."""
@@ -128,7 +129,7 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
     item.stash[_IS_USED] = True
     mark = item.get_closest_marker("venv")
     try:
-        runner = venv_runner_factory(**_arguments(mark) if mark else {})
+        runner = venv_runner_factory(**_arguments(mark, item.config) if mark else {})
     except (TypeError, VenvError) as exc:
         # The test is not to blame for what its mark says, and no line of it is worth to be shown.
         text = "".join(traceback.format_exception_only(exc)).rstrip()
@@ -264,17 +265,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         remove_tree(folder)
 
 
-def _arguments(mark: pytest.Mark) -> dict[str, Any]:
+def _arguments(mark: pytest.Mark, config: pytest.Config) -> dict[str, Any]:
     if mark.args:
         msg = f"the mark venv takes arguments by name only: {', '.join(_KEYWORDS)}! Use venv(requirements=[...])."
         raise TypeError(msg)
     if unknown := sorted(mark.kwargs.keys() - set(_KEYWORDS)):
         msg = f"the mark venv has no argument {unknown[0]!r}! It takes {', '.join(_KEYWORDS)}."
         raise TypeError(msg)
-    if isinstance(mark.kwargs.get("requirements"), Iterator):
-        msg = "the requirements of the mark venv can't be an iterator: the first test would use it up! Use a list."
-        raise TypeError(msg)
-    return dict(mark.kwargs)
+    given = dict(mark.kwargs)
+    if hasattr(found := given.get("requirements", ()), "__next__"):  # the first test with the mark uses it up
+        given["requirements"] = config.stash.setdefault(_USED_UP, {}).setdefault(found, tuple(found))
+    return given
 
 
 def _journal(config: pytest.Config) -> "Journal":
