@@ -15,6 +15,7 @@ import venvrunner
 from broken import ENVIRONMENT_MUTANTS, MUTANTS, UNCHANGED
 from venvrunner import FakeVenvRunner, Runner, VenvRunner
 from venvrunner._suite.journal import Journal
+from venvrunner._suite.replays import NotedReplay, replays
 from venvrunner._suite.runners import NotedVenvRunner, fake_runner, real_runners
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 from venvrunner.testing._examples import way_to_run
@@ -54,6 +55,7 @@ KINDS: dict[str, type[Any]] = {
     "replay": ReplayVenvRunner,
     "fixture": real_runners(Journal(), []),
     "fake fixture": type(fake_runner(Journal())),
+    "replay fixture": replays(Journal()),
 }
 
 
@@ -61,7 +63,7 @@ def new_runner(kind: str, cls: type[Any], request: pytest.FixtureRequest) -> Any
     """Return a runner of one kind, of its class or of one derived from it."""
     if kind == "scripted":
         return scripted(cls)
-    if kind == "replay":
+    if kind.startswith("replay"):
         return cls(request.getfixturevalue("recording"))
     if kind.startswith("fake"):
         return cls()
@@ -80,8 +82,9 @@ def test_every_runner_class_of_the_package_is_here() -> None:
         waiting += cls.__subclasses__()
         if cls.__module__.startswith("venvrunner.") and not inspect.isabstract(cls):
             found.add(cls.__qualname__)
-    # By name, as each session with the plugin has classes of its own, which are derived from the one below.
-    assert found == {cls.__qualname__ for cls in KINDS.values()} | {NotedVenvRunner.__qualname__}
+    # By name, as each session with the plugin has classes of its own, which are derived from the two below.
+    bases = {NotedVenvRunner.__qualname__, NotedReplay.__qualname__}
+    assert found == {cls.__qualname__ for cls in KINDS.values()} | bases
 
 
 class TestFakeVenvRunner(RunnerContract):
