@@ -62,7 +62,9 @@ def test_a_specification_shows_what_is_special_and_no_password(lock: Path) -> No
         "VenvSpec(python='3.12', requirements=('https://****@host.example/pocket.zip', 'name @ https://****@host/a.whl'))"
     )
     assert repr(VenvSpec()) == "VenvSpec()"
-    assert repr(VenvSpec(lock=lock)) == f"VenvSpec(lock={str(lock)!r})"
+    spec = VenvSpec(lock=lock)
+    assert repr(spec) == f"VenvSpec(lock={str(lock)!r})"
+    assert (str(spec.lock), repr(spec.lock)) == (str(lock), f"<lock file {str(lock)!r}>")
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])

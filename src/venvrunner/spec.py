@@ -38,6 +38,15 @@ class VenvSpec:
         prompt: as there.
         installer: as there.
 
+    Attributes:
+        python: as given.
+        requirements: those given, as a tuple.
+        lock: the path of the lock file, as given, which has the text with it.
+        with_pip: as given.
+        system_site_packages: as given.
+        prompt: as given.
+        installer: as given.
+
     Raises:
         InvalidRequirementError: a requirement is wrong, or a path.
         LockFileError: the lock file can't be used, or names files by paths.

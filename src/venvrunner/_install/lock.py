@@ -41,6 +41,14 @@ class LockText(os.PathLike[str]):
         """Return the path."""
         return self._path
 
+    def __str__(self) -> str:
+        """Return the path, as that of other paths."""
+        return self._path
+
+    def __repr__(self) -> str:
+        """Show the path."""
+        return f"<lock file {self._path!r}>"
+
     def __eq__(self, other: object) -> bool:
         """Tell whether the texts are equal."""
         return isinstance(other, LockText) and self.text == other.text
