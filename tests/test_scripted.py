@@ -89,6 +89,15 @@ def test_an_unexpected_call_is_told_with_the_nearest_answer() -> None:
     ]
 
 
+def test_the_difference_to_a_short_pattern_begins_where_it_begins() -> None:
+    """Nothing is left out in front."""
+    venv = ScriptedVenvRunner()
+    venv.answer(["tool"])
+    with pytest.raises(ExpectationError) as caught:
+        venv.log_run(["tool", "-v"])
+    assert str(caught.value).splitlines()[2:] == ["    'tool'", "  + '-v'"]
+
+
 def test_the_difference_of_long_scripts_is_what_differs() -> None:
     """Not all of it; and where it is in what is masked, that is said."""
     venv = ScriptedVenvRunner()
@@ -335,6 +344,9 @@ def test_answers_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
         ("pip list", {}, "args must be a list"),
         ([], {}, "args must be a list"),
         (["a"], {"times": 0}, "times must be 1 or more"),
+        (["a"], {"times": "2"}, "times must be an int"),
+        (["a"], {"stdout": 3}, "stdout must be a str or bytes, not int"),
+        (["a"], {"stderr": None}, "stderr must be a str or bytes, not NoneType"),
         (["a"], {"returncode": "1"}, "returncode must be an int"),
         (["a"], {"side_effect": asyncio.sleep}, "nobody would await"),
         (["a"], {"side_effect": [OSError(), None]}, "Several answers are several calls"),

@@ -10,6 +10,9 @@ from typing import NamedTuple, cast
 
 from venvrunner._process.sinks import Redactor
 
+_BEGIN = re.compile(r"@@ -[01][, ]")
+"""The head of a difference that begins with the first line."""
+
 
 class Call(NamedTuple):
     """A command that a double was asked to run.
@@ -154,7 +157,7 @@ def _difference(one: Sequence[str], other: Sequence[str]) -> Iterator[str]:
     if one == other:
         yield "  They differ in what is masked."
     for line in islice(difflib.unified_diff(one, other, lineterm=""), 2, None):
-        if not line.startswith("@@ -1,"):
+        if not _BEGIN.match(line):
             yield "  …" if line.startswith("@@") else f"  {line[0]} {line[1:]}"
 
 

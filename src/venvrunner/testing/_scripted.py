@@ -35,6 +35,7 @@ class ScriptedVenvRunner(DoubleRunner):
     (1, ['pytest', '-q', 'tests'])
     """
 
+    _remedy = "Run these commands, or take the answers away."
     _advice = "Script it with answer(), or let an answer be given more often with times=."
 
     def __init__(self, venv_dir: StrPath | None = None, *, installed: Mapping[str, str] | None = None) -> None:
@@ -80,9 +81,16 @@ class ScriptedVenvRunner(DoubleRunner):
             msg = f"returncode must be an int, or None for a command that does not end, not {returncode!r}!"
             raise TypeError(msg)
         _check_side_effect(side_effect)
+        if times is not None and not isinstance(cast("object", times), int):
+            msg = f"times must be an int, or None for any number of times, not {times!r}!"
+            raise TypeError(msg)
         if times is not None and times < 1:
             msg = f"times must be 1 or more, or None for any number of times, not {times}!"
             raise ValueError(msg)
+        for name, text in (("stdout", stdout), ("stderr", stderr)):
+            if not isinstance(cast("object", text), str | bytes):
+                msg = f"{name} must be a str or bytes, not {type(text).__name__}!"
+                raise TypeError(msg)
         output = [(number, text.encode() if isinstance(text, str) else text) for number, text in ((1, stdout), (2, stderr))]
         changes = {normalized(name): version for name, version in (installed or {}).items()}
         answer = Answer(
