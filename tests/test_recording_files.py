@@ -78,6 +78,12 @@ def test_only_whole_paths_are_neutral(text: str, neutral: str) -> None:
     assert Places({"venv": "/tmp/v", "tmp": "/tmp", "root": "/"}).neutral(text) == neutral
 
 
+def test_a_path_below_the_root_has_one_separator() -> None:
+    """The home directory of a container may be the root."""
+    places = Places({"home": "/"})
+    assert [places.actual(text) for text in ("{home}/x", "{home}", "{{home}/x")] == ["/x", "/", "{home}/x"]
+
+
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from([b"a", b"\n", b"\r\n", b"\xff", b"b\nc", b"\n\n"]))))
 def test_lines_are_those_of_the_chunks(chunks: list[tuple[int, bytes]]) -> None:
     """However the output was cut, nothing is lost, and each line is whole."""

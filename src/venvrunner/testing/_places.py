@@ -44,7 +44,7 @@ class Places:
         names = "|".join(self._paths)
         paths_first = "|".join(re.escape(path) for path in sorted(self._names, key=len, reverse=True))
         self._encode = re.compile(rf"(\{{+)((?:{names})\}})|({_COLOUR}|\{{*{_BEGIN})({paths_first or '(?!)'}){_END}")
-        self._decode = re.compile(rf"(\{{+)({names})\}}")
+        self._decode = re.compile(rf"(\{{+)({names})\}}(?=([/\\])?)")
 
     @property
     def names(self) -> list[str]:
@@ -78,9 +78,12 @@ class Places:
 
     @staticmethod
     def _path(paths: Mapping[str, str], match: re.Match[str]) -> str:
-        braces, name = match.groups()
+        braces, name, separator = match.groups()
         half, is_placeholder = divmod(len(braces), 2)
-        return "{" * half + (paths[name] if is_placeholder else f"{name}}}")
+        path = paths[name]
+        if separator and os.path.dirname(path) == path:  # the root ends with one
+            path = path[:-1]
+        return "{" * half + (path if is_placeholder else f"{name}}}")
 
 
 def usual_places(venv_dir: StrPath | None, paths: Mapping[str, StrPath]) -> Places:
