@@ -207,6 +207,71 @@ def test_a_missing_command_of_this_environment_is_missing_in_a_replay(path: Path
     assert (caught.value.args, caught.value.filename) == (real.value.args, real.value.filename)
 
 
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize(
+    "options",
+    [{"user": "no-such-user"}, {"group": "no-such-group"}, {"preexec_fn": lambda: 1 / 0}, {"umask": "x"}],
+    ids=" ".join,
+)
+def test_a_start_that_fails_otherwise_is_no_command_that_hangs(options: Any, way: str, path: Path) -> None:
+    """Not all that a start raises is an OSError: a user who is not there is a KeyError."""
+
+    def failure(runner: Any) -> tuple[type, str]:
+        ways: dict[str, Any] = {
+            "sync": lambda: runner.log_run(["python", "-c", ""], **options),
+            "async": lambda: asyncio.run(runner.async_log_run(["python", "-c", ""], **options)),
+        }
+        with pytest.raises((KeyError, TypeError, subprocess.SubprocessError)) as caught:
+            ways[way]()
+        return type(caught.value), str(caught.value)
+
+    with RecordingVenvRunner(FakeVenvRunner(), path) as recording:
+        expected = failure(recording)
+    with ReplayVenvRunner(path) as replay:
+        assert failure(replay) == expected
+
+
+def test_an_installation_that_is_cancelled_while_it_waits_is_replayed(venv: VenvRunner, path: Path) -> None:
+    """Before anything of it was started: another one has its turn."""
+
+    async def cancelled(runner: Any, begun: asyncio.Event | None = None) -> None:
+        task = asyncio.ensure_future(runner.async_install("pocket", no_index=True))
+        await (asyncio.sleep(0) if begun is None else begun.wait())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def record(recording: Any) -> None:
+        begun = asyncio.Event()
+
+        async def wait(*_args: Any, **_options: Any) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        with mock.patch.object(venv, "async_install", wait):
+            await cancelled(recording, begun)
+
+    with RecordingVenvRunner(venv, path) as recording:
+        asyncio.run(record(recording))
+    with ReplayVenvRunner(path) as replay:
+        asyncio.run(cancelled(replay))
+
+
+def test_only_a_plain_name_is_recorded(path: Path) -> None:
+    """A replay stands for an environment, so it would refuse the path; said before the command runs."""
+    recording = RecordingVenvRunner(FakeVenvRunner(), path)
+    marker = path.parent.parent / "made"
+    for command in (recording.python_executable, "./tool"):
+        args = [command, "-c", f"open({str(marker)!r}, 'w')"]
+        with pytest.raises(InvalidCommandError, match=r"plain name|absolute path"):
+            recording.log_run(args)
+        with pytest.raises(InvalidCommandError, match=r"plain name|absolute path"):
+            asyncio.run(recording.async_log_run(args))
+    assert not marker.exists()
+    recording.save()
+    assert calls(path) == []
+
+
 def test_an_installation_that_fails_early_fails_in_a_replay(venv: VenvRunner, path: Path, tmp_path: Path) -> None:
     """Though the interpreter has said already what fits it."""
     lock = tmp_path / "pylock.toml"

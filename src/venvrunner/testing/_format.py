@@ -15,6 +15,8 @@ from venvrunner.testing._places import Places
 FORMAT = "venvrunner recording"
 VERSION = 1
 
+_OF_THE_SYSTEM: tuple[type[Exception], ...] = (KeyError, OverflowError, SubprocessError, TypeError, ValueError)
+"""What a start raises too, for a user that is not there, say."""
 _SHORT = 80
 _STREAMS = {1: "stdout", 2: "stderr"}
 _NUMBERS = {name: number for number, name in _STREAMS.items()}
@@ -80,7 +82,8 @@ def dump(recording: Recording, redactor: Redactor) -> bytes:
         call: dict[str, Any] = {"args": [text(arg) for arg in entry.args]}
         call |= {name: text(value) for name, value in (("cwd", entry.cwd), ("input", entry.input)) if value is not None}
         if entry.raised is not None:
-            calls.append({**call, "raised": [text(part) if isinstance(part, str) else part for part in parts_of(entry.raised)]})
+            parts = parts_of(entry.raised) or []
+            calls.append({**call, "raised": [text(part) if isinstance(part, str) else part for part in parts]})
             continue
         lines = ((_STREAMS[number], data.decode("utf-8", "surrogateescape")) for number, data in entry.output)
         call |= {"output": [f"{name}: {text(line)}" for name, line in lines], "returncode": entry.returncode}
@@ -163,17 +166,19 @@ def _entry(call: dict[str, Any], places: Places) -> Entry:
     return Entry(args, cwd, text, output, returncode, installed)
 
 
-def parts_of(error: Exception) -> list[str | int | None]:
-    """Return the name of an exception's class, and what an equal one is made of.
+def parts_of(error: Exception) -> list[str | int | None] | None:
+    """Return the name of an exception's class, and what an equal one is made of; ``None``: of no call.
 
     >>> parts_of(FileNotFoundError(2, "No such file", "/x"))
     ['FileNotFoundError', 2, 'No such file', '/x']
     """
-    name = next(kind.__name__ for kind in type(error).__mro__ if _known(kind.__name__) is kind)
+    name = next((kind.__name__ for kind in type(error).__mro__ if _known(kind.__name__) is kind), None)
+    if name is None:
+        return None
     if isinstance(error, OSError) and error.strerror is not None:
         place = error.filename
         return [name, error.errno, error.strerror, *([os.fsdecode(place)] if isinstance(place, str | bytes) else [])]
-    return [name, str(error)]
+    return [name, str(error.args[0] if isinstance(error, KeyError) and error.args else error)]
 
 
 def exception_of(name: object, *parts: object) -> Exception:
@@ -194,6 +199,9 @@ def exception_of(name: object, *parts: object) -> Exception:
 
 def _known(name: str) -> type[Exception] | None:
     """Return the class of exceptions with a name, if it is one that a call may raise before anything is started."""
+    plain = {kind.__name__: kind for kind in _OF_THE_SYSTEM}
+    if name in plain:
+        return plain[name]
     kind: object = getattr(exceptions, name, None) or getattr(builtins, name, None)
     is_known = isinstance(kind, type) and issubclass(kind, VenvError | OSError) and not issubclass(kind, SubprocessError)
     return cast("type[Exception]", kind) if is_known else None

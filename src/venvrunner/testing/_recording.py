@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Unpack, cast
 
 from venvrunner._create import layout
 from venvrunner._process import engine
-from venvrunner._process.command import Command, RunOptions, StrPath, check_args, strings
+from venvrunner._process.command import Command, RunOptions, StrPath, strings
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.tap import Tap
 from venvrunner.exceptions import CommandTimeoutError, ExpectationError, VenvError
@@ -116,8 +116,12 @@ class RecordingVenvRunner(Block, Runner):
         errors: str = "strict",
         **options: Unpack[RunOptions],
     ) -> subprocess.CompletedProcess[str]:
-        """As the runner does; the call is recorded, also if it fails or can't be started."""
-        with self._recorded(check_args(args), cast("dict[str, Any]", options)) as tap:
+        """As the runner does; the call is recorded, also if it fails or can't be started.
+
+        Raises:
+            InvalidCommandError: the command is no plain name. A replay stands for an environment, and would refuse it.
+        """
+        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as tap:
             return tap.noted(
                 self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
             )
@@ -134,7 +138,7 @@ class RecordingVenvRunner(Block, Runner):
         **options: Unpack[RunOptions],
     ) -> subprocess.CompletedProcess[str]:
         """Same as :meth:`log_run`, but a coroutine."""
-        with self._recorded(check_args(args), cast("dict[str, Any]", options)) as tap:
+        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as tap:
             return tap.noted(
                 await self._runner.async_log_run(
                     args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
@@ -187,8 +191,11 @@ class RecordingVenvRunner(Block, Runner):
             raise
         except ExpectationError:
             raise  # the runner is a double itself, which had no answer
-        except (VenvError, OSError) as exc:
+        except Exception as exc:
             tap.refused(exc)
+            raise
+        except BaseException:
+            tap.started = True  # a cancel or Ctrl-C, maybe while an installation waited for another one: it did not end
             raise
 
 
@@ -231,11 +238,14 @@ class _Tap(Tap):
             # What was no UTF-8 is no text any more, but with errors="surrogateescape".
             self.chunks = [(number, text.encode(errors="surrogateescape")) for number, text in texts.items() if text]
 
-    def refused(self, error: VenvError | OSError) -> None:
-        """Keep what was raised because nothing could be started, unless a replay refuses it by itself."""
-        is_of_a_callback = self.chunks and self.returncode is None
-        if not is_of_a_callback and layout.is_plain_name(self.args[0]):
-            self.raised = exception_of(*parts_of(error))  # another one: this one's traceback holds what it came through
+    def refused(self, error: Exception) -> None:
+        """Keep what was raised because nothing could be started, unless a callable raised it or a replay does by itself."""
+        if isinstance(error, VenvError | OSError):
+            is_kept = not self.chunks or self.returncode is not None
+        else:  # of a wrong argument, unless the system had to be asked, such as for the number of a user
+            is_kept = self.started and not self.chunks and self.returncode is None
+        if is_kept and (parts := parts_of(error)) is not None:
+            self.raised = exception_of(*parts)  # another one: this one's traceback holds what it came through
 
     def noted(self, done: _Result) -> _Result:
         """Keep what an installation has changed."""
