@@ -250,12 +250,16 @@ def test_skipped(): pass
 def test_late(request):
     assert request.getfixturevalue("venv_runner")
 
+@pytest.mark.venv(requirements=[])
+def test_late_factory(request):
+    assert request.getfixturevalue("venv_runner_factory")(requirements=[])
+
 @pytest.mark.venv
 class TestSome:
     def test_other(self): pass
 """,
     )
-    result.assert_outcomes(errors=len(wrong), failed=1, passed=2, skipped=1)
+    result.assert_outcomes(errors=len(wrong), failed=1, passed=3, skipped=1)
     result.stdout.fnmatch_lines(list(wrong.values()))
     result.stdout.fnmatch_lines(["the mark venv has no effect: the test has not used venv_runner! *"])
     result.stdout.no_fnmatch_line("*During handling*")

@@ -42,7 +42,7 @@ def test_a_recording_that_is_not_there_says_how_to_make_it(pytester: pytest.Pyte
     """The option is named."""
     result = run_suite(pytester, SUITE)
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*can't be replayed: there is no such file!*", "Run this test with --venv-record."])
+    result.stdout.fnmatch_lines(["*can't be replayed: there is no such file! Record it with pytest --venv-record."])
 
 
 def test_another_call_fails_the_test(pytester: pytest.Pytester) -> None:
@@ -50,12 +50,13 @@ def test_another_call_fails_the_test(pytester: pytest.Pytester) -> None:
     run_suite(pytester, SUITE, "--venv-record").assert_outcomes(passed=2)
     result = run_suite(pytester, SUITE.replace("sys.argv[1],", "sys.argv[1] ,"))
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*ExpectationError*"])
+    result.stdout.fnmatch_lines(["*ExpectationError: * record '*.json' again, with pytest --venv-record."])
     result = run_suite(pytester, "def test_say(recorded_venv_runner): pass")
     result.assert_outcomes(errors=1)
     (pytester.path / "recordings" / "test_suite.test_say.json").write_bytes(recordings(pytester)[0].read_bytes())
     result = run_suite(pytester, "def test_say(recorded_venv_runner, tmp_path): pass")
     result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*not called for! Run these commands, or record '*.json' again, with pytest --venv-record."])
 
 
 def test_a_failed_test_keeps_its_recording(pytester: pytest.Pytester) -> None:
@@ -97,13 +98,21 @@ PLAIN = """
         (PLAIN, "pytest.xfail('here')", {"xfailed": 1}),
     ],
 )
-def test_only_a_success_makes_or_judges_a_recording(
+def test_only_a_success_replaces_or_judges_a_recording(
     suite: str, end: str, outcome: dict[str, int], pytester: pytest.Pytester
 ) -> None:
-    """As the report has it: what is skipped or kept by `unittest` is none, though no exception tells so."""
+    """As the report has it: what is skipped or kept by `unittest` is none, though no exception tells so.
+
+    What skips itself or fails as expected can be replayed nevertheless.
+    """
     ended = suite.replace("...", end)
     run_suite(pytester, ended, "--venv-record").assert_outcomes(**outcome)
-    assert not recordings(pytester)
+    if "failed" in outcome:
+        assert not recordings(pytester)
+    else:
+        run_suite(pytester, ended).assert_outcomes(**outcome)
+        (path,) = recordings(pytester)
+        path.unlink()
     run_suite(pytester, suite, "--venv-record").assert_outcomes(passed=1)
     before = [path.read_bytes() for path in recordings(pytester)]
     assert before
@@ -111,6 +120,46 @@ def test_only_a_success_makes_or_judges_a_recording(
     assert [path.read_bytes() for path in recordings(pytester)] == before
     # The recorded call is not made, and that is no second error.
     run_suite(pytester, "\n".join(line for line in ended.splitlines() if "print(1)" not in line)).assert_outcomes(**outcome)
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [
+        PLAIN.replace("def test", "@pytest.mark.xfail(strict=True)\n    def test").replace("...", "assert False"),
+        UNITTEST.replace("def test", "@unittest.expectedFailure\n        def test").replace("...", "self.fail()"),
+    ],
+)
+def test_an_expected_failure_is_recorded(suite: str, pytester: pytest.Pytester) -> None:
+    """It is replayed as it was, and not taken for one because it has no recording."""
+    run_suite(pytester, suite, "--venv-record").assert_outcomes(xfailed=1)
+    (path,) = recordings(pytester)
+    assert [call["args"][-1] for call in json.loads(path.read_text())["calls"]] == ["print(1)"]
+    name = "self.runner" if "unittest" in suite else "recorded_venv_runner"
+    for line in ("assert False", "self.fail()"):
+        suite = suite.replace(line, f"assert {name}.calls; __import__('os').mkdir('seen'); {line}")
+    run_suite(pytester, suite).assert_outcomes(xfailed=1)
+    assert (pytester.path / "seen").exists()
+
+
+def test_a_test_that_another_fixture_skips_can_be_replayed(pytester: pytest.Pytester) -> None:
+    """Behind that which provides the recording; one that is interrupted has none."""
+    suite = """
+        import pytest
+
+        @pytest.fixture
+        def other(recorded_venv_runner):
+            recorded_venv_runner.log_run(["python", "-c", "print(1)"])
+            ...
+
+        def test_it(other):
+            pass
+        """
+    ended = suite.replace("pass", "raise KeyboardInterrupt")
+    assert run_suite(pytester, ended, "--venv-record").ret == pytest.ExitCode.INTERRUPTED
+    assert not recordings(pytester)
+    ended = suite.replace("...", "pytest.skip()")
+    for option in ("--venv-record", "-v"):
+        run_suite(pytester, ended, option).assert_outcomes(skipped=1)
 
 
 def test_the_last_word_on_a_test_counts(pytester: pytest.Pytester) -> None:
@@ -254,10 +303,10 @@ def test_each_test_has_a_recording_of_its_own(pytester: pytest.Pytester) -> None
             def test_x(self, recorded_venv_runner):
                 recorded_venv_runner.log_run(["python", "-c", "print('B')"])
 
-        @pytest.mark.parametrize("text", ["x" * 300, "x" * 301])
+        @pytest.mark.parametrize("text", ["x" * 300, "x" * 301, "\u4e2d" * 90])
         def test_long(recorded_venv_runner, text):
             recorded_venv_runner.log_run(["python", "-c", "print('C')"])
     """
-    run_suite(pytester, suite, "--venv-record").assert_outcomes(passed=4)
-    assert len(recordings(pytester)) == 4
-    run_suite(pytester, suite).assert_outcomes(passed=4)
+    run_suite(pytester, suite, "--venv-record").assert_outcomes(passed=5)
+    assert len(recordings(pytester)) == 5
+    run_suite(pytester, suite).assert_outcomes(passed=5)

@@ -4,9 +4,7 @@ It is there as soon as venvrunner is installed. Nothing but this module is impor
 """
 
 import os
-import re
 import traceback
-import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,11 +24,8 @@ _KEYWORDS = ("requirements", "python", "lock")
 _FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner"})
 _JOURNAL = pytest.StashKey["Journal"]()
 _FOLDERS = pytest.StashKey[set[str]]()
-_IS_USED = pytest.StashKey[bool]()
 _USED_UP = pytest.StashKey[dict[Any, tuple[Any, ...]]]()
 _SHARED = "venvrunner_folder"
-_NAME = 100
-"""Characters of the name of a test that that of its recording has at most."""
 
 
 class VenvRunnerFactory:
@@ -44,7 +39,8 @@ class VenvRunnerFactory:
         from venvrunner._suite.parents import Parents, anchored_interpreter  # noqa: PLC0415  nobody may need it
         from venvrunner._suite.runners import real_runners  # noqa: PLC0415  the same
 
-        runners = real_runners(_journal(config), _wheelhouse(config))
+        self._journal = _journal(config)
+        runners = real_runners(self._journal, _wheelhouse(config))
         self._root = str(config.rootpath)
         option = config.getoption("venv_python")
         here = str(config.invocation_params.dir)
@@ -76,6 +72,7 @@ class VenvRunnerFactory:
         """
         from venvrunner._suite.parents import wanted  # noqa: PLC0415  nobody may need it
 
+        self._journal.uses_mark = True  # whose it is, if any, is the caller's business
         default = self._python if python is None else python
         return self._parents.fork(wanted(requirements, default, lock, root=self._root))
 
@@ -126,7 +123,6 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
     from venvrunner.exceptions import VenvError, VenvInUseError  # noqa: PLC0415  nobody may need it
 
     item: pytest.Item = request.node
-    item.stash[_IS_USED] = True
     mark = item.get_closest_marker("venv")
     try:
         runner = venv_runner_factory(**_arguments(mark, item.config) if mark else {})
@@ -160,44 +156,31 @@ def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
     """Provide a runner that answers from a file in ``recordings`` beside the test, which ``--venv-record`` makes.
 
     Scope ``function``. It is a :class:`.ReplayVenvRunner`, or with the option a :class:`.RecordingVenvRunner` with a real
-    environment, which has what the mark ``venv`` says; the file is written if the test passes. Without a file the test ends
-    with an error that says so; with a call that is not in it, it fails; and after a test that has passed, a call that was not
-    made is an error. ``{tmp_path}`` stands for the test's folder.
+    environment, which has what the mark ``venv`` says; the file is written if the test passes, or if there is none and the test
+    skips itself or fails as expected. Without a file the test ends with an error that says so; with a call that is not in it,
+    it fails; and after a test that has passed, a call that was not made is an error. ``{tmp_path}`` stands for the folder of
+    the test.
 
     ::
 
         def test_it_asks_for_the_version(recorded_venv_runner):
             assert recorded_venv_runner.log_run(["pip", "--version"]).stdout.startswith("pip ")
     """
-    from venvrunner._suite.replays import replays  # noqa: PLC0415  nobody may need it
+    from venvrunner._suite.replays import path_for, recorded, replayed  # noqa: PLC0415  nobody may need it
     from venvrunner.exceptions import RecordingError  # noqa: PLC0415  the same
-    from venvrunner.testing import RecordingVenvRunner  # noqa: PLC0415  the same
 
     journal = _journal(request.config)
-    request.node.stash[_IS_USED] = True  # a mark says what the recorded environment had
-    path = request.path.parent / "recordings" / f"{request.path.stem}.{_file_name(request.node.nodeid.partition('::')[2])}.json"
+    journal.uses_mark = True  # it says what the recorded environment had
+    path, paths = path_for(request.node), {"tmp_path": tmp_path}
     if request.config.getoption("venv_record"):
-        recording = RecordingVenvRunner(request.getfixturevalue("venv_runner"), path, paths={"tmp_path": tmp_path})
-        yield recording
-        if journal.has_passed:
-            recording.save()
+        with recorded(request.getfixturevalue("venv_runner"), path, paths, journal) as recording:
+            yield recording
         return
     try:
-        replay = replays(journal)(path, paths={"tmp_path": tmp_path})
+        with replayed(path, paths, journal) as replay:
+            yield replay
     except RecordingError as exc:
-        failure = str(exc)
-    else:
-        yield replay
-        if journal.has_passed:
-            replay.assert_all_used()
-        return
-    pytest.fail(f"{failure}\nRun this test with --venv-record.", pytrace=False)
-
-
-def _file_name(text: str) -> str:
-    """Return the name of a test as that of a file; no two tests have the same."""
-    safe = re.sub(r"[^\w.-]+", "-", text)[:_NAME]
-    return safe if safe == text else f"{safe}{zlib.crc32(text.encode()):08x}"
+        raise pytest.fail.Exception(str(exc), pytrace=False) from None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -242,7 +225,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield
     marks = [mark for mark in item.own_markers if mark.name == "venv" and not mark.args]
     is_ours = any(set() < mark.kwargs.keys() <= {*_KEYWORDS} for mark in marks)
-    if is_ours and not item.stash.get(_IS_USED, False) and _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+    journal = item.config.stash.get(_JOURNAL, None)
+    is_used = journal is not None and journal.uses_mark
+    if is_ours and not is_used and _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
         msg = "the mark venv has no effect: the test has not used venv_runner! Add this fixture, or remove the mark."
         try:
             item.warn(pytest.PytestWarning(msg))

@@ -1,6 +1,7 @@
 """Lets a command run as ever, and keeps what it writes."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, MutableSequence
 
 from venvrunner._process import engine
 from venvrunner._process.command import Command
@@ -10,18 +11,22 @@ from venvrunner._process.lines import Stream
 class Tap:
     """A driver in front of the one that runs a command; of several commands, what the last of them did is kept.
 
+    Args:
+        limit: how many pieces of its output are kept, the last ones; ``None``: all.
+
     Attributes:
         chunks: what it has written: 1 or 2 for the stream, and bytes, in their order.
         returncode: its exit status; ``None``: it has not ended by itself.
     """
 
-    def __init__(self) -> None:
-        self.chunks: list[tuple[int, bytes]] = []
+    def __init__(self, limit: int | None = None) -> None:
+        self.chunks: MutableSequence[tuple[int, bytes]] = deque(maxlen=limit)
+        self._limit = limit
         self.returncode: int | None = None
 
     def begin(self, command: Command) -> None:
         """Take note of a command that is about to run."""
-        self.chunks, self.returncode = [], None
+        self.chunks, self.returncode = deque(maxlen=self._limit), None
 
     def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
         """Same as :func:`.engine.run`."""
@@ -48,7 +53,7 @@ class _Tapped(Stream):
         chunks: where they are noted.
     """
 
-    def __init__(self, number: int, stream: Stream, chunks: list[tuple[int, bytes]]) -> None:
+    def __init__(self, number: int, stream: Stream, chunks: MutableSequence[tuple[int, bytes]]) -> None:
         super().__init__(stream.sink)
         self._number = number
         self._stream = stream

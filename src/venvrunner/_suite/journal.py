@@ -1,11 +1,11 @@
-"""What the commands of a test did, told by the report of a test that fails, and whether it has passed."""
+"""What the commands of a test did, told by the report of a test that fails, and how it has ended."""
 
 import collections
 import contextlib
 import shlex
 import subprocess
 from collections.abc import Generator, Iterable, MutableMapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 
@@ -21,6 +21,8 @@ _COMMANDS = 20
 """The last commands, which are shown."""
 _LINES = 20
 """Lines that are shown of each stream."""
+_PIECES = 1000
+"""Pieces of output that are kept of a running command, should an exception end it."""
 _CHARS = 500
 """Characters that are shown of a line."""
 
@@ -31,9 +33,13 @@ class Journal:
     """The commands of the test that is running; as a plugin, it adds them to the report of a failure.
 
     Attributes:
-        has_passed: whether the test itself, not its fixtures, has passed, as its report has it.
+        outcome: how the test has ended, without its fixtures' ends, as its report has it: ``"passed"``, ``"failed"``, or
+            ``"skipped"``, as also who fails as expected; ``None``: not yet, or it was interrupted.
+        uses_mark: whether an environment was asked for, of which the mark may speak.
         carried: what each report carries to the process that prints it.
     """
+
+    outcome: Literal["passed", "failed", "skipped"] | None
 
     def __init__(self) -> None:
         self.carried: dict[str, str] = {}
@@ -52,7 +58,7 @@ class Journal:
         """
         if "secrets" in options:
             options["secrets"] = strings("secrets", options["secrets"])
-        entry, tap = Entry(check_args(args), options.get("secrets", ())), Tap()
+        entry, tap = Entry(check_args(args), options.get("secrets", ())), Tap(_PIECES)
         self._left_out += len(self._entries) == _COMMANDS
         self._entries.append(entry)
         try:
@@ -80,9 +86,9 @@ class Journal:
         """Take note of success, and add the commands to the report of a failure."""
         report = yield
         vars(report).update(self.carried)
-        if report.when == "call":  # also that of a subtest; the test's own is the last
-            self._has_failed |= report.failed
-            self.has_passed = report.passed and not self._has_failed
+        # Also that of a subtest; the test's own is the last. Another fixture may have skipped it.
+        if self.outcome != "failed" and (report.when == "call" or (report.when == "setup" and report.skipped)):
+            self.outcome = report.outcome
         if report.failed and self._entries:
             left_out = [f"… {self._left_out} commands …"] if self._left_out else []
             text = "\n".join([*left_out, *(entry.text for entry in self._entries)])
@@ -91,7 +97,8 @@ class Journal:
         return report
 
     def _forget(self) -> None:
-        self.has_passed = self._has_failed = False
+        self.outcome = None
+        self.uses_mark = False
         self._entries = collections.deque[Entry](maxlen=_COMMANDS)
         self._left_out = 0
 

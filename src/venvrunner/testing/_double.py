@@ -52,6 +52,7 @@ class DoubleRunner(Block, Runner):
     venv_dir: str
     calls: list[Call]
     _advice: str
+    _remedy: str
 
     def __init__(self, venv_dir: StrPath, installed: Mapping[str, str]) -> None:
         self.venv_dir = os.path.abspath(venv_dir)
@@ -79,7 +80,7 @@ class DoubleRunner(Block, Runner):
         left = [answer for answer in self._answers if answer.is_owed()]
         if left:
             calls = "".join(f"\n  {' '.join(answer.question.lines())}" for answer in left)
-            msg = f"these answers were not called for! Run these commands, or take the answers away.{calls}"
+            msg = f"these answers were not called for! {self._remedy}{calls}"
             raise ExpectationError(msg)
 
     @property

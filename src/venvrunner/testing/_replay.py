@@ -40,6 +40,8 @@ class ReplayVenvRunner(DoubleRunner):
     venvrunner.exceptions.RecordingError: 'missing.json' can't be replayed: there is no such file! Record it with RecordingVenvRunner.
     """  # noqa: E501  a message is one line
 
+    _way = "RecordingVenvRunner"
+
     def __init__(
         self,
         path: StrPath,
@@ -57,10 +59,11 @@ class ReplayVenvRunner(DoubleRunner):
                 recording = load(file.read(), known)
         except (OSError, RecordingError) as exc:
             why = "there is no such file!" if isinstance(exc, FileNotFoundError) else str(exc).rstrip("!") + "!"
-            msg = f"{shown!r} can't be replayed: {why} Record it with RecordingVenvRunner."
+            msg = f"{shown!r} can't be replayed: {why} Record it with {self._way}."
             raise RecordingError(msg) from None
         super().__init__(place, recording.installed)
-        self._advice = f"If it is meant, record {shown!r} again, with RecordingVenvRunner."
+        self._advice = f"If it is meant, record {shown!r} again, with {self._way}."
+        self._remedy = f"Run these commands, or record {shown!r} again, with {self._way}."
         self._places = recording.places
         self._answers += [
             Answer(self._plain(entry), entry.output, entry.returncode, entry.installed, entry.raised)
