@@ -179,8 +179,9 @@ def test_an_unknown_keyword_is_refused(call: Caller, name: str) -> None:
     with pytest.raises(TypeError, match=name) as caught:
         call(call.code("pass"), **{name: 1})
     if name != "args":  # Python itself says that it was given twice
-        assert str(caught.value).startswith(f"{name}= is not known! The keywords are: ")
-        assert " timeout, umask, user." in str(caught.value)
+        guess = "Did you mean timeout=? " if name in {"time_out", "Timeout"} else ""
+        assert str(caught.value).startswith(f"{name}= is not known! {guess}The keywords are: check, close_fds, ")
+        assert " stdout_loglevel, timeout, umask, user." in str(caught.value)
 
 
 @pytest.mark.parametrize("stream", ["stdout_loglevel", "stderr_loglevel"])
@@ -190,6 +191,12 @@ def test_a_name_that_is_no_level_is_refused(call: Caller, stream: str, level: st
     with pytest.raises(ValueError, match="is not a log level of Logger! Use a name such as") as caught:
         call.run("pass", **{stream: level})
     assert str(caught.value).startswith(repr(level))
+
+
+def test_the_name_of_a_logger_is_no_logger(call: Caller) -> None:
+    """The message says how to get it."""
+    with pytest.raises(TypeError, match=r"^logger must be a logger, not a str! Use logging\.getLogger\('build'\)\.$"):
+        call.run("pass", logger="build")
 
 
 @pytest.mark.parametrize("level", ["log", "setLevel", "addHandler"])
@@ -210,7 +217,7 @@ def test_a_level_of_another_type_is_refused(call: Caller, stream: str, level: ob
         call.run("pass", **{stream: level})
 
 
-@pytest.mark.parametrize("logger", ["venvrunner", 5, object(), print], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("logger", [5, object(), print], ids=lambda value: type(value).__name__)
 def test_a_logger_that_cannot_log_is_refused(call: Caller, logger: object) -> None:
     """The command line is logged at debug: what has no such method is no logger."""
     with pytest.raises((TypeError, ValueError), match=f"'debug' is not a log level of {type(logger).__name__}!"):

@@ -6,9 +6,10 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
+from unittest import mock
 
 import pytest
 
@@ -189,13 +190,46 @@ def test_an_option_of_the_wrong_type_is_a_type_error(options: dict[str, Any], ve
         venv.install("pocket", **options)
 
 
+def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRunner) -> None:
+    """With those of an installation, which are more than those of a command; nothing is waited for."""
+
+    def async_install(*args: str, **options: Any) -> None:
+        asyncio.run(venv.async_install(*args, **options))
+
+    calls: list[tuple[Callable[..., object], dict[str, Any], str]] = [
+        (venv.install, {"upgrad": 1}, "upgrad= is not known! Did you mean upgrade=? The keywords are: close_fds, "),
+        (venv.install, {"check": False}, "check= is not known! "),
+        (venv.install, {"shell": True}, "shell= can't be used here: "),
+        (venv.uninstall, {"upgrade": True}, "upgrade= is not known! The keywords are: close_fds, creationflags, "),
+        (async_install, {"no_idx": True}, "no_idx= is not known! "),
+    ]
+    with mock.patch.object(VenvRunner, "_changing", None), mock.patch.object(VenvRunner, "_changing_async", None):
+        for change, options, message in calls:
+            with pytest.raises(TypeError) as caught:
+                change("pocket", **options)
+            assert str(caught.value).startswith(message)
+
+
+def test_a_list_in_the_place_of_its_items_is_told(venv: VenvRunner) -> None:
+    """And one string in the place of a list."""
+    for change in (venv.install, venv.uninstall):
+        with pytest.raises(TypeError, match=r"not list! Give each by itself, such as install\(\*names\)\.$"):
+            change(["a", "b"])  # type: ignore[arg-type]  # a wrong value on purpose
+    with pytest.raises(TypeError, match=r"such as a list! Use \['\.'\]\.$"):
+        venv.install(editable=".")
+    with pytest.raises(InvalidRequirementError, match=r"^there is nothing to uninstall! Name a package\.$"):
+        venv.uninstall()
+    with pytest.raises(
+        InvalidRequirementError, match=r"^the constraints file 'no\.txt' does not exist! A relative path begins"
+    ):
+        venv.install("a", constraints=["no.txt"])
+
+
 @pytest.mark.parametrize("name", ["", "-y", "a b", "a==1", "../x", "a\nb", "é"])
 def test_only_a_name_can_be_uninstalled(name: str, venv: VenvRunner) -> None:
-    """Nothing of this starts an installer; nor does no name at all."""
+    """Nothing of this starts an installer."""
     with pytest.raises(InvalidRequirementError):
         venv.uninstall(name)
-    with pytest.raises(InvalidRequirementError):
-        venv.uninstall()
 
 
 def test_there_are_two_installers() -> None:

@@ -359,5 +359,5 @@ def test_a_lock_file_is_installed_by_itself(venv: VenvRunner, wheels: Path, tmp_
         venv.install("needy", lock=lock)
     with pytest.raises(InvalidRequirementError, match="exactly what its file lists"):
         venv.install(editable=[str(tmp_path)], lock=lock)
-    with pytest.raises(LockFileError, match="No such file"):
+    with pytest.raises(LockFileError, match="there is no such file! Write it"):
         venv.install(lock=tmp_path / "missing.toml")

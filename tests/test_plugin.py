@@ -225,14 +225,14 @@ def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) 
     wrong = {
         "['pip']": "TypeError: the mark venv takes arguments by name only: requirements, python, lock! *",
         "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock.",
-        "requirements='pip'": "TypeError: requirements must be several values, such as a list!",
+        "requirements='pip'": "TypeError: requirements must be several values, such as a list! Use [[]'pip'].",
         "requirements=[3]": "TypeError: a requirement must be a str, not int!",
         "requirements=3": "TypeError: requirements must be several values, such as a list!",
         "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement! *",
         "python=3.12": "TypeError: python must be a str or a path, such as '3.12', not float!",
         "python='3.99'": "*InterpreterNotFoundError: there is no interpreter '3.99'! Give a path*; found: *",
         "lock='nowhere.toml'": "*LockFileError: *nowhere.toml*",
-        "lock=3": "*TypeError: *",
+        "lock=3": "TypeError: lock must be a str or a path, such as 'pylock.toml', not int!",
         "requirements=['pip'], lock='pylock.toml'": "*InvalidRequirementError: lock= installs exactly*",
     }
     tests = "".join(f"@pytest.mark.venv({text})\ndef test_{i}(venv_runner): pass\n" for i, text in enumerate(wrong))

@@ -16,9 +16,10 @@ from venvrunner._install.installation import Call, Place
 from venvrunner._install.pip import Pip
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request, RequestOptions, make_request
-from venvrunner._install.requirements import package_name
+from venvrunner._install.requirements import package_names
 from venvrunner._install.uv import Uv
 from venvrunner._process.command import RunOptions, StrPath
+from venvrunner._process.refused import check_keywords
 from venvrunner.environment import venv_environment
 from venvrunner.exceptions import InvalidCommandError, InvalidRequirementError
 from venvrunner.runner import Runner
@@ -211,16 +212,17 @@ class InstallingRunner(Runner):
         Raises:
             InvalidRequirementError: one is no name of a package, or there is none; nothing was started.
             VenvInUseError: as for :meth:`install`.
-            InstallationError: the installer failed; for instance, a package is inherited by a fork.
+            InstallationError: the installer failed.
+
+        A package that a fork has inherited stays, and nothing has changed: it is its parent's.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv:
         ...     list(venv.uninstall("pip").removed)
         ['pip']
         """
-        checked = [package_name(name) for name in names]
-        if not checked:
-            package_name("")
+        checked = package_names(names)
+        check_keywords(options, ReportOptions.__annotations__)
         with self._changing(), temporary_folder() as folder:
             place = self._place(folder, options)
             steps = installation.uninstall(self._installer(), checked, place, options)
@@ -286,6 +288,7 @@ def split_options(requirements: Iterable[str], options: InstallOptions) -> tuple
     """
     own = {name: value for name, value in options.items() if name in RequestOptions.__annotations__}
     rest = {name: value for name, value in options.items() if name not in own}
+    check_keywords(rest, InstallOptions.__annotations__)
     request = make_request(requirements, cast("RequestOptions", own))
     if request.is_empty():
         msg = "there is nothing to install! Name a requirement, a path, a URL, a requirements file or a lock file."

@@ -124,7 +124,8 @@ def read_lock(path: StrPath) -> Lock:
     >>> read_lock("pylock.toml")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.LockFileError: the lock file 'pylock.toml' can't be used: No such file or directory!
+    venvrunner.exceptions.LockFileError: the lock file 'pylock.toml' can't be used: there is no such file! \
+Write it, with 'pip lock' for instance, or name the right one.
     """
     import tomllib  # noqa: PLC0415  slow to import, and few have a lock file
 
@@ -136,6 +137,9 @@ def read_lock(path: StrPath) -> Lock:
         content = pylock.Pylock.from_dict(tomllib.loads(text))
     except pylock.PylockUnsupportedVersionError as exc:
         raise _unusable(name, exc, "Write it again with a tool that knows version 1.0.") from exc
+    except FileNotFoundError as exc:
+        remedy = "Write it, with 'pip lock' for instance, or name the right one."
+        raise _unusable(name, "there is no such file", remedy) from exc
     except OSError as exc:
         raise _unusable(name, exc.strerror) from exc
     except (pylock.PylockValidationError, ValueError) as exc:

@@ -120,8 +120,12 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
     names += group_requirements(_several("dependency_groups", options.get("dependency_groups", ())))
     projects = tuple(editable(text) for text in _several("editable", options.get("editable", ())))
     files = tuple(requirements_file(path) for path in _several("requirements_files", options.get("requirements_files", ())))
-    constraints = tuple(requirements_file(path) for path in _several("constraints", options.get("constraints", ())))
+    limits = _several("constraints", options.get("constraints", ()))
+    constraints = tuple(requirements_file(path, "constraints") for path in limits)
     lock = options.get("lock")
+    if not isinstance(lock, str | os.PathLike | None):
+        msg = f"lock must be a str or a path, such as 'pylock.toml', not {type(lock).__name__}!"
+        raise TypeError(msg)
     if lock is not None and (names or projects or files or constraints):
         msg = "lock= installs exactly what its file lists! Install anything else by another call."
         raise InvalidRequirementError(msg)
@@ -183,7 +187,8 @@ def _no_group(name: str, path: str, why: object) -> InvalidRequirementError:
 
 def _check_several(name: str, values: object) -> None:
     if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
-        msg = f"{name} must be several values, such as a list!"
+        remedy = f" Use [{Redactor().mask(repr(values))}]." if isinstance(values, str) else ""
+        msg = f"{name} must be several values, such as a list!{remedy}"
         raise TypeError(msg)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 
 from venvrunner._process.sinks import Redactor, userinfos
 from venvrunner.exceptions import InvalidRequirementError
@@ -42,7 +43,7 @@ def requirement(text: str) -> str:
 Name a package, an existing path or a URL.
     """
     if not isinstance(text, str):
-        msg = f"a requirement must be a str, not {type(text).__name__}!"
+        msg = f"a requirement must be a str, not {type(text).__name__}!{_each_by_itself(text)}"
         raise TypeError(msg)
     stripped = text.strip(" ")
     if not stripped:
@@ -90,22 +91,27 @@ def check_credentials(url: str) -> None:
         raise _invalid(url, "has a password with '/', '?' or '#' in it", "Write these as %2F, %3F and %23.")
 
 
-def package_name(text: str) -> str:
-    """Return the name of a package, without anything else.
+def package_names(names: Iterable[str]) -> list[str]:
+    """Return the names of packages, without anything else.
 
     Raises:
-        TypeError: it is not a str.
-        InvalidRequirementError: it is no name.
+        TypeError: one is not a str.
+        InvalidRequirementError: one is no name, or there is none.
 
-    >>> package_name("wheel")
-    'wheel'
+    >>> package_names(["wheel"])
+    ['wheel']
     """
-    if not isinstance(text, str):
-        msg = f"the name of a package must be a str, not {type(text).__name__}!"
-        raise TypeError(msg)
-    if not _NAME.fullmatch(text) or len(text) > _LONGEST:
-        raise _invalid(text, "is not the name of a package", "Give the name alone.")
-    return text
+    found = list(names)
+    for text in found:
+        if not isinstance(text, str):
+            msg = f"the name of a package must be a str, not {type(text).__name__}!{_each_by_itself(text)}"
+            raise TypeError(msg)
+        if not _NAME.fullmatch(text) or len(text) > _LONGEST:
+            raise _invalid(text, "is not the name of a package", "Give the name alone.")
+    if not found:
+        msg = "there is nothing to uninstall! Name a package."
+        raise InvalidRequirementError(msg)
+    return found
 
 
 def editable(text: str) -> str:
@@ -143,8 +149,8 @@ def _is_other(text: str) -> bool:
     return not text.strip(" ") or text != text.strip(" ") or bool(_CONTROL.search(text) or _URL.match(text)) or text[0] == "-"
 
 
-def requirements_file(path: str | os.PathLike[str]) -> str:
-    """Return the absolute path of a requirements file.
+def requirements_file(path: str | os.PathLike[str], kind: str = "requirements") -> str:
+    """Return the absolute path of a requirements file, or of one of its kind.
 
     Raises:
         InvalidRequirementError: there is no such file.
@@ -152,14 +158,16 @@ def requirements_file(path: str | os.PathLike[str]) -> str:
     >>> requirements_file("no-such-file.txt")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.InvalidRequirementError: the requirements file 'no-such-file.txt' does not exist!
+    venvrunner.exceptions.InvalidRequirementError: the requirements file 'no-such-file.txt' does not exist! \
+A relative path begins at the working directory.
     """
     name = os.fspath(path)
     if "\0" in name or not os.path.isfile(name):
-        msg = f"the requirements file {Redactor().mask(repr(name))} does not exist!"
+        shown = Redactor().mask(repr(name))
+        msg = f"the {kind} file {shown} does not exist! A relative path begins at the working directory."
         raise InvalidRequirementError(msg)
     if is_lock_name(name):
-        msg = f"{Redactor().mask(repr(name))} is a lock file, not a requirements file! Give it as lock=."
+        msg = f"{Redactor().mask(repr(name))} is a lock file, not a {kind} file! Give it as lock=."
         raise InvalidRequirementError(msg)
     return os.path.abspath(name)
 
@@ -202,6 +210,11 @@ def _existing_path(text: str) -> str:
 def _split_extras(text: str) -> tuple[str, str]:
     match = _EXTRAS.fullmatch(text)
     return (text, "") if match is None else (match["path"], match["extras"] or "")
+
+
+def _each_by_itself(value: object) -> str:
+    """Return the advice for several values in the place of one."""
+    return " Give each by itself, such as install(*names)." if isinstance(value, list | tuple | set | frozenset) else ""
 
 
 def _invalid(text: str, why: str, remedy: str = "Name a package, an existing path or a URL.") -> InvalidRequirementError:

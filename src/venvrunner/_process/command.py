@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import IO, Any, TypedDict, cast
 
-from venvrunner._process.refused import REFUSED
+from venvrunner._process.refused import check_keywords
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.supervisor import GRACE
 
@@ -79,6 +79,9 @@ class RunOptions(PopenOptions, total=False):
 _FOREVER = 1e9
 """Seconds, some thirty years: infinity, for clocks that can't count so far."""
 
+_KEYWORDS = {*RunOptions.__annotations__, "logger", "stdout_loglevel", "stderr_loglevel", "check", "errors"}
+"""Those of ``log_run``, which itself takes those that are not in ``RunOptions``."""
+
 _OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
 
 
@@ -109,7 +112,7 @@ class Command:
 
     def __init__(self, args: Sequence[StrPath], options: RunOptions) -> None:
         self.argv = check_args(args)
-        _check_keywords(options)
+        check_keywords(options, _KEYWORDS)
         self.timeout = _seconds("timeout", options.get("timeout"))
         self.grace = GRACE if options.get("grace") is None else _seconds("grace", options.get("grace")) or 0.0
         self.heartbeat = _seconds("heartbeat", options.get("heartbeat"), above_zero=True)
@@ -169,17 +172,6 @@ def _shown(name: str, value: object) -> str:
     if name != "args[0]" and isinstance(value, str | bytes):
         return ""
     return f": {Redactor().mask(repr(value))}"
-
-
-def _check_keywords(options: RunOptions) -> None:
-    for name in options:
-        if name in REFUSED:
-            msg = f"{name}= can't be used here: {REFUSED[name]}."
-            raise TypeError(msg)
-        if name not in RunOptions.__annotations__:
-            known = ", ".join(sorted(RunOptions.__annotations__))
-            msg = f"{name}= is not known! The keywords are: {known}."
-            raise TypeError(msg)
 
 
 def _seconds(name: str, value: float | None, *, above_zero: bool = False) -> float | None:

@@ -104,6 +104,7 @@ def log_method(logger: object, level: str, **extra: object) -> Sink:
 
     Raises:
         ValueError: the logger has no such level.
+        TypeError: it is the name of one.
 
     >>> import logging
     >>> log_method(logging.getLogger(), "loud")
@@ -113,6 +114,9 @@ def log_method(logger: object, level: str, **extra: object) -> Sink:
     """
     import logging  # noqa: PLC0415  slow to import
 
+    if isinstance(logger, str):
+        msg = f"logger must be a logger, not a str! Use logging.getLogger({logger!r})."
+        raise TypeError(msg)
     # These have methods that are no levels, such as setLevel.
     standard = (logging.Logger, logging.LoggerAdapter)
     is_level = not issubclass(type(logger), standard) or level.upper() in {*logging.getLevelNamesMapping(), "EXCEPTION"}

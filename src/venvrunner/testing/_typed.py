@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from venvrunner._install.request import RequestOptions
-from venvrunner._install.requirements import package_name
+from venvrunner._install.requirements import package_names
 from venvrunner.installing import InstallOptions, split_options
 
 _PIP = {
@@ -37,10 +37,7 @@ def install_call(requirements: Iterable[str], options: InstallOptions) -> tuple[
 
 def uninstall_call(names: Iterable[str]) -> list[str]:
     """Return the removal of packages as a person would type it; refuse what is no name, and none."""
-    checked = [package_name(name) for name in names]
-    if not checked:
-        package_name("")
-    return ["pip", "uninstall", "--yes", *checked]
+    return ["pip", "uninstall", "--yes", *package_names(names)]
 
 
 def kept_options(options: InstallOptions) -> InstallOptions:
