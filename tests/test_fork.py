@@ -119,11 +119,16 @@ def test_an_upgrade_is_the_forks_own(parent: VenvRunner, child: VenvRunner, tmp_
     assert contents(parent) == before
 
 
-def test_pip_refuses_to_uninstall_what_is_inherited(parent: VenvRunner, child: VenvRunner) -> None:
-    """It says that the package is outside the environment; parent and fork have it as before."""
+def test_what_is_inherited_is_not_uninstalled(parent: VenvRunner, child: VenvRunner) -> None:
+    """pip says that the package is outside the environment, uv finds none; parent and fork have it as before."""
     before = contents(parent)
-    result = child.log_run(["pip", "uninstall", "-y", "pocket"], check=False)
+    result = child.log_run(["pip", "uninstall", "-y", "pocket"])
     assert "outside environment" in result.stdout + result.stderr
+    receipt = child.uninstall("pocket")
+    assert "outside environment" in receipt.stdout + receipt.stderr
+    assert (receipt.returncode, str(receipt)) == (0, "nothing changed")
+    child.installer = "uv"
+    assert str(child.uninstall("pocket")) == "nothing changed"
     assert contents(parent) == before
     assert run(child, "pocket") == f"pocket 1.0 {child.venv_dir}\n"
 

@@ -178,7 +178,7 @@ class NotAVenvError(VenvError, FileExistsError):
 
 
 class CreationError(VenvError, RuntimeError):
-    """A virtual environment could not be made; nothing of it is left."""
+    """A virtual environment could not be made, changed or deleted; nothing of one that could not be made is left."""
 
 
 class InterpreterNotFoundError(CreationError, LookupError):
