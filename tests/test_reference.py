@@ -1,6 +1,8 @@
 """The reference says what the code says: every method with an example, every keyword, every refusal, every variable."""
 
+import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 
@@ -58,6 +60,19 @@ def test_every_keyword_is_explained_with_its_default(keywords: set[str], explain
 def test_the_reference_shows_each_group_of_keywords(name: str) -> None:
     """Else their docstrings would be read by nobody."""
     assert re.search(rf"autoclass:: venvrunner(\.\w+)?\.{name}\n", API)
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """Of each module that others may import, whatever page of it a reader opens."""
+    modules = [
+        info.name
+        for info in pkgutil.walk_packages(venvrunner.__path__, "venvrunner.")
+        if not any(part.startswith("_") for part in info.name.split("."))
+    ]
+    assert {"venvrunner.installing", "venvrunner.testing.contract"} <= {*modules}
+    names = {name for module in ("venvrunner", *modules) for name in getattr(importlib.import_module(module), "__all__", ())}
+    shown = set(re.findall(r"^\.\. (?:auto\w+|data):: (?:\w+\.)*(\w+)", API, re.MULTILINE))
+    assert names - shown == set()
 
 
 def test_the_refused_keywords_are_those_of_the_code() -> None:
