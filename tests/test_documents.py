@@ -19,6 +19,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
 MODULES = [venvrunner.__name__, *(info.name for info in pkgutil.walk_packages(venvrunner.__path__, "venvrunner."))]
 
+MARKS = {
+    "many-environments.md": [pytest.mark.slow],  # a cluster takes its time to start
+    "first-steps.md": [pytest.mark.network],  # a project is built, with what its back end needs
+    "lock-files.md": [pytest.mark.network],
+}
+
 _BLOCK = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
@@ -48,14 +54,7 @@ def blocks(text: str) -> list[Block]:
 
 @pytest.mark.parametrize(
     "page",
-    [
-        # A cluster takes its time to start.
-        pytest.param(
-            page, marks=[pytest.mark.slow] if page.name == "many-environments.md" else [], id=str(page.relative_to(ROOT))
-        )
-        for page in PAGES
-        if page.exists()
-    ],
+    [pytest.param(page, marks=MARKS.get(page.name, []), id=str(page.relative_to(ROOT))) for page in PAGES if page.exists()],
 )
 def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, in one namespace and in an empty folder, as a reader would try them."""
@@ -76,6 +75,13 @@ def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatc
     finally:
         signal.signal(signal.SIGTERM, handler)  # one page shows how to take it
     assert text.count("```python") == len(blocks(text)), "a block was not found"
+
+
+def test_every_python_block_is_run() -> None:
+    """None is hidden from the tests by another name of the language."""
+    for page in PAGES:
+        languages = set(re.findall(r"^ *```(\w+)$", page.read_text(encoding="utf-8"), re.MULTILINE))
+        assert languages <= {"python", "sh", "text", "json", "yaml", "toml", "ini"}, page
 
 
 def test_the_readme_has_an_example_for_each_way() -> None:
