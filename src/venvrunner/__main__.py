@@ -50,7 +50,7 @@ exit status:
   127   the environment has no such command
   2     the arguments are wrong
 
-Ctrl-C and SIGTERM end the command with all its children, then the environment is deleted."""
+Ctrl-C, SIGTERM and SIGHUP end the command with all its children, then the environment is deleted."""
 
 
 class _SignalledError(BaseException):
@@ -137,7 +137,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--python", metavar="P", help="the interpreter: a path or a version such as 3.12 (default: this one)")
+    parser.add_argument("--python", metavar="P", help="the interpreter: a path, a version or a range (default: this one)")
     parser.add_argument(
         "--with", metavar="REQ", dest="requirements", action="append", default=[],
         help="install a requirement, a path or a URL; may be repeated",
