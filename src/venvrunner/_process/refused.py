@@ -1,6 +1,6 @@
 """Keywords that are refused: those that other functions take and this package can't honour, and those that nobody knows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 _OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
 _TEXT = "the output is text already, decoded as UTF-8; use errors= to choose what happens to a bad byte"
@@ -20,7 +20,7 @@ REFUSED: Mapping[str, str] = {
 }
 
 
-def check_keywords(given: Iterable[str], known: Iterable[str]) -> None:
+def check_keywords(given: Iterable[str], known: Collection[str]) -> None:
     """Check the keywords of a call.
 
     Raises:
@@ -31,14 +31,13 @@ def check_keywords(given: Iterable[str], known: Iterable[str]) -> None:
     ...
     TypeError: timeot= is not known! Did you mean timeout=? The keywords are: cwd, timeout.
     """
-    names = sorted(known)
     for name in given:
         if name in REFUSED:
             msg = f"{name}= can't be used here: {REFUSED[name]}."
             raise TypeError(msg)
-        if name not in names:
+        if name not in known:
             from difflib import get_close_matches  # noqa: PLC0415  slow to import, and few misspell
 
-            guess = "".join(f"Did you mean {match}=? " for match in get_close_matches(name, names, 1, 0.75))
-            msg = f"{name}= is not known! {guess}The keywords are: {', '.join(names)}."
+            guess = "".join(f"Did you mean {match}=? " for match in get_close_matches(name, known, 1, 0.75))
+            msg = f"{name}= is not known! {guess}The keywords are: {', '.join(sorted(known))}."
             raise TypeError(msg)
