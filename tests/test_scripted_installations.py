@@ -83,3 +83,12 @@ def test_a_removal_is_a_call_too() -> None:
     venv = ScriptedVenvRunner(installed={"pocket": "1.0"})
     venv.answer(["pip", "uninstall", "--yes", "pocket"], installed={"pocket": None})
     assert venv.uninstall("pocket").removed == {"pocket": "1.0"}
+
+
+@pytest.mark.parametrize("keyword", ["check", "upgrade", "shell"])
+def test_a_removal_takes_no_other_keyword_than_a_real_one(keyword: str) -> None:
+    """Nor does it count as a call."""
+    venv: Any = ScriptedVenvRunner()
+    with pytest.raises(TypeError, match=rf"^{keyword}= (is not known! The keywords are: close_fds|can't be used here)"):
+        venv.uninstall("pocket", **{keyword: True})
+    assert venv.calls == []

@@ -126,7 +126,7 @@ class DoubleRunner(Block, Runner):
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
         """Answer for a removal: it is the call ``pip uninstall --yes``, and the names."""
-        args, rest = uninstall_call(names), cast("dict[str, Any]", options)
+        args, rest = uninstall_call(names, options), cast("dict[str, Any]", options)
         with self._changing(args, rest) as (player, argv):
             return player.receipt(subprocess_util.log_run(argv, **rest))
 

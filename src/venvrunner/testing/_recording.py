@@ -164,7 +164,7 @@ class RecordingVenvRunner(Block, Runner):
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
         """As the runner does; recorded as the call ``pip uninstall --yes``, and the names."""
-        with self._recorded(uninstall_call(names), cast("dict[str, Any]", options)) as tap:
+        with self._recorded(uninstall_call(names, options), cast("dict[str, Any]", options)) as tap:
             return tap.noted(self._filled().uninstall(*names, **options))
 
     def _end(self) -> None:

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from venvrunner._install.request import RequestOptions
 from venvrunner._install.requirements import package_names
-from venvrunner.installing import InstallOptions, split_options
+from venvrunner._process.refused import check_keywords
+from venvrunner.installing import InstallOptions, ReportOptions, split_options
 
 _PIP = {
     "requirements_files": "requirement",
@@ -35,8 +36,9 @@ def install_call(requirements: Iterable[str], options: InstallOptions) -> tuple[
     return ["pip", "install", *typed, *names], rest
 
 
-def uninstall_call(names: Iterable[str]) -> list[str]:
-    """Return the removal of packages as a person would type it; refuse what is no name, and none."""
+def uninstall_call(names: Iterable[str], options: ReportOptions) -> list[str]:
+    """Return the removal of packages as a person would type it; refuse what is no name, none, and an unknown keyword."""
+    check_keywords(options, ReportOptions.__annotations__)
     return ["pip", "uninstall", "--yes", *package_names(names)]
 
 
