@@ -7,6 +7,7 @@ import pkgutil
 import re
 import signal
 import textwrap
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import venvrunner
+from venvrunner.testing import ReplayVenvRunner
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
@@ -82,6 +84,18 @@ def test_every_python_block_is_run() -> None:
     for page in PAGES:
         languages = set(re.findall(r"^ *```(\w+)$", page.read_text(encoding="utf-8"), re.MULTILINE))
         assert languages <= {"python", "sh", "text", "json", "yaml", "toml", "ini"}, page
+
+
+def test_the_files_that_pages_show_are_valid(tmp_path: Path) -> None:
+    """TOML and JSON can be read, and the recording can be replayed."""
+    texts = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    shown = {name: re.findall(rf"^```{name}\n(.*?)^```$", texts, re.MULTILINE | re.DOTALL) for name in ("toml", "json")}
+    assert all(shown.values())
+    assert [tomllib.loads(text) for text in shown["toml"]]
+    (recording,) = shown["json"]
+    (tmp_path / "shown.json").write_text(recording)
+    with ReplayVenvRunner(tmp_path / "shown.json", venv_dir="/v") as venv:
+        assert venv.log_run(["pip", "--version"]).stdout.startswith("pip 26.2 from /v/lib/")
 
 
 def test_the_readme_has_an_example_for_each_way() -> None:
