@@ -21,7 +21,7 @@ SUITE = "import pytest\n@pytest.mark.parametrize('number', range({count}))\ndef 
 
 
 # A small difference of two long times: a wall clock would measure how busy the machine is.
-@timed("the pytest plugin, installed and not used", rounds=60, most=0.005, beyond=WITHOUT, clock=processor_time)
+@timed("the pytest plugin, installed and not used", rounds=200, most=0.005, beyond=WITHOUT, clock=processor_time)
 def plugin_unused(folder: str) -> Contestants:
     test = write(folder, "test_one.py", SUITE.format(count=1, fixture=""))
     # Made alike: a fork would find its packages by another way.
