@@ -238,8 +238,12 @@ def test_user_and_group_go_to_the_process(call: Caller) -> None:
     if isinstance(call.target, VenvRunner):
         source = "import os; print(os.getgid(), os.getgroups())"
         assert call.run(source, group=65534, extra_groups=[65533]).stdout == "65534 [65533]\n"
-        with pytest.raises(KeyError, match="no-such-user"):
-            call.run("pass", user="no-such-user")
+        assert call.run(source, user="root", group="root", extra_groups=["root", 65533]).stdout == "0 [0, 65533]\n"
+        for name in ("user", "group"):
+            with pytest.raises(KeyError, match="no-such-name"):
+                call.run("pass", **{name: "no-such-name"})
+        with pytest.raises(KeyError, match="no-such-name"):
+            call.run("pass", extra_groups=["no-such-name"])
     else:
         assert call(["id", "-u"], user=65534).stdout == "65534\n"
         assert call(["id", "-g"], user=65534, group=65534, extra_groups=[]).stdout == "65534\n"

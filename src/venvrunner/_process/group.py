@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, cast
 
 from venvrunner._process.supervisor import Stop
 
@@ -105,6 +106,34 @@ def _only_zombies(group: int) -> bool:
         if int(pgrp) == group and state not in {b"Z", b"X"}:
             return False
     return bool(numbers)
+
+
+def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords with which a child is started: set apart, and with numbers in place of the names of users and groups.
+
+    Popen would look these up as well, but only when it has made its pipes, which it leaves open before Python 3.11.4 if there
+    is no such name (gh-87474).
+
+    Raises:
+        KeyError: there is no such user or group.
+
+    >>> start_options({"cwd": "/", "user": "root"})["user"]
+    0
+    """
+    options = {**popen, **START_OPTIONS}
+    if os.name == "posix" and not options.keys().isdisjoint({"user", "group", "extra_groups"}):
+        import grp  # noqa: PLC0415  POSIX only, and few need it
+        import pwd  # noqa: PLC0415  the same
+
+        user, group, groups = (options.get(name) for name in ("user", "group", "extra_groups"))
+        if isinstance(user, str):
+            options["user"] = pwd.getpwnam(user).pw_uid
+        if isinstance(group, str):
+            options["group"] = grp.getgrnam(group).gr_gid
+        if isinstance(groups, Iterable) and not isinstance(groups, str):
+            several = cast("Iterable[object]", groups)
+            options["extra_groups"] = [grp.getgrnam(one).gr_gid if isinstance(one, str) else one for one in several]
+    return options
 
 
 if sys.platform == "win32":

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from venvrunner._process.command import Command
-from venvrunner._process.group import START_OPTIONS, ProcessGroup, process_group
+from venvrunner._process.group import ProcessGroup, process_group, start_options
 from venvrunner._process.pipes import pending
 from venvrunner._process.signals import surely
 from venvrunner._process.supervisor import Stop
@@ -90,7 +90,7 @@ class Link(asyncio.SubprocessProtocol):
     async def start(self, command: Command) -> None:
         """Start the process. A cancel waits until it is known whether there is one."""
         pipe = subprocess.PIPE if self._undelivered else None
-        options: dict[str, Any] = {**command.popen, **START_OPTIONS, "stdout": pipe, "stderr": pipe}
+        options: dict[str, Any] = {**start_options(command.popen), "stdout": pipe, "stderr": pipe}
         if command.input is not None:
             options["stdin"] = subprocess.PIPE
         spawn = self._loop.create_task(self._spawn(command, options))

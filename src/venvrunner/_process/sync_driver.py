@@ -9,7 +9,7 @@ from functools import partial
 from typing import IO, Any, cast
 
 from venvrunner._process.command import Command, TimedOut
-from venvrunner._process.group import START_OPTIONS, ProcessGroup, process_group
+from venvrunner._process.group import ProcessGroup, process_group, start_options
 from venvrunner._process.lines import SLICE, Stream
 from venvrunner._process.pipes import pending
 from venvrunner._process.signals import deferred, impatience, surely
@@ -69,7 +69,7 @@ class _Child:
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
 
     def start(self, command: Command) -> None:
-        options: dict[str, Any] = {**command.popen, **START_OPTIONS, "bufsize": 0}
+        options: dict[str, Any] = {**start_options(command.popen), "bufsize": 0}
         if command.input is not None:
             options["stdin"] = subprocess.PIPE
         if self._streams:
