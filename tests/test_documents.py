@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import venvrunner
+from venvrunner import FakeVenvRunner
 from venvrunner.testing import ReplayVenvRunner
 
 ROOT = Path(__file__).parents[1]
@@ -28,12 +29,13 @@ MARKS = {
 }
 
 _BLOCK = re.compile(
-    r"^(?:<!-- file: (?P<file>\S+) -->\n)?(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+    r"^(?:<!-- file: (?P<file>\S+) -->\n)?(?P<indent> *)```(?P<language>\w+)\n(?P<code>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 
 class Block(NamedTuple):
-    """A Python block of a page.
+    """A Python block of a page, or any that is a file.
 
     Attributes:
         line: the number of its first line, from 0.
@@ -47,10 +49,11 @@ class Block(NamedTuple):
 
 
 def blocks(text: str) -> list[Block]:
-    """Return every Python block of a page."""
+    """Return every Python block of a page, and every one that is a file."""
     return [
         Block(text.count("\n", 0, match.start("code")), textwrap.dedent(match["code"]), match["file"])
         for match in _BLOCK.finditer(text)
+        if match["language"] == "python" or match["file"] is not None
     ]
 
 
@@ -76,7 +79,18 @@ def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatc
                 exec(compile("\n" * block.line + block.code, str(page), "exec"), namespace)
     finally:
         signal.signal(signal.SIGTERM, handler)  # one page shows how to take it
-    assert text.count("```python") == len(blocks(text)), "a block was not found"
+    found = [match["language"] for match in _BLOCK.finditer(text)]
+    assert found == re.findall(r"```(\w+)", text), "a block was not found"
+
+
+@pytest.mark.network
+def test_the_suite_of_the_readme_passes(tmp_path: Path) -> None:
+    """In a folder of one's own; the page does not say so by a block of Python."""
+    (suite,) = [block for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if block.file is not None]
+    (tmp_path / str(suite.file)).write_text(suite.code)
+    plugin = [] if entry_points(group="pytest11", name="venvrunner") else ["-p", "venvrunner.pytest_plugin"]
+    args = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "--basetemp", "tmp", str(suite.file)]
+    assert "2 passed" in FakeVenvRunner().log_run(args, cwd=tmp_path).stdout
 
 
 def test_every_python_block_is_run() -> None:

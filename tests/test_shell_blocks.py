@@ -16,8 +16,8 @@ SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"^ +- (?:run: )?(python .*)$", re.MULTILINE)
 """A command of a CI service."""
 HERE = {
-    "git clone https://github.com/venvrunner/venvrunner": "test -d venvrunner",
-    "git+https://github.com/venvrunner/venvrunner": "./venvrunner",
+    "git clone https://github.com/venvrunner/venvrunner": "test -d",
+    "git+https://github.com/venvrunner/venvrunner": "../venvrunner",
     "--python 3.12": f"--python {sys.version_info[0]}.{sys.version_info[1]}",
 }
 """What is elsewhere on a machine without that address or interpreter."""
@@ -29,10 +29,8 @@ name = "mine"
 version = "1.0"
 [tool.setuptools]
 py-modules = ["build_app"]
-[tool.pytest.ini_options]
-testpaths = ["test_build_app.py"]
 """,
-    "requirements.txt": "pytest\n./venvrunner\n",
+    "requirements.txt": "pytest\n../venvrunner\n",
     "requirements.in": "pip\n",
     "script.py": "",
 }
@@ -48,15 +46,17 @@ def commands(page: Path) -> list[str]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """That of the tutorial, with a clone beside it."""
-    for name, text in TEXTS.items():
-        (tmp_path / name).write_text(text)
-    for block in blocks((ROOT / "docs" / "tutorial" / "build-script.md").read_text(encoding="utf-8")):
-        if block.file is not None:
-            (tmp_path / block.file).parent.mkdir(exist_ok=True)
-            (tmp_path / block.file).write_text(block.code)
     (tmp_path / "venvrunner").symlink_to(ROOT)
     (tmp_path / "tmp").mkdir()
-    return tmp_path
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name, text in TEXTS.items():
+        (folder / name).write_text(text)
+    for block in blocks((ROOT / "docs" / "tutorial" / "build-script.md").read_text(encoding="utf-8")):
+        if block.file is not None:
+            (folder / block.file).parent.mkdir(exist_ok=True)
+            (folder / block.file).write_text(block.code)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,5 @@ def test_the_shell_commands_of_a_page_work(page: Path, project: Path) -> None:
         script = "\n".join(commands(page))
         for elsewhere, here in HERE.items():
             script = script.replace(elsewhere, here)
-        own = {"TMPDIR": str(project / "tmp")}  # pytest keeps folders there
+        own = {"TMPDIR": str(project.parent / "tmp")}  # pytest keeps folders there
         log_run(["bash", "-euo", "pipefail", "-c", script], cwd=project, env=venv.environment(), extra_env=own, timeout=600)
