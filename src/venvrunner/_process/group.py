@@ -68,6 +68,49 @@ class PosixGroup:
             pass
 
 
+class NoGroup:
+    """The group of a process that is not proven to be our child and to lead one: no signal is ever sent."""
+
+    def __init__(self, _leader: object) -> None:
+        """Take what should have been a process number, and forget it."""
+
+    def send(self, stop: Stop) -> None:
+        """Do nothing."""
+
+    def leader_ended(self) -> None:
+        """Do nothing."""
+
+    def ended(self) -> bool:
+        """Return true: there is nothing to wait for."""
+        return True
+
+
+def process_group(leader: object) -> ProcessGroup:
+    """Return the group that a new child leads, if it provably does; else one that sends no signal.
+
+    A replaced ``Popen`` may return any number, or a mock whose ``int()`` is 1, and ``killpg(1)`` reaches every process of
+    the user. One that drops ``start_new_session`` leaves the child in our own group.
+
+    >>> isinstance(process_group(os.getppid()), NoGroup)
+    True
+    """
+    if type(leader) is not int or leader <= 1:
+        return NoGroup(leader)
+    return _make_group(leader) if _leads_own_session(leader) else NoGroup(leader)
+
+
+def _leads_own_session(pid: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        if hasattr(os, "waitid"):
+            # Only a parent may ask, and nothing is reaped. A child that has ended already may be asked too.
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return pid == os.getpgid(pid) == os.getsid(pid)
+    except OSError:  # no child of ours, or one that the system forgot as soon as it ended
+        return False
+
+
 class WindowsGroup:
     """The tree below a child on Windows. Written from the documentation; never run there by the authors."""
 
@@ -137,10 +180,10 @@ def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if sys.platform == "win32":
-    process_group: type[ProcessGroup] = WindowsGroup
+    _make_group: type[ProcessGroup] = WindowsGroup
     START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     HAS_SELECTABLE_PIPES = False
 else:
-    process_group = PosixGroup
+    _make_group = PosixGroup
     START_OPTIONS = {"start_new_session": True}
     HAS_SELECTABLE_PIPES = True
