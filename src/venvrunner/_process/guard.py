@@ -1,0 +1,151 @@
+"""Run what no signal handler may split.
+
+Python runs signal handlers in the main thread only, between any two steps of its code, and a handler may raise there:
+Ctrl-C does. Handlers are never replaced here, because Python does not know all of them: ``faulthandler`` and C libraries
+install their own. What must not be split runs in a helper thread instead, where no handler runs; the main thread waits.
+"""
+
+import _thread
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+_Result = TypeVar("_Result")
+_LEVELS = 3
+"""How often a handler may raise between two steps of the wait itself before the work goes on alone."""
+
+
+def uninterrupted(
+    action: Callable[[], _Result],
+    *,
+    interrupted: Callable[[], object] | None = None,
+    quick: bool = False,
+    patience: float = -1,
+) -> _Result:
+    """Run a function to its end, whatever signal handlers raise meanwhile.
+
+    Outside the main thread no handler runs, and the function is called directly.
+
+    Args:
+        action: the function. It runs in a copy of the caller's context.
+        interrupted: called in the main thread after each exception of a handler, for work that can be hurried.
+        quick: whether to save the time of a complete thread object: the function must not ask for its thread.
+        patience: seconds to wait at most; default -1: for ever. Then the function goes on by itself.
+
+    Returns:
+        what the function returns.
+
+    Raises:
+        BaseException: what the last handler raised, once the function has ended; else what the function raised.
+
+    >>> uninterrupted(lambda: "done")
+    'done'
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return action()
+    work = _Work(action)
+    interruption: BaseException | None = None
+    try:
+        work.start(quick=quick)
+    except BaseException as exc:  # noqa: BLE001  it is raised in the end
+        if work.claim.acquire(blocking=False):  # the thread has not begun, and never will
+            if isinstance(exc, RuntimeError):  # no thread is to be had: too many, or the interpreter is about to end
+                return action()
+            surely(action)
+            raise
+        interruption = exc
+    interruption = _wait(work, interrupted, patience) or interruption
+    if interruption is not None:
+        raise interruption from work.error
+    if work.error is not None:
+        try:
+            raise work.error
+        finally:
+            del work  # or the traceback would hold it in a circle
+    return work.result
+
+
+def surely(action: Callable[[], object]) -> None:
+    """Do something that no signal handler can prevent.
+
+    A handler may still raise at the very call, before the first step of what is called; then the action is done again.
+
+    Args:
+        action: may be done twice.
+
+    Raises:
+        BaseException: as for :func:`uninterrupted`.
+
+    >>> surely(lambda: print("done"))
+    done
+    """
+    try:
+        uninterrupted(action)
+    except BaseException:
+        uninterrupted(action)
+        raise
+
+
+class _Work(Generic[_Result]):
+    """A function for a helper thread.
+
+    Attributes:
+        claim: taken by the thread as it begins, or by the main thread when it no longer needs it to.
+        lock: free once the function has ended.
+    """
+
+    result: _Result
+    error: BaseException | None = None
+    ended = False
+
+    def __init__(self, action: Callable[[], _Result]) -> None:
+        self._action = action
+        self._context = contextvars.copy_context()
+        self.claim = _thread.allocate_lock()
+        self.lock = _thread.allocate_lock()
+        self.lock.acquire()
+
+    def start(self, *, quick: bool) -> None:
+        # Not Thread.start: a handler that raises in it leaves a thread that can't register itself.
+        _thread.start_new_thread(self._run if quick else self._run_in_thread_object, ())
+
+    def _run_in_thread_object(self) -> None:
+        # Which daemon is said, or the thread object would ask for that of the present thread, which has none.
+        try:
+            threading.Thread(target=self._run, name="venvrunner-guard", daemon=False).start()
+        except RuntimeError:  # no further thread is to be had
+            self._run()
+
+    def _run(self) -> None:
+        if not self.claim.acquire(blocking=False):
+            return
+        try:
+            self.result = self._context.run(self._action)
+        except BaseException as exc:  # noqa: BLE001  it is raised again in the main thread
+            self.error = exc
+        finally:
+            self.ended = True
+            self.lock.release()
+
+
+def _wait(
+    work: _Work[_Result], interrupted: Callable[[], object] | None, patience: float, levels: int = _LEVELS
+) -> BaseException | None:
+    """Wait until the work has ended; return what the last handler raised meanwhile."""
+    interruption: BaseException | None = None
+    try:
+        while not work.ended:
+            try:
+                if not work.lock.acquire(timeout=patience):
+                    break
+            except BaseException as exc:  # noqa: BLE001  it is raised in the end
+                interruption = exc
+                if interrupted is not None:
+                    interrupted()
+    except BaseException:
+        # A handler raised between two steps of the loop, outside of its `try`.
+        if levels:
+            _wait(work, interrupted, patience, levels - 1)
+        raise
+    return interruption
