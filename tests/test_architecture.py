@@ -36,7 +36,7 @@ LAYERS = [
     {"pytest_plugin", "__main__"},
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
-PLATFORM_RULES = {"venvrunner._process.group", "venvrunner._create.layout"}
+PLATFORM_RULES = {"venvrunner._process.session", "venvrunner._create.layout"}
 POLICY = ["venvrunner._process.lines", "venvrunner._process.supervisor"]
 
 

@@ -20,7 +20,7 @@ from venvrunner.subprocess_util import async_log_run, log_run
 
 logging.getLogger("asyncio").setLevel("ERROR")  # its debug mode warns of what is slow
 STUBBORN = ["sh", "-c", "trap '' TERM; sleep 60 & echo $$ $!; wait"]
-PATIENT = ["sh", "-c", "trap 'echo > " + sys.argv[1] + "' TERM; sleep 60 & echo $$ $!; while :; do wait; sleep 60 & done"]
+PATIENT = ["sh", "-c", "trap 'echo > " + sys.argv[1] + "' INT TERM; sleep 60 & echo $$ $!; while :; do wait; sleep 60 & done"]
 
 
 def say(line):
@@ -153,7 +153,7 @@ def test_an_interrupt_of_the_cleanup_itself_leaves_nothing(start: Callable[[str]
     source = """
 from venvrunner._process.supervisor import Supervisor
 
-def interrupted(*args):
+def interrupted(*args, **options):
     raise KeyboardInterrupt
 
 def fail(line):
@@ -212,13 +212,41 @@ def test_an_alarm_of_the_host_may_raise_at_any_moment(start: Callable[[str], Pro
     assert (returncode, stdout) == (0, "some\n"), stderr
 
 
-def test_a_host_that_ignores_sigchld_gets_the_output(start: Callable[[str], Program]) -> None:
-    """The system then forgets exit statuses, as it does for subprocess; nothing hangs and nothing is left."""
+LOST = """
+from venvrunner import ExitCodeLostError, FakeVenvRunner
+
+def both(*args, **options):
+    for way in (log_run, lambda *args, **kwargs: asyncio.run(async_log_run(*args, **kwargs))):
+        try:
+            way(*args, **options)
+        except Exception as error:
+            print(type(error).__name__, repr(error.stdout), str(error).partition("lost: ")[2][:25], flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("thief", "reason"),
+    [
+        ("signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "this process ignores SIGC"),
+        (
+            "signal.signal(signal.SIGCHLD, lambda *args: [os.waitpid(-1, os.WNOHANG) for _ in os.listdir('/proc/self/task')])",
+            "another part of this proc",
+        ),
+    ],
+    ids=["ignored", "reaped by a handler"],
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_a_lost_exit_code_is_an_error(start: Callable[[str], Program], thief: str, reason: str, check: bool) -> None:
+    """Neither 0 nor 255: whether the command succeeded is not known. The error has its output."""
+    program = start(f"{LOST}\n{thief}\nboth(['sh', '-c', 'echo one; sleep 0.1'], check={check}, timeout=20)")
+    assert program.end() == (0, f"ExitCodeLostError 'one\\n' {reason}\n" * 2, "")
+
+
+def test_a_host_that_ignores_sigchld_can_end_commands(start: Callable[[str], Program]) -> None:
+    """A timeout is a timeout, and nothing hangs or is left."""
     source = """
 logging.disable()
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-assert log_run(["echo", "one"], check=False, timeout=20).stdout == "one\\n"
-assert asyncio.run(async_log_run(["echo", "one"], check=False, timeout=20)).stdout == "one\\n"
 for way in (log_run, lambda *args, **kwargs: asyncio.run(async_log_run(*args, **kwargs))):
     try:
         way(STUBBORN, None, say, timeout=1, grace=0.1)

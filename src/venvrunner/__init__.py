@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from venvrunner.environment import get_clean_environment
     from venvrunner.exceptions import (
         CommandError,
+        CommandStoppedError,
         CommandTimeoutError,
         CreationError,
+        ExitCodeLostError,
         ExpectationError,
         HashError,
         InstallationError,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         NoFittingVersionError,
         NoSuchPackageError,
         NotAVenvError,
+        OutputDecodeError,
         RecordingError,
         VenvError,
         VenvExistsError,
@@ -35,12 +38,16 @@ if TYPE_CHECKING:
     from venvrunner.installing import InstallOptions, Receipt
     from venvrunner.runner import Runner
     from venvrunner.spec import VenvSpec
+    from venvrunner.subprocess_util import CompletedCommand
     from venvrunner.venv import VenvOptions, VenvRunner
 
 __all__ = [
     "CommandError",
+    "CommandStoppedError",
     "CommandTimeoutError",
+    "CompletedCommand",
     "CreationError",
+    "ExitCodeLostError",
     "ExpectationError",
     "FakeVenvRunner",
     "HashError",
@@ -55,6 +62,7 @@ __all__ = [
     "NoFittingVersionError",
     "NoSuchPackageError",
     "NotAVenvError",
+    "OutputDecodeError",
     "Receipt",
     "RecordingError",
     "Runner",
@@ -69,6 +77,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "CompletedCommand": "subprocess_util",
     "FakeVenvRunner": "fake",
     "InstallOptions": "installing",
     "Receipt": "installing",

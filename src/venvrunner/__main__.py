@@ -21,7 +21,7 @@ from typing import NoReturn
 from venvrunner import VenvRunner
 from venvrunner._create import cache, template
 from venvrunner._display import Lines, say, shown
-from venvrunner._process import engine
+from venvrunner._process import drivers
 from venvrunner._process.command import Command, TimedOut
 from venvrunner.exceptions import CommandError, VenvError
 
@@ -223,7 +223,8 @@ def _pass_through(venv: VenvRunner, argv: list[str], timeout: float | None) -> i
             stream.flush()
     stdin = subprocess.DEVNULL if sys.stdin is None else 0  # pyright: ignore[reportUnnecessaryComparison]  the same
     command = Command(argv, {"env": venv.environment(), "timeout": timeout, "stdin": stdin})
-    return engine.run(command, {})
+    returncode = drivers.run(command, {}).returncode
+    return FAILURE if returncode is None else returncode
 
 
 def _status(returncode: int) -> int:

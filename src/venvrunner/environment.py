@@ -63,6 +63,9 @@ NEVER_ASK: Mapping[str, str] = {
 SET: Mapping[str, str] = {**NEVER_ASK, "PIP_USER": "0"}
 """Variables that a runner sets, besides ``VIRTUAL_ENV`` and ``PATH``. ``PIP_USER``: a ``pip.conf`` may say otherwise."""
 
+UNLESS_SET: Mapping[str, str] = {"PYTHONUNBUFFERED": "1"}
+"""Variables that a runner sets unless they are there: lines of a Python child come when they are printed, not at its end."""
+
 
 def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return a copy of the environment without the variables that break isolation.
@@ -103,6 +106,7 @@ def venv_environment(
     env = {name: value for name, value in source.items() if name not in REMOVED or name in chosen}
     defaults = _defaults(SET, env) | {"VIRTUAL_ENV": venv_dir}
     env.update({name: value for name, value in defaults.items() if name not in chosen})
+    env = {**UNLESS_SET, **env}
     if "PATH" in chosen and scripts in env["PATH"].split(os.pathsep):
         return env  # the caller has placed it
     return _with_scripts_first(env, scripts)
@@ -118,7 +122,7 @@ def current_environment(scripts: str, ambient: Mapping[str, str]) -> dict[str, s
     >>> current_environment("/v/bin", {"PYTHONPATH": "/mine"})["PYTHONPATH"]
     '/mine'
     """
-    return _with_scripts_first({**ambient, **_defaults(NEVER_ASK, ambient)}, scripts)
+    return _with_scripts_first({**UNLESS_SET, **ambient, **_defaults(NEVER_ASK, ambient)}, scripts)
 
 
 def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:

@@ -8,7 +8,9 @@
     │       ├── HashError
     │       ├── NoFittingVersionError     is a LookupError
     │       └── NoSuchPackageError        is a LookupError
+    ├── CommandStoppedError      is a RuntimeError
     ├── CommandTimeoutError      is a subprocess.TimeoutExpired
+    ├── ExitCodeLostError        is a RuntimeError
     ├── ExpectationError         is an AssertionError
     ├── InstallerNotFoundError   is a RuntimeError
     ├── InvalidCommandError      is a ValueError
@@ -16,6 +18,7 @@
     ├── InvalidRequirementError  is a ValueError
     ├── LockFileError            is a ValueError
     ├── NotAVenvError            is a FileExistsError
+    ├── OutputDecodeError        is a UnicodeDecodeError
     ├── RecordingError           is a ValueError
     ├── VenvExistsError          is a FileExistsError
     ├── VenvInUseError           is a RuntimeError
@@ -106,7 +109,7 @@ class NoSuchPackageError(InstallationError, LookupError):
 
 
 class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
-    """A command was ended because its time was up.
+    """A command was ended because its time was up, or because it printed no line for too long.
 
     ``stdout`` and ``stderr`` are what had been read until then, as text. Masked like :class:`CommandError`.
 
@@ -116,9 +119,15 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
         output: what was read from its standard output.
         stderr: what was read from its standard error.
         shown: the command line as people may see it; default: *cmd*.
+        silence: whether *timeout* is the time that it had to print a line: its ``silence_timeout=``.
+
+    Attributes:
+        silence: as given.
 
     >>> print(CommandTimeoutError(["sleep", "9"], 0.5))
     Command '['sleep', '9']' timed out after 0.5 seconds
+    >>> print(CommandTimeoutError(["sleep", "9"], 0.5, silence=True))
+    Command '['sleep', '9']' printed no line for 0.5 seconds
     """
 
     output: str | None
@@ -132,9 +141,11 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
         stderr: str | None = None,
         *,
         shown: Sequence[str] | None = None,
+        silence: bool = False,
     ) -> None:
         super().__init__(cmd, timeout, output, stderr)
         self._shown = cmd if shown is None else shown
+        self.silence = silence
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle; exceptions pickle only the positional arguments by themselves."""
@@ -142,11 +153,101 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
 
     def __str__(self) -> str:
         """Say it as the standard exception does, with the masked command line."""
+        if self.silence:
+            return f"Command '{self._shown}' printed no line for {self.timeout} seconds"
         return str(subprocess.TimeoutExpired(self._shown, self.timeout))
 
     def __repr__(self) -> str:
         """Show the masked command line and the time, never the output."""
         return f"{type(self).__name__}({self._shown!r}, {self.timeout!r})"
+
+
+class _EndedError(VenvError, RuntimeError):
+    """What ends of a command have in common that no standard exception stands for.
+
+    Args:
+        cmd: the command line that was run.
+        reason: why it ended.
+        stdout: what was read from its standard output.
+        stderr: what was read from its standard error.
+        shown: the command line as people may see it; default: *cmd*.
+    """
+
+    def __init__(
+        self, cmd: Sequence[str], reason: str, stdout: str = "", stderr: str = "", *, shown: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(cmd, reason, stdout, stderr)
+        self.cmd = cmd
+        self.reason = reason
+        self.stdout = self.output = stdout
+        self.stderr = stderr
+        self._shown = cmd if shown is None else shown
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle; exceptions pickle only the positional arguments by themselves."""
+        return type(self), (self.cmd, self.reason, self.stdout, self.stderr), self.__dict__
+
+    def __str__(self) -> str:
+        """Name the masked command line and the reason."""
+        return f"Command '{self._shown}' {self.reason}"
+
+    def __repr__(self) -> str:
+        """Show the masked command line and the reason, never the output."""
+        return f"{type(self).__name__}({self._shown!r}, {self.reason!r})"
+
+
+class CommandStoppedError(_EndedError):
+    """A command was ended because its end was requested: by :meth:`.Runner.stop`, by Ctrl-C, or at the interpreter's exit.
+
+    ``cmd``, ``stdout`` and ``stderr`` are true, as far as the command had come; ``str()``, ``repr()`` and the notes are masked.
+
+    Args:
+        cmd: the command line that was run.
+        reason: why it was ended.
+        stdout: what was read from its standard output.
+        stderr: what was read from its standard error.
+        shown: the command line as people may see it; default: *cmd*.
+
+    >>> print(CommandStoppedError(["sleep", "9"], "stop() was called"))
+    Command '['sleep', '9']' was ended: stop() was called
+    """
+
+    def __str__(self) -> str:
+        """Name the masked command line and the reason."""
+        return f"Command '{self._shown}' was ended: {self.reason}"
+
+
+class ExitCodeLostError(_EndedError):
+    """A command has ended, and its exit code is not known: it can't be told whether it succeeded.
+
+    The system gives an exit code away once. It drops it if the process ignores SIGCHLD; and another part of the process may
+    have taken it, such as a handler of SIGCHLD that waits for all children.
+
+    Args:
+        cmd: the command line that was run.
+        reason: why the exit code is not known.
+        stdout: what it wrote to standard output.
+        stderr: what it wrote to standard error.
+        shown: the command line as people may see it; default: *cmd*.
+
+    >>> print(ExitCodeLostError(["true"], "ended without an exit code"))
+    Command '['true']' ended without an exit code
+    """
+
+
+class OutputDecodeError(VenvError, UnicodeDecodeError):
+    """The output of a command is not UTF-8, and ``errors`` is ``"strict"``.
+
+    ``object`` is the whole output, and true; ``repr()`` does not show it.
+
+    >>> OutputDecodeError("utf-8", b"secret \\xff", 7, 8, "invalid start byte")
+    OutputDecodeError('utf-8', <8 bytes>, 7, 8, 'invalid start byte')
+    """
+
+    def __repr__(self) -> str:
+        """Show where the bad byte is, never the output."""
+        what = f"{self.encoding!r}, <{len(self.object)} bytes>, {self.start}, {self.end}, {self.reason!r}"
+        return f"{type(self).__name__}({what})"
 
 
 class ExpectationError(VenvError, AssertionError):

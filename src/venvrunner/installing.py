@@ -257,11 +257,11 @@ class InstallingRunner(Runner):
         return Place(self.venv_dir, self.python_executable, folder, self.environment(options.get("env")))
 
     def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
-        with self._in_use():
+        with self._surrounded():
             return subprocess_util.log_run(call.argv, **call.options)
 
     async def _perform_async(self, call: Call) -> subprocess.CompletedProcess[str]:
-        with self._in_use():
+        with self._surrounded():
             return await subprocess_util.async_log_run(call.argv, **call.options)
 
 

@@ -1,17 +1,22 @@
 """What all runners are: a command, an environment for it, and the two ways to run it."""
 
+import contextlib
 import os
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Unpack
+from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
+from venvrunner._process import ambient
 from venvrunner._process.command import RunOptions, StrPath
+from venvrunner._process.running import Running
 from venvrunner._process.supervisor import GRACE
 from venvrunner.exceptions import InvalidCommandError
-from venvrunner.subprocess_util import OutputCallbackType
+from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
+
+__tracebackhide__ = True
 
 __all__ = ["Runner"]
 
@@ -101,7 +106,7 @@ class Runner(ABC):
         *,
         errors: str = "strict",
         **options: Unpack[RunOptions],
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> CompletedCommand:
         """Same as :func:`.subprocess_util.log_run`, but ``args[0]`` is a command of the environment.
 
         Args:
@@ -121,7 +126,7 @@ class Runner(ABC):
         """
         argv = self.resolve(args)
         options["env"] = self.environment(options.get("env"))
-        with self._in_use():
+        with self._surrounded():
             # Called through the module, so that a patch of it is seen.
             return subprocess_util.log_run(argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
 
@@ -135,14 +140,112 @@ class Runner(ABC):
         *,
         errors: str = "strict",
         **options: Unpack[RunOptions],
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine; any number of them may run at once."""
         argv = self.resolve(args)
         options["env"] = self.environment(options.get("env"))
-        with self._in_use():
+        with self._surrounded():
             return await subprocess_util.async_log_run(
                 argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
             )
+
+    def lines(
+        self,
+        args: Sequence[StrPath],
+        *,
+        logger: object = None,
+        stdout_loglevel: str | OutputCallbackType | None = None,
+        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        check: bool = True,
+        errors: str = "strict",
+        **options: Unpack[RunOptions],
+    ) -> Generator[str, None, CompletedCommand]:
+        """Same as :func:`.subprocess_util.lines`, but ``args[0]`` is a command of the environment.
+
+        Args:
+            args: the command and its arguments.
+            logger: any object with methods named like levels; default: the logger ``venvrunner``.
+            stdout_loglevel: where lines of standard output go as well; a name or a plain callable.
+            stderr_loglevel: where lines of standard error go; a name or a plain callable.
+            check: raise at the end if the exit status is not zero.
+            errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`.
+            **options: as for :meth:`log_run`; but *keep* is 65,536 by default.
+
+        Returns:
+            an iterator over the lines of standard output, without their ends; to leave the loop ends the command.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong; nothing was started. While iterating: as :meth:`log_run`.
+
+        >>> from venvrunner import FakeVenvRunner
+        >>> for line in FakeVenvRunner().lines(["python", "-c", "print('one'); print('two')"]):
+        ...     print(line)
+        one
+        two
+        """
+        argv = self.resolve(args)
+        options["env"] = self.environment(options.get("env"))
+        levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
+        found = subprocess_util.lines(argv, logger=logger, check=check, errors=errors, **levels, **options)
+
+        def iterate() -> Generator[str, None, CompletedCommand]:
+            with contextlib.closing(found), self._in_use() as around:
+                try:
+                    with self._around(around):  # it starts here; then the loop's body is on its own
+                        first = next(found)
+                except StopIteration as end:
+                    return cast("CompletedCommand", end.value)
+                yield first
+                return (yield from found)
+
+        return iterate()
+
+    def async_lines(
+        self,
+        args: Sequence[StrPath],
+        *,
+        logger: object = None,
+        stdout_loglevel: str | OutputCallbackType | None = None,
+        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        check: bool = True,
+        errors: str = "strict",
+        **options: Unpack[RunOptions],
+    ) -> AsyncGenerator[str, None]:
+        """Same as :meth:`lines`, but an async iterator; see :func:`.subprocess_util.async_lines`."""
+        argv = self.resolve(args)
+        options["env"] = self.environment(options.get("env"))
+        levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
+        found = subprocess_util.async_lines(argv, logger=logger, check=check, errors=errors, **levels, **options)
+
+        async def iterate() -> AsyncGenerator[str, None]:
+            async with contextlib.aclosing(found):
+                with self._in_use() as around:
+                    try:
+                        with self._around(around):
+                            first = await anext(found)
+                    except StopAsyncIteration:
+                        return
+                    yield first
+                    async for line in found:
+                        yield line
+
+        return iterate()
+
+    def stop(self) -> None:
+        """End every command that runs through this runner now; from any thread or task, a callback or a signal handler.
+
+        This returns at once. Each of the calls ends its command as at a timeout, and raises
+        :class:`~venvrunner.CommandStoppedError` with the output so far. The runner works afterwards.
+
+        >>> from venvrunner import CommandStoppedError, FakeVenvRunner
+        >>> runner = FakeVenvRunner()
+        >>> try:
+        ...     runner.log_run(["sh", "-c", "echo ready; sleep 60"], stdout_loglevel=lambda line: runner.stop())
+        ... except CommandStoppedError as error:
+        ...     print(error.stdout, end="")
+        ready
+        """
+        self._running.stop("stop() was called on its runner")
 
     def make_extra_environ(self) -> dict[str, str]:
         """Return the variables that a command of the environment needs on top of those of this process.
@@ -218,6 +321,21 @@ class Runner(ABC):
             secrets=secrets,
         )
 
-    def _in_use(self) -> AbstractContextManager[None]:
-        """Return what surrounds a command."""
-        return nullcontext()
+    def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
+        """Return the context manager that a command runs under; it yields attributes of :class:`.ambient.Ambient`."""
+        return nullcontext({})
+
+    @property
+    def _running(self) -> Running:
+        """The commands that run through this runner."""
+        found: Running = self.__dict__.setdefault("_running_commands", Running())
+        return found
+
+    def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:
+        return ambient.surrounded(stoppers=(*ambient.current().stoppers, self._running), **around)
+
+    @contextlib.contextmanager
+    def _surrounded(self) -> Generator[None]:
+        """Surround a command that runs in the block, so that it is known to its environment and to :meth:`stop`."""
+        with self._in_use() as around, self._around(around):
+            yield

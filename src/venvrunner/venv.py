@@ -1,10 +1,10 @@
 """VenvRunner: an environment that is made, forked, filled and deleted; the other runners are known by this module too."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from venvrunner._create import creation, layout
 from venvrunner._create.creation import Exist
@@ -253,7 +253,7 @@ class VenvRunner(InstallingRunner):
         """Show where the environment is."""
         return f"{type(self).__name__}({self.name!r}, {self.top_dir!r})"
 
-    def _in_use(self) -> AbstractContextManager[None]:
+    def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         return self._handle.command()
 
     def _changing(self) -> AbstractContextManager[None]:

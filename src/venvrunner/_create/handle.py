@@ -2,15 +2,15 @@
 
 import contextlib
 import weakref
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any
 
 from venvrunner._create import creation
 from venvrunner._create.locks import CHILDREN_INHERIT
 from venvrunner._create.ownership import Ownership
 from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._create.users import Commands, User
-from venvrunner._process.command import PASSED
 from venvrunner.exceptions import VenvError
 
 
@@ -41,15 +41,14 @@ class Handle:
         self._end = weakref.finalize(self, _let_go, self._owner, self._user, self._commands, folder)
 
     @contextlib.contextmanager
-    def command(self) -> Generator[None]:
-        """Note a command as a user of the environment, for as long as one of its processes lives."""
+    def command(self) -> Generator[Mapping[str, Any]]:
+        """Note a command as a user of the environment, for as long as one of its processes lives.
+
+        Yields:
+            what surrounds the command: the descriptors that it inherits.
+        """
         with self._commands.note() as descriptor:
-            token = PASSED.set(() if descriptor is None or not CHILDREN_INHERIT else (descriptor,))
-            try:
-                yield
-            finally:
-                with contextlib.suppress(ValueError):  # a coroutine is closed in another context than its own
-                    PASSED.reset(token)
+            yield {"passed": () if descriptor is None or not CHILDREN_INHERIT else (descriptor,)}
 
     def changing(self) -> AbstractContextManager[None]:
         """Hold the environment for a change.

@@ -1,32 +1,28 @@
-"""Runs the async driver for a caller that is not async."""
+"""Runs a coroutine of ours for a caller that is not async."""
 
 import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
-from venvrunner._process import async_driver
-from venvrunner._process.command import Command
-from venvrunner._process.lines import Stream
-from venvrunner._process.signals import deferred, impatience, surely
+from venvrunner._process.guard import surely, uninterrupted
 
-_PAUSE = 0.02
-"""Seconds between two looks for a further signal."""
+__tracebackhide__ = True
 
-Start = Callable[[], Coroutine[Any, Any, int]]
+_Result = TypeVar("_Result")
 
 
-def run(command: Command, streams: Mapping[int, Stream]) -> int:
-    """Run a command on an event loop of its own: here, or in a helper thread if a loop is running here."""
-    return wait_for(lambda: async_driver.run(command, streams))
+def wait_for(start: Callable[[], Coroutine[Any, Any, _Result]], hurry: Callable[[], object]) -> _Result:
+    """Run a coroutine on an event loop of its own: here, or in a helper thread if a loop is running here.
 
-
-def wait_for(start: Start) -> int:
-    """Same as :func:`run`, for any coroutine that is started by a call."""
+    Args:
+        start: returns the coroutine.
+        hurry: called when a signal handler raises again, while the coroutine is ending after a first interruption.
+    """
     if _loop_is_running():
-        return _Helper(start).result()
+        return _Helper(start, hurry).result()
     return asyncio.run(start())
 
 
@@ -38,29 +34,29 @@ def _loop_is_running() -> bool:
     return True
 
 
-class _Helper:
+class _Helper(Generic[_Result]):
     """A thread with an event loop; what interrupts the caller cancels what runs there."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, _Result]], hurry: Callable[[], object]) -> None:
         self._start = start
+        self._hurry = hurry
         self._started = threading.Event()
         # Not Thread.join: interrupted, it takes the thread for ended (bpo-45274).
         self._ended = threading.Event()
-        self._outcome: int | BaseException = RuntimeError("the helper thread did not run")
+        self._outcome: _Result | BaseException = RuntimeError("the helper thread did not run")
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work,))
 
-    def result(self) -> int:
-        """Wait for the end; return the exit status."""
+    def result(self) -> _Result:
+        """Wait for the end; return what the coroutine returned."""
         try:
-            with deferred():
-                self._thread.start()
+            uninterrupted(self._thread.start)
             self._ended.wait()
         finally:
             try:
-                surely(self._finish)
+                self._finish()
             except BaseException:
-                # A handler can raise at the call itself, before the first line of what is called.
-                surely(self._finish)
+                surely(self._cancel)
+                self._ended.wait()
                 raise
         if isinstance(self._outcome, BaseException):
             raise self._outcome
@@ -75,24 +71,27 @@ class _Helper:
             self._started.set()
             self._ended.set()
 
-    async def _main(self) -> int:
+    async def _main(self) -> _Result:
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
         self._started.set()
         return await self._start()
 
     def _finish(self) -> None:
-        """Cancel until the thread has ended; a further interrupt hurries it, as in the driver itself."""
-        if self._thread.ident is None:
-            return
-        with deferred() as received:
+        """Cancel until the thread has ended; a further interrupt hurries it."""
+        if self._thread.ident is not None and not self._ended.is_set():
+            uninterrupted(self._cancel)
+            uninterrupted(self._ended.wait, interrupted=self._interrupted)
+
+    def _cancel(self) -> None:
+        if self._thread.ident is not None:
             self._started.wait()
-            heard = -1
-            while not self._ended.is_set():
-                if impatience(received) > heard:
-                    heard = impatience(received)
-                    # RuntimeError: the loop is closed, so the thread is about to end.
-                    with contextlib.suppress(RuntimeError):
-                        self._loop.call_soon_threadsafe(self._task.cancel)  # type: ignore[union-attr]  # the running task has started
-                self._ended.wait(_PAUSE)
-            self._thread.join()
+            # RuntimeError: the loop is closed, so the thread is about to end.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _interrupted(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            self._hurry()

@@ -1,14 +1,14 @@
 """What is to be run, checked before anything starts; without I/O."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
-from typing import IO, Any, TypedDict, cast
+from typing import IO, Any, Literal, TypedDict, cast
 
 from venvrunner._process.refused import check_keywords
 from venvrunner._process.sinks import Redactor
-from venvrunner._process.supervisor import GRACE
+from venvrunner._process.supervisor import GRACE, Limit
 
 StrPath = str | os.PathLike[str]
 
@@ -39,13 +39,22 @@ class RunOptions(PopenOptions, total=False):
     Attributes:
         timeout: seconds, after which the command and its group are ended; default ``None``: never.
         input: text for standard input; default ``None``: it is empty.
+        silence_timeout: seconds without a line, after which the command is ended; default ``None``: never. The time that a
+            callback takes does not count.
         stdin: a file or a descriptor to be standard input instead, not ``PIPE``; default ``None``.
         env: all environment variables; default ``None``: those of this process. A runner completes them.
         extra_env: variables on top of these, where ``None`` removes one; default ``None``: no more.
         secrets: strings to mask in logs and messages; default: none. URLs with a password are masked anyway.
-        grace: seconds between SIGTERM and SIGKILL, when the command has to be ended; default 5.
-        heartbeat: seconds without output, after which, and after as many again, the logger is told at info level that the
-            command still runs; default ``None``: never; 10 for an installation and a build hook.
+        grace: seconds between two signals, when the command has to be ended; default 5.
+        stop_signal: the first signal then, a number such as ``signal.SIGINT``; default SIGTERM. SIGKILL follows.
+        heartbeat: seconds without a line, after which, and after as many again, the logger reports at info level that the
+            command is still running; default ``None``: never; 10 for an installation and a build hook.
+        merge_stderr: whether standard error goes into standard output, in true order; default false. ``stderr`` is "" then.
+        carriage_return: ``"line"``: a carriage return ends a line too, so each update of a progress bar is one; default
+            ``None``.
+        keep: how many bytes of each stream the result keeps, the last ones; default ``None``: all.
+        contain: whether the call waits for, or ends, all that the command starts, daemons included, and all ends with this
+            process too (Linux); default false.
         cwd: the working directory; default ``None``: that of this process.
         umask: the file mode creation mask (POSIX); default -1: that of this process.
         user: name or number of the user to run as (POSIX); default ``None``: that of this process.
@@ -67,13 +76,19 @@ class RunOptions(PopenOptions, total=False):
     """
 
     timeout: float | None
+    silence_timeout: float | None
     input: str | None
     stdin: int | IO[Any] | None
     env: Mapping[str, str] | None
     extra_env: Mapping[str, str | None] | None
     secrets: Iterable[str]
     grace: float
+    stop_signal: int
     heartbeat: float | None
+    merge_stderr: bool
+    carriage_return: Literal["line"] | None
+    keep: int | None
+    contain: bool
 
 
 _FOREVER = 1e9
@@ -83,10 +98,6 @@ _KEYWORDS = {*RunOptions.__annotations__, "logger", "stdout_loglevel", "stderr_l
 """Those of ``log_run``, which itself takes those that are not in ``RunOptions``."""
 
 _OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
-
-
-PASSED: ContextVar[tuple[int, ...]] = ContextVar("venvrunner.passed", default=())
-"""Descriptors that the next command inherits. No option, because who patches `log_run` is to see what its caller said."""
 
 
 class Command:
@@ -107,30 +118,38 @@ class Command:
     >>> Command("tool --flag", {})
     Traceback (most recent call last):
     ...
-    TypeError: args must be a list of arguments, not a string! Use ['tool', '--flag'].
+    TypeError: args must be a list of arguments, not a string. Use ['tool', '--flag'].
     """
 
     def __init__(self, args: Sequence[StrPath], options: RunOptions) -> None:
-        self.argv = check_args(args)
+        self.secrets = strings("secrets", options.get("secrets", ()))
+        self.argv = check_args(args, self.secrets)
         check_keywords(options, _KEYWORDS)
+        # As subprocess does: what the caller gave, unless it was an iterator.
+        self.given = args if isinstance(args, Sequence) else self.argv
         self.timeout = _seconds("timeout", options.get("timeout"))
+        self.silence_timeout = _seconds("silence_timeout", options.get("silence_timeout"), above_zero=True)
+        self.stop_signal = _signal(options.get("stop_signal"))
+        self.merge_stderr = _flag("merge_stderr", options.get("merge_stderr", False))
+        self.contain = _flag("contain", options.get("contain", False))
+        self.carriage_return = _carriage_return(options.get("carriage_return"))
+        self.keep = _count("keep", options.get("keep"))
         self.grace = GRACE if options.get("grace") is None else _seconds("grace", options.get("grace")) or 0.0
         self.heartbeat = _seconds("heartbeat", options.get("heartbeat"), above_zero=True)
         self.on_silence: Callable[[float], object] = lambda _seconds: None
-        self.secrets = strings("secrets", options.get("secrets", ()))
         self.input = _input(options)
         self.popen: dict[str, Any] = {key: value for key, value in options.items() if key not in _OWN}
         self.popen["env"] = _environment(options)
-        passed = PASSED.get()
-        if passed and self.popen.get("close_fds", True):
-            PASSED.set(())  # a command that a callback runs is another one's business
-            self.popen["pass_fds"] = (*self.popen.get("pass_fds", ()), *passed)
         stdin = options.get("stdin")
         self.popen["stdin"] = subprocess.DEVNULL if stdin is None else stdin
 
 
-def check_args(args: Sequence[StrPath]) -> list[str]:
+def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str]:
     """Return a command line as a new list of str.
+
+    Args:
+        args: the command line.
+        secrets: strings to mask in messages.
 
     Raises:
         TypeError, ValueError: it is empty, or an item is nothing that a command line can have.
@@ -141,37 +160,37 @@ def check_args(args: Sequence[StrPath]) -> list[str]:
     ValueError: args must not be empty! The first item is the command to run.
     """
     if isinstance(args, str | bytes | os.PathLike):
-        words = Redactor().mask_all(os.fsdecode(args).split()) or ["command"]
-        msg = f"args must be a list of arguments, not a string! Use {words}."
+        words = Redactor(secrets).mask_all(os.fsdecode(args).split()) or ["command"]
+        msg = f"args must be a list of arguments, not a string. Use {words}."
         raise TypeError(msg)
     if not isinstance(args, Iterable):
         msg = f"args must be a list of arguments, not {type(args).__name__}!"
         raise TypeError(msg)
-    argv = [_text(f"args[{index}]", arg) for index, arg in enumerate(args)]
+    argv = [_text(f"args[{index}]", arg, secrets) for index, arg in enumerate(args)]
     if not argv or not argv[0]:
         msg = f"{'args[0]' if argv else 'args'} must not be empty! The first item is the command to run."
         raise ValueError(msg)
     return argv
 
 
-def _text(name: str, value: object) -> str:
+def _text(name: str, value: object, secrets: Iterable[str]) -> str:
     path = value
     if not isinstance(value, str) and isinstance(value, os.PathLike):  # str first: to ask an ABC is slow
         path = os.fspath(cast("StrPath", value))
     if not isinstance(path, str):
-        msg = f"{name} must be a str or a path, not {type(path).__name__}{_shown(name, path)}!"
+        msg = f"{name} must be a str or a path, not {type(path).__name__}{_shown(name, path, secrets)}!"
         raise TypeError(msg)
     if "\0" in path:
-        msg = f"{name} must not have a NUL character{_shown(name, path)}!"
+        msg = f"{name} must not have a NUL character{_shown(name, path, secrets)}!"
         raise ValueError(msg)
     return path
 
 
-def _shown(name: str, value: object) -> str:
-    """Return what a message says of a value: of text behind the command nothing, it may be a secret."""
+def _shown(name: str, value: object, secrets: Iterable[str]) -> str:
+    """Return what a message says of a value: of text after the command nothing, it may be a secret."""
     if name != "args[0]" and isinstance(value, str | bytes):
         return ""
-    return f": {Redactor().mask(repr(value))}"
+    return f": {Redactor(secrets).mask(repr(value))}"
 
 
 def _seconds(name: str, value: float | None, *, above_zero: bool = False) -> float | None:
@@ -184,6 +203,42 @@ def _seconds(name: str, value: float | None, *, above_zero: bool = False) -> flo
         msg = f"{name} must be a number of seconds {'above 0' if above_zero else 'from 0 on'}, not {value}!"
         raise ValueError(msg)
     return float(min(value, _FOREVER))
+
+
+def _signal(number: int | None) -> int:
+    if number is None:
+        return int(signal.SIGTERM)
+    if isinstance(number, bool) or not isinstance(number, int):
+        msg = f"stop_signal must be a signal such as signal.SIGINT, not {type(number).__name__}."
+        raise TypeError(msg)
+    if number not in signal.valid_signals():
+        msg = f"stop_signal must be a signal such as signal.SIGINT, not {number}."
+        raise ValueError(msg)
+    return int(number)
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        msg = f"{name} must be True or False, not {type(value).__name__}."
+        raise TypeError(msg)
+    return value
+
+
+def _count(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        msg = f"{name} must be a number of bytes or None, not {type(value).__name__}."
+        raise TypeError(msg)
+    if value is not None and value < 0:
+        msg = f"{name} must be a non-negative number of bytes or None, not {value}."
+        raise ValueError(msg)
+    return value
+
+
+def _carriage_return(value: str | None) -> bool:
+    if value not in {None, "line"}:
+        msg = f"carriage_return must be 'line' or None, not {Redactor().mask(repr(value))}."
+        raise ValueError(msg)
+    return value is not None
 
 
 def strings(name: str, values: Iterable[str]) -> list[str]:
@@ -206,7 +261,7 @@ def _input(options: RunOptions) -> bytes | None:
         msg = f"stdin must be a file or a descriptor, not {type(stdin).__name__}! For text use input=."
         raise TypeError(msg)
     if stdin == subprocess.PIPE:
-        msg = "stdin=PIPE can't be used here: nobody would write to the pipe. Use input= with the text."
+        msg = "stdin=PIPE can't be used here: the pipe would have no writer. Use input= with the text."
         raise ValueError(msg)
     if text is None:
         return None
@@ -216,7 +271,12 @@ def _input(options: RunOptions) -> bytes | None:
     if not isinstance(text, str):
         msg = f"input must be a str, not {type(text).__name__}!"
         raise TypeError(msg)
-    return text.encode()
+    try:
+        # What errors="surrogateescape" has returned becomes the same bytes again.
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        msg = "input contains an unpaired surrogate, which cannot be encoded."
+        raise ValueError(msg) from None
 
 
 def _environment(options: RunOptions) -> dict[str, str] | None:
@@ -282,5 +342,18 @@ def check_errors(errors: str) -> str:
     return errors
 
 
-class TimedOut(Exception):  # noqa: N818  an event inside the package, not an error anybody sees
-    """The time of the command was up; it was ended."""
+class TimedOut(Exception):  # noqa: N818  an event inside the package, which no caller sees
+    """A limit of the command was reached; it is to be ended."""
+
+    def __init__(self, limit: Limit = Limit.TIME) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class Stopped(Exception):  # noqa: N818  the same
+    """The end of the command was requested from outside."""
+
+    def __init__(self, reason: str, *, interrupt: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.interrupt = interrupt

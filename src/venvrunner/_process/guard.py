@@ -19,7 +19,7 @@ _LEVELS = 3
 def uninterrupted(
     action: Callable[[], _Result],
     *,
-    interrupted: Callable[[], object] | None = None,
+    interrupted: Callable[[BaseException], object] | None = None,
     quick: bool = False,
     patience: float = -1,
 ) -> _Result:
@@ -29,7 +29,7 @@ def uninterrupted(
 
     Args:
         action: the function. It runs in a copy of the caller's context.
-        interrupted: called in the main thread after each exception of a handler, for work that can be hurried.
+        interrupted: called in the main thread with each exception of a handler, for work that can be hurried.
         quick: whether to save the time of a complete thread object: the function must not ask for its thread.
         patience: seconds to wait at most; default -1: for ever. Then the function goes on by itself.
 
@@ -44,20 +44,10 @@ def uninterrupted(
     """
     if threading.get_ident() != threading.main_thread().ident:
         return action()
-    work = _Work(action)
-    interruption: BaseException | None = None
-    try:
-        work.start(quick=quick)
-    except BaseException as exc:  # noqa: BLE001  it is raised in the end
-        if work.claim.acquire(blocking=False):  # the thread has not begun, and never will
-            if isinstance(exc, RuntimeError):  # no thread is to be had: too many, or the interpreter is about to end
-                return action()
-            surely(action)
-            raise
-        interruption = exc
-    interruption = _wait(work, interrupted, patience) or interruption
-    if interruption is not None:
-        raise interruption from work.error
+    work = _Work(action, interrupted, quick=quick, patience=patience)
+    _see_through(work)
+    if work.interruption is not None:
+        raise work.interruption from work.error
     if work.error is not None:
         try:
             raise work.error
@@ -91,24 +81,50 @@ class _Work(Generic[_Result]):
     """A function for a helper thread.
 
     Attributes:
-        claim: taken by the thread as it begins, or by the main thread when it no longer needs it to.
-        lock: free once the function has ended.
+        result: what the function returned.
+        error: what it raised.
+        interruption: what the last signal handler raised meanwhile.
     """
 
     result: _Result
     error: BaseException | None = None
-    ended = False
+    interruption: BaseException | None = None
 
-    def __init__(self, action: Callable[[], _Result]) -> None:
+    def __init__(
+        self,
+        action: Callable[[], _Result],
+        interrupted: Callable[[BaseException], object] | None,
+        *,
+        quick: bool,
+        patience: float,
+    ) -> None:
         self._action = action
+        self._interrupted = interrupted
+        self._quick = quick
+        self._patience = patience
         self._context = contextvars.copy_context()
-        self.claim = _thread.allocate_lock()
-        self.lock = _thread.allocate_lock()
-        self.lock.acquire()
+        # Taken by the thread as it begins, or by the main thread when it can't know whether one was started.
+        self._claim = _thread.allocate_lock()
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+        self._ended = False
 
-    def start(self, *, quick: bool) -> None:
-        # Not Thread.start: a handler that raises in it leaves a thread that can't register itself.
-        _thread.start_new_thread(self._run if quick else self._run_in_thread_object, ())
+    def advance(self) -> None:
+        """Start the thread if it was not, and wait until it has ended."""
+        if not self._claim.locked():
+            try:
+                # Not Thread.start: a handler that raises in it leaves a thread that can't register itself.
+                _thread.start_new_thread(self._run if self._quick else self._run_in_thread_object, ())
+            except RuntimeError:  # no thread is to be had: too many, or the interpreter is about to end
+                self._run()
+        while not self._ended:
+            try:
+                if not self._lock.acquire(timeout=self._patience):
+                    break
+            except BaseException as exc:  # noqa: BLE001  it is raised in the end
+                self.interruption = exc
+                if self._interrupted is not None:
+                    self._interrupted(exc)
 
     def _run_in_thread_object(self) -> None:
         # Which daemon is said, or the thread object would ask for that of the present thread, which has none.
@@ -118,34 +134,28 @@ class _Work(Generic[_Result]):
             self._run()
 
     def _run(self) -> None:
-        if not self.claim.acquire(blocking=False):
-            return
+        if not self._claim.acquire(blocking=False):
+            return  # another thread has begun
         try:
             self.result = self._context.run(self._action)
         except BaseException as exc:  # noqa: BLE001  it is raised again in the main thread
             self.error = exc
         finally:
-            self.ended = True
-            self.lock.release()
+            self._ended = True
+            self._lock.release()
 
 
-def _wait(
-    work: _Work[_Result], interrupted: Callable[[], object] | None, patience: float, levels: int = _LEVELS
-) -> BaseException | None:
-    """Wait until the work has ended; return what the last handler raised meanwhile."""
-    interruption: BaseException | None = None
+def _see_through(work: _Work[_Result], levels: int = _LEVELS) -> None:
+    """Do the work, also if handlers raise between two steps that are not in a ``try``."""
     try:
-        while not work.ended:
-            try:
-                if not work.lock.acquire(timeout=patience):
-                    break
-            except BaseException as exc:  # noqa: BLE001  it is raised in the end
-                interruption = exc
-                if interrupted is not None:
-                    interrupted()
-    except BaseException:
-        # A handler raised between two steps of the loop, outside of its `try`.
+        work.advance()
+    except BaseException as exc:
+        work.interruption = exc
         if levels:
-            _wait(work, interrupted, patience, levels - 1)
-        raise
-    return interruption
+            try:
+                _see_through(work, levels - 1)
+            except BaseException:
+                _see_through(work, levels - 1)
+                raise
+        else:
+            raise

@@ -1,19 +1,46 @@
-"""One call of `log_run` or `async_log_run`: checked, logged, and concluded in one way for both."""
+"""One call of `log_run` or one of its twins: checked, logged, and concluded in one way for all."""
 
 import subprocess
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from venvrunner._process.command import Command, RunOptions, StrPath, check_errors
+from venvrunner._process.command import Command, RunOptions, Stopped, StrPath, TimedOut, check_errors
+from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
+from venvrunner._process.session import lost_reason
 from venvrunner._process.sinks import OutputCallback, Redactor, line_sink, log_method
-from venvrunner.exceptions import CommandError, CommandTimeoutError
+from venvrunner._process.supervisor import Limit
+from venvrunner.exceptions import (
+    CommandError,
+    CommandStoppedError,
+    CommandTimeoutError,
+    ExitCodeLostError,
+    OutputDecodeError,
+)
+
+__tracebackhide__ = True
 
 _NOTE_LINES = 10
 _NOTE_CHARS = 2000
+Level = str | OutputCallback | None
+_Error = TypeVar("_Error", CommandError, CommandStoppedError, CommandTimeoutError, ExitCodeLostError)
+
+
+class CompletedCommand(subprocess.CompletedProcess[str]):
+    """What a command did: a :class:`subprocess.CompletedProcess` with text, and the time that it took.
+
+    Attributes:
+        duration: seconds from the start of the command to its end.
+    """
+
+    duration: float = 0.0
 
 
 class Invocation:
-    """What is common to the sync and the async call, before and after the process.
+    """What is common to all calls, before and after the process.
 
     Args:
         args: the command line.
@@ -22,6 +49,7 @@ class Invocation:
         stderr_loglevel: where those of standard error go.
         errors: how a bad byte is decoded.
         options: see :class:`~venvrunner._process.command.RunOptions`.
+        taken: where the lines of standard output go as well, for callers that iterate over them.
 
     Raises:
         TypeError, ValueError: an argument is wrong.
@@ -31,60 +59,113 @@ class Invocation:
         self,
         args: Sequence[StrPath],
         logger: object,
-        stdout_loglevel: str | OutputCallback | None,
-        stderr_loglevel: str | OutputCallback | None,
+        stdout_loglevel: Level,
+        stderr_loglevel: Level,
         errors: str,
         options: RunOptions,
+        *,
+        taken: deque[str] | None = None,
     ) -> None:
-        self.command = Command(args, options)
+        self.command = command = Command(args, options)
         self._errors = check_errors(errors)
-        self._redactor = Redactor(self.command.secrets)
+        self._redactor = Redactor(command.secrets)
         if logger is None:
             import logging  # noqa: PLC0415  slow to import
 
             logger = logging.getLogger("venvrunner")
-        self._shown = self._redactor.mask_all(self.command.argv)
+        self._shown = self._redactor.mask_all(command.argv)
+        sinks = {1: line_sink(stdout_loglevel, "stdout", logger, self._redactor, self._shown)}
+        if taken is not None:
+            sinks[1] = _both(taken.append, sinks[1])
+        if not command.merge_stderr:
+            sinks[2] = line_sink(stderr_loglevel, "stderr", logger, self._redactor, self._shown)
         self.streams = {
-            1: Stream(line_sink(stdout_loglevel, "stdout", logger, self._redactor, self._shown), errors),
-            2: Stream(line_sink(stderr_loglevel, "stderr", logger, self._redactor, self._shown), errors),
+            number: Stream(sink, errors, carriage_return=command.carriage_return, keep=command.keep)
+            for number, sink in sinks.items()
         }
-        if self.command.heartbeat is not None:
+        if command.heartbeat is not None:
             log = log_method(logger, "info", stream=None, command=self._shown)
-            self.command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
-        log_method(logger, "debug", stream=None, command=self._shown)(f"Running subprocess: {self._shown!r}")
+            command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
+        self._debug = log_method(logger, "debug", stream=None, command=self._shown)
+        self._debug(f"Running subprocess: {self._shown!r}")
+        self._began = time.monotonic()
 
-    def result(self, returncode: int, *, check: bool) -> subprocess.CompletedProcess[str]:
-        """Return the outcome of a process that ended by itself.
+    @contextmanager
+    def concluded(self) -> Generator[None]:
+        """Turn the events of a block that runs the command into exceptions of this package."""
+        try:
+            yield
+        except TimedOut as exc:
+            failure: CommandTimeoutError | CommandStoppedError = self._timeout(exc.limit)
+        except Stopped as exc:
+            failure = self._noted(CommandStoppedError(self.command.argv, exc.reason, *self._texts(), shown=self._shown))
+        else:
+            return
+        self._debug(f"ended after {time.monotonic() - self._began:.2f} s: {failure}")
+        raise failure from None
+
+    def result(self, run: Run, *, check: bool) -> CompletedCommand:
+        """Return the outcome of a command that ended by itself.
 
         Raises:
-            UnicodeDecodeError: the output has a bad byte and ``errors`` is strict.
+            ExitCodeLostError: its exit status is not known.
+            OutputDecodeError: the output has a bad byte and ``errors`` is strict.
             CommandError: it failed and *check* is true.
         """
-        stdout, stderr = (self.streams[number].data().decode("utf-8", self._errors) for number in (1, 2))
-        argv = self.command.argv
-        if check and returncode:
-            error = CommandError(returncode, argv, stdout, stderr, shown=self._shown)
-            self._add_note(error, stdout, stderr)
-            raise error
-        return subprocess.CompletedProcess(argv, returncode, stdout, stderr)
+        argv, returncode = self.command.argv, run.returncode
+        if returncode is None:
+            raise self._noted(ExitCodeLostError(argv, lost_reason(), *self._texts(), shown=self._shown))
+        self._debug(f"exit code {returncode} after {run.duration:.2f} s")
+        try:
+            stdout, stderr = (data.decode("utf-8", self._errors) for data in self._data())
+        except UnicodeDecodeError as exc:
+            failure = OutputDecodeError(*exc.args)
+        else:
+            if check and returncode:
+                raise self._noted(CommandError(returncode, argv, stdout, stderr, shown=self._shown))
+            done = CompletedCommand(self.command.given, returncode, stdout, stderr)
+            done.duration = run.duration
+            return done
+        raise failure
 
-    def timeout(self) -> CommandTimeoutError:
-        """Return the exception for a command whose time was up."""
-        stdout, stderr = (self._partial_text(self.streams[number].data()) for number in (1, 2))
-        error = CommandTimeoutError(self.command.argv, self.command.timeout or 0.0, stdout, stderr, shown=self._shown)
-        self._add_note(error, stdout, stderr)
-        return error
+    def _timeout(self, limit: Limit) -> CommandTimeoutError:
+        is_silence = limit is Limit.SILENCE
+        seconds = self.command.silence_timeout if is_silence else self.command.timeout
+        stdout, stderr = self._texts()
+        error = CommandTimeoutError(self.command.argv, seconds or 0.0, stdout, stderr, shown=self._shown, silence=is_silence)
+        return self._noted(error)
 
-    def _add_note(self, error: BaseException, stdout: str, stderr: str) -> None:
+    def _noted(self, error: _Error) -> _Error:
+        """Return an exception with a note that has the last lines of the output."""
+        stdout, stderr = str(error.stdout or ""), str(error.stderr or "")
         name, text = ("stderr", stderr) if stderr.strip() else ("stdout", stdout)
         if text.strip():
             lines = text.rstrip("\r\n").rsplit("\n", _NOTE_LINES)[-_NOTE_LINES:]
             # Mask before cutting: half a credential is no longer recognised, and still a secret.
             shown = self._redactor.mask("\n".join(line.rstrip("\r") for line in lines)).rstrip()
             error.add_note(f"The last lines of {name}:\n{shown[-_NOTE_CHARS:]}")
+        return error
 
-    def _partial_text(self, data: bytes) -> str:
-        try:
-            return data.decode("utf-8", self._errors)
-        except UnicodeDecodeError:
-            return data.decode("utf-8", "backslashreplace")
+    def _data(self) -> list[bytes]:
+        return [self.streams[number].data() if number in self.streams else b"" for number in (1, 2)]
+
+    def _texts(self) -> list[str]:
+        """Return the output as text, whatever it is."""
+        texts: list[str] = []
+        for data in self._data():
+            try:
+                texts.append(data.decode("utf-8", self._errors))
+            except UnicodeDecodeError:
+                texts.append(data.decode("utf-8", "backslashreplace"))
+        return texts
+
+
+def _both(first: Callable[[str], Any], second: Callable[[str], Any] | None) -> Callable[[str], Any]:
+    if second is None:
+        return first
+
+    def call(line: str) -> Any:
+        first(line)
+        return second(line)
+
+    return call

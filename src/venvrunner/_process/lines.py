@@ -1,6 +1,8 @@
 """Bytes in, decoded lines out; without I/O."""
 
-from venvrunner._process.sinks import Sink
+from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 SLICE = 16
 """Lines to deliver between two looks at the clock."""
@@ -9,28 +11,36 @@ SLICE = 16
 class LineSplitter:
     r"""Cuts a stream of bytes into decoded lines, however it was chunked.
 
-    A line ends at ``\n`` and nowhere else; it is handed out without ``\n`` or ``\r\n``. The byte ``\n`` never is a part of
-    another UTF-8 character, so a block that ends with it can be decoded as a whole.
+    A line ends at ``\n`` and is handed out without ``\n`` or ``\r\n``. The bytes ``\n`` and ``\r`` are never a part of
+    another UTF-8 character, so a block that ends with one can be decoded as a whole.
 
     Args:
         errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`. With ``"strict"``, a line with a bad byte
             is handed out with backslash escapes: a bad byte must not hide the line.
+        carriage_return: whether ``\r`` ends a line too, as the updates of a progress bar do.
 
     >>> lines = LineSplitter()
     >>> lines.feed(b"one\r\ntw"), lines.feed(b"o\n  \xff\nend"), lines.finish()
     (['one'], ['two', '  \\xff'], ['end'])
+    >>> LineSplitter(carriage_return=True).feed(b" 10 %\r 20 %\rdone\r\n")
+    [' 10 %', ' 20 %', 'done']
     """
 
-    def __init__(self, errors: str = "strict") -> None:
+    def __init__(self, errors: str = "strict", *, carriage_return: bool = False) -> None:
         self._errors = errors
+        self._carriage_return = carriage_return
+        self._after_return = False
         # Pieces of the line that has no end yet: joining them at every chunk would be quadratic for a long line.
         self._tail: list[bytes] = []
 
     def feed(self, data: bytes) -> list[str]:
         """Take the next chunk; return the lines it completes."""
+        if self._carriage_return:
+            data = self._with_newlines_only(data)
         cut = data.rfind(b"\n")
         if cut < 0:
-            self._tail.append(data)
+            if data:
+                self._tail.append(data)
             return []
         block = b"".join([*self._tail, data[:cut]])
         self._tail = [data[cut + 1 :]] if cut + 1 < len(data) else []
@@ -46,6 +56,15 @@ class LineSplitter:
         self._tail = []
         return [self._decode(rest)] if rest else []
 
+    def _with_newlines_only(self, data: bytes) -> bytes:
+        r"""Turn each line end into ``\n``; the two bytes of ``\r\n`` may come in two chunks."""
+        if self._after_return and data.startswith(b"\n"):
+            data = data[1:]
+            self._after_return = False
+        if data:
+            self._after_return = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
     def _decode(self, line: bytes) -> str:
         try:
             return line.decode("utf-8", self._errors)
@@ -54,32 +73,76 @@ class LineSplitter:
 
 
 class Stream:
-    r"""One output stream of a process: all its bytes, and its lines for a sink.
+    r"""One output stream of a process: its bytes, and its lines for a sink.
 
     Args:
-        sink: where the lines go; ``None`` if nobody wants them, then nothing is split.
+        sink: where the lines go; ``None``: nowhere, and nothing is split.
         errors: as for :class:`LineSplitter`.
+        carriage_return: as for :class:`LineSplitter`.
+        keep: how many bytes to keep, the last ones; ``None``: all.
 
-    >>> stream = Stream(print)
+    Attributes:
+        heard: whether the last chunk completed a line.
+
+    >>> stream = Stream(print, keep=2)
     >>> stream.feed(b"a\nb"), stream.finish(), stream.data()
-    (['a'], ['b'], b'a\nb')
+    (['a'], ['b'], b'\nb')
     """
 
-    def __init__(self, sink: Sink | None = None, errors: str = "strict") -> None:
+    def __init__(
+        self,
+        sink: Callable[[str], Any] | None = None,
+        errors: str = "strict",
+        *,
+        carriage_return: bool = False,
+        keep: int | None = None,
+    ) -> None:
         self.sink = sink
-        self._chunks: list[bytes] = []
-        self._splitter = LineSplitter(errors)
+        self.heard = False
+        self._carriage_return = carriage_return
+        self._keep = keep
+        self._chunks: deque[bytes] = deque()
+        self._held = self._total = 0
+        self._splitter = LineSplitter(errors, carriage_return=carriage_return)
 
     def feed(self, data: bytes) -> list[str]:
         """Keep a chunk; return the lines to deliver."""
-        self._chunks.append(data)
-        return [] if self.sink is None else self._splitter.feed(data)
+        if self._keep is None:
+            self._chunks.append(data)
+        else:
+            self._keep_last(data, self._keep)
+        if self.sink is None:
+            self.heard = b"\n" in data or (self._carriage_return and b"\r" in data)
+            return []
+        lines = self._splitter.feed(data)
+        self.heard = bool(lines)
+        return lines
 
     def finish(self) -> list[str]:
         """Return the last line if it had no end and there is a sink."""
         return self._splitter.finish()
 
     def data(self) -> bytes:
-        """Return all bytes so far."""
-        self._chunks = [b"".join(self._chunks)]
-        return self._chunks[0]
+        """Return the bytes that are kept; if the first were dropped, beginning with a whole character."""
+        whole = b"".join(self._chunks)
+        self._chunks = deque([whole])
+        if self._keep is None or self._total <= self._keep:
+            return whole
+        kept = whole[len(whole) - self._keep :]
+        # At most three bytes of a UTF-8 character follow its first.
+        start = next((index for index, byte in enumerate(kept[:4]) if byte & 0xC0 != 0x80), 0)  # noqa: PLR2004  10xxxxxx
+        return kept[start:]
+
+    def _keep_last(self, data: bytes, keep: int) -> None:
+        if self._chunks and len(self._chunks[-1]) < _SMALL:
+            self._chunks[-1] += data  # many small chunks would need more memory than what is in them
+        else:
+            self._chunks.append(data)
+        self._total += len(data)
+        self._held += len(data)
+        while self._chunks and self._held - len(self._chunks[0]) >= keep:
+            self._held -= len(self._chunks.popleft())
+
+
+_SMALL = 1 << 12
+"""Bytes up to which a chunk is joined to the one before it, where only the last bytes are kept."""

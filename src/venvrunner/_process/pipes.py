@@ -1,15 +1,28 @@
-"""How much a pipe holds."""
+"""Pipes: how much one holds, and threads for systems where one can't be waited for."""
 
 import contextlib
 import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import IO
 
 with contextlib.suppress(ImportError):  # Windows has neither
     import fcntl
     import termios
 
+CAPACITY = 1 << 20
+"""Bytes that a pipe can hold, unless root makes it larger (``/proc/sys/fs/pipe-max-size``)."""
+_CHUNK = 1 << 16
+_AHEAD = 4
+"""Chunks that wait for delivery before no more is read."""
+_IDLE = 0.2
+"""Seconds without news after which a pump is taken to have read all that there was."""
 
-def pending(fd: int) -> int:
-    """Return the number of bytes that can be read from a pipe now; 0 where the system does not tell.
+
+def pending(fd: int) -> int | None:
+    """Return the number of bytes that can be read from a pipe now; ``None``: the system does not tell.
 
     >>> import os
     >>> reader, writer = os.pipe()
@@ -21,5 +34,80 @@ def pending(fd: int) -> int:
     try:
         answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4)  # pyright: ignore[reportPossiblyUnboundVariable]  NameError is caught
     except (OSError, NameError):
-        return 0
+        return None
     return int(struct.unpack("i", answer)[0])
+
+
+class Pump:
+    """Reads a pipe in a thread of its own, for systems where pipes can't be waited for (Windows).
+
+    Args:
+        pipe: what to read; closed by the thread at its end.
+        wake: called from the thread when there is news.
+    """
+
+    def __init__(self, pipe: IO[bytes], wake: Callable[[], object]) -> None:
+        self._pipe = pipe
+        self._wake = wake
+        self._chunks: deque[bytes | BaseException] = deque()
+        self._room = threading.Semaphore(_AHEAD)
+        self._is_closed = False
+        self._news = 0.0
+        threading.Thread(target=self._run, name="venvrunner-pump", daemon=True).start()
+
+    def take(self, share: int) -> bytes | None:
+        """Return at most so many bytes: none at the end of the pipe, ``None`` if there is nothing now.
+
+        Raises:
+            OSError: the pipe can't be read.
+        """
+        if not self._chunks:
+            return None
+        data = self._chunks.popleft()
+        if isinstance(data, BaseException):
+            raise data
+        if len(data) > share:
+            self._chunks.appendleft(data[share:])
+            return data[:share]
+        self._room.release()
+        return data
+
+    def pending(self) -> int | None:
+        """Return ``None``: the thread may hold bytes that are not counted yet; and begin to wait for news."""
+        self._news = time.monotonic()
+        return None
+
+    def is_idle(self) -> bool:
+        """Return whether nothing has come for a while."""
+        return not self._chunks and time.monotonic() >= self._news + _IDLE
+
+    def close(self) -> None:
+        """Let the thread end as soon as the pipe ends or brings something."""
+        self._is_closed = True
+        self._room.release()
+
+    @staticmethod
+    def write(pipe: IO[bytes], text: bytes) -> None:
+        """Write to a pipe and close it, in a thread of its own."""
+
+        def run() -> None:
+            with contextlib.suppress(OSError), pipe:
+                pipe.write(text)
+
+        threading.Thread(target=run, name="venvrunner-pump", daemon=True).start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError), self._pipe:
+            while not self._is_closed:
+                self._room.acquire()
+                try:
+                    data = self._pipe.read(_CHUNK)  # unbuffered: what is there
+                except (OSError, ValueError) as exc:
+                    self._chunks.append(exc)
+                    self._wake()
+                    return
+                self._chunks.append(data)
+                self._news = time.monotonic()
+                self._wake()
+                if not data:
+                    return

@@ -3,13 +3,13 @@
 from collections import deque
 from collections.abc import Mapping, MutableSequence
 
-from venvrunner._process import engine
+from venvrunner._process.child import Source
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
 
 
 class Tap:
-    """A driver in front of the one that runs a command; of several commands, what the last of them did is kept.
+    """An attendant that only looks; of several commands, what the last of them did is kept.
 
     Args:
         limit: how many pieces of its output are kept, the last ones; ``None``: all.
@@ -24,24 +24,16 @@ class Tap:
         self._limit = limit
         self.returncode: int | None = None
 
-    def begin(self, command: Command) -> None:
+    def begin(
+        self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
+    ) -> tuple[Mapping[int, Stream], Source | None]:
         """Take note of a command that is about to run."""
         self.chunks, self.returncode = deque(maxlen=self._limit), None
+        return {number: _Tapped(number, stream, self.chunks) for number, stream in streams.items()}, None
 
-    def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
-        """Same as :func:`.engine.run`."""
-        self.begin(command)
-        self.returncode = engine.run(command, self._tapped(streams))
-        return self.returncode
-
-    async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
-        """Same as :func:`.engine.run_async`."""
-        self.begin(command)
-        self.returncode = await engine.run_async(command, self._tapped(streams))
-        return self.returncode
-
-    def _tapped(self, streams: Mapping[int, Stream]) -> dict[int, Stream]:
-        return {number: _Tapped(number, stream, self.chunks) for number, stream in streams.items()}
+    def end(self, returncode: int | None) -> None:
+        """Take note of its exit status."""
+        self.returncode = returncode
 
 
 class _Tapped(Stream):
@@ -61,7 +53,9 @@ class _Tapped(Stream):
 
     def feed(self, data: bytes) -> list[str]:
         self._noted.append((self._number, data))
-        return self._stream.feed(data)
+        lines = self._stream.feed(data)
+        self.heard = self._stream.heard
+        return lines
 
     def finish(self) -> list[str]:
         return self._stream.finish()

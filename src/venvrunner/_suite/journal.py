@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
-from venvrunner._process import engine
+from venvrunner._process import ambient
 from venvrunner._process.command import StrPath, check_args, strings
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.tap import Tap
@@ -62,7 +62,7 @@ class Journal:
         self._left_out += len(self._entries) == _COMMANDS
         self._entries.append(entry)
         try:
-            with engine.watched_by(tap):
+            with ambient.surrounded(watcher=tap):
                 yield entry
             if not entry.has_ended:
                 entry.end(*_seen(tap))

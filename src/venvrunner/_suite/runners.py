@@ -1,7 +1,8 @@
 """The runners that tests get: as all others, but their commands are noted, and they know the wheelhouse."""
 
+import contextlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar, Self, Unpack
 
 from venvrunner._create.temporary import temporary_place
@@ -11,6 +12,7 @@ from venvrunner._suite.journal import Journal
 from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallOptions, Receipt
 from venvrunner.runner import Runner
+from venvrunner.subprocess_util import CompletedCommand
 from venvrunner.venv import VenvRunner
 
 _SOURCES = {"index_url", "extra_index_urls", "find_links", "no_index"}
@@ -21,13 +23,33 @@ class NotedRunner(Runner):
 
     _journal: ClassVar[Journal]
 
-    def log_run(self, args: Sequence[StrPath], *given: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    def log_run(self, args: Sequence[StrPath], *given: Any, **options: Any) -> CompletedCommand:
         with self._journal.note(args, options) as entry:
             return entry.done(super().log_run(args, *given, **options))
 
-    async def async_log_run(self, args: Sequence[StrPath], *given: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    async def async_log_run(self, args: Sequence[StrPath], *given: Any, **options: Any) -> CompletedCommand:
         with self._journal.note(args, options) as entry:
             return entry.done(await super().async_log_run(args, *given, **options))
+
+    def lines(self, args: Sequence[StrPath], **options: Any) -> Generator[str, None, CompletedCommand]:
+        found = super().lines(args, **options)
+
+        def iterate() -> Generator[str, None, CompletedCommand]:
+            with self._journal.note(args, options) as entry:
+                return entry.done((yield from found))
+
+        return iterate()
+
+    def async_lines(self, args: Sequence[StrPath], **options: Any) -> AsyncGenerator[str, None]:
+        found = super().async_lines(args, **options)
+
+        async def iterate() -> AsyncGenerator[str, None]:
+            with self._journal.note(args, options):
+                async with contextlib.aclosing(found):
+                    async for line in found:
+                        yield line
+
+        return iterate()
 
 
 class NotedVenvRunner(NotedRunner, VenvRunner):

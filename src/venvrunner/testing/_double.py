@@ -1,21 +1,19 @@
 """What the doubles that start no process share: a call is looked up among answers, and delivered as a real one is."""
 
-import asyncio
 import os
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._create import layout
 from venvrunner._install.explanation import explained
 from venvrunner._install.receipt import Receipt
-from venvrunner._process import engine
 from venvrunner._process.command import Command, StrPath, TimedOut
+from venvrunner._process.known import Known
 from venvrunner._process.lines import Stream
-from venvrunner._process.playback import Playback
 from venvrunner._process.sinks import Redactor
 from venvrunner.environment import venv_environment
 from venvrunner.exceptions import CommandError, ExpectationError
@@ -138,15 +136,15 @@ class DoubleRunner(Block, Runner):
     def _end(self) -> None:
         self.assert_all_used()
 
-    def _in_use(self) -> AbstractContextManager[None]:
-        return engine.driven_by(_Player(self._answer, self._change, self._unending))
+    def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
+        return nullcontext({"driver": _Player(self._answer, self._change, self._unending)})
 
     @contextmanager
     def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[Change]":
         player = _Player(self._answer, self._change, self._unending)
         options["env"] = self.environment(options.get("env"))
         try:
-            with engine.driven_by(player):
+            with self._around({"driver": player}):
                 yield Change(player, self.resolve(args))
         except CommandError as exc:
             raise explained(exc) from None
@@ -226,28 +224,20 @@ class _Player:
         self._unending = unending
         self._packages: _Packages = ({}, {})
 
-    def run(self, command: Command, streams: Mapping[int, Stream]) -> int:
+    def begin(
+        self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
+    ) -> tuple[Mapping[int, Stream], Known]:
         answer = self._answer(command)
-        try:
-            returncode = Playback(command, streams, answer.output, answer.returncode).run()
-        except TimedOut:
-            if command.timeout is None:
-                raise self._unending(command) from None
-            raise
-        self._packages = self._change(answer.installed)
-        return returncode
+        self._installed = answer.installed
 
-    async def run_async(self, command: Command, streams: Mapping[int, Stream]) -> int:
-        answer = self._answer(command)
-        try:
-            returncode = await Playback(command, streams, answer.output, answer.returncode).run_async()
-        except TimedOut:
-            if command.timeout is None:
-                await asyncio.sleep(_PATIENCE)
-                raise self._unending(command) from None
-            raise
-        self._packages = self._change(answer.installed)
-        return returncode
+        def unending() -> BaseException:
+            return TimedOut() if command.timeout is not None else self._unending(command)
+
+        patience = _PATIENCE if cancellable and command.timeout is None else 0.0
+        return streams, Known(answer.output, answer.returncode, unending, patience)
+
+    def end(self, _returncode: int | None) -> None:
+        self._packages = self._change(self._installed)
 
     def receipt(self, done: Any) -> Receipt:
         return Receipt(done, *self._packages)

@@ -4,19 +4,21 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, Unpack, cast
 
 from venvrunner._create import layout
-from venvrunner._process import engine
+from venvrunner._process import ambient
+from venvrunner._process.child import Source
 from venvrunner._process.command import Command, RunOptions, StrPath, strings
+from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.tap import Tap
 from venvrunner.exceptions import CommandTimeoutError, ExpectationError, VenvError
 from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
-from venvrunner.subprocess_util import OutputCallbackType
+from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 from venvrunner.testing._block import Block
 from venvrunner.testing._format import Entry, Recording, dump, exception_of, lines_of, parts_of
 from venvrunner.testing._places import usual_places
@@ -115,7 +117,7 @@ class RecordingVenvRunner(Block, Runner):
         *,
         errors: str = "strict",
         **options: Unpack[RunOptions],
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> CompletedCommand:
         """As the runner does; the call is recorded, also if it fails or can't be started.
 
         Raises:
@@ -136,7 +138,7 @@ class RecordingVenvRunner(Block, Runner):
         *,
         errors: str = "strict",
         **options: Unpack[RunOptions],
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine."""
         with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as tap:
             return tap.noted(
@@ -167,6 +169,56 @@ class RecordingVenvRunner(Block, Runner):
         with self._recorded(uninstall_call(names, options), cast("dict[str, Any]", options)) as tap:
             return tap.noted(self._filled().uninstall(*names, **options))
 
+    def lines(
+        self,
+        args: Sequence[StrPath],
+        *,
+        logger: object = None,
+        stdout_loglevel: str | OutputCallbackType | None = None,
+        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        check: bool = True,
+        errors: str = "strict",
+        **options: Unpack[RunOptions],
+    ) -> Generator[str, None, CompletedCommand]:
+        """As the runner does; the call is recorded when the iterator ends."""
+        checked = layout.plain_command(args)
+        levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
+        found = self._runner.lines(checked, logger=logger, check=check, errors=errors, **levels, **options)
+
+        def iterate() -> Generator[str, None, CompletedCommand]:
+            with self._recorded(checked, cast("dict[str, Any]", options)) as tap:
+                return tap.noted((yield from found))
+
+        return iterate()
+
+    def async_lines(
+        self,
+        args: Sequence[StrPath],
+        *,
+        logger: object = None,
+        stdout_loglevel: str | OutputCallbackType | None = None,
+        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        check: bool = True,
+        errors: str = "strict",
+        **options: Unpack[RunOptions],
+    ) -> AsyncGenerator[str, None]:
+        """Same as :meth:`lines`, but an async iterator."""
+        checked = layout.plain_command(args)
+        levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
+        found = self._runner.async_lines(checked, logger=logger, check=check, errors=errors, **levels, **options)
+
+        async def iterate() -> AsyncGenerator[str, None]:
+            with self._recorded(checked, cast("dict[str, Any]", options)):
+                async with contextlib.aclosing(found):
+                    async for line in found:
+                        yield line
+
+        return iterate()
+
+    def stop(self) -> None:
+        """As the runner does."""
+        self._runner.stop()
+
     def _end(self) -> None:
         self.save()
 
@@ -184,7 +236,7 @@ class RecordingVenvRunner(Block, Runner):
         with self._lock:
             self._taps.append(tap)
         try:
-            with engine.driven_by(tap):
+            with ambient.surrounded(driver=tap):
                 yield tap
         except (subprocess.CalledProcessError, CommandTimeoutError) as exc:
             tap.ended(exc)
@@ -217,13 +269,15 @@ class _Tap(Tap):
         self.installed: dict[str, str | None] = {}
         self.raised: Exception | None = None
 
-    def begin(self, command: Command) -> None:
-        super().begin(command)
+    def begin(
+        self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
+    ) -> tuple[Mapping[int, Stream], Source | None]:
         cwd = command.popen.get("cwd")
         self.cwd = None if cwd is None else os.fsdecode(cwd)
         self.input = None if command.input is None else command.input.decode()
         self.secrets += command.secrets
         self.started = True
+        return super().begin(command, streams, cancellable=cancellable)
 
     def ended(self, done: Any) -> None:
         """Keep what a command did that was not seen: the runner is a double itself, or runs its commands elsewhere.

@@ -1,0 +1,86 @@
+"""What surrounds a command beyond its arguments.
+
+No options, because a caller who patches ``log_run`` is to see what was called, and nothing else.
+"""
+
+import contextlib
+from collections.abc import Generator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from venvrunner._process.child import Source
+from venvrunner._process.command import Command
+from venvrunner._process.lines import Stream
+
+
+class Attendant(Protocol):
+    """Sees a command from its beginning to its end, and may stand in for its process."""
+
+    def begin(
+        self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
+    ) -> tuple[Mapping[int, Stream], Source | None]:
+        """Return the streams to use, and what to use in place of a process; ``None``: start one.
+
+        Args:
+            command: what is about to run.
+            streams: where its output goes.
+            cancellable: whether the caller can end the wait for a command that goes on for ever.
+        """
+        ...
+
+    def end(self, returncode: int | None) -> None:
+        """Note the exit status of a command that has ended by itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ambient:
+    """What surrounds the next command.
+
+    Attributes:
+        watcher: an attendant that only looks.
+        driver: an attendant that may stand in for the process.
+        passed: descriptors that the command inherits.
+        stoppers: who wants to know of a running command, to stop it.
+    """
+
+    watcher: Attendant | None = None
+    driver: Attendant | None = None
+    passed: tuple[int, ...] = ()
+    stoppers: tuple[Any, ...] = ()
+
+
+_NOTHING = Ambient()
+_AMBIENT: ContextVar[Ambient] = ContextVar("venvrunner.ambient", default=_NOTHING)
+
+
+def current() -> Ambient:
+    """Return what surrounds the next command."""
+    return _AMBIENT.get()
+
+
+@contextlib.contextmanager
+def surrounded(**changes: Any) -> Generator[None]:
+    """Surround the commands of a block with something more.
+
+    Args:
+        **changes: attributes of :class:`Ambient`.
+    """
+    with _set(replace(_AMBIENT.get(), **changes)):
+        yield
+
+
+def alone() -> contextlib.AbstractContextManager[None]:
+    """Surround the commands of a block with nothing: one that a callback runs is not part of the first."""
+    return _set(_NOTHING)
+
+
+@contextlib.contextmanager
+def _set(value: Ambient) -> Generator[None]:
+    token = _AMBIENT.set(value)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # a coroutine is closed in another context than its own
+            _AMBIENT.reset(token)

@@ -1,0 +1,310 @@
+"""One child process: its start, its pipes and its end, in steps that never wait."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any, Protocol, cast
+
+from venvrunner._process import failures
+from venvrunner._process.command import Command
+from venvrunner._process.pipes import CAPACITY, Pump, pending
+from venvrunner._process.session import HAS_SELECTABLE_PIPES, REAPS_LAST, Group, group_of, is_child, start_options
+from venvrunner._process.supervisor import REAP
+
+_PAUSE = (0.001, 0.02)
+"""Seconds between two looks at what sends no event: at first, and at most."""
+
+
+_OPEN: dict[int, object] = {}
+"""Processes that are not closed yet: where a cycle of garbage holds one, its own finalizer must not run before ours."""
+
+
+class Source(Protocol):
+    """Where the output of a command comes from: a child, or what a double knows already.
+
+    Attributes:
+        returncode: the exit status; ``None``: the command has not ended, or its status was lost.
+    """
+
+    returncode: int | None
+
+    def interests(self) -> Mapping[int, bool]:
+        """Return the descriptors to wait for; true: until it can be written to."""
+        ...
+
+    def pause(self) -> float | None:
+        """Return the seconds after which to look again, for what sends no event."""
+        ...
+
+    def take(self, ready: Iterable[int], share: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
+        """Write and read what can be without waiting; yield the number of a stream and bytes, none at its end.
+
+        Args:
+            ready: the descriptors that are ready.
+            share: how many bytes of each stream to read at most.
+        """
+        ...
+
+    def look(self) -> Mapping[int, int] | None:
+        """Return, once, how many bytes of each stream are still to be read, when the command has ended."""
+        ...
+
+    def dry(self) -> Iterable[int]:
+        """Return the streams of an ended command that hold nothing more, where the system does not tell how much."""
+        ...
+
+    def send(self, signum: int) -> None:
+        """Send a signal to the command and all that it started."""
+        ...
+
+    def kill(self) -> None:
+        """Kill the command and all that it started, and wait a few seconds at most until the command has ended."""
+        ...
+
+    def empty(self) -> bool:
+        """Return whether the command has ended and all that it started too."""
+        ...
+
+    def close(self) -> None:
+        """Close every descriptor; more than once does no harm."""
+        ...
+
+
+class Child:
+    """A process and the pipes to it.
+
+    Args:
+        process: what ``Popen`` returned.
+        numbers: the streams that are read: 1 and 2, or fewer.
+        text: what to write to standard input.
+        wake: called from other threads when there is news, where pipes can't be waited for.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", numbers: Iterable[int], text: bytes | None, wake: Any) -> None:
+        self.returncode: int | None = None
+        self._process = process
+        _OPEN[id(process)] = process
+        self._owner = os.getpid()
+        self._has_ended = self._is_reaped = self._is_closed = False
+        self._pause = _PAUSE[0]
+        self._unknown: set[int] = set()
+        self._unsent = memoryview(text or b"")
+        self._group: Group = group_of(process)
+        self._exit: IO[bytes] | None = None
+        self._interests: dict[int, bool] = {}
+        self._pipes: dict[int, IO[bytes] | Pump] = {}
+        streams = {1: process.stdout, 2: process.stderr}
+        pipes = {number: cast("IO[bytes]", streams[number]) for number in numbers}
+        if not HAS_SELECTABLE_PIPES:
+            self._pipes = {number: Pump(pipe, wake) for number, pipe in pipes.items()}
+            if process.stdin is not None:
+                Pump.write(process.stdin, text or b"")
+            return
+        self._exit = _exit_descriptor(process.pid)
+        if self._exit is not None:
+            self._interests[self._exit.fileno()] = False
+        for number, pipe in pipes.items():
+            self._pipes[number] = pipe
+            self._interests[pipe.fileno()] = False
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            self._interests[process.stdin.fileno()] = True
+
+    def interests(self) -> Mapping[int, bool]:
+        return self._interests
+
+    def pause(self) -> float | None:
+        if self._exit is not None and not self._has_ended:
+            return None
+        pause, self._pause = self._pause, min(self._pause * 2, _PAUSE[1])
+        return pause
+
+    def take(self, ready: Iterable[int], share: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
+        ready = set(ready)
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.closed and HAS_SELECTABLE_PIPES and stdin.fileno() in ready:
+            self._write(stdin)
+        for number, pipe in list(self._pipes.items()):
+            if isinstance(pipe, Pump):
+                data = pipe.take(share[number])
+            else:
+                data = os.read(pipe.fileno(), share[number]) if pipe.fileno() in ready else None
+            if data is None:
+                continue
+            if not data:
+                del self._pipes[number]
+                if not isinstance(pipe, Pump):
+                    self._interests.pop(pipe.fileno())
+                pipe.close()
+            yield number, data
+
+    def look(self) -> Mapping[int, int] | None:
+        if self._has_ended or not self._ended():
+            return None
+        self._has_ended = True
+        self._pause = _PAUSE[0]
+        if self._exit is not None:
+            self._interests.pop(self._exit.fileno(), None)
+        owed: dict[int, int] = {}
+        for number, pipe in self._pipes.items():
+            count = pipe.pending() if isinstance(pipe, Pump) else pending(pipe.fileno())
+            if count is None:
+                self._unknown.add(number)
+            owed[number] = CAPACITY if count is None else count
+        return owed
+
+    def dry(self) -> Iterable[int]:
+        for number in list(self._unknown):
+            pipe = self._pipes.get(number)
+            if pipe is None or (pipe.is_idle() if isinstance(pipe, Pump) else not _is_readable(pipe.fileno())):
+                self._unknown.discard(number)
+                yield number
+
+    def send(self, signum: int) -> None:
+        if os.getpid() == self._owner and not self._is_reaped:
+            self._group.send(signum)
+
+    def empty(self) -> bool:
+        return self._is_reaped or (self._has_ended and self._group.ended())
+
+    def close(self) -> None:
+        if self._is_closed or os.getpid() != self._owner:
+            return  # a fork of the owner has copies of its descriptors, which end with it
+        process = self._process
+        for file in (process.stdin, process.stdout, process.stderr, *self._pipes.values(), self._exit):
+            if file is not None:
+                with contextlib.suppress(OSError):  # the rest of what was to be written is lost on purpose
+                    file.close()
+        if self._has_ended:
+            self._is_reaped = True  # from here on, its number may be another process's
+            process.poll()
+        _OPEN.pop(id(process), None)
+        self._is_closed = True
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+        end = time.monotonic() + REAP
+        while not self._has_ended and time.monotonic() < end:
+            if self.look() is None:
+                self._await_exit(end)
+
+    def __del__(self) -> None:
+        """End what was dropped without being closed, as by a handler that raises where no code can catch it."""
+        if "_group" in vars(self) and not self._is_closed:
+            self.kill()
+            self.close()
+
+    def _await_exit(self, end: float) -> None:
+        if self._exit is None:
+            time.sleep(_PAUSE[0])
+        else:
+            _is_readable(self._exit.fileno(), end - time.monotonic())
+
+    def _ended(self) -> bool:
+        """Return whether the process has ended; set its exit status, if that can be known."""
+        process = self._process
+        if REAPS_LAST:
+            with contextlib.suppress(ChildProcessError):
+                info = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if info is None:
+                    return False
+                self.returncode = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+                return True
+            if process.returncode is None and _is_standard(process):
+                # Popen says 0 then, whatever the truth.
+                self._group.leader_reaped()
+                return True
+        returncode = process.poll()
+        if returncode is None:
+            return False
+        self._group.leader_reaped()
+        self.returncode = returncode
+        return True
+
+    def _write(self, stdin: IO[bytes]) -> None:
+        try:
+            self._unsent = self._unsent[os.write(stdin.fileno(), self._unsent) :]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            # The child reads no further, which is its right: subprocess ignores it too.
+            self._unsent = self._unsent[:0]
+        if not self._unsent:
+            self._interests.pop(stdin.fileno())
+            stdin.close()
+
+
+def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
+    """Start a command, and return where its output comes from.
+
+    Args:
+        command: what to run.
+        numbers: the streams to read: 1 and 2, or fewer; what is not read is inherited.
+        wake: as for :class:`Child`.
+
+    Raises:
+        OSError, KeyError, subprocess.SubprocessError: it can't be started; the message says why, and shows no secret.
+    """
+    options: dict[str, Any] = {"bufsize": 0}
+    if command.input is not None:
+        options["stdin"] = subprocess.PIPE
+    if numbers:
+        options["stdout"] = subprocess.PIPE
+        options["stderr"] = subprocess.PIPE if 2 in numbers else subprocess.STDOUT
+    try:
+        options = {**start_options(command.popen), **options}
+        process: Any = subprocess.Popen(command.argv, **options)
+    except Exception as exc:  # noqa: BLE001  raised afresh: the frames of the standard library show the arguments
+        failure = failures.explained(exc, command)
+    else:
+        if HAS_SELECTABLE_PIPES and not _has_descriptors(process):
+            from venvrunner._process.fakes import faked_source  # noqa: PLC0415  tests only
+
+            return faked_source(process, command)
+        return Child(process, numbers, command.input, wake)
+    raise failure
+
+
+def is_replaced() -> bool:
+    """Return whether ``subprocess.Popen`` is not that of the standard library."""
+    popen: object = subprocess.Popen
+    return not (isinstance(popen, type) and popen.__module__ == "subprocess")
+
+
+def _has_descriptors(process: Any) -> bool:
+    """Return whether the pipes of a process are pipes, unlike those of a faked ``Popen``."""
+    if type(process.pid) is not int:
+        return False
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            try:
+                if type(pipe.fileno()) is not int:
+                    return False
+            except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is both
+                return False
+    return True
+
+
+def _is_readable(fd: int, seconds: float = 0.0) -> bool:
+    poll = select.poll()  # select() knows no descriptor from 1024 on
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
+
+def _exit_descriptor(pid: int) -> IO[bytes] | None:
+    """Return what becomes readable when the child ends, where there is such a thing."""
+    if not is_child(pid):
+        return None
+    try:
+        return open(os.pidfd_open(pid), "rb", buffering=0)
+    except (AttributeError, OSError):
+        return None
+
+
+def _is_standard(process: object) -> bool:
+    """Return whether a process is that of the standard library, and not, for instance, gevent's."""
+    return any(cls.__module__ == "subprocess" for cls in type(process).__mro__)

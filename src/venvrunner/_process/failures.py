@@ -1,0 +1,84 @@
+"""Why a command could not be started: the system's error, made clear and without secrets."""
+
+import errno
+import os
+import subprocess
+from typing import Any
+
+from venvrunner._process.command import Command
+from venvrunner._process.sinks import Redactor
+
+_SHEBANG = 256
+"""Bytes that Linux reads of the first line of a script (``execve(2)``)."""
+
+
+def explained(error: Exception, command: Command) -> Exception:
+    """Return a new exception of the same class for a failed start, with a reason and with its secrets masked.
+
+    The error itself has passed through frames of the standard library, whose local variables hold the command line and all
+    variables of the environment; pytest shows them.
+
+    Args:
+        error: what was raised.
+        command: what was to be started.
+    """
+    redactor = Redactor(command.secrets)
+    if isinstance(error, OSError) and error.errno is not None:
+        reason, filename = _reason(error, command)
+        where = () if filename is None else (redactor.mask(os.fsdecode(filename)),)
+        return type(error)(error.errno, redactor.mask(reason), *where)
+    if isinstance(error, KeyError | subprocess.SubprocessError | TypeError | ValueError | OSError):
+        return type(error)(*(redactor.mask(arg) if isinstance(arg, str) else arg for arg in error.args))
+    return error
+
+
+def _reason(error: OSError, command: Command) -> tuple[str, Any]:
+    """Return what to say of a system error, and of which file."""
+    reason, filename = error.strerror or "", error.filename
+    cwd = command.popen.get("cwd")
+    if cwd is not None and filename == cwd:
+        if error.errno == errno.ENOENT:
+            return "The directory given as cwd= does not exist", cwd
+        return f"The directory given as cwd= can't be entered ({reason})", cwd
+    path = _program(command)
+    if path is None:
+        return reason, filename
+    if error.errno == errno.ENOENT and (interpreter := _interpreter(path)) is not None:
+        ends = " The file has Windows line ends; convert it" if interpreter.endswith("\r") else ""
+        return f"The interpreter {interpreter!r} that the script names does not exist.{ends}", path
+    if error.errno == errno.ENOEXEC:
+        return f"{reason}: the file has no '#!' line and is not a program of this machine", path
+    if error.errno == errno.EACCES and _is_on_noexec(path):
+        return f"{reason}: the file system is mounted noexec", path
+    return reason, filename
+
+
+def _program(command: Command) -> str | None:
+    """Return the path of the program, if it exists."""
+    name = os.fsdecode(command.popen.get("executable") or command.argv[0])
+    base = os.fsdecode(command.popen.get("cwd") or ".")
+    if os.path.dirname(name):
+        candidates = [os.path.join(base, name)]
+    else:
+        candidates = [os.path.join(base, folder, name) for folder in os.get_exec_path(command.popen.get("env"))]
+    return next((path for path in candidates if os.path.isfile(path)), None)
+
+
+def _interpreter(path: str) -> str | None:
+    """Return the interpreter that a script names in its first line, if that is gone."""
+    try:
+        with open(path, "rb") as file:
+            first = file.read(_SHEBANG).partition(b"\n")[0]
+    except OSError:
+        return None
+    if not first.startswith(b"#!"):
+        return None
+    words = os.fsdecode(first[2:]).strip(" \t").split(" ")
+    return words[0] if words[0] and not os.path.exists(words[0]) else None
+
+
+def _is_on_noexec(path: str) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
+    except (AttributeError, OSError):
+        return False

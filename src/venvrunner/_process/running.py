@@ -1,0 +1,123 @@
+"""The commands that are running: who stops them from outside, and when the program itself is about to end."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+_MARGIN = 1.0
+"""Seconds on top of the grace that the commands of other threads have when the interpreter ends."""
+
+
+class Stoppable(Protocol):
+    """A command that is running."""
+
+    grace: float
+
+    def request_stop(self, reason: str, *, interrupt: bool = False) -> None:
+        """Have it ended by whoever waits for it, with an exception that names the reason; from any thread."""
+        ...
+
+    def abandon(self) -> None:
+        """Kill it at once."""
+        ...
+
+
+class Running:
+    """A set of running commands, of one runner or of the whole process.
+
+    It is usable from any thread, from a callback and from a signal handler: no lock is taken.
+    """
+
+    def __init__(self) -> None:
+        # A dict, not a WeakSet: its operations are atomic.
+        self._commands: dict[int, weakref.ref[Stoppable]] = {}
+        self._owner = os.getpid()
+
+    def add(self, command: Stoppable) -> None:
+        """Note a command that is about to start."""
+        self._commands[id(command)] = weakref.ref(command)
+
+    def discard(self, command: Stoppable) -> None:
+        """Forget a command that has ended."""
+        self._commands.pop(id(command), None)
+
+    def __iter__(self) -> Iterator[Stoppable]:
+        """Iterate over the commands that run now; none in a fork of the process that started them."""
+        if os.getpid() == self._owner:
+            yield from (command for ref in list(self._commands.values()) if (command := ref()) is not None)
+
+    def stop(self, reason: str) -> None:
+        """Request the end of all commands that run now, and return without waiting for it."""
+        for command in self:
+            command.request_stop(reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy as an empty set: a copy has started nothing."""
+        return type(self), ()
+
+
+EVERYTHING = Running()
+"""All commands of this process."""
+
+
+def _end_everything() -> None:
+    """End what daemon threads have started; Python has waited for all other threads by now."""
+    EVERYTHING.stop("the interpreter is exiting")
+    grace = max((command.grace for command in EVERYTHING), default=0.0)
+    end = time.monotonic() + 2 * grace + _MARGIN
+    pause = threading.Event()
+    while any(True for _command in EVERYTHING) and time.monotonic() < end:
+        pause.wait(0.005)
+    for command in EVERYTHING:
+        command.abandon()
+
+
+atexit.register(_end_everything)
+
+
+class Interruption:
+    """Tells whether Ctrl-C has reached the main thread since this was made, for those who wait in other threads.
+
+    Python runs signal handlers in the main thread only, and a command has a session of its own, so the terminal does not tell
+    it either. What other threads can see is the ``KeyboardInterrupt`` that the main thread is handling, or has ended with.
+    """
+
+    def __init__(self) -> None:
+        self._known = set(map(id, _interrupts()))
+
+    def seen(self) -> bool:
+        """Return, once, whether there is a new one."""
+        found = set(map(id, _interrupts()))
+        new = found - self._known
+        self._known |= new
+        return bool(new)
+
+
+def _interrupts() -> Iterator[BaseException]:
+    """Yield the ``KeyboardInterrupt`` objects that the main thread has to do with."""
+    ended_with = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    for error in (ended_with, _handled_by_main_thread()):
+        while error is not None:
+            if isinstance(error, KeyboardInterrupt):
+                yield error
+            error = error.__context__
+
+
+def _handled_by_main_thread() -> BaseException | None:
+    handled: Callable[[], dict[int, Any]] | None = getattr(sys, "_current_exceptions", None)
+    if handled is None:  # PyPy
+        return None
+    found = handled().get(threading.main_thread().ident or 0)
+    return found[1] if isinstance(found, tuple) else found  # a triple before Python 3.12
+
+
+def asyncio_was_interrupted() -> bool:
+    """Return whether the first Ctrl-C has come to ``asyncio.run``, which only cancels the main task then."""
+    runner = getattr(getattr(signal.getsignal(signal.SIGINT), "func", None), "__self__", None)
+    return bool(getattr(runner, "_interrupt_count", 0))

@@ -1,0 +1,306 @@
+"""A child's session: how a child is set apart from us, and how everything it started is ended with it.
+
+A signal goes to our own child or to no process at all. A number counts as our child's only after proof, because a replaced
+``Popen`` may return any number; and it stays proven because the child is reaped last: until then the system gives its
+number to no other process, group or session.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, cast
+
+from venvrunner._process.supervisor import Stop
+
+
+class Group(Protocol):
+    """The processes that a child started, itself included."""
+
+    def send(self, signum: int) -> None:
+        """Send a signal to every member; that no member is left is no error."""
+        ...
+
+    def leader_reaped(self) -> None:
+        """Note that the child was reaped, so that its number is good only as long as the group has members."""
+        ...
+
+    def ended(self) -> bool:
+        """Return whether no member is left. Ask only when the child has ended."""
+        ...
+
+
+class Lone:
+    """A child that leads no session of its own: it alone is signalled, through the object that started it.
+
+    Args:
+        process: what ``subprocess.Popen`` returned. If it is no child of ours, its methods do what its maker thought of.
+    """
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+
+    def send(self, signum: int) -> None:
+        """Send a signal to the child."""
+        with contextlib.suppress(OSError, ValueError):
+            self._process.send_signal(signum)
+
+    def leader_reaped(self) -> None:
+        """Do nothing."""
+
+    def ended(self) -> bool:
+        """Return true: the child has ended."""
+        return True
+
+
+class ProcessGroup:
+    """The process group that a child leads (POSIX).
+
+    The system gives a process number to no other process as long as a group has it (POSIX 3.293, "Process Group Lifetime").
+    """
+
+    def __init__(self, leader: int) -> None:
+        self._id = leader
+        self._owner = os.getpid()
+        self._gone = False
+
+    def send(self, signum: int) -> None:
+        """Send a signal to every member of the group."""
+        if self._gone or os.getpid() != self._owner:  # a fork of the owner must not end what is not its own
+            return
+        try:
+            os.killpg(self._id, signum)
+        except ProcessLookupError:
+            self._gone = True
+        except PermissionError:
+            # All members run as another user (sudo), or are zombies (macOS): nothing more can be done.
+            pass
+
+    def leader_reaped(self) -> None:
+        """Note at once whether the leader was the last: the number may soon be another group's."""
+        self.send(0)
+
+    def ended(self) -> bool:
+        """Return whether no member of the group is left."""
+        self.send(0)
+        return self._gone
+
+
+class Session(ProcessGroup):
+    """The session that a child leads (Linux): also processes that left its group by ``setpgid``, as ``timeout`` and shells do.
+
+    ``/proc/N/stat`` has the session of each process. Where ``/proc`` can't be read, this is the group alone.
+    """
+
+    def send(self, signum: int) -> None:
+        """Send a signal to every member of the session: to its first group at once, to the others one by one."""
+        super().send(signum)
+        if signum and not self._gone and os.getpid() == self._owner:
+            for member in _processes():
+                if member.session == self._id != member.group and not member.is_dead:
+                    self._send_to(member.pid, signum)
+
+    def leader_reaped(self) -> None:
+        """Note at once whether the leader was the last of its session."""
+        members = self._members()
+        if members is None:
+            super().leader_reaped()
+        else:
+            self._gone = not members
+
+    def ended(self) -> bool:
+        """Return whether no member is left that is more than a zombie; reap those that this process has adopted."""
+        if self._gone or os.getpid() != self._owner:
+            return True
+        members = self._members()
+        if members is None:
+            return False
+        if any(not member.is_dead for member in members):
+            return False
+        # A member that forks and ends may have hidden its child from the look. Zombies don't mind.
+        super().send(signal.SIGKILL)
+        for member in members:
+            if member.parent == self._owner and member.pid != self._id:
+                with contextlib.suppress(OSError):
+                    os.waitpid(member.pid, os.WNOHANG)
+        return not any(not member.is_dead for member in self._members() or ())
+
+    def _members(self) -> "list[_Process] | None":
+        """Return the members of the session; ``None``: the system does not tell."""
+        everything = list(_processes())
+        return [process for process in everything if process.session == self._id] if everything else None
+
+    def _send_to(self, pid: int, signum: int) -> None:
+        """Send a signal to one process, if it still is a member of the session: its number may be another's by now."""
+        with contextlib.suppress(OSError):
+            descriptor = os.pidfd_open(pid)
+            try:
+                process = _process(str(pid))
+                if process is not None and process.session == self._id:
+                    signal.pidfd_send_signal(descriptor, signum)
+            finally:
+                os.close(descriptor)
+
+
+class WindowsTree:
+    """The tree below a child on Windows. Written from the documentation; never run there by the authors."""
+
+    def __init__(self, leader: int) -> None:
+        self._id = leader
+
+    def send(self, signum: int) -> None:
+        """Send CTRL_BREAK to the group, or end the tree with taskkill."""
+        if signum == KILL:
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._id)], capture_output=True, check=False)  # noqa: S607  it is part of Windows
+        else:
+            with contextlib.suppress(OSError):
+                os.kill(self._id, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+
+    def leader_reaped(self) -> None:
+        """Do nothing."""
+
+    def ended(self) -> bool:
+        """Return true: Windows has no group to ask once the leader is gone."""
+        return True
+
+
+class _Process(NamedTuple):
+    pid: int
+    is_dead: bool
+    parent: int
+    group: int
+    session: int
+
+
+def _processes() -> Iterator[_Process]:
+    """Yield all processes of the system; none where ``/proc`` can't be read."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return
+    for name in names:
+        if name.isdigit() and (process := _process(name)) is not None:
+            yield process
+
+
+def _process(name: str) -> _Process | None:
+    try:
+        with open(f"/proc/{name}/stat", "rb") as file:
+            # "1 (name) S ppid pgrp session ...": the name may hold blanks and parentheses, so count from the last one.
+            state, parent, group, session = file.read().rpartition(b")")[2].split()[:4]
+        return _Process(int(name), state in {b"Z", b"X"}, int(parent), int(group), int(session))
+    except (OSError, ValueError):
+        return None
+
+
+def group_of(process: Any) -> Group:
+    """Return what a new child leads, if it provably is a child of ours and leads it; else the child alone.
+
+    A replaced ``Popen`` may return any number, or a mock whose ``int()`` is 1, and ``killpg(1)`` reaches every process of
+    the user. One that drops ``start_new_session`` leaves the child in our own group.
+    """
+    pid: object = process.pid
+    if type(pid) is not int or pid <= 1 or not is_child(pid):
+        return Lone(process)
+    return _group_class(pid) if _leads_session(pid) else Lone(process)
+
+
+def is_child(pid: object) -> bool:
+    """Return whether a number is that of a child of this process, running or not reaped yet.
+
+    >>> is_child(os.getppid()), is_child(True)
+    (False, False)
+    """
+    if type(pid) is not int or pid <= 1:
+        return False
+    if sys.platform == "win32":
+        return True
+    if not hasattr(os, "waitid"):
+        return _leads_session(pid)
+    try:
+        # Only the parent may ask, and nothing is reaped.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError:
+        # The system forgets a child as soon as it ends, if SIGCHLD is ignored.
+        return False
+    return True
+
+
+def _leads_session(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    try:
+        return pid == os.getpgid(pid) == os.getsid(pid)
+    except OSError:
+        return False
+
+
+def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords with which a child is started: set apart, and with numbers in place of the names of users and groups.
+
+    Popen would look these up as well, but only when it has made its pipes, which it leaves open before Python 3.11.4 if there
+    is no such name (gh-87474).
+
+    Raises:
+        KeyError: the user or group does not exist.
+
+    >>> start_options({"cwd": "/", "user": "root"})["user"]
+    0
+    """
+    options = {**popen, **START_OPTIONS}
+    if os.name == "posix" and not options.keys().isdisjoint({"user", "group", "extra_groups"}):
+        import grp  # noqa: PLC0415  POSIX only, and few need it
+        import pwd  # noqa: PLC0415  the same
+
+        user, group, groups = (options.get(name) for name in ("user", "group", "extra_groups"))
+        if isinstance(user, str):
+            options["user"] = pwd.getpwnam(user).pw_uid
+        if isinstance(group, str):
+            options["group"] = grp.getgrnam(group).gr_gid
+        if isinstance(groups, Iterable) and not isinstance(groups, str):
+            several = cast("Iterable[object]", groups)
+            options["extra_groups"] = [grp.getgrnam(one).gr_gid if isinstance(one, str) else one for one in several]
+    return options
+
+
+if sys.platform == "win32":
+    _group_class: type[Any] = WindowsTree
+    START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    HAS_SELECTABLE_PIPES = False
+    REAPS_LAST = False
+    KILL = -1
+else:
+    _group_class = Session if sys.platform == "linux" else ProcessGroup
+    START_OPTIONS = {"start_new_session": True}
+    HAS_SELECTABLE_PIPES = True
+    REAPS_LAST = sys.platform == "linux"
+    KILL = signal.SIGKILL
+"""Whether a child can be seen to end without being reaped (``REAPS_LAST``): elsewhere, ``waitid`` or ``/proc`` is missing."""
+
+
+def lost_reason() -> str:
+    """Return why the exit code of a child is lost, and what to do."""
+    if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        return (
+            "ended, but its exit code is lost: this process ignores SIGCHLD, so the system drops the exit codes of its"
+            " children. Restore it with signal.signal(signal.SIGCHLD, signal.SIG_DFL)."
+        )
+    return (
+        "ended, but its exit code is lost: another part of this process has waited for the child, such as a handler of"
+        " SIGCHLD or os.waitpid(-1, …). Let it wait for its own children only."
+    )
+
+
+def signal_number(stop: Stop, polite: int) -> int:
+    """Return the signal of a rung of the ladder.
+
+    Args:
+        stop: the rung.
+        polite: what ``Stop.POLITE`` stands for.
+
+    >>> signal_number(Stop.INTERRUPT, signal.SIGTERM) == signal.SIGINT
+    True
+    """
+    return {Stop.INTERRUPT: int(signal.SIGINT), Stop.POLITE: polite, Stop.HARD: int(KILL)}[stop]
