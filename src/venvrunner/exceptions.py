@@ -236,11 +236,11 @@ class ExitCodeLostError(_EndedError):
 
 
 class OutputDecodeError(VenvError, UnicodeDecodeError):
-    """The output of a command is not UTF-8, and ``errors`` is ``"strict"``.
+    r"""The output of a command is not UTF-8, and ``errors`` is ``"strict"``.
 
     ``object`` is the whole output, and true; ``repr()`` does not show it.
 
-    >>> OutputDecodeError("utf-8", b"secret \\xff", 7, 8, "invalid start byte")
+    >>> OutputDecodeError("utf-8", b"secret \xff", 7, 8, "invalid start byte")
     OutputDecodeError('utf-8', <8 bytes>, 7, 8, 'invalid start byte')
     """
 

@@ -10,6 +10,8 @@ from venvrunner._process.command import StrPath, check_args, check_variables
 from venvrunner.environment import current_environment
 from venvrunner.runner import Runner
 
+__tracebackhide__ = True
+
 __all__ = ["FakeVenvRunner"]
 
 

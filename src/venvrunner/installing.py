@@ -25,6 +25,8 @@ from venvrunner.exceptions import InvalidCommandError, InvalidRequirementError
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
 
+__tracebackhide__ = True
+
 __all__ = ["InstallOptions", "InstallerName", "InstallingRunner", "Receipt", "ReportOptions"]
 
 InstallerName = Literal["pip", "uv"]

@@ -48,7 +48,7 @@ def log_run(
     r"""Run a command, stream its lines and return its output; works in any thread and inside a running event loop.
 
     The call ends when the command ends. If it is left in any other way (timeout, Ctrl-C, an exception in a callback), the
-    command and all processes of its session are ended first: SIGTERM (after Ctrl-C, SIGINT before it), *grace* seconds, SIGKILL.
+    command and its session are ended first: SIGTERM (after Ctrl-C, SIGINT before it), *grace* seconds, SIGKILL.
 
     Args:
         args: the command line; ``args[0]`` is looked up in ``PATH``.

@@ -19,6 +19,8 @@ from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallerName, InstallingRunner, check_installer
 from venvrunner.runner import Runner
 
+__tracebackhide__ = True
+
 __all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
 
 _WAIT = 30.0

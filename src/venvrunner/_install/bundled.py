@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from venvrunner._create.settings import read_settings
 from venvrunner.exceptions import CreationError
 
+__tracebackhide__ = True
+
 
 def has_pip(folders: Iterable[str]) -> bool:
     """Tell whether pip is in one of some folders of packages."""

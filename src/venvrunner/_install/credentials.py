@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 from venvrunner._process.sinks import userinfos
 
+__tracebackhide__ = True
+
 _VARIABLE = re.compile(r"UV_INDEX_.+_PASSWORD|UV_PUBLISH_(PASSWORD|TOKEN)")
 _NESTED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(?P<path>\S+)", re.MULTILINE)
 _PUT_IN = re.compile(r"\$\{(?P<name>\w+)\}")

@@ -8,6 +8,8 @@ import json
 import os
 import sys
 
+__tracebackhide__ = True
+
 
 def main(path: str) -> None:
     """Load ``packaging`` from a path; print its marker variables and the tags of wheels that fit, best first."""

@@ -10,6 +10,8 @@ from venvrunner.exceptions import (
     NoSuchPackageError,
 )
 
+__tracebackhide__ = True
+
 _HASH = re.compile(
     r"DO NOT MATCH THE HASHES|Hash mismatch for|Hashes are required|In `?--require-hashes`? mode|(?<!Given )no hashes",
     re.IGNORECASE,

@@ -15,6 +15,8 @@ from venvrunner._install.receipt import Receipt, table
 from venvrunner._install.request import Request
 from venvrunner.exceptions import CommandError, CommandTimeoutError
 
+__tracebackhide__ = True
+
 HEARTBEAT = 10.0
 """Seconds after which an installer that prints nothing is said to run still, by default."""
 
@@ -174,6 +176,9 @@ async def run_async(steps: Steps, perform: Callable[[Call], Awaitable[subprocess
 
 
 def _next(steps: Steps, outcome: Outcome) -> Call | Receipt:
+    if isinstance(outcome, StopIteration):  # by a callback; a generator can't raise it (PEP 479)
+        steps.close()
+        raise outcome
     try:
         if isinstance(outcome, BaseException):
             return steps.throw(outcome)

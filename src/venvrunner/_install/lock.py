@@ -13,6 +13,8 @@ from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel, Pylock
 

@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Iterable
 
+__tracebackhide__ = True
+
 _MADE = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info", re.IGNORECASE)
 """How the folder of a package's metadata is named (PyPA, "Recording installed projects")."""
 _KINDS = (".dist-info", ".egg-info")

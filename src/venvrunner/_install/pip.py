@@ -7,6 +7,8 @@ from typing import NamedTuple
 from venvrunner._install.lock import LockedFile, requirement_lines
 from venvrunner._install.request import Request
 
+__tracebackhide__ = True
+
 
 class Pip(NamedTuple):
     """Builds command lines of one pip.

@@ -4,6 +4,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+__tracebackhide__ = True
+
 
 class Receipt(subprocess.CompletedProcess[str]):
     """The completed process of an installer, and what it has changed; prints as a short table.

@@ -12,6 +12,8 @@ from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import InvalidRequirementError
 
+__tracebackhide__ = True
+
 _URL = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from venvrunner._process.sinks import Redactor, userinfos
 from venvrunner.exceptions import InvalidRequirementError
 
+__tracebackhide__ = True
+
 _URL = re.compile(r"(https?|file|(git|hg|svn|bzr)\+[a-z]+)://[^\s]+", re.IGNORECASE)
 _REPOSITORY = re.compile(r"(git|hg|svn|bzr)\+[a-z]+://[^\s]+", re.IGNORECASE)
 _NAME = re.compile(r"[A-Z0-9]([A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE | re.ASCII)

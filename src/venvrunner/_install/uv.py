@@ -8,6 +8,8 @@ from venvrunner._install.request import Request
 from venvrunner._install.requirements import is_lock_name
 from venvrunner.exceptions import InstallerNotFoundError
 
+__tracebackhide__ = True
+
 
 class Uv(NamedTuple):
     """Builds command lines of one uv.

@@ -13,6 +13,8 @@ from venvrunner._process.child import Source
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
 
+__tracebackhide__ = True
+
 
 class Attendant(Protocol):
     """Sees a command from its beginning to its end, and may stand in for its process."""

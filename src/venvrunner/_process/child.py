@@ -15,6 +15,8 @@ from venvrunner._process.pipes import CAPACITY, Pump, pending
 from venvrunner._process.session import HAS_SELECTABLE_PIPES, REAPS_LAST, Group, group_of, is_child, start_options
 from venvrunner._process.supervisor import REAP
 
+__tracebackhide__ = True
+
 _PAUSE = (0.001, 0.02)
 """Seconds between two looks at what sends no event: at first, and at most."""
 
@@ -254,7 +256,7 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
         options["stdin"] = subprocess.PIPE
     if numbers:
         options["stdout"] = subprocess.PIPE
-        options["stderr"] = subprocess.PIPE if 2 in numbers else subprocess.STDOUT
+        options["stderr"] = subprocess.STDOUT if command.merge_stderr else subprocess.PIPE
     try:
         options = {**start_options(command.popen), **options}
         process: Any = subprocess.Popen(command.argv, **options)

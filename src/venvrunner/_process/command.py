@@ -10,6 +10,8 @@ from venvrunner._process.refused import check_keywords
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.supervisor import GRACE, Limit
 
+__tracebackhide__ = True
+
 StrPath = str | os.PathLike[str]
 
 

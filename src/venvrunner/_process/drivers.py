@@ -53,8 +53,7 @@ def run(command: Command, streams: Mapping[int, Stream]) -> Run:
         return bridge.wait_for(lambda: _attend(current), current.hurry)
     drive = _Drive(Run(command, streams))
     with drive:
-        while drive.advance():
-            pass
+        drive.advance()
     return drive.run
 
 
@@ -62,7 +61,7 @@ def lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) ->
     """Same as :func:`run`, but yield the lines that a sink puts into a queue; closing the generator ends the command."""
     drive = _Drive(Run(command, streams))
     with drive:
-        while drive.advance():
+        while drive.advance(taken):
             while taken:
                 yield taken.popleft()
     yield from taken
@@ -77,11 +76,7 @@ async def run_async(command: Command, streams: Mapping[int, Stream]) -> Run:
 async def _attend(run: Run) -> Run:
     drive = _AsyncDrive(run)
     async with drive:
-        turn_began = time.monotonic()
-        while await drive.advance():
-            if time.monotonic() - turn_began > _TURN:
-                await drive.waiter.turn()
-                turn_began = time.monotonic()
+        await drive.advance()
     return run
 
 
@@ -89,7 +84,7 @@ async def async_lines(command: Command, streams: Mapping[int, Stream], taken: de
     """Same as :func:`lines`, on the running event loop; yield the run at last, as an async generator returns nothing."""
     drive = _AsyncDrive(Run(command, streams, cancellable=True), awaits_at_close=True)
     async with drive:
-        while await drive.advance():
+        while await drive.advance(taken):
             while taken:
                 yield taken.popleft()
     for line in taken:
@@ -128,26 +123,23 @@ class _Drive:
         if isinstance(error, EscapedError):
             raise error.error from None
 
-    def advance(self) -> bool:
-        """Go on until a few lines are delivered; return false at the end of the command."""
+    def advance(self, taken: Collection[str] = ()) -> bool:
+        """Go on until there are lines in *taken*, or else to the end of the command; return false at the end."""
         with ambient.alone():
-            return self._advance()
-
-    def _advance(self) -> bool:
-        while True:
-            try:
-                request = self._flow.send(self._answer)
-            except StopIteration:
-                return False
-            self._answer = None
-            if request is None:
-                return True
-            if isinstance(request, Pending):
-                _refuse(request)
-            else:
-                self._answer = self._wait(request)
-                if self._interruption is not None and self._interruption.seen():
-                    self.run.request_stop(_CTRL_C, interrupt=True)
+            while True:
+                try:
+                    request = self._flow.send(self._answer)
+                except StopIteration:
+                    return False
+                self._answer = None
+                if isinstance(request, Pending):
+                    _refuse(request)
+                elif request is not None:
+                    self._answer = self._wait(request)
+                    if self._interruption is not None and self._interruption.seen():
+                        self.run.request_stop(_CTRL_C, interrupt=True)
+                elif taken:
+                    return True
 
     def _wait(self, request: Wait) -> Collection[int]:
         until = request.until
@@ -206,6 +198,7 @@ class _AsyncDrive:
         run.wake, run.open_waiter = self.waiter.wake, self.waiter.open
         is_main = threading.get_ident() == threading.main_thread().ident
         self._interruption = Interruption()
+        self._turn_began = time.monotonic()
         self._watch = None if is_main else _WATCH
         self._answer: Collection[int] | None = None
 
@@ -232,26 +225,27 @@ class _AsyncDrive:
             # PEP 479: what a coroutine raises as StopIteration is a RuntimeError to whoever awaits it.
             raise error.error from None
 
-    async def advance(self) -> bool:
-        """Same as that of the sync driver."""
+    async def advance(self, taken: Collection[str] = ()) -> bool:
+        """Same as that of the sync driver; other tasks get their turn."""
         with ambient.alone():
-            return await self._advance()
-
-    async def _advance(self) -> bool:
-        while True:
-            try:
-                request = self._flow.send(self._answer)
-            except StopIteration:
-                return False
-            self._answer = None
-            if request is None:
-                return True
-            if isinstance(request, Pending):
-                await self.waiter.result_of(request.awaitable, self.run.life.limit)
-            else:
-                self._answer = await self._wait(request)
-                if self._watch is not None and self._interruption.seen():
-                    self.run.request_stop(_CTRL_C, interrupt=True)
+            while True:
+                try:
+                    request = self._flow.send(self._answer)
+                except StopIteration:
+                    return False
+                self._answer = None
+                if isinstance(request, Pending):
+                    await self.waiter.result_of(request.awaitable, self.run.life.limit)
+                elif request is not None:
+                    self._answer = await self._wait(request)
+                    self._turn_began = time.monotonic()
+                    if self._watch is not None and self._interruption.seen():
+                        self.run.request_stop(_CTRL_C, interrupt=True)
+                elif taken:
+                    return True
+                elif time.monotonic() - self._turn_began > _TURN:
+                    await self.waiter.turn()
+                    self._turn_began = time.monotonic()
 
     async def _wait(self, request: Wait) -> Collection[int]:
         until = request.until
@@ -268,43 +262,49 @@ class _AsyncDrive:
         interrupt = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and error.interrupt)
         if not isinstance(error, Exception):  # a cancel: by asyncio.run's first Ctrl-C, or by the loop that ends after it?
             interrupt = self._interruption.seen() or asyncio_was_interrupted() or interrupt
+        with self.waiter.shielded():
+            further = await self._climb(interrupt=interrupt)
+        if further is not None and type(further) is not type(error):
+            raise further
+
+    async def _climb(self, *, interrupt: bool) -> BaseException | None:
+        """Climb the ladder; return the last cancel, or exception of a signal handler, that came meanwhile."""
         further: BaseException | None = None
         answer: Collection[int] | None = None
-        with self.waiter.shielded():
-            flow = self.run.climb(interrupt=interrupt)
-            left = _INTERRUPTIONS
-            while left:
-                try:
+        flow = self.run.climb(interrupt=interrupt)
+        for _interruption in range(_INTERRUPTIONS):
+            try:
+                while True:
                     request = flow.send(answer)
                     assert isinstance(request, Wait)
-                except StopIteration:
-                    return self._propagate(further, error)
-                except Exception:  # noqa: BLE001  the first cause propagates, not what comes of it (no memory, say)
-                    break
-                except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow, which goes on from where the run is
-                    further = self._noted(exc)
-                    flow, answer = self.run.climb(interrupt=interrupt), None
-                    left -= 1
-                    continue
-                try:
-                    answer = await self._wait(request)
-                except GeneratorExit:
-                    surely(self.run.abandon)
-                    raise
-                except BaseException as exc:  # noqa: BLE001  a further cancel or Ctrl-C
-                    further, answer = self._noted(exc), None
+                    answer, cancel = await self._patiently(request)
+                    further = cancel or further
+            except StopIteration:
+                return further
+            except GeneratorExit:
+                surely(self.run.abandon)
+                raise
+            except Exception:  # noqa: BLE001  the first cause propagates, not what comes of it (no memory, say)
+                break
+            except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow, which goes on from where the run is
+                further = self._noted(exc)
+                flow, answer = self.run.climb(interrupt=interrupt), None
         surely(self.run.abandon)
-        return self._propagate(further, error)
+        return further
+
+    async def _patiently(self, request: Wait) -> tuple[Collection[int] | None, BaseException | None]:
+        """Wait; a cancel, or what a signal handler raises, is returned."""
+        try:
+            return await self._wait(request), None
+        except GeneratorExit:
+            raise
+        except BaseException as exc:  # noqa: BLE001  the same
+            return None, self._noted(exc)
 
     def _noted(self, interruption: BaseException) -> BaseException:
         if isinstance(interruption, KeyboardInterrupt | SystemExit) or self._interruption.seen():
             self.run.hurry()
         return interruption
-
-    @staticmethod
-    def _propagate(further: BaseException | None, error: BaseException) -> None:
-        if further is not None and type(further) is not type(error):
-            raise further
 
     def _close(self) -> None:
         self.waiter.close()

@@ -8,6 +8,8 @@ from typing import Any
 from venvrunner._process.command import Command
 from venvrunner._process.sinks import Redactor
 
+__tracebackhide__ = True
+
 _SHEBANG = 256
 """Bytes that Linux reads of the first line of a script (``execve(2)``)."""
 
@@ -37,20 +39,24 @@ def _reason(error: OSError, command: Command) -> tuple[str, Any]:
     reason, filename = error.strerror or "", error.filename
     cwd = command.popen.get("cwd")
     if cwd is not None and filename == cwd:
-        if error.errno == errno.ENOENT:
-            return "The directory given as cwd= does not exist", cwd
-        return f"The directory given as cwd= can't be entered ({reason})", cwd
+        what = "does not exist" if error.errno == errno.ENOENT else f"can't be entered ({reason})"
+        return f"The directory given as cwd= {what}", cwd
     path = _program(command)
-    if path is None:
-        return reason, filename
-    if error.errno == errno.ENOENT and (interpreter := _interpreter(path)) is not None:
-        ends = " The file has Windows line ends; convert it" if interpreter.endswith("\r") else ""
-        return f"The interpreter {interpreter!r} that the script names does not exist.{ends}", path
-    if error.errno == errno.ENOEXEC:
-        return f"{reason}: the file has no '#!' line and is not a program of this machine", path
-    if error.errno == errno.EACCES and _is_on_noexec(path):
-        return f"{reason}: the file system is mounted noexec", path
-    return reason, filename
+    more = None if path is None else _reason_of(error.errno, path)
+    return (reason, filename) if more is None else (more, path)
+
+
+def _reason_of(number: int | None, path: str) -> str | None:
+    """Return why a program that exists can't be run, if the system's own words say something else."""
+    match number:
+        case errno.ENOENT if (interpreter := _interpreter(path)) is not None:
+            ends = ". The file has Windows line ends: convert it" if interpreter.endswith("\r") else ""
+            return f"The interpreter {interpreter!r} that the script names does not exist{ends}"
+        case errno.ENOEXEC:
+            return "Exec format error: the file has no '#!' line and is not a program of this machine"
+        case errno.EACCES if _is_on_noexec(path):
+            return "Permission denied: the file system is mounted noexec"
+    return None
 
 
 def _program(command: Command) -> str | None:

@@ -1,10 +1,12 @@
-"""What a faked ``subprocess.Popen`` says: delivered as the output of a command, or refused with the way to do it better."""
+"""What a faked ``subprocess.Popen`` returns: delivered as the output of a command, or refused with a better way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from venvrunner._process.command import Command
 from venvrunner._process.known import Known
+
+__tracebackhide__ = True
 
 
 def faked_source(process: Any, command: Command) -> Known:
@@ -15,14 +17,12 @@ def faked_source(process: Any, command: Command) -> Known:
         command: what was to be started.
 
     Raises:
-        TypeError: it has no output either.
+        TypeError: it has no output, or no exit code.
     """
-    output = list(_output(process, command.input))
-    returncode = _returncode(process)
-    return Known(output, returncode)
+    return Known(list(_output(process, command.input)), _returncode(process))
 
 
-def _output(process: Any, text: bytes | None) -> Iterable[tuple[int, bytes]]:
+def _output(process: Any, text: bytes | None) -> Iterator[tuple[int, bytes]]:
     streams = process.communicate(input=text) if text is not None else process.communicate()
     if not isinstance(streams, tuple) or len(streams) != 2:  # noqa: PLR2004  standard output and standard error
         streams = (process.stdout.read(), process.stderr.read())
@@ -32,18 +32,19 @@ def _output(process: Any, text: bytes | None) -> Iterable[tuple[int, bytes]]:
         elif isinstance(data, bytes):
             yield number, data
         elif data is not None:
-            raise _refusal(f"output is a {type(data).__name__}, not bytes")
+            _refuse("output", data, "bytes")
 
 
 def _returncode(process: Any) -> int:
     for returncode in (process.returncode, process.poll(), process.wait()):
         if type(returncode) is int:
             return returncode
-    raise _refusal(f"exit code is a {type(process.returncode).__name__}, not an int")
+    return _refuse("exit code", process.returncode, "an int")
 
 
-def _refusal(what: str) -> TypeError:
-    return TypeError(
-        f"subprocess.Popen is replaced by a fake whose {what}. To test without processes, use ScriptedVenvRunner or "
-        "ReplayVenvRunner of venvrunner.testing."
+def _refuse(what: str, value: object, needed: str) -> int:
+    msg = (
+        f"subprocess.Popen is replaced by a fake whose {what} is a {type(value).__name__}, not {needed}. To test without"
+        " processes, use ScriptedVenvRunner or ReplayVenvRunner of venvrunner.testing."
     )
+    raise TypeError(msg)

@@ -8,7 +8,7 @@ moment at which other tasks may have their turn.
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from venvrunner._process import ambient
 from venvrunner._process.child import Source, is_replaced, start
@@ -79,7 +79,7 @@ class Run:
         self._is_stopping = False
         self._sets: tuple[Running, ...] = (EVERYTHING, *self._around.stoppers)
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> Self:
         """Note the command as a running one."""
         for commands in self._sets:
             commands.add(self)

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+__tracebackhide__ = True
+
 _Result = TypeVar("_Result")
 _LEVELS = 3
 """How often a handler may raise between two steps of the wait itself before the work goes on alone."""

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+__tracebackhide__ = True
+
 Output = Iterable[tuple[int, bytes]]
 """What a command has written: 1 or 2 for the stream, and the bytes, in their order."""
 

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+__tracebackhide__ = True
+
 SLICE = 16
 """Lines to deliver between two looks at the clock."""
 

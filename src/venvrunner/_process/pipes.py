@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
+__tracebackhide__ = True
+
 with contextlib.suppress(ImportError):  # Windows has neither
     import fcntl
     import termios

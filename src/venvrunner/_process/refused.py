@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+__tracebackhide__ = True
+
 _OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
 _TEXT = "the output is text already, decoded as UTF-8; use errors= to choose what happens to a bad byte"
 _GROUP = "every command leads a session of its own, so that it can be ended with all its children"

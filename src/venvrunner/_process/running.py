@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+__tracebackhide__ = True
+
 _MARGIN = 1.0
 """Seconds on top of the grace that the commands of other threads have when the interpreter ends."""
 
@@ -89,13 +91,12 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self._known = set(map(id, _interrupts()))
+        self._known = list(_interrupts())
 
     def seen(self) -> bool:
-        """Return, once, whether there is a new one."""
-        found = set(map(id, _interrupts()))
-        new = found - self._known
-        self._known |= new
+        """Return, once for each, whether there is a new one."""
+        new = [error for error in _interrupts() if not any(error is known for known in self._known)]
+        self._known += new
         return bool(new)
 
 
@@ -103,10 +104,11 @@ def _interrupts() -> Iterator[BaseException]:
     """Yield the ``KeyboardInterrupt`` objects that the main thread has to do with."""
     ended_with = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     for error in (ended_with, _handled_by_main_thread()):
-        while error is not None:
-            if isinstance(error, KeyboardInterrupt):
-                yield error
-            error = error.__context__
+        cause = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                yield cause
+            cause = cause.__context__
 
 
 def _handled_by_main_thread() -> BaseException | None:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from venvrunner._process.supervisor import Stop
 
+__tracebackhide__ = True
+
 
 class Group(Protocol):
     """The processes that a child started, itself included."""

@@ -8,6 +8,8 @@ from importlib import import_module
 from types import FrameType
 from typing import Any
 
+__tracebackhide__ = True
+
 try:
     # The public functions make an enum member of every answer; for all signals, that takes a quarter of a short process.
     _plain: Any = import_module("_signal")

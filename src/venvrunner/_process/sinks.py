@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
+__tracebackhide__ = True
+
 OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
 Sink = Callable[[str], Any]
 

@@ -15,6 +15,8 @@ A stop after the normal end (a callback raised on the very last line) leads from
 import enum
 from collections.abc import Iterable, Mapping
 
+__tracebackhide__ = True
+
 GRACE = 5.0
 """Seconds between two signals, by default."""
 

@@ -7,6 +7,8 @@ from venvrunner._process.child import Source
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
 
+__tracebackhide__ = True
+
 
 class Tap:
     """An attendant that only looks; of several commands, what the last of them did is kept.

@@ -28,7 +28,7 @@ class _Bell:
     def __init__(self) -> None:
         if hasattr(os, "eventfd"):
             number = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            self._read_end: IO[bytes] = open(number, "r+b", buffering=0)  # noqa: SIM115  closed in close()
+            self._read_end: IO[bytes] = os.fdopen(number, "r+b", buffering=0)
             self._write_end: IO[bytes] = self._read_end
         else:
             numbers = os.pipe()

@@ -15,6 +15,8 @@ from venvrunner._process.sinks import Redactor
 from venvrunner._process.tap import Tap
 from venvrunner.exceptions import CommandTimeoutError
 
+__tracebackhide__ = True
+
 TITLE = "venvrunner commands"
 """The heading in the report."""
 _COMMANDS = 20

@@ -14,6 +14,8 @@ from venvrunner.exceptions import VenvError
 from venvrunner.installing import InstallerName
 from venvrunner.venv import VenvRunner
 
+__tracebackhide__ = True
+
 _WAIT = 1800.0
 """Seconds to wait for another process that prepares the same environment, which may have to build packages."""
 

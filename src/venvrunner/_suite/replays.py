@@ -16,6 +16,8 @@ from venvrunner.runner import Runner
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
 from venvrunner.testing._double import Change
 
+__tracebackhide__ = True
+
 _NAME = 100
 """Bytes of the name of a test that that of its recording has at most."""
 

@@ -15,6 +15,8 @@ from venvrunner.runner import Runner
 from venvrunner.subprocess_util import CompletedCommand
 from venvrunner.venv import VenvRunner
 
+__tracebackhide__ = True
+
 _SOURCES = {"index_url", "extra_index_urls", "find_links", "no_index"}
 
 

@@ -10,6 +10,8 @@ from typing import NamedTuple, cast
 
 from venvrunner._process.sinks import Redactor
 
+__tracebackhide__ = True
+
 _BEGIN = re.compile(r"@@ -[01][, ]")
 """The head of a difference that begins with the first line."""
 

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
+__tracebackhide__ = True
+
 
 class Block(ABC):
     """Can be used in ``with`` and ``async with`` blocks, which get the object itself."""

@@ -23,6 +23,8 @@ from venvrunner.testing._answers import Answer, Call, Question, no_answer
 from venvrunner.testing._block import Block
 from venvrunner.testing._typed import install_call, kept_options, uninstall_call
 
+__tracebackhide__ = True
+
 _PATIENCE = 60.0
 """Seconds in which whoever has given no ``timeout=`` has to cancel a command that does not end."""
 

@@ -12,6 +12,8 @@ from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import RecordingError, VenvError
 from venvrunner.testing._places import Places
 
+__tracebackhide__ = True
+
 FORMAT = "venvrunner recording"
 VERSION = 1
 

@@ -8,6 +8,8 @@ from functools import partial
 
 from venvrunner._process.command import StrPath
 
+__tracebackhide__ = True
+
 _COLOUR = r"\x1b\[[\d;]*[A-Za-z]"
 _BEGIN = r"(?:(?<![\w.])|(?<=-[A-Za-z]))"
 _END = r"(?![\w-]|\.\w)"

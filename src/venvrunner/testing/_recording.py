@@ -24,6 +24,8 @@ from venvrunner.testing._format import Entry, Recording, dump, exception_of, lin
 from venvrunner.testing._places import usual_places
 from venvrunner.testing._typed import install_call, kept_options, uninstall_call
 
+__tracebackhide__ = True
+
 _Result = TypeVar("_Result", bound=subprocess.CompletedProcess[str])
 
 

@@ -12,6 +12,8 @@ from venvrunner.testing._double import DoubleRunner
 from venvrunner.testing._format import Entry, load
 from venvrunner.testing._places import usual_places
 
+__tracebackhide__ = True
+
 
 class ReplayVenvRunner(DoubleRunner):
     r"""Stands for the environment of a recording; commands answer as they did then, and no process is started.

@@ -11,6 +11,8 @@ from venvrunner._process.sinks import is_coroutine_function
 from venvrunner.testing._answers import Answer, Call, Question, SideEffect
 from venvrunner.testing._double import DoubleRunner
 
+__tracebackhide__ = True
+
 
 class ScriptedVenvRunner(DoubleRunner):
     r"""Stands for an environment; each command answers what the test has scripted, and no process is started.

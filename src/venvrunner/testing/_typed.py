@@ -9,6 +9,8 @@ from venvrunner._install.requirements import package_names
 from venvrunner._process.refused import check_keywords
 from venvrunner.installing import InstallOptions, ReportOptions, split_options
 
+__tracebackhide__ = True
+
 _PIP = {
     "requirements_files": "requirement",
     "constraints": "constraint",
