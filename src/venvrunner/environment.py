@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from venvrunner._process.command import check_variables
+from venvrunner._process.checks import check_variables
 
 _PYTHON = "points every Python interpreter at modules from outside the environment"
 _START = "makes every Python interpreter run something else at its start"

@@ -10,6 +10,7 @@
     │       └── NoSuchPackageError        is a LookupError
     ├── CommandStoppedError      is a RuntimeError
     ├── CommandTimeoutError      is a subprocess.TimeoutExpired
+    ├── ContainmentError         is a RuntimeError
     ├── ExitCodeLostError        is a RuntimeError
     ├── ExpectationError         is an AssertionError
     ├── InstallerNotFoundError   is a RuntimeError
@@ -233,6 +234,10 @@ class ExitCodeLostError(_EndedError):
     >>> print(ExitCodeLostError(["true"], "ended without an exit code"))
     Command '['true']' ended without an exit code
     """
+
+
+class ContainmentError(VenvError, RuntimeError):
+    """``contain=True`` is not possible on this system, or a process could not be ended."""
 
 
 class OutputDecodeError(VenvError, UnicodeDecodeError):

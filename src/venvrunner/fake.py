@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from venvrunner._create import layout
-from venvrunner._process.command import StrPath, check_args, check_variables
+from venvrunner._process.checks import check_args, check_variables
+from venvrunner._types import StrPath
 from venvrunner.environment import current_environment
 from venvrunner.runner import Runner
 

@@ -18,8 +18,9 @@ from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request, RequestOptions, make_request
 from venvrunner._install.requirements import package_names
 from venvrunner._install.uv import Uv
-from venvrunner._process.command import RunOptions, StrPath
+from venvrunner._process.command import RunOptions
 from venvrunner._process.refused import check_keywords
+from venvrunner._types import StrPath
 from venvrunner.environment import venv_environment
 from venvrunner.exceptions import InvalidCommandError, InvalidRequirementError
 from venvrunner.runner import Runner

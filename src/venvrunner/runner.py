@@ -10,9 +10,10 @@ from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._process import ambient
-from venvrunner._process.command import RunOptions, StrPath
+from venvrunner._process.command import RunOptions
 from venvrunner._process.running import Running
 from venvrunner._process.supervisor import GRACE
+from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 

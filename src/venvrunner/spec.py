@@ -10,8 +10,8 @@ from venvrunner._create.creation import Exist
 from venvrunner._create.purpose import Order, check_order
 from venvrunner._install.lock import LockText
 from venvrunner._install.request import make_request
-from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
+from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 from venvrunner.installing import InstallerName, check_installer
 from venvrunner.venv import VenvOptions, VenvRunner

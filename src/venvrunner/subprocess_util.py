@@ -11,10 +11,11 @@ from subprocess import CalledProcessError
 from typing import Unpack
 
 from venvrunner._process import drivers
-from venvrunner._process.command import RunOptions, StrPath
+from venvrunner._process.command import RunOptions
 from venvrunner._process.invocation import CompletedCommand, Invocation
 from venvrunner._process.sinks import OutputCallback as OutputCallbackType
 from venvrunner._process.sinks import stderr_callback, stdout_callback
+from venvrunner._types import StrPath
 
 __tracebackhide__ = True
 

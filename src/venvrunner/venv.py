@@ -13,7 +13,7 @@ from venvrunner._create.handle import Handle
 from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace, temporary_place
 from venvrunner._install.request import make_request
-from venvrunner._process.command import StrPath
+from venvrunner._types import StrPath
 from venvrunner.environment import get_clean_environment
 from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallerName, InstallingRunner, check_installer

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from venvrunner._process.command import StrPath, check_args
+from venvrunner._process.checks import check_args
+from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidCommandError, InvalidPathError
 
 

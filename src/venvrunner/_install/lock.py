@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from venvrunner._install.requirements import check_credentials, quoted
-from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
+from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 
 __tracebackhide__ = True

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypedDict, cast
 
 from venvrunner._install.lock import Lock, read_lock
 from venvrunner._install.requirements import check_credentials, editable, quoted, requirement, requirements_file
-from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
+from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError
 
 __tracebackhide__ = True

@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from venvrunner._process.child import Source
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
+from venvrunner._process.source import Source
 
 __tracebackhide__ = True
 

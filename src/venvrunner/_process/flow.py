@@ -6,17 +6,19 @@ moment at which other tasks may have their turn.
 """
 
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from typing import Any, NamedTuple, Self
 
 from venvrunner._process import ambient
-from venvrunner._process.child import Source, is_replaced, start
+from venvrunner._process.child import is_replaced, start
 from venvrunner._process.command import Command, Stopped, TimedOut
 from venvrunner._process.guard import uninterrupted
 from venvrunner._process.lines import SLICE, Stream
 from venvrunner._process.running import EVERYTHING, Running
 from venvrunner._process.session import KILL, signal_number
+from venvrunner._process.source import Source
 from venvrunner._process.supervisor import Phase, Stop, Supervisor
 
 __tracebackhide__ = True
@@ -73,6 +75,7 @@ class Run:
         self._streams = streams
         self._cancellable = cancellable
         self._owner = os.getpid()
+        self.thread = threading.get_ident()
         self._around = ambient.current()
         self._stop: Stopped | None = None
         self._hurried = False

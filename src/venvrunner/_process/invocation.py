@@ -7,12 +7,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from venvrunner._process.command import Command, RunOptions, Stopped, StrPath, TimedOut, check_errors
+from venvrunner._process.checks import check_errors
+from venvrunner._process.command import Command, RunOptions, Stopped, TimedOut
 from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
 from venvrunner._process.session import lost_reason
 from venvrunner._process.sinks import OutputCallback, Redactor, line_sink, log_method
 from venvrunner._process.supervisor import Limit
+from venvrunner._types import StrPath
 from venvrunner.exceptions import (
     CommandError,
     CommandStoppedError,

@@ -10,16 +10,22 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from venvrunner._process.guard import surely
+
 __tracebackhide__ = True
 
 _MARGIN = 1.0
 """Seconds on top of the grace that the commands of other threads have when the interpreter ends."""
+_PAUSE = 0.005
+"""Seconds between two looks at whether they have ended."""
 
 
 class Stoppable(Protocol):
     """A command that is running."""
 
     grace: float
+    thread: int
+    """The thread in which it is waited for."""
 
     def request_stop(self, reason: str, *, interrupt: bool = False) -> None:
         """Have it ended by whoever waits for it, with an exception that names the reason; from any thread."""
@@ -70,17 +76,20 @@ EVERYTHING = Running()
 
 def _end_everything() -> None:
     """End what daemon threads have started; Python has waited for all other threads by now."""
-    EVERYTHING.stop("the interpreter is exiting")
-    grace = max((command.grace for command in EVERYTHING), default=0.0)
-    end = time.monotonic() + 2 * grace + _MARGIN
-    pause = threading.Event()
-    while any(True for _command in EVERYTHING) and time.monotonic() < end:
-        pause.wait(0.005)
+    left = [command for command in EVERYTHING if command.thread != threading.main_thread().ident]
+    for command in EVERYTHING:
+        if command not in left:
+            command.abandon()  # an event loop that has ended will never go on with it
+    for command in left:
+        command.request_stop("the interpreter is exiting")
+    end = time.monotonic() + 2 * max((command.grace for command in left), default=0.0) + _MARGIN
+    while any(command in left for command in EVERYTHING) and time.monotonic() < end:
+        time.sleep(_PAUSE)
     for command in EVERYTHING:
         command.abandon()
 
 
-atexit.register(_end_everything)
+atexit.register(surely, _end_everything)
 
 
 class Interruption:

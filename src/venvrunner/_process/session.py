@@ -10,9 +10,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, cast
 
+from venvrunner._process import proc
 from venvrunner._process.supervisor import Stop
 
 __tracebackhide__ = True
@@ -100,7 +101,7 @@ class Session(ProcessGroup):
         """Send a signal to every member of the session: to its first group at once, to the others one by one."""
         super().send(signum)
         if signum and not self._gone and os.getpid() == self._owner:
-            for member in _processes():
+            for member in proc.processes():
                 if member.session == self._id != member.group and not member.is_dead:
                     self._send_to(member.pid, signum)
 
@@ -129,9 +130,9 @@ class Session(ProcessGroup):
                     os.waitpid(member.pid, os.WNOHANG)
         return not any(not member.is_dead for member in self._members() or ())
 
-    def _members(self) -> "list[_Process] | None":
+    def _members(self) -> list[proc.Process] | None:
         """Return the members of the session; ``None``: the system does not tell."""
-        everything = list(_processes())
+        everything = list(proc.processes())
         return [process for process in everything if process.session == self._id] if everything else None
 
     def _send_to(self, pid: int, signum: int) -> None:
@@ -139,7 +140,7 @@ class Session(ProcessGroup):
         with contextlib.suppress(OSError):
             descriptor = os.pidfd_open(pid)
             try:
-                process = _process(str(pid))
+                process = proc.process(str(pid))
                 if process is not None and process.session == self._id:
                     signal.pidfd_send_signal(descriptor, signum)
             finally:
@@ -166,35 +167,6 @@ class WindowsTree:
     def ended(self) -> bool:
         """Return true: Windows has no group to ask once the leader is gone."""
         return True
-
-
-class _Process(NamedTuple):
-    pid: int
-    is_dead: bool
-    parent: int
-    group: int
-    session: int
-
-
-def _processes() -> Iterator[_Process]:
-    """Yield all processes of the system; none where ``/proc`` can't be read."""
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return
-    for name in names:
-        if name.isdigit() and (process := _process(name)) is not None:
-            yield process
-
-
-def _process(name: str) -> _Process | None:
-    try:
-        with open(f"/proc/{name}/stat", "rb") as file:
-            # "1 (name) S ppid pgrp session ...": the name may hold blanks and parentheses, so count from the last one.
-            state, parent, group, session = file.read().rpartition(b")")[2].split()[:4]
-        return _Process(int(name), state in {b"Z", b"X"}, int(parent), int(group), int(session))
-    except (OSError, ValueError):
-        return None
 
 
 def group_of(process: Any) -> Group:

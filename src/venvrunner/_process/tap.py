@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Mapping, MutableSequence
 
-from venvrunner._process.child import Source
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
+from venvrunner._process.source import Source
 
 __tracebackhide__ = True
 

@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeVar
 import pytest
 
 from venvrunner._process import ambient
-from venvrunner._process.command import StrPath, check_args, strings
+from venvrunner._process.checks import check_args, strings
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.tap import Tap
+from venvrunner._types import StrPath
 from venvrunner.exceptions import CommandTimeoutError
 
 __tracebackhide__ = True

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from venvrunner._create.ownership import Ownership
 from venvrunner._install.request import make_request
 from venvrunner._install.requirements import anchored
-from venvrunner._process.command import StrPath
 from venvrunner._suite.runners import NotedVenvRunner
+from venvrunner._types import StrPath
 from venvrunner.exceptions import VenvError
 from venvrunner.installing import InstallerName
 from venvrunner.venv import VenvRunner

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from venvrunner._process.command import StrPath
 from venvrunner._suite.journal import Journal
 from venvrunner._suite.runners import NotedRunner
+from venvrunner._types import StrPath
 from venvrunner.runner import Runner
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
 from venvrunner.testing._double import Change

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self, Unpack
 
 from venvrunner._create.temporary import temporary_place
 from venvrunner._install.installation import Call
-from venvrunner._process.command import StrPath
 from venvrunner._suite.journal import Journal
+from venvrunner._types import StrPath
 from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallOptions, Receipt
 from venvrunner.runner import Runner

@@ -11,10 +11,11 @@ from venvrunner import subprocess_util
 from venvrunner._create import layout
 from venvrunner._install.explanation import explained
 from venvrunner._install.receipt import Receipt
-from venvrunner._process.command import Command, StrPath, TimedOut
+from venvrunner._process.command import Command, TimedOut
 from venvrunner._process.known import Known
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
+from venvrunner._types import StrPath
 from venvrunner.environment import venv_environment
 from venvrunner.exceptions import CommandError, ExpectationError
 from venvrunner.installing import InstallOptions, ReportOptions

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from venvrunner._process.command import StrPath
+from venvrunner._types import StrPath
 
 __tracebackhide__ = True
 

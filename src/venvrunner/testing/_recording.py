@@ -10,11 +10,13 @@ from typing import Any, TypeVar, Unpack, cast
 
 from venvrunner._create import layout
 from venvrunner._process import ambient
-from venvrunner._process.child import Source
-from venvrunner._process.command import Command, RunOptions, StrPath, strings
+from venvrunner._process.checks import strings
+from venvrunner._process.command import Command, RunOptions
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
+from venvrunner._process.source import Source
 from venvrunner._process.tap import Tap
+from venvrunner._types import StrPath
 from venvrunner.exceptions import CommandTimeoutError, ExpectationError, VenvError
 from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner

@@ -4,8 +4,8 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 
-from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import Redactor
+from venvrunner._types import StrPath
 from venvrunner.exceptions import RecordingError
 from venvrunner.testing._answers import Answer, Call, Question
 from venvrunner.testing._double import DoubleRunner

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from venvrunner._install.metadata import normalized
-from venvrunner._process.command import StrPath
 from venvrunner._process.sinks import is_coroutine_function
+from venvrunner._types import StrPath
 from venvrunner.testing._answers import Answer, Call, Question, SideEffect
 from venvrunner.testing._double import DoubleRunner
 

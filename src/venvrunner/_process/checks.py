@@ -1,0 +1,212 @@
+"""Checks of arguments: each returns what it was given in the form that is used, or raises and says why."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any, cast
+
+from venvrunner._process.sinks import Redactor
+from venvrunner._types import StrPath
+
+__tracebackhide__ = True
+
+_FOREVER = 1e9
+"""Seconds, some thirty years: infinity, for clocks that can't count so far."""
+
+
+def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str]:
+    """Return a command line as a new list of str.
+
+    Args:
+        args: the command line.
+        secrets: strings to mask in messages.
+
+    Raises:
+        TypeError, ValueError: it is empty, or an item is nothing that a command line can have.
+
+    >>> check_args([])
+    Traceback (most recent call last):
+    ...
+    ValueError: args must not be empty! The first item is the command to run.
+    """
+    if isinstance(args, str | bytes | os.PathLike):
+        words = Redactor(secrets).mask_all(os.fsdecode(args).split()) or ["command"]
+        msg = f"args must be a list of arguments, not a string. Use {words}."
+        raise TypeError(msg)
+    if not isinstance(args, Iterable):
+        msg = f"args must be a list of arguments, not {type(args).__name__}!"
+        raise TypeError(msg)
+    argv = [_text(f"args[{index}]", arg, secrets) for index, arg in enumerate(args)]
+    if not argv or not argv[0]:
+        msg = f"{'args[0]' if argv else 'args'} must not be empty! The first item is the command to run."
+        raise ValueError(msg)
+    return argv
+
+
+def _text(name: str, value: object, secrets: Iterable[str]) -> str:
+    path = value
+    if not isinstance(value, str) and isinstance(value, os.PathLike):  # str first: to ask an ABC is slow
+        path = os.fspath(cast("StrPath", value))
+    if not isinstance(path, str):
+        msg = f"{name} must be a str or a path, not {type(path).__name__}{_shown(name, path, secrets)}!"
+        raise TypeError(msg)
+    if "\0" in path:
+        msg = f"{name} must not have a NUL character{_shown(name, path, secrets)}!"
+        raise ValueError(msg)
+    return path
+
+
+def _shown(name: str, value: object, secrets: Iterable[str]) -> str:
+    """Return what a message says of a value: of text after the command nothing, it may be a secret."""
+    if name != "args[0]" and isinstance(value, str | bytes):
+        return ""
+    return f": {Redactor(secrets).mask(repr(value))}"
+
+
+def seconds(name: str, value: float | None, *, above_zero: bool = False) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} must be a number of seconds, not {type(value).__name__}!"
+        raise TypeError(msg)
+    if not (value > 0 if above_zero else value >= 0):
+        msg = f"{name} must be a number of seconds {'above 0' if above_zero else 'from 0 on'}, not {value}!"
+        raise ValueError(msg)
+    return float(min(value, _FOREVER))
+
+
+def signal_of(number: int | None) -> int:
+    if number is None:
+        return int(signal.SIGTERM)
+    if isinstance(number, bool) or not isinstance(number, int):
+        msg = f"stop_signal must be a signal such as signal.SIGINT, not {type(number).__name__}."
+        raise TypeError(msg)
+    if number not in signal.valid_signals():
+        msg = f"stop_signal must be a signal such as signal.SIGINT, not {number}."
+        raise ValueError(msg)
+    return int(number)
+
+
+def flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        msg = f"{name} must be True or False, not {type(value).__name__}."
+        raise TypeError(msg)
+    return value
+
+
+def count(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        msg = f"{name} must be a number of bytes or None, not {type(value).__name__}."
+        raise TypeError(msg)
+    if value is not None and value < 0:
+        msg = f"{name} must be a non-negative number of bytes or None, not {value}."
+        raise ValueError(msg)
+    return value
+
+
+def carriage_return(value: str | None) -> bool:
+    if value not in {None, "line"}:
+        msg = f"carriage_return must be 'line' or None, not {Redactor().mask(repr(value))}."
+        raise ValueError(msg)
+    return value is not None
+
+
+def strings(name: str, values: Iterable[str]) -> list[str]:
+    """Return several strings as a new list.
+
+    Raises:
+        TypeError: they are something else.
+    """
+    found = list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else None
+    if found is None or not all(isinstance(value, str) for value in found):
+        msg = f"{name} must be several strings, such as a list of str!"
+        raise TypeError(msg)
+    return found
+
+
+def input_of(text: str | None, stdin: int | IO[Any] | None) -> bytes | None:
+    """Return the bytes for standard input; ``None``: there are none."""
+    if not (stdin is None or isinstance(stdin, int) or hasattr(stdin, "fileno")):
+        msg = f"stdin must be a file or a descriptor, not {type(stdin).__name__}! For text use input=."
+        raise TypeError(msg)
+    if stdin == subprocess.PIPE:
+        msg = "stdin=PIPE can't be used here: the pipe would have no writer. Use input= with the text."
+        raise ValueError(msg)
+    if text is None:
+        return None
+    if stdin is not None:
+        msg = "input= and stdin= can't be used together! Leave one out."
+        raise ValueError(msg)
+    if not isinstance(text, str):
+        msg = f"input must be a str, not {type(text).__name__}!"
+        raise TypeError(msg)
+    try:
+        # What errors="surrogateescape" has returned becomes the same bytes again.
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        msg = "input contains an unpaired surrogate, which cannot be encoded."
+        raise ValueError(msg) from None
+
+
+def environment_of(env: Mapping[str, str] | None, extra: Mapping[str, str | None] | None) -> dict[str, str] | None:
+    """Return the variables of a command; ``None``: those of this process."""
+    if env is None and not extra:
+        return None
+    result = dict(os.environ) if env is None else check_variables("env", env)
+    if extra is not None:
+        added = check_variables("extra_env", extra)
+        result = {name: value for name, value in {**result, **added}.items() if extra.get(name, value) is not None}
+    return result
+
+
+def check_variables(argument: str, variables: Mapping[str, str | None]) -> dict[str, str]:
+    """Return environment variables as a new dict.
+
+    Args:
+        argument: the name of the argument that they come from.
+        variables: the variables. In ``extra_env``, ``None`` may stand for a value, and is returned as "".
+
+    Raises:
+        TypeError, ValueError: they can't be the variables of a process.
+
+    >>> check_variables("env", {"A": "1"})
+    {'A': '1'}
+    """
+    if not isinstance(variables, Mapping):
+        msg = f"{argument} must be a mapping of variables, such as a dict, not {type(variables).__name__}!"
+        raise TypeError(msg)
+    result: dict[str, str] = {}
+    for name, value in variables.items():
+        text = "" if value is None and argument == "extra_env" else value
+        for what, item in (("the name of the variable", name), ("the variable", text)):
+            if not isinstance(item, str):
+                msg = f"{argument}: {what} {name!r} must be a str, not {type(item).__name__}!"
+                raise TypeError(msg)
+        if not name or "=" in name or "\0" in f"{name}{text}":
+            msg = f"{argument}: {name!r} is no valid environment variable: an empty name, '=' in it or a NUL is not possible!"
+            raise ValueError(msg)
+        result[name] = str(text)
+    return result
+
+
+def check_errors(errors: str) -> str:
+    """Return the name of a decoding error handler.
+
+    Raises:
+        ValueError: there is no such handler.
+
+    >>> check_errors("replace")
+    'replace'
+    """
+    if not isinstance(errors, str):
+        msg = f"errors must be the name of an error handler, not {type(errors).__name__}!"
+        raise TypeError(msg)
+    try:
+        b"\xff".decode("utf-8", errors)
+    except UnicodeDecodeError:
+        pass
+    except (LookupError, TypeError, ValueError):
+        msg = f"errors={errors!r} is no way to decode a bad byte! Use 'strict', 'replace' or another of codecs."
+        raise ValueError(msg) from None
+    return errors
