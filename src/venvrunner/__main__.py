@@ -22,7 +22,8 @@ from venvrunner import VenvRunner
 from venvrunner._create import cache, template
 from venvrunner._display import Lines, say, shown
 from venvrunner._process import drivers
-from venvrunner._process.command import Command, TimedOut
+from venvrunner._process.command import Command, RunOptions, TimedOut
+from venvrunner._process.session import lost_reason
 from venvrunner.exceptions import CommandError, VenvError
 
 TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
@@ -53,12 +54,16 @@ exit status:
 Ctrl-C, SIGTERM and SIGHUP end the command with all its children, then the environment is deleted."""
 
 
-class _SignalledError(BaseException):
+class _SignalledError(SystemExit):
     """A signal that ends the program, as an exception that passes through everything."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signum)
+        super().__init__(SIGNAL + signum)
         self.status = SIGNAL + signum
+
+
+class _InterruptedError(_SignalledError, KeyboardInterrupt):
+    """The same for Ctrl-C: the command gets SIGINT first, too."""
 
 
 class _Signals:
@@ -81,11 +86,15 @@ class _Signals:
     def check(self) -> None:
         """Raise a signal again that has come and was dropped."""
         if self._received:
-            raise _SignalledError(self._received[0])
+            raise _error_of(self._received[0])
 
     def _raise(self, signum: int, frame: FrameType | None) -> NoReturn:
         self._received.append(signum)
-        raise _SignalledError(signum)
+        raise _error_of(signum)
+
+
+def _error_of(signum: int) -> _SignalledError:
+    return _InterruptedError(signum) if signum == signal.SIGINT else _SignalledError(signum)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,7 +140,7 @@ def _cache(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         prog="python -m venvrunner",
-        usage="%(prog)s [--python P] [--with REQ]... [-r FILE]... [--timeout S] [--keep DIR] -- COMMAND [ARG]...",
+        usage="%(prog)s [OPTION]... -- COMMAND [ARG]...",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -147,6 +156,10 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         help="install what a requirements file lists; may be repeated",
     )  # fmt: skip
     parser.add_argument("--timeout", metavar="S", type=float, help="end the command after this many seconds")
+    parser.add_argument(
+        "--contain", action="store_true",
+        help="let nothing outlive the command: neither a daemon that it starts, nor anything if this program is killed (Linux)",
+    )  # fmt: skip
     parser.add_argument("--keep", metavar="DIR", help="make the environment in DIR and keep it; one that is there is made anew")
     # Everything behind the first "--" is the command's, whatever it looks like.
     cut = argv.index("--") if "--" in argv else len(argv)
@@ -181,7 +194,7 @@ def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> 
                 say(str(exc))
                 return NOT_FOUND
             try:
-                return _status(_pass_through(venv, argv, options.timeout))
+                return _status(_pass_through(venv, argv, options))
             except OSError as exc:
                 say(f"{argv[0]!r} can't be run: {exc.strerror}! Its mode, or the interpreter in its first line, is wrong.")
                 return NOT_EXECUTABLE
@@ -217,14 +230,18 @@ def _install(venv: VenvRunner, options: argparse.Namespace, display: Lines) -> N
     )
 
 
-def _pass_through(venv: VenvRunner, argv: list[str], timeout: float | None) -> int:
+def _pass_through(venv: VenvRunner, argv: list[str], options: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]  it was closed by whoever started this
             stream.flush()
     stdin = subprocess.DEVNULL if sys.stdin is None else 0  # pyright: ignore[reportUnnecessaryComparison]  the same
-    command = Command(argv, {"env": venv.environment(), "timeout": timeout, "stdin": stdin})
+    keywords: RunOptions = {"env": venv.environment(), "timeout": options.timeout, "stdin": stdin, "contain": options.contain}
+    command = Command(argv, keywords)
     returncode = drivers.run(command, {}).returncode
-    return FAILURE if returncode is None else returncode
+    if returncode is None:
+        say(f"{argv[0]!r} {lost_reason()}")
+        return FAILURE
+    return returncode
 
 
 def _status(returncode: int) -> int:

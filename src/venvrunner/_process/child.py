@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from venvrunner._process import failures
 from venvrunner._process.command import Command
@@ -15,6 +15,9 @@ from venvrunner._process.pipes import CAPACITY, Pump, pending
 from venvrunner._process.session import HAS_SELECTABLE_PIPES, REAPS_LAST, Group, group_of, is_child, start_options
 from venvrunner._process.source import Source
 from venvrunner._process.supervisor import REAP
+
+if TYPE_CHECKING:
+    from venvrunner._process.guardian import Guardian
 
 __tracebackhide__ = True
 
@@ -32,11 +35,19 @@ class Child:
     Args:
         process: what ``Popen`` returned.
         numbers: the streams that are read: 1 and 2, or fewer.
-        text: what to write to standard input.
+        command: what it runs.
         wake: called from other threads when there is news, where pipes can't be waited for.
+        guardian: what stands between the command and us; it is the process then.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", numbers: Iterable[int], text: bytes | None, wake: Any) -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        numbers: Iterable[int],
+        command: Command,
+        wake: Any,
+        guardian: "Guardian | None" = None,
+    ) -> None:
         self.returncode: int | None = None
         self._process = process
         _OPEN[id(process)] = process
@@ -44,7 +55,9 @@ class Child:
         self._has_ended = self._is_reaped = self._is_closed = False
         self._pause = _PAUSE[0]
         self._unknown: set[int] = set()
-        self._unsent = memoryview(text or b"")
+        self._command = command
+        self._unsent = memoryview(command.input or b"")
+        self._guardian = guardian
         self._group: Group = group_of(process)
         self._exit: IO[bytes] | None = None
         self._interests: dict[int, bool] = {}
@@ -54,7 +67,7 @@ class Child:
         if not HAS_SELECTABLE_PIPES:
             self._pipes = {number: Pump(pipe, wake) for number, pipe in pipes.items()}
             if process.stdin is not None:
-                Pump.write(process.stdin, text or b"")
+                Pump.write(process.stdin, command.input or b"")
             return
         self._exit = _exit_descriptor(process.pid)
         if self._exit is not None:
@@ -98,6 +111,8 @@ class Child:
         if self._has_ended or not self._ended():
             return None
         self._has_ended = True
+        if self._guardian is not None:
+            self.returncode = self._outcome(self._guardian)
         self._pause = _PAUSE[0]
         if self._exit is not None:
             self._interests.pop(self._exit.fileno(), None)
@@ -117,8 +132,12 @@ class Child:
                 yield number
 
     def send(self, signum: int) -> None:
-        if os.getpid() == self._owner and not self._is_reaped:
+        if os.getpid() != self._owner or self._is_reaped:
+            return
+        if self._guardian is None:
             self._group.send(signum)
+        else:
+            self._guardian.send(signum)
 
     def empty(self) -> bool:
         return self._is_reaped or (self._has_ended and self._group.ended())
@@ -131,6 +150,8 @@ class Child:
             if file is not None:
                 with contextlib.suppress(OSError):  # the rest of what was to be written is lost on purpose
                     file.close()
+        if self._guardian is not None:
+            self._guardian.close()
         if self._has_ended:
             self._is_reaped = True  # from here on, its number may be another process's
             process.poll()
@@ -155,6 +176,21 @@ class Child:
             time.sleep(_PAUSE[0])
         else:
             _is_readable(self._exit.fileno(), end - time.monotonic())
+
+    def _outcome(self, guardian: "Guardian") -> int | None:
+        """Return the exit status of a command that had a guardian.
+
+        Raises:
+            OSError: the command could not be started.
+            ContainmentError: something is left that can't be ended.
+        """
+        try:
+            return guardian.outcome()
+        except LookupError:
+            return None
+        except OSError as exc:
+            failure = failures.explained(exc, self._command)
+        raise failure
 
     def _ended(self) -> bool:
         """Return whether the process has ended; set its exit status, if that can be known."""
@@ -207,18 +243,32 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
     if numbers:
         options["stdout"] = subprocess.PIPE
         options["stderr"] = subprocess.STDOUT if command.merge_stderr else subprocess.PIPE
+    argv, guardian = command.argv, None
     try:
         options = {**start_options(command.popen), **options}
-        process: Any = subprocess.Popen(command.argv, **options)
+        if command.contain:
+            guardian = _guardian()
+            argv, options = guardian.wrap(argv, options, grace=command.grace)
+        process: Any = subprocess.Popen(argv, **options)
+        if guardian is not None:
+            guardian.started()
     except Exception as exc:  # noqa: BLE001  raised afresh: the frames of the standard library show the arguments
         failure = failures.explained(exc, command)
+        if guardian is not None:
+            guardian.close()
     else:
         if HAS_SELECTABLE_PIPES and not _has_descriptors(process):
             from venvrunner._process.fakes import faked_source  # noqa: PLC0415  tests only
 
             return faked_source(process, command)
-        return Child(process, numbers, command.input, wake)
+        return Child(process, numbers, command, wake, guardian)
     raise failure
+
+
+def _guardian() -> "Guardian":
+    from venvrunner._process.guardian import Guardian  # noqa: PLC0415  few need it
+
+    return Guardian()
 
 
 def is_replaced() -> bool:
