@@ -39,6 +39,7 @@ class AsyncDrive:
         self._turn_began = time.monotonic()
         self._watch = None if is_main else WATCH
         self._answer: Collection[int] | None = None
+        self._is_settled = False
 
     async def __aenter__(self) -> None:
         try:
@@ -56,12 +57,16 @@ class AsyncDrive:
             elif error is not None:
                 await self._end(error)
             self._close()
-        except BaseException:
-            surely(self._abandon)
-            raise
+        finally:
+            self.settle()
         if isinstance(error, EscapedError):
             # PEP 479: what a coroutine raises as StopIteration is a RuntimeError to whoever awaits it.
             raise error.error from None
+
+    def settle(self) -> None:
+        """Same as that of the sync driver."""
+        if not self._is_settled:
+            surely(self._kill_and_close)
 
     async def advance(self, taken: Collection[str] = ()) -> bool:
         """Same as that of the sync driver; other tasks get their turn."""
@@ -148,7 +153,9 @@ class AsyncDrive:
         self.waiter.close()
         self.run.close()
         self.run.__exit__()
+        self._is_settled = True
 
-    def _abandon(self) -> None:
-        self.run.abandon()
+    def _kill_and_close(self) -> None:
+        if self.run.is_mine():
+            self.run.abandon()
         self._close()

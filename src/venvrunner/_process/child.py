@@ -154,7 +154,7 @@ class Child:
             self._guardian.close()
         if self._has_ended:
             self._is_reaped = True  # from here on, its number may be another process's
-            process.poll()
+            self._reap()
         _OPEN.pop(id(process), None)
         self._is_closed = True
 
@@ -176,6 +176,16 @@ class Child:
             time.sleep(_PAUSE[0])
         else:
             _is_readable(self._exit.fileno(), end - time.monotonic())
+
+    def _reap(self) -> None:
+        process = self._process
+        if not (REAPS_LAST and _is_standard(process)):
+            process.poll()
+        elif process.returncode is None:
+            # Not by poll(): a handler that raises in it leaves it locked.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
+            process.returncode = self.returncode or 0
 
     def _outcome(self, guardian: "Guardian") -> int | None:
         """Return the exit status of a command that had a guardian.

@@ -31,6 +31,7 @@ class Drive:
         is_main = threading.get_ident() == threading.main_thread().ident
         self._interruption = None if is_main else Interruption()
         self._answer: Collection[int] | None = None
+        self._is_settled = False
 
     def __enter__(self) -> None:
         try:
@@ -46,11 +47,15 @@ class Drive:
             if error is not None:
                 self._end(error)
             self._close()
-        except BaseException:
-            surely(self._close)
-            raise
+        finally:
+            self.settle()
         if isinstance(error, EscapedError):
             raise error.error from None
+
+    def settle(self) -> None:
+        """Kill what was not ended and close what is open, if a signal handler has prevented that; else do nothing."""
+        if not self._is_settled:
+            surely(self._kill_and_close)
 
     def advance(self, taken: Collection[str] = ()) -> bool:
         """Go on until there are lines in *taken*, or else to the end of the command; return false at the end."""
@@ -110,6 +115,12 @@ class Drive:
         self.run.close()
         self._waiter.close()
         self.run.__exit__()
+        self._is_settled = True
+
+    def _kill_and_close(self) -> None:
+        if self.run.is_mine():
+            self.run.abandon()
+        self._close()
 
 
 def _refuse(request: Pending) -> None:

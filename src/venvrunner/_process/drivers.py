@@ -37,18 +37,24 @@ def run(command: Command, streams: Mapping[int, Stream]) -> Run:
         current = Run(command, streams)
         return bridge.wait_for(lambda: _attend(current), current.hurry)
     drive = Drive(Run(command, streams))
-    with drive:
-        drive.advance()
+    try:
+        with drive:
+            drive.advance()
+    finally:
+        drive.settle()
     return drive.run
 
 
 def lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> Generator[str, None, Run]:
     """Same as :func:`run`, but yield the lines that a sink puts into a queue; closing the generator ends the command."""
     drive = Drive(Run(command, streams))
-    with drive:
-        while drive.advance(taken):
-            while taken:
-                yield taken.popleft()
+    try:
+        with drive:
+            while drive.advance(taken):
+                while taken:
+                    yield taken.popleft()
+    finally:
+        drive.settle()
     yield from taken
     return drive.run
 
@@ -60,18 +66,24 @@ async def run_async(command: Command, streams: Mapping[int, Stream]) -> Run:
 
 async def _attend(run: Run) -> Run:
     drive = AsyncDrive(run)
-    async with drive:
-        await drive.advance()
+    try:
+        async with drive:
+            await drive.advance()
+    finally:
+        drive.settle()
     return run
 
 
 async def async_lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> AsyncGenerator[str | Run]:
     """Same as :func:`lines`, on the running event loop; yield the run at last, as an async generator returns nothing."""
     drive = AsyncDrive(Run(command, streams, cancellable=True), awaits_at_close=True)
-    async with drive:
-        while await drive.advance(taken):
-            while taken:
-                yield taken.popleft()
+    try:
+        async with drive:
+            while await drive.advance(taken):
+                while taken:
+                    yield taken.popleft()
+    finally:
+        drive.settle()
     for line in taken:
         yield line
     yield drive.run
