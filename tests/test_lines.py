@@ -2,7 +2,8 @@
 
 import codecs
 import itertools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -32,9 +33,15 @@ def expected(data: bytes, errors: str = "strict") -> list[str]:
     return [decoded(line, errors).removesuffix("\r") for line in ended] + ([decoded(rest, errors)] if rest else [])
 
 
-def split(chunks: Iterable[bytes], errors: str = "strict") -> list[str]:
+def expected_updates(data: bytes, errors: str = "strict") -> list[str]:
+    """Say the same where a carriage return ends a line too."""
+    *ended, rest = re.split(rb"\r\n|\r|\n", data)
+    return [decoded(line, errors) for line in ended] + ([decoded(rest, errors)] if rest else [])
+
+
+def split(chunks: Iterable[bytes], errors: str = "strict", **options: bool) -> list[str]:
     """Put chunks through a splitter."""
-    splitter = LineSplitter(errors)
+    splitter = LineSplitter(errors, **options)
     return [*itertools.chain.from_iterable(splitter.feed(chunk) for chunk in chunks), *splitter.finish()]
 
 
@@ -156,13 +163,96 @@ def test_a_long_line_in_many_chunks_is_handled_once(ended: bool, monkeypatch: py
 
 
 def test_a_stream_keeps_every_byte_with_or_without_a_sink() -> None:
-    """What is returned is exact, whether or not somebody takes the lines."""
+    """What is returned is exact, whether or not the lines are taken."""
     data = b"a\r\nb\xff\n\n\0end"
     for sink in (None, print):
         stream = Stream(sink)
         lines = [*itertools.chain.from_iterable(stream.feed(chunk) for chunk in cut(data, [3, 5])), *stream.finish()]
         assert stream.data() == stream.data() == data
         assert lines == ([] if sink is None else expected(data))
+
+
+@pytest.mark.parametrize("errors", ERRORS)
+@given(data=outputs, places=st.lists(st.integers(min_value=0)))
+@example(data=b"10 %\r\n\r\r\n\n", places=[5])
+@example(data=b"a\r\n", places=[2, 2])
+def test_each_update_is_a_line_on_request(errors: str, data: bytes, places: list[int]) -> None:
+    """`\\r` ends a line too, and `\\r\\n` is one line end, also split over two chunks with empty ones between."""
+    assert split(cut(data, places), errors, carriage_return=True) == expected_updates(data, errors)
+
+
+def test_updates_come_as_soon_as_they_end() -> None:
+    """The line of a progress bar is delivered at its `\\r`, and the `\\n` of the next chunk adds no blank line."""
+    splitter = LineSplitter(carriage_return=True)
+    assert splitter.feed(b" 10 %\r 20") == [" 10 %"]
+    assert splitter.feed(b" %\r") == [" 20 %"]
+    assert splitter.feed(b"\n") == []
+    assert splitter.feed(b"\ndone") == [""]
+    assert splitter.finish() == ["done"]
+
+
+@pytest.mark.parametrize("sink", [None, print], ids=["nowhere", "sink"])
+def test_a_stream_says_whether_a_line_was_completed(sink: Callable[[str], Any] | None) -> None:
+    """By the last chunk, also where the lines go nowhere: the silence of a command is counted in lines."""
+    stream, updates = Stream(sink), Stream(sink, carriage_return=True)
+    heard = [(stream.feed(data), stream.heard)[1] for data in (b"a", b"b\nc", b"d", b"\r", b"\n")]
+    assert heard == [False, True, False, False, True]
+    heard = [(updates.feed(data), updates.heard)[1] for data in (b"a", b"b\rc", b"d", b"\n")]
+    assert heard == [False, True, False, True]
+
+
+@pytest.mark.parametrize("sink", [None, print], ids=["nowhere", "sink"])
+@given(
+    data=st.lists(st.sampled_from([b"a", b"\n", "\u00e9".encode(), "\u20ac".encode(), "\U0001f600".encode()])).map(b"".join),
+    places=st.lists(st.integers(min_value=0)),
+    keep=st.just(0) | st.integers(4, 40),
+)
+def test_the_last_bytes_are_kept(sink: Callable[[str], Any] | None, data: bytes, places: list[int], keep: int) -> None:
+    """As many as asked for, less what is left of a character that was cut; every line is delivered nevertheless."""
+    stream = Stream(sink, keep=keep)
+    lines = [*itertools.chain.from_iterable(stream.feed(chunk) for chunk in cut(data, places)), *stream.finish()]
+    kept = stream.data()
+    assert kept == stream.data()
+    assert data.endswith(kept)
+    kept.decode("utf-8")
+    assert min(len(data), keep) - 3 <= len(kept) <= keep
+    assert lines == ([] if sink is None else expected(data))
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_less_than_a_character_is_not_kept(keep: int) -> None:
+    """The bytes of the end of one character are no text."""
+    stream = Stream(keep=keep)
+    stream.feed("ab\U0001f600".encode())
+    assert stream.data() == b""
+
+
+def test_bytes_that_are_no_utf_8_are_kept_as_they_are() -> None:
+    """Where no character begins nearby, nothing is cut off: the bytes are some other encoding."""
+    stream = Stream(keep=6)
+    stream.feed(b"\x80" * 20 + b"a")
+    assert stream.data() == b"\x80" * 5 + b"a"
+
+
+@pytest.mark.parametrize("size", [1, 10, 5000, 1 << 16], ids=lambda size: f"chunks of {size}")
+def test_what_is_not_kept_needs_no_memory(size: int) -> None:
+    """However the output is chunked, little more is held than what is asked for."""
+    stream, keep = Stream(keep=1000), 1000
+    for _chunk in range(max(40, 40_000 // size)):
+        stream.feed(b"x" * size)
+        held = sum(map(len, stream._chunks))
+        assert held <= keep + max(size, 1 << 12) + size
+        assert len(stream._chunks) <= 3
+    assert stream.data() == b"x" * keep
+
+
+def test_data_can_be_asked_for_again_while_the_last_bytes_are_kept() -> None:
+    """The kept part moves on with what comes later."""
+    stream = Stream(keep=3)
+    stream.feed(b"abcd")
+    assert stream.data() == b"bcd"
+    stream.feed(b"ef")
+    assert stream.data() == b"def"
 
 
 def test_a_stream_goes_on_after_its_data_was_asked_for() -> None:
