@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from venvrunner._process.checks import check_variables
 
+__tracebackhide__ = True
+
 _PYTHON = "points every Python interpreter at modules from outside the environment"
 _START = "makes every Python interpreter run something else at its start"
 _ACTIVE = "names another environment as the active one"

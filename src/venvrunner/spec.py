@@ -16,6 +16,8 @@ from venvrunner.exceptions import InvalidRequirementError, LockFileError
 from venvrunner.installing import InstallerName, check_installer
 from venvrunner.venv import VenvOptions, VenvRunner
 
+__tracebackhide__ = True
+
 __all__ = ["VenvSpec"]
 
 _NAMED_PATH = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@(?!\s*[a-z][a-z0-9+.-]*://)", re.IGNORECASE)

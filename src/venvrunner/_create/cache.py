@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 from venvrunner._create.locks import without_waiting
 
+__tracebackhide__ = True
+
 VARIABLE = "VENVRUNNER_CACHE_DIR"
 """The variable that names another folder."""
 SUFFIX = ".pack"

@@ -16,6 +16,8 @@ from venvrunner._create.users import User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import CreationError, InvalidPathError, VenvExistsError, VenvInUseError
 
+__tracebackhide__ = True
+
 Exist = Literal["clear", "reuse", "error"]
 _NAMED = 3
 """How many forks an error names."""

@@ -17,6 +17,8 @@ from venvrunner._create.users import User
 from venvrunner._process.signals import deferred
 from venvrunner.exceptions import CreationError, InvalidPathError
 
+__tracebackhide__ = True
+
 FIRST = "00_venvrunner_parent.pth"
 """The file in a fork's packages that leads to its parent's: before all others, which may import from there."""
 LAST = "~venvrunner_parent.pth"

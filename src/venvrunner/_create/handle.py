@@ -13,6 +13,8 @@ from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._create.users import Commands, User
 from venvrunner.exceptions import VenvError
 
+__tracebackhide__ = True
+
 
 class Handle:
     """An environment in use, until it is deleted or let go of, or the last reference to this is gone.

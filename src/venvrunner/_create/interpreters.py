@@ -8,6 +8,8 @@ from venvrunner._create import cache, layout
 from venvrunner.environment import get_clean_environment
 from venvrunner.exceptions import InterpreterNotFoundError
 
+__tracebackhide__ = True
+
 if TYPE_CHECKING:
     from python_discovery import DiskCache, PythonInfo
 

@@ -11,6 +11,8 @@ from venvrunner._process.checks import check_args
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidCommandError, InvalidPathError
 
+__tracebackhide__ = True
+
 
 class Layout(NamedTuple):
     """The layout of virtual environments on one kind of system.

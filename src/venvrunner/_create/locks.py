@@ -5,6 +5,8 @@ import os
 from importlib import import_module
 from typing import Any
 
+__tracebackhide__ = True
+
 _flock: Any
 _locking: Any
 try:

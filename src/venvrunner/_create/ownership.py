@@ -27,6 +27,8 @@ from venvrunner._create.users import Commands, Descriptor, User
 from venvrunner._process.signals import deferred, surely
 from venvrunner.exceptions import CreationError
 
+__tracebackhide__ = True
+
 STATE = ".venvrunner"
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from venvrunner._create import scripts
 
+__tracebackhide__ = True
+
 _START = struct.Struct(">8sI")
 """The mark of the format, and a checksum of all that follows."""
 _LENGTH = struct.Struct(">I")

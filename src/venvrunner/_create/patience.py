@@ -6,6 +6,8 @@ from typing import Any
 
 from venvrunner.exceptions import VenvInUseError
 
+__tracebackhide__ = True
+
 _PAUSE = (0.001, 0.05)
 """Seconds between two looks at a lock: at first, and at most."""
 

@@ -7,6 +7,8 @@ from collections.abc import Generator, Iterable
 from venvrunner._create.ownership import STATE, replace_file
 from venvrunner.exceptions import CreationError, NotAVenvError, VenvError
 
+__tracebackhide__ = True
+
 
 def check(venv_dir: str) -> None:
     """Make sure that nothing is in the way but an environment or an empty folder.

@@ -10,6 +10,8 @@ from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import Ownership, portable
 
+__tracebackhide__ = True
+
 
 class Order(NamedTuple):
     """What an environment is to be.

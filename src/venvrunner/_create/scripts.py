@@ -11,6 +11,8 @@ import os
 import re
 from typing import NamedTuple
 
+__tracebackhide__ = True
+
 _LONGEST = 127
 """Bytes of a ``#!`` line that every kernel reads (Linux before 5.1; others read more)."""
 _PLAIN = re.compile(rb"#![ \t]*(?P<path>[^\s]+)(?P<options>[^\n]*)\n")

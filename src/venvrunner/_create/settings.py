@@ -3,6 +3,8 @@
 import os
 from collections.abc import Mapping
 
+__tracebackhide__ = True
+
 
 def read_settings(venv_dir: str) -> dict[str, str]:
     """Return the settings of an environment.

@@ -13,6 +13,8 @@ from venvrunner._create.settings import copy_settings
 from venvrunner._create.temporary import temporary_folder
 from venvrunner.environment import CREATION_PREFIX, get_clean_environment
 
+__tracebackhide__ = True
+
 
 def get(interpreter: Interpreter, *, with_pip: bool) -> bytes | None:
     """Return the pack of an environment, from the cache or made anew.

@@ -10,6 +10,8 @@ from typing import Any
 
 from venvrunner._process.signals import deferred, surely
 
+__tracebackhide__ = True
+
 
 class TemporaryPlace:
     """A new folder, which stays until it is removed; unlike tempfile's own, it may also be left behind on purpose.

@@ -16,6 +16,8 @@ from venvrunner._create.locks import is_at, open_lock_file, try_lock
 from venvrunner._process.signals import deferred, surely
 from venvrunner._process.sinks import Redactor
 
+__tracebackhide__ = True
+
 _SHOWN = 200
 """Characters of a command line that are shown of a user of an environment."""
 
