@@ -36,7 +36,6 @@ class Child:
         process: what ``Popen`` returned.
         numbers: the streams that are read: 1 and 2, or fewer.
         command: what it runs.
-        wake: called from other threads when there is news, where pipes can't be waited for.
         guardian: what stands between the command and us; it is the process then.
     """
 
@@ -45,7 +44,6 @@ class Child:
         process: "subprocess.Popen[bytes]",
         numbers: Iterable[int],
         command: Command,
-        wake: Any,
         guardian: "Guardian | None" = None,
     ) -> None:
         self.returncode: int | None = None
@@ -62,8 +60,20 @@ class Child:
         self._exit: IO[bytes] | None = None
         self._interests: dict[int, bool] = {}
         self._pipes: dict[int, IO[bytes] | Pump] = {}
+        self._numbers = tuple(numbers)
+
+    def open(self, wake: Any) -> None:
+        """Make ready what is waited for.
+
+        Args:
+            wake: called from other threads when there is news, where pipes can't be waited for.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        process, command = self._process, self._command
         streams = {1: process.stdout, 2: process.stderr}
-        pipes = {number: cast("IO[bytes]", streams[number]) for number in numbers}
+        pipes = {number: cast("IO[bytes]", streams[number]) for number in self._numbers}
         if not HAS_SELECTABLE_PIPES:
             self._pipes = {number: Pump(pipe, wake) for number, pipe in pipes.items()}
             if process.stdin is not None:
@@ -271,7 +281,14 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
             from venvrunner._process.fakes import faked_source  # noqa: PLC0415  tests only
 
             return faked_source(process, command)
-        return Child(process, numbers, command, wake, guardian)
+        child = Child(process, numbers, command, guardian)
+        try:
+            child.open(wake)
+        except BaseException:
+            child.kill()
+            child.close()
+            raise
+        return child
     raise failure
 
 
