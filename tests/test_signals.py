@@ -212,6 +212,115 @@ def test_an_alarm_of_the_host_may_raise_at_any_moment(start: Callable[[str], Pro
     assert (returncode, stdout) == (0, "some\n"), stderr
 
 
+STORM = """
+class Alarm(Exception):
+    pass
+
+def ring(signum, frame):
+    raise Alarm
+
+def files():
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            pass
+    return {number: what for number, what in found.items() if not what.endswith("/fd")}
+
+def has_child():
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+from venvrunner.subprocess_util import lines
+
+COMMAND = ["sh", "-c", "echo one; sleep 0.005 & echo two >&2; wait"]
+WAYS = {
+    "log_run": lambda: log_run(COMMAND, None, str, grace=0.2),
+    "lines": lambda: list(lines(COMMAND, grace=0.2)),
+    "contain": lambda: log_run(COMMAND, None, str, grace=0.2, contain=True),
+}
+faulthandler.dump_traceback_later(90, exit=True)  # a program that hangs says where
+signal.signal(signal.SIGALRM, ring)
+WAYS[WAY]()
+before = files()
+rung = 0
+for number in range(ROUNDS):
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 0.01), 0.0003)
+            WAYS[WAY]()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except Alarm:
+        rung += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    # What a helper thread has begun, it ends; which may be a moment later than the exception.
+    end = time.monotonic() + 10
+    while (has_child() or files() != before) and time.monotonic() < end:
+        time.sleep(0.001)
+    assert not has_child(), number
+    assert files() == before, (number, before, files())
+print("some" if rung > ROUNDS / 5 else rung)
+"""
+
+
+@pytest.mark.parametrize("way", ["log_run", "lines", "contain"])
+@pytest.mark.parametrize("rounds", [150, pytest.param(3000, marks=pytest.mark.slow)])
+def test_a_storm_of_signals_leaves_nothing(start: Callable[[str], Program], way: str, rounds: int) -> None:
+    """A handler that raises every 0.3 ms, from the start of the command until it is over, and through all of its end."""
+    source = STORM.replace("WAYS[WAY]", f"WAYS[{way!r}]").replace("ROUNDS", str(rounds)).replace("(90,", f"({90 + rounds},")
+    program = start(source)
+    stdout, stderr = program.process.communicate(timeout=120 + rounds)
+    # What an alarm raises inside a __del__ is written to stderr by the interpreter and goes no further.
+    assert (program.process.returncode, stdout) == (0, "some\n"), stderr
+
+
+KEPT = """
+import ctypes
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+class Action(ctypes.Structure):
+    _fields_ = [("handler", ctypes.c_void_p), ("rest", ctypes.c_char * 152)]
+
+def actions():
+    found = {}
+    for number in range(1, 65):
+        action = Action()
+        if not libc.sigaction(number, None, ctypes.byref(action)):
+            found[number] = (action.handler, bytes(action.rest))
+    return found
+
+# Python knows a handler of its own for each of these; what the system has is another one since.
+signal.signal(signal.SIGUSR1, lambda *args: None)
+faulthandler.register(signal.SIGUSR1, chain=False)
+signal.signal(signal.SIGUSR2, lambda *args: None)
+signal.siginterrupt(signal.SIGUSR2, False)
+libc.signal(signal.SIGINT, ctypes.cast(libc.abs, ctypes.c_void_p))
+before = actions()
+log_run(["true"])
+try:
+    log_run(["sh", "-c", "trap '' TERM; sleep 60 & wait"], timeout=0.1, grace=0.1)
+except Exception:
+    pass
+asyncio.run(async_log_run(["true"]))
+now = actions()
+now[signal.SIGINT] = before[signal.SIGINT]  # asyncio.run itself sets that one
+assert now == before, [number for number in before if now[number] != before[number]]
+log_run(["true"])
+print("kept")
+"""
+
+
+def test_handlers_that_python_does_not_know_stay(start: Callable[[str], Program]) -> None:
+    """That of faulthandler, one that a C library has installed, and whether system calls are restarted."""
+    assert start(KEPT).end() == (0, "kept\n", "")
+
+
 LOST = """
 from venvrunner import ExitCodeLostError, FakeVenvRunner
 

@@ -1,0 +1,73 @@
+"""Where pipes can't be waited for, as on Windows, threads read them; tried here by forcing it."""
+
+import asyncio
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from conftest import DEADLINE, Caller, wait_until
+from venvrunner._process import async_drive, child, drive
+
+
+@pytest.fixture(autouse=True)
+def _without_selectable_pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for module in (async_drive, child, drive):
+        monkeypatch.setattr(module, "HAS_SELECTABLE_PIPES", False)
+    yield
+    # A thread ends with its pipe, which may be a moment after the call.
+    wait_until(lambda: not [one for one in threading.enumerate() if one.name == "venvrunner-pump"], "the threads end")
+
+
+def test_all_lines_are_delivered_exactly(drive: Caller) -> None:
+    """Also to a callback that is slow now and then: what waits is bounded, and nothing is lost."""
+    lines: list[str] = []
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if len(lines) % 50_000 == 0:
+            threading.Event().wait(0.02)
+
+    result = drive(["seq", "200000"], None, take)
+    assert lines == [str(number) for number in range(1, 200_001)]
+    assert result.stdout == "".join(f"{line}\n" for line in lines)
+
+
+def test_input_and_output_do_not_block_each_other(drive: Caller) -> None:
+    """Both are larger than a pipe."""
+    text = "x" * 1_000_000
+    assert drive(["cat"], input=text).stdout == text
+
+
+def test_a_child_that_reads_no_input_ends(drive: Caller) -> None:
+    """Which is its right."""
+    assert drive(["true"], input="x" * 1_000_000).returncode == 0
+
+
+def test_a_daemon_with_the_pipe_does_not_hold_the_call(drive: Caller, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The output of the command is complete, and the call ends before the daemon does."""
+    gate = tmp_path_factory.mktemp("gate") / "open"
+    wait = f"while [ ! -e {gate} ]; do sleep 0.01; done"
+    begun = time.monotonic()
+    assert drive(["sh", "-c", f"({wait}) & seq 1000"]).stdout.endswith("\n1000\n")
+    assert time.monotonic() - begun < DEADLINE
+    gate.touch()
+
+
+def test_a_timeout_ends_the_command(drive: Caller) -> None:
+    """With the output until then."""
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        drive(["sh", "-c", "echo begun; exec sleep 60"], timeout=0.5)
+    assert caught.value.stdout == "begun\n"  # type: ignore[comparison-overlap]  ours is text
+
+
+def test_many_run_at_once() -> None:
+    """Each with threads of its own."""
+    from venvrunner.subprocess_util import async_log_run  # noqa: PLC0415  as late as a caller does
+
+    async def main() -> list[subprocess.CompletedProcess[str]]:
+        return list(await asyncio.gather(*(async_log_run(["seq", "1000"]) for _number in range(20))))
+
+    assert {result.stdout.count("\n") for result in asyncio.run(main())} == {1000}
