@@ -21,7 +21,7 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 LAYERS = [
-    {"exceptions"},
+    {"exceptions", "_redaction"},
     {"_process"},
     {"environment", "subprocess_util"},
     {"_create"},

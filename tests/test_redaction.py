@@ -1,12 +1,17 @@
 """What people see has no credentials; what the caller gets is true."""
 
+import base64
+import html
 import json
 import logging
 import pickle
+import re
+import shlex
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -14,7 +19,7 @@ from hypothesis import strategies as st
 
 from conftest import Caller
 from venvrunner import CommandError, CommandTimeoutError
-from venvrunner._process.sinks import MASK, Redactor
+from venvrunner._redaction import MASK, Redactor, userinfos
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,29 @@ from venvrunner._process.sinks import MASK, Redactor
         ("x" * 100 + "://me:pw@host", "x" * 100 + "://****@host"),
         ("https://a:b@one https://c:d@two\nhttps://e@three", "https://****@one https://****@two\nhttps://****@three"),
         ("https://a:b@one,https://c:d@two;https://e@three", "https://****@one,https://****@two;https://****@three"),
+        ("https://u:1234/PW@h", "https://****@h"),
+        ("https://u:1234/P/W@10.0.0.1/x", "https://****@10.0.0.1/x"),
+        ("https://u:1234/PW@h:8080/x@v1", "https://****@h:8080/x@v1"),
+        ("https://me:p/w@x@host/x@1", "https://****@host/x@1"),
+        ('https://u:P"W@h', "https://****@h"),
+        ('https://u:P"w"W@h', "https://****@h"),
+        ('see https://u:P",W@h', 'see https://u:P",W@h'),
+        ('"https://u:P\\"W@h"', '"https://****@h"'),
+        ('"https://u:P\\",W@h"', '"https://****@h"'),
+        ("'https://u:P\",W@h'", "'https://****@h'"),
+        ("https://u:P<W@h", "https://****@h"),
+        ("https://u:P>W@h", "https://****@h"),
+        ("https://u:P W@h", "https://****@h"),
+        ("https://u:P W X@h/x", "https://****@h/x"),
+        ("https://u:P  W@[::1]/x", "https://****@[::1]/x"),
+        (r"https:\/\/u:PW@h\/x", r"https:\/\/****@h\/x"),
+        (r"https:\/\/u:P\/W@h\/x", r"https:\/\/****@h\/x"),
+        (r"https:\\/\\/u:PW@h", r"https:\\/\\/****@h"),
+        (r"https:\/\/u:1234\/PW@h", r"https:\/\/****@h"),
+        (r"{\"u\":\"https:\/\/u:PW@h\",\"m\":\"a@b\"}", r"{\"u\":\"https:\/\/****@h\",\"m\":\"a@b\"}"),
+        ("to=https%3A%2F%2Fu%3AP%252FW%40h%2Fx", "to=https%3A%2F%2F****%40h%2Fx"),
+        ("to=https%3a%2f%2ftoken%40h&m=a%40b", "to=https%3a%2f%2f****%40h&m=a%40b"),
+        ("ssh%3A%2F%2Fg%3Ap%40h", "ssh%3A%2F%2F****%40h"),
     ],
 )
 def test_the_userinfo_of_a_url_is_masked(text: str, masked: str) -> None:
@@ -79,6 +107,34 @@ def test_the_userinfo_of_a_url_is_masked(text: str, masked: str) -> None:
         "",
         "a 100% {normal} %s line: with @ and ://",
         '["http://host:80", "me@host"]',
+        "see https://host/x and mail a@b",
+        "see https://host:8080 and mail a@b",
+        "see https://host:8080/x and mail a@b",
+        "see https://host and mail a@b",
+        "see https://host:x and then mail a@b",
+        "see https://host: mail a@b",
+        "see https://host:x (a@b)",
+        "see <https://host:x> or <a@b>",
+        "see <a href='http://host:x'>me</a> a@b",
+        "see <b>http://host:x</b>a@b",
+        "see \"http://host:x\", 'http://host:x', a@b",
+        "['http://host:x','a@b']",
+        '{"http://host:x":"a@b"}',
+        '<a href="http://host:x"/>a@b',
+        "http://localhost:4873/@types/node",
+        "http://registry:4873/@types/node",
+        "http://localhost:8080/users/me@host",
+        "http://10.0.0.1:8080/users/me@host",
+        "http://registry:5000/image@sha256:0123",
+        "http://proxy:8080/module@latest",
+        "http://host:8080/x@1.2.3",
+        "http://host:8080/x@1.2.3-rc.1",
+        "http://host:8080/x@0123456789abcdef0123456789abcdef01234567",
+        "git+https://host:8443/org/x.git@feature",
+        "http://host:8080/x?mail=me@host",
+        "to=https%3A%2F%2Fhost%2Fx%40v1",
+        "to=https%3A%2F%2Fhost&m=a%40b",
+        "ssh%3A%2F%2Fgit%40host",
     ],
 )
 def test_what_has_no_credential_stays(text: str) -> None:
@@ -140,6 +196,133 @@ def test_secrets_are_masked_in_every_form(secrets: list[str], text: str, masked:
     assert Redactor(secrets).mask(text) == masked
 
 
+@pytest.mark.parametrize(
+    ("secrets", "text", "masked"),
+    [
+        pytest.param(["abcdef", "defghi"], "<abcdefghi>", "<****>", id="overlap"),
+        pytest.param(["abcdef", "abcd"], "abcdef abcd", "**** ****", id="prefix"),
+        pytest.param(["abcdef", "cdef"], "abcdef cdef", "**** ****", id="suffix"),
+        pytest.param(["abcdef", "cd"], "<abcdef>", "<****>", id="middle"),
+        pytest.param(["abab"], "<ababab>", "<****>", id="itself"),
+        pytest.param(["aaaa"], "<aaaaaaa>", "<****>", id="of one character"),
+        pytest.param(["abc/", "/def"], "<abc%2Fdef>", "<****>", id="in another spelling"),
+        pytest.param(["abcd", "efgh"], "<abcdefgh>", "<********>", id="side by side"),
+        pytest.param(["w@host"], "https://me:pw@host/x", "https://****/x", id="with a URL's"),
+    ],
+)
+def test_secrets_that_overlap_leave_no_tail(secrets: list[str], text: str, masked: str) -> None:
+    """Whatever two of them share, and whichever is longer."""
+    assert Redactor(secrets).mask(text) == masked
+    assert Redactor(reversed(secrets)).mask(text) == masked
+
+
+def lower_case(text: str) -> str:
+    return re.sub("%..", lambda match: match[0].lower(), quote(text, safe=""))
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "quote": quote,
+    "quote, no slash": lambda secret: quote(secret, safe=""),
+    "quote, lower case": lower_case,
+    "quote_plus": quote_plus,
+    "quote, twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "json": lambda secret: json.dumps(secret)[1:-1],
+    "json, Unicode": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    "json, slashes": lambda secret: json.dumps(secret)[1:-1].replace("/", r"\/"),
+    "json in json": lambda secret: json.dumps(json.dumps(secret))[3:-3],
+    "repr": lambda secret: repr(secret)[1:-1],
+    "ascii": lambda secret: ascii(secret)[1:-1],
+    "bytes": lambda secret: repr(secret.encode())[2:-1],
+    "backslashreplace": lambda secret: secret.encode("ascii", "backslashreplace").decode(),
+    "html": html.escape,
+    "shell": lambda secret: shlex.quote(f" {secret}")[2:-1],
+}
+PRINTED = "p/w d+&=\"'\\ ä€😀<x>\t%"
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_secret_is_masked_as_programs_print_it(spell: Callable[[str], str]) -> None:
+    """As a part of a URL, of JSON, of a `repr`, of a page or of a command line."""
+    assert Redactor([PRINTED]).mask(f"<{spell(PRINTED)}>") == f"<{MASK}>"
+
+
+@given(
+    secret=st.text(st.characters(exclude_characters="<>", exclude_categories=["Cs"])).filter(str.strip),
+    spell=st.sampled_from(sorted(SPELLINGS)),
+)
+def test_no_spelling_lets_a_secret_through(secret: str, spell: str) -> None:
+    """Whatever characters it has."""
+    secret = secret.strip()
+    assert Redactor([secret]).mask(f"<{SPELLINGS[spell](secret)}>").replace(MASK, "") == "<>"
+
+
+def base64_forms(data: bytes) -> Iterator[str]:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        text = encode(data).decode()
+        yield from (text, text.rstrip("="), quote(text, safe=""))
+
+
+@given(secret=st.text(min_size=4).filter(lambda secret: len(secret.strip()) >= 4))
+def test_base64_of_a_secret_is_masked(secret: str) -> None:
+    """In either alphabet, padded or not."""
+    secret = secret.strip()
+    for form in base64_forms(secret.encode()):
+        assert Redactor([secret]).mask(f"Bearer <{form}>") == f"Bearer <{MASK}>"
+
+
+@given(secret=st.text(min_size=4).filter(lambda secret: len(secret.strip()) >= 4), before=st.binary(), after=st.binary())
+def test_base64_of_what_contains_a_secret_is_masked(secret: str, before: bytes, after: bytes) -> None:
+    """What is left of it are whole bytes of what is before and after: for a user and a password, not one of the password."""
+    secret = secret.strip()
+    for form in base64_forms(before + secret.encode() + after):
+        if "%" in form:
+            continue
+        left, *_, right = Redactor([secret]).mask(f"<{form}").removeprefix("<").split(MASK)
+        shown_from = len(form.rstrip("=")) - len(right.rstrip("="))
+        assert len(left) * 6 <= len(before) * 8
+        assert shown_from * 6 >= len(before + secret.encode()) * 8
+
+
+@pytest.mark.parametrize("secret", ["https://me:p%2Fw-1@host/x", "me:p/w-1", "see https://me:p%2Fw-1@host/ and more"])
+def test_the_userinfo_of_a_secret_url_is_secret(secret: str) -> None:
+    """Its password alone, unquoted, and as it is sent to a server."""
+    sent = base64.b64encode(b"me:p/w-1").decode()
+    assert Redactor([secret]).mask(f"Authorization: Basic {sent}") == f"Authorization: Basic {MASK}"
+    if "://" in secret:
+        assert Redactor([secret]).mask("p/w-1 p%2fw-1 me host") == f"{MASK} {MASK} me host"
+
+
+@pytest.mark.parametrize("secret", ["https://git@host/x", "https://me:pw@host/x", "ssh://git@host"])
+def test_a_short_name_in_a_secret_url_is_not_secret(secret: str) -> None:
+    """It would be masked in every other word."""
+    assert Redactor([secret]).mask("git pw host") == "git pw host"
+
+
+def test_a_token_in_a_secret_url_is_secret() -> None:
+    """In the place of a user."""
+    assert Redactor(["https://ghp_0123456789@host"]).mask("ghp_0123456789") == MASK
+
+
+def test_a_secret_of_many_backslashes_takes_no_time() -> None:
+    """A run of them could be shared out among them in exponentially many ways."""
+    began = time.process_time()
+    Redactor(["\\" * 30 + "x", "a\\\\b\\\\c"]).mask("\\" * 2000 + "a\\\\\\\\b\\\\\\\\")
+    assert time.process_time() - began < 5.0
+
+
+def test_a_very_long_secret_is_masked_as_it_is() -> None:
+    """A pattern for all its spellings would take long to make."""
+    secret = "a/b " * 5000 + "c"
+    assert Redactor([secret]).mask(f"<{secret}>") == f"<{MASK}>"
+
+
+@pytest.mark.parametrize("url", ["https://u:1234/PW@h", "https://u:P W@h", "https://host:8080/x@y"])
+def test_a_guess_is_good_enough_to_mask_but_not_to_refuse(url: str) -> None:
+    """What may be a password is masked; a URL that may be right is not refused for it."""
+    assert Redactor().mask(url) != url
+    assert not list(userinfos(url))
+
+
 @given(secrets=st.lists(st.text(min_size=1).filter(str.strip)), texts=st.lists(st.text()))
 def test_no_secret_gets_through(secrets: list[str], texts: list[str]) -> None:
     """Cut at the masks, no piece of the text has a whole secret."""
@@ -159,6 +342,15 @@ ADVERSARIAL = {
     "dots": "a+.-" * 1_000_000 + "://",
     "no end": "a://b:" + "x" * 4_000_000,
     "almost": "a:/" * 1_300_000 + "://",
+    "quotation marks": "a://b:" + '"x' * 2_000_000 + "@",
+    "tags": "a://b:" + "<x" * 2_000_000 + "@",
+    "blanks": "a://b:x" + " x" * 2_000_000 + "@",
+    "slashes": "a://b:1/" + "/x" * 2_000_000 + "@",
+    "versions": "a://b:1/@" + "1." * 2_000_000,
+    "quoted": "%3A%2F%2Fa%40" * 300_000,
+    "backslashes": ":" + "\\" * 4_000_000 + "//a:b@",
+    "one secret": "hunter2" * 600_000,
+    "halves of secrets": "aa" * 2_000_000 + "hunter" * 10,
 }
 
 
@@ -170,7 +362,7 @@ def test_a_line_of_megabytes_cannot_stall_the_masking(text: str) -> None:
     Four million characters take about a second of this process's own time; quadratic work would take hours.
     """
     began = time.process_time()
-    Redactor(["hunter2", "aab"]).mask(text)
+    Redactor(["hunter2", "aab", "aaaa", "é\\\\x", "a b"]).mask(f"{text}@")
     assert time.process_time() - began < 10.0
 
 
@@ -198,11 +390,11 @@ def test_what_reaches_a_log_is_masked(call: Caller, caplog: pytest.LogCaptureFix
     args = call.code(NOISE, "--index-url", URL, f"--token={SECRET}")
     result = call(args, None, "info", "error", secrets=[SECRET])
     messages = [record.getMessage() for record in caplog.records if record.name == "venvrunner"]
-    command = messages.pop(0)
+    command, *lines, _end = messages
     assert command.startswith("Running subprocess: [")
     assert command.endswith("'--index-url', 'https://****@host/x', '--token=****']")
     assert_clean(command)
-    assert sorted(messages) == [f"stderr: {MASKED[1]}", f"stdout: {MASKED[0]}"]
+    assert sorted(lines) == [f"stderr: {MASKED[1]}", f"stdout: {MASKED[0]}"]
     assert (result.args[1:], [result.stdout, result.stderr]) == (args[1:], [f"{line}\n" for line in TRUE])
 
 

@@ -1,8 +1,11 @@
-"""Credentials in text: find them in every spelling, and mask them."""
+"""Credentials in text: found in every spelling, and masked."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, groupby, pairwise
+
+__tracebackhide__ = True
 
 MASK = "****"
 
@@ -14,62 +17,75 @@ _SHORTEST_PART = 4
 _SHORTEST_TOKEN = 8
 """Characters from which on a user without a password is a token, and not a name such as ``git``."""
 _LONGEST = 10_000
-"""Characters up to which a secret is looked for in every spelling; the pattern for that is slow to compile."""
-_SAFE = re.compile(r"[A-Za-z0-9_.-]+")
+"""Characters up to which a secret is looked for in every spelling: the pattern for that is slow to compile."""
+
+_SAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Characters that look the same in every spelling."""
 _BACKSLASHES = r"\\{1,4}"
-"""Before an escaped character; JSON in JSON doubles them."""
+"""What an escaped character begins with: JSON within JSON doubles it."""
 _SHORT_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", '"': '"', "'": "'", "/": "/"}
 _ENTITIES = {"&": "amp|#38", "<": "lt|#60", ">": "gt|#62", '"': "quot|#34|#x22", "'": "apos|#39|#x27"}
-_IN_SHELLS = {"'": ("'\"'\"'", "'\\''")}
-_IN_BASE64 = {"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|\\{1,4}/|%2[Ff])"}
-"""Standard and URL-safe alphabet, quoted or not."""
+_FURTHER = {" ": [r"\+"], "'": [re.escape("'\"'\"'"), re.escape("'\\''")]}
+"""A blank in a form, and an apostrophe in a shell."""
+_BASE64 = str.maketrans({"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|\\{1,4}/|%2[Ff])"})
+"""What the two alphabets have different, quoted or not."""
 _ONE_OF_BASE64 = r"(?:[A-Za-z0-9+/_-]|%2[BbFf])?"
 
 _SEPARATOR = re.compile(r":(?:\\{0,4}/){2}|%3[Aa](?:%2[Ff]){2}")
 _SCHEME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-."
 _LONGEST_SCHEME = 32
-_ENCODED_END = re.compile(r"""[\s"'<>&/?#@]|%2[Ff3]|%3[Ff]|$""")
-_PATH = re.compile(r"[/?#]|$")
-_USER = re.compile(r"[^:\[\]\s]*:(?=\S)")
-_PORT = re.compile(r"\d{1,5}(?:\\{0,4}/|$)")
-_IS_HOST = re.compile(r"localhost|\d{1,3}(?:\.\d{1,3}){3}")
-_VERSION = re.compile(r"(?!\d+(?:\.\d+){3})v?\d|(?:latest|main|master|HEAD|[0-9a-f]{7,40})(?!\w)|sha\d+:")
-_MORE_WORDS = re.compile(r"""(?: [^\s@<>(\[{"'][^\s@]*){1,2}@(?=[\w\[])""")
+_ENCODED_END = re.compile(r"""[\s"'<>&/?#@]|%2[Ff3]|%3[Ff]""")
+_STRICT_END = re.compile(r'[\s"<>/?#]')
+_PATH = re.compile(r"[/?#]")
+_QUERY = re.compile(r"[?#]")
+_USER = re.compile(r'[^:\[\]\s"<>/?#]*:(?=\S)')
+_PORT = re.compile(r"\d{1,5}(?:\\{0,4}/|\Z)")
+_HOST = re.compile(r"localhost|\d{1,3}(?:\.\d{1,3}){3}")
+_VERSION = re.compile(
+    r"(?!\d+(?:\.\d+){3})(?:v?\d+(?:\.\d+)*(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)[\w.-]*)?|latest|main|master|HEAD|[0-9a-f]{7,40})"
+    r"(?![\w.-])|sha\d+:"
+)
+_MORE_WORDS = re.compile(r"""(?: +[^\s@<>(\[{"'][^\s@]*){1,2}@(?=[\w\[])""")
 
-_AFTER_QUOTE = r"(?=[\s,;:)\]}>'\"\\]|/>|$)"
-_TAG = r"[^\S ]|<(?=/?[A-Za-z!][^<>@\s]{0,64}[>\s])|>(?=[\s,;:)\]}<\"']|$)|$"
+_AFTER_QUOTE = r"(?=[\s,;:)\]}>'\"\\]|/>|\Z)"
+_ANY_END = r"[^\S ]|<(?=/?[A-Za-z!][^<>@\s]{0,64}[>\s])|>(?=[\s,;:)\]}<\"']|\Z)"
 _ENDS = {
-    "'": re.compile(f"'{_AFTER_QUOTE}|{_TAG}"),
-    '"': re.compile(f'(?<!\\\\)"{_AFTER_QUOTE}|{_TAG}'),
-    "": re.compile(f'"{_AFTER_QUOTE}|{_TAG}'),
+    "'": re.compile(f"'{_AFTER_QUOTE}|{_ANY_END}"),
+    '"': re.compile(f'(?<!\\\\)"{_AFTER_QUOTE}|{_ANY_END}'),
+    "": re.compile(f'"{_AFTER_QUOTE}|{_ANY_END}'),
 }
-"""Where a URL ends for sure, by the quotation mark before it: at that mark, unless a password goes on behind it."""
+"""Where a URL ends at the latest, by the quotation mark before it: at that mark, unless it looks like a part of a password."""
 
 
 class Redactor:
     r"""Masks credentials in text that people see.
 
-    Masked are users and passwords of URLs, and named secrets in every spelling: as they are, as in a URL
-    (``%2F``, ``%2f``, ``+``), in JSON, HTML, ``repr`` and a shell, and in base64, also of ``user:secret``.
+    These are the users and passwords of URLs, and named secrets in every spelling: as they are, as in a URL (``%2F``, ``%2f``,
+    ``+``), as in JSON, HTML, a shell or a ``repr``, and in base64, also of ``user:secret``.
 
     Args:
-        secrets: strings to mask wherever they stand; of a string of several lines also each line, of a URL also the password.
+        secrets: strings to mask wherever they stand; of a string of several lines also each line, of a URL also its password.
 
     >>> Redactor(["hunter2"]).mask("pip install git+https://me:pw@host/x --token hunter2")
     'pip install git+https://****@host/x --token ****'
     >>> Redactor(["p/ w"]).mask(r"p%2f+w, p\/ w, cC8gdw== and Basic bWU6cC8gdw==")
-    '****, ****, **** and Basic bWU****'
+    '****, ****, **** and Basic bWU6****'
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        self._needles = [needle for form in sorted(forms) for needle in _needles(form)]
+        secrets = list(secrets)
+        wholes = {form for secret in secrets for form in _forms(secret)}
+        lines = {line.strip() for secret in secrets for line in secret.splitlines()}
+        self._needles = [_spelled(form) for form in wholes | {line for line in lines if len(line) >= _SHORTEST_PART}]
+        self._needles += [needle for form in {form.strip() for form in wholes} for needle in _encoded(form)]
 
     def spans(self, text: str) -> list[Span]:
-        """Return where there are credentials in a text, in order; those that overlap are one."""
-        # A line has none as a rule, so that the first look must be cheap.
-        found = [span for needle in self._needles if needle.anchor in text for span in needle.spans(text)]
+        """Return where the credentials of a text are, in order; those that overlap are one."""
+        found: list[Span] = []
+        # Almost no line has any: the first look has to be cheap.
+        for needle in self._needles:
+            if needle.anchor in text and (match := needle.search(text)) is not None:
+                found += _in_order(_matches(match))
         if "@" in text or "%40" in text:
             found += _userinfo_spans(text)
         return merged(found) if found else found
@@ -84,7 +100,7 @@ class Redactor:
 
 
 def masked(text: str, spans: Iterable[Span]) -> str:
-    """Return a text with a mask in the place of each span.
+    """Return a text with each span replaced by a mask.
 
     >>> masked("to hunter2", [(3, 10)])
     'to ****'
@@ -102,165 +118,178 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     >>> merged([(6, 9), (0, 3), (2, 4), (4, 5)])
     [(0, 4), (4, 5), (6, 9)]
     """
-    found: list[Span] = []
-    for begin, end in sorted(spans):
-        if found and begin < found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((begin, end))
-    return found
+    return list(_in_order(sorted(spans)))
 
 
 def userinfos(text: str) -> Iterator[str]:
-    """Yield the user and password of each URL in a text.
+    """Yield the user and password of each URL in a text, only where there is no other way to read it.
 
-    >>> list(userinfos("https://me:pw@host and ssh://git@host"))
+    >>> list(userinfos("https://me:pw@host and https://host:8080/x@y and ssh://git@host"))
     ['me:pw']
     """
-    return (text[begin:end] for begin, end in _userinfo_spans(text))
+    return (text[begin:end] for begin, end in _userinfo_spans(text, guess=False))
 
 
 class _Needle:
     """Something to look for.
 
     Args:
-        anchor: what a text must contain, so that it is worth to look closer.
-        pattern: how it may be spelled.
+        anchor: what a text has to contain for a closer look.
+        spell: returns the pattern of all ways to spell it.
     """
 
-    def __init__(self, anchor: str, pattern: str) -> None:
+    def __init__(self, anchor: str, spell: Callable[[], str]) -> None:
         self.anchor = anchor
-        self._pattern: str | re.Pattern[str] = pattern
+        self._spell = spell
+        self._pattern: re.Pattern[str] | None = None  # most secrets never occur
 
-    def spans(self, text: str) -> Iterator[Span]:
-        """Yield where it is found, overlapping with itself or not; in linear time, a line may be 64 MiB long."""
-        self._pattern = pattern = re.compile(self._pattern)
-        begin, end = 0, 0
-        match = pattern.search(text)
-        while match is not None:
-            if match.start() < end:
-                end = max(end, match.end())
-            else:
-                if end:
-                    yield begin, end
-                begin, end = match.span()
-            match = pattern.search(text, match.start() + 1)
+    def search(self, text: str) -> re.Match[str] | None:
+        """Return where it is first found."""
+        if self._pattern is None:
+            self._pattern = re.compile(self._spell())
+        return self._pattern.search(text)
+
+
+def _matches(match: re.Match[str] | None) -> Iterator[Span]:
+    """Yield all matches from the first on, also those that overlap: of "abab" in "ababab" no tail may be left."""
+    while match is not None:
+        yield match.span()
+        match = match.re.search(match.string, match.start() + 1)
+
+
+def _in_order(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield spans that are sorted by their begin, those that overlap as one."""
+    begin, end = 0, 0
+    for first, after in spans:
+        if first < end:
+            end = max(end, after)
+            continue
         if end:
             yield begin, end
+        begin, end = first, after
+    if end:
+        yield begin, end
 
 
 def _forms(secret: str) -> set[str]:
-    """Return the strings that are secret because one is: its lines, and the password if it is a URL."""
-    whole = {secret, secret.strip()} if secret.strip() else set[str]()
-    parts = {line.strip() for line in secret.splitlines()}
+    """Return the strings that are secret because one is: without the blanks around it, unquoted, and the password of a URL."""
+    forms = {secret, secret.strip()}
     for userinfo in userinfos(secret):
         user, _colon, password = userinfo.partition(":")
-        parts |= {userinfo if password else "", password, user if not password and len(user) >= _SHORTEST_TOKEN else ""}
+        parts = {password, userinfo} if password else {user} if len(user) >= _SHORTEST_TOKEN else set[str]()
+        forms |= {part for part in parts if len(part) >= _SHORTEST_PART}
     if "%" in secret:
         from urllib.parse import unquote  # noqa: PLC0415  slow to import, and few secrets are quoted
 
-        parts |= {unquote(form, errors="surrogateescape") for form in whole | parts}
-    return whole | {part for part in parts if len(part.strip()) >= _SHORTEST_PART}
+        forms |= {form for form in (unquote(form, errors="surrogateescape") for form in forms) if len(form) >= _SHORTEST_PART}
+    return {form for form in forms if form.strip()}
 
 
-def _needles(form: str) -> Iterator[_Needle]:
-    """Yield what to look for so as to find a secret in every spelling."""
-    anchor = max(_SAFE.findall(form), key=len, default="")
-    yield _Needle(anchor, "".join(map(_spellings, form)) if len(form) <= _LONGEST else re.escape(form))
-    data = _bytes(form)
-    if len(data) < _SHORTEST_PART or "\n" in form:
-        return
-    from binascii import b2a_base64  # noqa: PLC0415  most calls have no secret
-
-    # Three bytes are four characters: what a secret looks like depends on how many bytes stand before it.
-    for shift in range(3):
-        text = b2a_base64(bytes(shift) + data, newline=False).decode()
-        # These characters hold its bits only.
-        text = text[(0, 2, 3)[shift] : (shift + len(data)) * 8 // 6]
-        pattern = "".join(_IN_BASE64.get(character, character) for character in text)
-        anchor = max(re.findall("[A-Za-z0-9]+", text), key=len, default="")
-        yield _Needle(anchor, f"{_ONE_OF_BASE64 if shift else ''}{pattern}{_ONE_OF_BASE64}(?:=|%3[Dd]){{0,2}}")
+def _spelled(secret: str) -> _Needle:
+    """Return what finds a secret in every spelling but base64."""
+    anchor = max(_SAME.findall(secret), key=len, default="")
+    if len(secret) > _LONGEST:
+        return _Needle(anchor, partial(re.escape, secret))
+    return _Needle(anchor, lambda: "".join(_spellings(character, len(list(run))) for character, run in groupby(secret)))
 
 
-def _spellings(character: str) -> str:
-    """Return a pattern for all ways to write a character.
+def _spellings(character: str, times: int) -> str:
+    """Return a pattern for all ways to write a character that is repeated.
 
-    >>> _spellings("x"), re.fullmatch(_spellings(" "), "%20") is not None
-    ('x', True)
+    >>> _spellings("x", 2), re.fullmatch(_spellings(" ", 1), "%20") is not None
+    ('xx', True)
     """
-    if _SAFE.fullmatch(character):
-        return re.escape(character)
+    if _SAME.fullmatch(character):
+        return re.escape(character * times)
     data, number = _bytes(character), ord(character)
     utf16 = character.encode("utf-16-be", "surrogatepass").hex()
-    ways = [re.escape(way) for way in _IN_SHELLS.get(character, ())]
-    ways.append(f"(?i:{''.join(f'%(?:25){{0,2}}{byte:02x}' for byte in data)})")
-    ways.append(f"(?i:{''.join(f'{_BACKSLASHES}u{utf16[at : at + 4]}' for at in range(0, len(utf16), 4))})")
-    ways.append(f"(?i:{''.join(f'{_BACKSLASHES}x{byte:02x}' for byte in data)})")
-    ways.append(f"(?i:{_BACKSLASHES}(?:x{number:02x}|U{number:08x}))")
+    escapes = [
+        "".join(f"%(?:25){{0,2}}{byte:02x}" for byte in data),
+        "".join(f"{_BACKSLASHES}u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4)),
+        "".join(f"{_BACKSLASHES}x{byte:02x}" for byte in data),
+        f"{_BACKSLASHES}(?:x{number:02x}|U{number:08x})",
+    ]
+    ways = [*_FURTHER.get(character, ()), *(f"(?i:{escape})" for escape in escapes)]
     if character in _SHORT_ESCAPES:
         ways.append(_BACKSLASHES + re.escape(_SHORT_ESCAPES[character]))
     if character in _ENTITIES:
         ways.append(f"&(?:{_ENTITIES[character]});")
-    if character == " ":
-        ways.append(r"\+")
-    ways.append(_BACKSLASHES if character == "\\" else re.escape(character))
-    return f"(?:{'|'.join(ways)})"
+    if character == "\\":
+        # Each by itself could share a run of backslashes in exponentially many ways.
+        return rf"(?:\\{{{times},{4 * times}}}|(?:{'|'.join(ways)}){{{times}}})"
+    return f"(?:{'|'.join([*ways, re.escape(character)])}){{{times}}}"
+
+
+def _encoded(secret: str) -> Iterator[_Needle]:
+    """Yield what finds base64 of a secret, or of anything that contains it."""
+    data = _bytes(secret)
+    if len(data) < _SHORTEST_PART:
+        return
+    from binascii import b2a_base64  # noqa: PLC0415  most calls have no secret
+
+    # Three bytes are four characters, so what becomes of a secret depends on how many bytes are before it.
+    for shift, skipped in enumerate((0, 2, 3)):
+        after = shift + len(data)
+        # Those characters in the middle that depend on nothing else; one more at each end holds some of its bits.
+        text = b2a_base64(bytes(shift) + data, newline=False).decode()[skipped : after * 8 // 6]
+        left, right = _ONE_OF_BASE64 if shift else "", f"{_ONE_OF_BASE64}(?:=|%3[Dd]){{0,2}}" if after % 3 else ""
+        yield _Needle(max(_SAME.findall(text), key=len, default=""), partial(str, left + text.translate(_BASE64) + right))
 
 
 def _bytes(text: str) -> bytes:
+    """Return what a text is in UTF-8, with the bytes that ``os.fsdecode`` could not decode."""
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a character
+    except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass")
 
 
-def _userinfo_spans(text: str) -> Iterator[Span]:
-    """Yield where the user and password of each URL are.
-
-    They end at the ``@``, which RFC 3986 forbids within them, as it does a raw ``/``, ``?``, ``#``, quotation mark or blank,
-    but people write them. So if there is a colon and what follows can't be a port, a password may have any of these, and up
-    to two blanks. If it may be a port and a path (``1234/x@y``), it is a password unless the ``@`` begins a part of a path,
-    or a version follows. A URL without a colon ends at a blank.
-    """
+def _userinfo_spans(text: str, *, guess: bool = True) -> Iterator[Span]:
+    """Yield where the user and password of each URL are, also of one that is itself quoted for a URL or for JSON."""
     for separator, following in pairwise(chain(_SEPARATOR.finditer(text), [None])):
         assert separator is not None
         begin, stop = separator.end(), len(text) if following is None else following.start()
         if text[separator.start()] == "%":
-            end, colon = text.rfind("%40", begin, _found(_ENCODED_END, text, begin, stop)), "%3"
+            end, colon = text.rfind("%40", begin, _find(_ENCODED_END, text, begin, stop)), "%3"
         else:
-            end, colon = _userinfo_end(text, separator.start(), begin, stop), ":"
-        is_ssh = text[: separator.start()][-3:] == "ssh"
-        if end > begin and (not is_ssh or text.find(colon, begin, end) >= 0):  # the user of an ssh URL is a name, such as git
+            end, colon = _userinfo_end(text, separator.start(), begin, stop, guess=guess), ":"
+        # The user of an ssh URL is a name, such as git.
+        is_ssh = text.endswith("ssh", 0, separator.start())
+        if end > begin and not (is_ssh and text.find(colon, begin, end) < 0):
             yield begin, end
 
 
-def _userinfo_end(text: str, scheme_end: int, begin: int, stop: int) -> int:
-    """Return where the user and password of a URL end, or -1."""
+def _userinfo_end(text: str, scheme_end: int, begin: int, stop: int, *, guess: bool) -> int:
+    """Return where the user and password of a URL end, or -1.
+
+    RFC 3986 forbids ``/``, ``?``, ``#``, quotation marks and blanks in them, and people write passwords with all of these. So
+    if there is a user, a colon and something that can't be a port, all up to the ``@`` is a password, with two blanks at
+    most: a sentence has more. Where it may be a port and a path, as in ``name:1234/x@y``, it is a password unless the name is
+    an address, the ``@`` begins a part of the path, or a version follows it. Blanks and such a port are guesses.
+    """
     if text.find("@", begin, stop) < 0:
         return -1
     before = text[max(0, scheme_end - _LONGEST_SCHEME) : scheme_end].rstrip(_SCHEME)
-    opening = "" if before.endswith(("\\'", '\\"')) else before[-1:]
-    end = _found(_ENDS.get(opening, _ENDS[""]), text, begin, stop)
+    end = _find(_ENDS.get(before[-1:] if before[-2:-1] != "\\" else "", _ENDS[""]), text, begin, stop)
+    at = text.rfind("@", begin, _find(_STRICT_END, text, begin, end))
+    user = _USER.match(text, begin, end)
+    if at >= 0 or user is None:
+        return at
     blank = text.find(" ", begin, end)
     word_end = end if blank < 0 else blank
-    path = _found(_PATH, text, begin, word_end)
-    at = text.rfind("@", begin, path)
-    user = _USER.match(text, begin, end) if at < 0 else None
-    if user is None or user.end() > path:
-        return at
-    port = _PORT.match(text, user.end(), min(word_end, path + 1))
+    port = _PORT.match(text, user.end(), min(word_end, _find(_PATH, text, begin, word_end) + 1))
     if port is None:
         at = text.find("@", begin, word_end)
-        if at < 0 and (words := _MORE_WORDS.match(text, word_end, end)):
+        if at < 0 and guess and (words := _MORE_WORDS.match(text, word_end, end)):
             return words.end() - 1
-    elif not _IS_HOST.fullmatch(text, begin, user.end() - 1):
-        at = text.find("@", begin, _found(re.compile(r"[?#]|$"), text, begin, word_end))
+    elif guess and not _HOST.fullmatch(text, begin, user.end() - 1):
+        at = text.find("@", begin, _find(_QUERY, text, begin, word_end))
         if at >= 0 and (text.endswith(("/", ".git"), begin, at) or _VERSION.match(text, at + 1, end)):
             return -1
-    return at if at < 0 else text.rfind("@", at, _found(_PATH, text, at, word_end))
+    return at if at < 0 else text.rfind("@", at, _find(_PATH, text, at, word_end))
 
 
-def _found(pattern: re.Pattern[str], text: str, begin: int, stop: int) -> int:
-    """Return where something is that is found at the end of the text at the latest."""
+def _find(pattern: re.Pattern[str], text: str, begin: int, stop: int) -> int:
+    """Return where a pattern is first found between two places, or the second."""
     match = pattern.search(text, begin, stop)
     return stop if match is None else match.start()

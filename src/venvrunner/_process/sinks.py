@@ -1,99 +1,32 @@
 """Where lines go: a log level, a callable or nowhere; and what is masked on the way into a log."""
 
-import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
+from venvrunner._redaction import MASK, Redactor, userinfos
+
 __tracebackhide__ = True
+
+__all__ = [
+    "MASK",
+    "OutputCallback",
+    "Redactor",
+    "Sink",
+    "is_coroutine_function",
+    "line_sink",
+    "log_method",
+    "stderr_callback",
+    "stdout_callback",
+    "userinfos",
+]
 
 OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
 Sink = Callable[[str], Any]
 
-MASK = "****"
-
-_URL_END = re.compile(r'[\s"<>]|$')
-_PATH_BEGIN = re.compile(r"[/?#]|$")
-_USER_AND_NO_PORT = re.compile(r"[^:\[\]]*:(?!\d{1,5}(?:/|$))")
-_SHORTEST_PART = 4
 _BETWEEN = (__name__.partition(".")[0] + ".", "asyncio.", "concurrent.", "threading.")
 """Where the modules are that stand between a line of output and the caller's own code."""
-
-
-class Redactor:
-    """Masks credentials in text that people see.
-
-    Args:
-        secrets: strings to mask wherever they stand; of a string of several lines also each line.
-
-    >>> Redactor(["hunter2"]).mask("pip install git+https://me:pw@host/x --token hunter2")
-    'pip install git+https://****@host/x --token ****'
-    """
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: a secret may be a part of another one.
-        ordered = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
-
-    def mask(self, text: str) -> str:
-        """Return the text with all credentials masked."""
-        if self._secrets is not None:
-            text = self._secrets.sub(MASK, text)
-        before, *urls = text.split("://")
-        masked = [before]
-        for url in urls:
-            masked.append(_mask_userinfo(url, is_ssh=before.endswith("ssh")))
-            before = url
-        return "://".join(masked)
-
-    def mask_all(self, args: Sequence[str]) -> list[str]:
-        """Return a command line with all credentials masked."""
-        return [self.mask(arg) for arg in args]
-
-
-def userinfos(text: str) -> Iterator[str]:
-    """Yield what stands before the ``@`` of each URL in a text, in the sense of :class:`Redactor`.
-
-    >>> list(userinfos("https://me:pw@host and ssh://git@host"))
-    ['me:pw']
-    """
-    before, *urls = text.split("://")
-    for url in urls:
-        yield from [url[:at]] if (at := _userinfo_end(url, is_ssh=before.endswith("ssh"))) > 0 else []
-        before = url
-
-
-def _mask_userinfo(url: str, *, is_ssh: bool) -> str:
-    """Mask the user and password with which a URL begins behind its ``://``."""
-    at = _userinfo_end(url, is_ssh=is_ssh)
-    return url if at < 0 else MASK + url[at:]
-
-
-def _userinfo_end(url: str, *, is_ssh: bool) -> int:
-    """Return where the user and password of a URL end, or -1; in linear time, a line may be 64 MiB long."""
-    end = _URL_END.search(url)
-    path = _PATH_BEGIN.search(url)
-    assert end is not None
-    assert path is not None
-    at = url.rfind("@", 0, min(end.start(), path.start()))
-    if at < 0 and _USER_AND_NO_PORT.match(url, 0, min(end.start(), path.start() + 1)):
-        # A password with a raw "/", "?" or "#", which RFC 3986 forbids and people write.
-        at = url.find("@", 0, end.start())
-    if at < 0 or (is_ssh and ":" not in url[:at]):  # the user of an ssh URL is a name, such as git
-        return -1
-    return at
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """Yield the ways in which a secret may stand in a text."""
-    from urllib.parse import quote  # noqa: PLC0415  slow to import, and most calls have no secret
-
-    whole = {secret, secret.strip()} if secret.strip() else set[str]()
-    parts = {line.strip() for line in secret.splitlines()}
-    for form in whole | {part for part in parts if len(part) >= _SHORTEST_PART}:
-        yield form
-        yield quote(form, safe="", errors="surrogateescape")
 
 
 def log_method(logger: object, level: str, **extra: object) -> Sink:
