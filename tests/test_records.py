@@ -1,12 +1,16 @@
 """What a record of the standard library's logging knows besides its text, and what the record of an adapter has."""
 
 import asyncio
+import contextlib
+import functools
+import importlib
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import structlog
 
@@ -14,6 +18,7 @@ import conftest
 from conftest import Caller
 from projects import make_wheel
 from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
+from venvrunner._process.loggers import log_method
 
 BOTH = "import sys; print('out', *sys.argv[1:]); print('err', file=sys.stderr)"
 BOTH_SHELL = "echo out; echo err >&2"
@@ -28,13 +33,15 @@ def test_a_record_knows_its_stream_and_its_command(call: Caller, caplog: pytest.
     """A handler can file each line by them; the command is masked."""
     result = call(call.code(BOTH, "https://me:hunter2@host/"), None, "info", "error")
     records = [record for record in caplog.records if record.name == "venvrunner"]
+    first, *lines, last = records
     shown = [*result.args[:-1], "https://****@host/"]
-    assert sorted((record.levelname, vars(record)["stream"]) for record in records[1:]) == [
+    assert sorted((record.levelname, vars(record)["stream"]) for record in lines) == [
         ("ERROR", "stderr"),
         ("INFO", "stdout"),
     ]
-    assert [list(vars(record)["command"]) for record in records] == [shown] * 3
-    assert vars(records[0])["stream"] is None
+    assert [list(vars(record)["command"]) for record in records] == [shown] * 4
+    assert vars(first)["stream"] is None
+    assert vars(last)["stream"] is None
     assert "hunter2" not in repr([vars(record) for record in records])
 
 
@@ -68,9 +75,10 @@ def test_a_format_may_have_them(capsys: pytest.CaptureFixture[str]) -> None:
         subprocess_util.log_run(["echo", "100% {done}"], logger, "info")
     finally:
         logger.removeHandler(handler)
-    first, second = capsys.readouterr().err.splitlines()
+    first, second, last = capsys.readouterr().err.splitlines()
     assert first == "None|test_records.py|Running subprocess: ['echo', '100% {done}']"
     assert second == "stdout|test_records.py|stdout: 100% {done}"
+    assert last.startswith("None|test_records.py|exit code 0 after ")
 
 
 def test_an_adapter_adds_its_own(caplog: pytest.LogCaptureFixture) -> None:
@@ -81,7 +89,7 @@ def test_an_adapter_adds_its_own(caplog: pytest.LogCaptureFixture) -> None:
             return f"[job 7] {msg}", {**kwargs, "extra": {**kwargs["extra"], "job": 7}}
 
     subprocess_util.log_run(["echo", "done"], Adapter(logging.getLogger("mine")), "info")
-    record = caplog.records[-1]
+    record = caplog.records[-2]
     assert (record.getMessage(), vars(record)["job"], vars(record)["stream"]) == ("[job 7] stdout: done", 7, "stdout")
     assert record.pathname == __file__
     subprocess_util.log_run(["echo", "done"], logging.LoggerAdapter(logging.getLogger("mine"), {"job": 8}), "info")
@@ -94,7 +102,7 @@ def test_a_coroutine_beside_it_does_not_hide_the_line(caplog: pytest.LogCaptureF
     async def take(line: str) -> None: ...
 
     subprocess_util.log_run(["sh", "-c", BOTH_SHELL], None, take, "info")
-    assert [(r.getMessage(), r.pathname, r.funcName) for r in caplog.records[1:] if r.name == "venvrunner"] == [
+    assert [(r.getMessage(), r.pathname, r.funcName) for r in caplog.records[1:-1] if r.name == "venvrunner"] == [
         ("stderr: err", __file__, "test_a_coroutine_beside_it_does_not_hide_the_line")
     ]
 
@@ -108,6 +116,54 @@ def test_a_task_of_its_own_names_the_line_that_runs_the_event_loop(caplog: pytes
     asyncio.run(main())
     places = {(r.pathname, r.funcName) for r in caplog.records if r.name == "venvrunner"}
     assert places == {(__file__, "test_a_task_of_its_own_names_the_line_that_runs_the_event_loop")}
+
+
+def inside(logger: logging.Logger) -> Callable[[], Awaitable[None]]:
+    """Return a coroutine function of a module of this package, which logs."""
+    namespace: dict[str, Any] = {"__name__": "venvrunner.made_up", "log_method": log_method, "logger": logger}
+    exec("async def log():\n    log_method(logger, 'info')('from a task')", namespace)
+    return namespace["log"]  # type: ignore[no-any-return]  # it was made a line above
+
+
+async def in_a_task_of_asyncio(log: Callable[[], Awaitable[Any]]) -> None:
+    await asyncio.gather(log())
+
+
+async def in_a_task_of_anyio(log: Any) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(log)
+
+
+def run_by_asyncio(log: Callable[[], Awaitable[Any]]) -> None:
+    asyncio.run(in_a_task_of_asyncio(log))
+
+
+@pytest.fixture(scope="module")
+def _uvloop() -> None:
+    """Have what its first run opens for the whole process opened before descriptors are counted."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("uvloop").run(asyncio.sleep(0))
+
+
+def run_by_uvloop(log: Callable[[], Awaitable[Any]]) -> None:
+    pytest.importorskip("uvloop").run(in_a_task_of_asyncio(log))
+
+
+def run_by_anyio(log: Callable[[], Awaitable[Any]]) -> None:
+    anyio.run(in_a_task_of_anyio, log)
+
+
+def run_by_trio(log: Callable[[], Awaitable[Any]]) -> None:
+    pytest.importorskip("trio")
+    anyio.run(in_a_task_of_anyio, log, backend="trio")
+
+
+@pytest.mark.usefixtures("_uvloop")
+@pytest.mark.parametrize("run", [run_by_asyncio, run_by_uvloop, run_by_anyio, run_by_trio])
+def test_no_event_loop_hides_the_callers_line(run: Callable[[Any], None], caplog: pytest.LogCaptureFixture) -> None:
+    """The frames of each library that runs coroutines are passed over."""
+    run(inside(logging.getLogger("mine")))
+    assert [(r.pathname, r.funcName) for r in caplog.records if r.name == "mine"] == [(__file__, run.__name__)]
 
 
 class Own(logging.Logger):
@@ -179,7 +235,7 @@ def test_a_level_of_ones_own_names_the_line_that_ran_the_command(
     subprocess_util.log_run(["echo", "done"], logger, level)
     FakeVenvRunner().log_run(["echo", "done"], logger, level)
     assert {record.pathname for record in caplog.records} == {__file__}
-    assert vars(caplog.records[-1])["stream"] == "stdout"
+    assert vars(caplog.records[-2])["stream"] == "stdout"
 
 
 def test_an_adapter_of_another_librarys_logger_gets_the_text_alone() -> None:
@@ -192,7 +248,7 @@ def test_an_adapter_of_another_librarys_logger_gets_the_text_alone() -> None:
 
     logger: Any = structlog.wrap_logger(logging.getLogger("mine"), [take], wrapper_class=structlog.stdlib.BoundLogger)
     subprocess_util.log_run(["echo", "done"], logging.LoggerAdapter(logger), "info")
-    assert [event["event"] for event in events] == ["Running subprocess: ['echo', 'done']", "stdout: done"]
+    assert [event["event"] for event in events[:-1]] == ["Running subprocess: ['echo', 'done']", "stdout: done"]
     assert not any(event.keys() & {"stacklevel", "stream", "command"} for event in events)
 
 
@@ -211,3 +267,100 @@ def test_a_level_counts_when_the_line_comes(tmp_path: Path, caplog: pytest.LogCa
     finally:
         logger.setLevel(logging.NOTSET)
     assert [record.getMessage() for record in caplog.records if record.name == "mine"] == ["stderr: seen"]
+
+
+def test_a_record_is_what_the_method_of_the_logger_makes(caplog: pytest.LogCaptureFixture) -> None:
+    """With the same attributes, of the same class; only when and where it was made differs."""
+    logger = logging.getLogger("mine")
+    extra = {"stream": "stdout", "command": ["x"]}
+    log_method(logger, "warning", **extra)("text")
+    logger.warning("text", extra=extra)
+    ours, theirs = caplog.records
+    others = {"created", "msecs", "relativeCreated", "lineno"}
+    assert type(ours) is type(theirs)
+    assert {name: value for name, value in vars(ours).items() if name not in others} == {
+        name: value for name, value in vars(theirs).items() if name not in others
+    }
+    assert theirs.lineno - ours.lineno == 1
+
+
+def test_a_line_of_output_has_the_same_place_as_the_command(caplog: pytest.LogCaptureFixture) -> None:
+    """The place is looked up once for each call, however many lines there are."""
+    subprocess_util.log_run(["sh", "-c", f"{BOTH_SHELL}\n" * 50], logging.getLogger("mine"), "info", "info")
+    assert len({(r.pathname, r.lineno, r.funcName) for r in caplog.records if r.name == "mine"}) == 1
+
+
+@pytest.fixture
+def mine() -> logging.Logger:
+    """A logger that no other test finds, so that a test may change it."""
+    return logging.Logger("of.its.own")  # noqa: LOG001  on purpose
+
+
+def said(logger: logging.Logger, handler: logging.Handler, level: str = "info") -> list[logging.LogRecord]:
+    """Return the records of one line."""
+    records: list[logging.LogRecord] = []
+    vars(handler)["emit"] = records.append
+    logger.addHandler(handler)
+    log_method(logger, level, stream="stdout")("a {} %s")
+    return records
+
+
+def test_filters_and_switches_hold(mine: logging.Logger) -> None:
+    """Of the logger, of its handler, and of the whole module."""
+    handler = logging.Handler()
+    assert len(said(mine, handler)) == 1
+
+    def rewrite(record: logging.LogRecord) -> bool:
+        record.msg = f"[{vars(record)['stream']}]"
+        return True
+
+    mine.addFilter(rewrite)
+    assert [record.getMessage() for record in said(mine, handler)] == ["[stdout]"]
+    mine.filters[:] = [lambda record: False]
+    assert not said(mine, handler)
+    mine.filters.clear()
+    handler.addFilter(lambda record: False)
+    assert not said(mine, handler)
+    handler.filters.clear()
+    mine.disabled = True
+    assert not said(mine, handler)
+    mine.disabled = False
+    known = logging.getLogger("mine")
+    logging.disable(logging.INFO)
+    try:
+        assert not said(known, handler)
+        assert len(said(known, handler, "warning")) == 1
+    finally:
+        logging.disable(logging.NOTSET)
+        known.removeHandler(handler)
+
+
+def test_a_logger_may_look_for_the_caller_itself(mine: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An own `findCaller` is asked for each line."""
+    monkeypatch.setattr(mine, "findCaller", lambda *args, **kwargs: ("there.py", 7, "function", None))
+    (record,) = said(mine, logging.Handler())
+    assert (record.pathname, record.lineno, record.funcName) == ("there.py", 7, "function")
+
+
+@pytest.mark.parametrize("name", ["info", "_log", "makeRecord", "handle"])
+def test_a_patched_logger_is_called(name: str, mine: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What watches a program wraps a method of all loggers, and gives the wrapper the name and the module of the method."""
+    called: list[str] = []
+    method = getattr(logging.Logger, name)
+
+    @functools.wraps(method)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        called.append(name)
+        return method(*args, **kwargs)
+
+    monkeypatch.setattr(logging.Logger, name, wrapper)
+    (record,) = said(mine, logging.Handler())
+    assert called == [name]
+    assert record.getMessage() == "a {} %s"
+
+
+def test_no_caller_is_looked_for_where_that_is_switched_off(mine: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented way to make logging faster."""
+    monkeypatch.setattr(logging, "_srcfile", None)
+    (record,) = said(mine, logging.Handler())
+    assert (record.pathname, record.lineno, record.funcName) == ("(unknown file)", 0, "(unknown function)")

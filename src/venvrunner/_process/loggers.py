@@ -1,0 +1,169 @@
+"""Loggers of every library, as callers give them, and the record that one of the standard library gets."""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from venvrunner._process.finished import unchanged
+
+__tracebackhide__ = True
+
+Log = Callable[[str], Any]
+"""Logs a text."""
+
+_NAMES = (__name__.partition(".")[0], "asyncio", "concurrent", "threading", "anyio", "trio", "outcome", "uvloop", "gevent")
+_BETWEEN = tuple(f"{name}." for name in _NAMES)
+"""The packages whose frames are between a line of output and the caller's own code."""
+_NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+"""The methods of the standard library that only log at a level."""
+
+
+def log_method(logger: object, level: str, **extra: object) -> Log:
+    """Return what logs a finished text at a level of the logger, whatever braces or percent signs it has.
+
+    Args:
+        logger: any object with methods named like levels.
+        level: such a name.
+        **extra: further attributes for records of the standard library, which also name the line that called this package.
+
+    Raises:
+        ValueError: the logger has no such level.
+        TypeError: it is the name of one.
+
+    >>> import logging
+    >>> log_method(logging.getLogger(), "loud")
+    Traceback (most recent call last):
+    ...
+    ValueError: 'loud' is not a log level of RootLogger! Use a name such as 'debug' or 'error', a callable, or None.
+    """
+    import logging  # noqa: PLC0415  slow to import
+
+    if isinstance(logger, str):
+        msg = f"logger must be a logger, not a str! Use logging.getLogger({logger!r})."
+        raise TypeError(msg)
+    # These have methods that are no levels, such as setLevel.
+    standard = issubclass(type(logger), logging.Logger | logging.LoggerAdapter)
+    is_level = not standard or level.upper() in {*logging.getLevelNamesMapping(), "EXCEPTION"}
+    method = getattr(logger, level, None) if is_level and not level.startswith("_") else None
+    if not callable(method):
+        msg = (
+            f"{level!r} is not a log level of {type(logger).__name__}!"
+            " Use a name such as 'debug' or 'error', a callable, or None."
+        )
+        raise ValueError(msg)  # noqa: TRY004  the level is wrong, not the type
+    if standard and _takes_keywords(logger, method):
+        return _record_log(logger, method, level, extra)
+    return unchanged(method, str) if _formats_only_arguments(logger) else unchanged(method)
+
+
+def _formats_only_arguments(logger: object) -> bool:
+    """Return whether a logger is of a library that formats a message only if there are arguments to put in."""
+    while type(logger).__module__.partition(".")[0] == "structlog" and (inner := getattr(logger, "_logger", None)) is not None:
+        logger = inner
+    return type(logger).__module__.partition(".")[0] in {"structlog", "loguru", "logging"}
+
+
+def _record_log(logger: Any, method: Callable[..., Any], level: str, extra: dict[str, object]) -> Log:
+    """Return what logs a text by a logger of the standard library, or by a subclass that takes its keywords."""
+    import logging  # noqa: PLC0415  slow to import
+
+    steps, base = _steps(logger, method)
+    is_untouched = _is_original(*steps, base.makeRecord, base.handle) and logging.getLogRecordFactory() is logging.LogRecord
+    if base is logger and level in _NUMBERS and _is_original(*steps, base.findCaller):
+        log = _direct_log(logger, _NUMBERS[level], extra)
+        return log if is_untouched else unchanged(log)
+    number = getattr(logging, level.upper(), logging.ERROR)
+    is_own = not _is_original(method)  # and may log at any level
+    more = sum(map(_adds_frame, steps))
+
+    def log_by_method(text: str) -> None:
+        if is_own or logger.isEnabledFor(number):  # to look for the caller takes longer than all the rest of a line
+            method(text, extra=extra, stacklevel=_stacklevel() + more)
+
+    return log_by_method if is_untouched else unchanged(log_by_method)
+
+
+def _steps(logger: Any, method: Callable[..., Any]) -> tuple[list[Callable[..., Any]], Any]:
+    """Return the methods that a text passes through on its way into a record, and the logger that makes the record."""
+    import logging  # noqa: PLC0415  slow to import
+
+    steps = [method]
+    while issubclass(type(logger), logging.LoggerAdapter):
+        steps += [logger.log, logger.process]
+        logger = logger.logger
+    if len(steps) > 1:
+        steps.append(logger.log)
+    return [*steps, logger._log], logger  # noqa: SLF001  what subclasses override
+
+
+def _adds_frame(method: Callable[..., Any]) -> bool:
+    """Return whether a method is one more frame below the caller's code, which it does not count itself."""
+    code = getattr(method, "__code__", None)
+    if code is None or _is_original(method) or method.__name__ == "process":
+        return False
+    return "stacklevel" not in repr((code.co_consts, code.co_varnames))
+
+
+def _direct_log(logger: Any, number: int, extra: dict[str, object]) -> Log:
+    """Return what makes a record as ``Logger.info`` and the like do, but looks for the caller only once."""
+    import logging  # noqa: PLC0415  slow to import
+
+    frame = _caller()
+    path, line, function = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+    if not getattr(logging, "_srcfile", True):  # a documented way to have no callers looked for
+        path, line, function = "(unknown file)", 0, "(unknown function)"
+
+    def log(text: str) -> None:
+        if logger.isEnabledFor(number):
+            logger.handle(logger.makeRecord(logger.name, number, path, line, text, (), None, function, extra, None))
+
+    return log
+
+
+def _is_original(*functions: Callable[..., Any]) -> bool:
+    """Return whether functions are of the standard library's logging, and no wrapper that only says so."""
+    import logging  # noqa: PLC0415  slow to import
+
+    path = logging.addLevelName.__code__.co_filename
+    return all(getattr(getattr(function, "__code__", None), "co_filename", None) == path for function in functions)
+
+
+def _takes_keywords(logger: Any, method: Callable[..., Any]) -> bool:
+    """Return whether a logger of the standard library takes its keywords: methods of subclasses need not."""
+    import logging  # noqa: PLC0415  slow to import
+
+    keywords: dict[str, object] = {"extra": None, "stacklevel": 1}
+    while issubclass(type(logger), logging.LoggerAdapter) and _takes(logger.log, 0, "", **keywords):
+        logger = logger.logger
+    if not issubclass(type(logger), logging.Logger):
+        return False
+    return _takes(method, "", **keywords) and _takes(logger._log, 0, "", (), **keywords)  # noqa: SLF001  what subclasses override
+
+
+def _takes(method: Callable[..., Any], *args: object, **keywords: object) -> bool:
+    if _is_original(method):
+        return True
+    import inspect  # noqa: PLC0415  slow to import, and most loggers are just what the standard library has
+
+    try:
+        inspect.signature(method).bind(*args, **keywords)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _stacklevel() -> int:
+    """Return how many frames are between the function that calls this one and the caller's own code, plus one."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001  inspect would build a list of all frames for each line
+    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith(_BETWEEN):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _caller() -> FrameType:
+    """Return the frame of the caller's own code."""
+    frame = sys._getframe(1)  # noqa: SLF001  the same
+    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith(_BETWEEN):
+        frame = frame.f_back
+    return frame
