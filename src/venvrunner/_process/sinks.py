@@ -1,12 +1,14 @@
 """Where lines go: a log level, a callable or nowhere; and what is masked on the way into a log."""
 
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 from venvrunner._process.loggers import log_method
-from venvrunner._redaction import MASK, Redactor, userinfos
+from venvrunner._process.redraws import is_redrawn, redrawn
+from venvrunner._redaction import MASK, Redactor, masked, merged, userinfos
 
 __tracebackhide__ = True
 
@@ -26,6 +28,9 @@ __all__ = [
 OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
 Sink = Callable[[str], Any]
 
+_MARKS = [chr(number) for number in range(0xFDD0, 0xFDF0)]
+"""Noncharacters, which Unicode keeps for uses such as marking masked characters."""
+
 
 def line_sink(
     target: str | OutputCallback | None, prefix: str, logger: object, redactor: Redactor, command: Sequence[str] = ()
@@ -35,7 +40,7 @@ def line_sink(
     Args:
         target: a level name, a callable that gets the bare line, or ``None``.
         prefix: what a logged line begins with: the name of the stream.
-        logger: for level names.
+        logger: for level names; it gets what a terminal would show of a line.
         redactor: masks logged lines; a callable gets the truth.
         command: the masked command line, for log records.
 
@@ -51,7 +56,27 @@ def line_sink(
         msg = f"{prefix}_loglevel must be the name of a log level, a callable or None, not {type(target).__name__}!"
         raise TypeError(msg)
     log, mask = log_method(logger, target, stream=prefix, command=command), redactor.mask
-    return lambda line: log(f"{prefix}: {mask(line)}")
+    return lambda line: log(f"{prefix}: {_shown(line, redactor) if is_redrawn(line) else mask(line)}")
+
+
+def _shown(line: str, redactor: Redactor) -> str:
+    """Return what a terminal shows of a line, masked.
+
+    A credential may be whole only before a part of it is overwritten, or only after that: both are masked, whatever is left.
+    """
+    shown, spans = redrawn(line), redactor.spans(line)
+    hidden = redactor.spans(shown)
+    if spans:
+        mark = next((mark for mark in _MARKS if mark not in line), _MARKS[0])
+        pieces, end = list[str](), 0
+        for begin, after in spans:
+            pieces += [line[end:begin], re.sub(r"[^\r\b\x1b]", mark, line[begin:after])]
+            end = after
+        marked = redrawn("".join([*pieces, line[end:]]))
+        if len(marked) != len(shown):  # there are terminal codes within a credential
+            return redactor.mask(redrawn(redactor.mask(line)))
+        hidden += (match.span() for match in re.finditer(f"{mark}+", marked))
+    return masked(shown, merged(hidden))
 
 
 def stdout_callback(line: str) -> None:
