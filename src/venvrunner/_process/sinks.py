@@ -80,7 +80,9 @@ def _shown(line: str, redactor: Redactor) -> str:
 
 
 def stdout_callback(line: str) -> None:
-    """Print a line to the present ``sys.stdout``: a callback for ``stdout_loglevel``.
+    r"""Print a line to the present ``sys.stdout``: a callback for ``stdout_loglevel``.
+
+    What the stream can't encode is printed as an escape sequence, such as ``\u20ac``.
 
     Args:
         line: the line without its end.
@@ -88,18 +90,40 @@ def stdout_callback(line: str) -> None:
     >>> stdout_callback("as it came")
     as it came
     """
-    print(line)  # noqa: T201  printing is what it is for
+    _print(line, sys.stdout)
 
 
 def stderr_callback(line: str) -> None:
-    """Print a line to the present ``sys.stderr``: a callback for ``stderr_loglevel``.
+    r"""Print a line to the present ``sys.stderr``: a callback for ``stderr_loglevel``.
+
+    What the stream can't encode is printed as an escape sequence, such as ``\u20ac``.
 
     Args:
         line: the line without its end.
 
     >>> stderr_callback("as it came")
     """
-    print(line, file=sys.stderr)  # noqa: T201  printing is what it is for
+    _print(line, sys.stderr)
+
+
+def _print(line: str, stream: Any) -> None:
+    if stream is None:  # a program without a console
+        return
+    try:
+        print(line, file=stream)
+    except UnicodeEncodeError:
+        try:
+            print(_encodable(line, getattr(stream, "encoding", None)), file=stream)
+        except UnicodeEncodeError:  # it encodes in another way than it says
+            print(_encodable(line, "ascii"), file=stream)
+
+
+def _encodable(line: str, encoding: object) -> str:
+    """Return a line with escape sequences for what an encoding does not have; that of ASCII if it is not known."""
+    try:
+        return line.encode(str(encoding), "backslashreplace").decode(str(encoding))
+    except (LookupError, UnicodeError):
+        return line.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def is_coroutine_function(sink: Sink | None) -> bool:
