@@ -177,9 +177,11 @@ logger = logging.getLogger("builder")
 log_run(["sh", "-c", "echo one; echo two >&2"], logger, "info", "error")
 """
     run_program(program)
-    first, *lines = [(record.name, record.levelname, record.message) for record in caplog.records]
+    first, *lines, last = [(record.name, record.levelname, record.message) for record in caplog.records]
     assert first == ("builder", "DEBUG", "Running subprocess: ['sh', '-c', 'echo one; echo two >&2']")
     assert sorted(lines) == [("builder", "ERROR", "stderr: two"), ("builder", "INFO", "stdout: one")]
+    assert last[:2] == ("builder", "DEBUG")
+    assert last[2].startswith("exit code 0 after ")
 
 
 def test_megabytes_of_json_come_back_exact() -> None:

@@ -3,6 +3,7 @@
 import ast
 import io
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -26,11 +27,23 @@ NASTY = "  a {} {0} {x} {x!r:>9} }{ %s %d %(x)s %% <red>b</red> \\1 ${c}\t"
 BOTH = f"import sys; print({NASTY!r}); print('err ' + {NASTY!r}, file=sys.stderr)"
 
 
+END = re.compile(r"exit code \d+ after \d+\.\d\d s")
+"""The last text of a command that ends by itself."""
+
+
+def without_end(logged: Logged) -> Logged:
+    """Return what was logged before the end of the command, which comes last."""
+    *before, (level, text) = logged
+    assert level == "debug"
+    assert END.fullmatch(text)
+    return before
+
+
 @pytest.fixture
 def records(caplog: pytest.LogCaptureFixture) -> Callable[[], Logged]:
-    """Return what the default logger got, all levels enabled."""
+    """Return what the default logger got before the end of the command, all levels enabled."""
     caplog.set_level(logging.DEBUG, "venvrunner")
-    return lambda: [(r.levelname.lower(), r.getMessage()) for r in caplog.records if r.name == "venvrunner"]
+    return lambda: without_end([(r.levelname.lower(), r.getMessage()) for r in caplog.records if r.name == "venvrunner"])
 
 
 def command_line(result: Any) -> tuple[str, str]:
@@ -89,18 +102,21 @@ def test_the_parameters_have_the_established_order(call: Caller, caplog: pytest.
     result = call(call.code(BOTH + "; sys.exit(3)"), logger, "info", "error", False)
     assert result.returncode == 3
     assert {record.name for record in caplog.records} == {logger.name}
-    assert {(record.levelname, record.getMessage()) for record in caplog.records[1:]} == {
+    assert {(record.levelname, record.getMessage()) for record in caplog.records[1:-1]} == {
         ("INFO", f"stdout: {NASTY}"),
         ("ERROR", f"stderr: err {NASTY}"),
     }
 
 
-def test_the_command_is_logged_before_any_line_of_it(call: Caller) -> None:
-    """First, whichever stream speaks first."""
+def test_the_command_is_logged_first_and_its_end_last(call: Caller) -> None:
+    """Whichever stream speaks first."""
     for stream in ("stdout", "stderr"):
         logger = MagicMock()
         call.run(f"import sys; print('x', file=sys.{stream})", logger, "debug", "debug")
-        assert [sent.args[0].partition(":")[0] for sent in logger.debug.call_args_list] == ["Running subprocess", stream]
+        first, second, last = (sent.args[0] for sent in logger.debug.call_args_list)
+        assert first.startswith("Running subprocess: ")
+        assert second == f"{stream}: x"
+        assert END.fullmatch(last)
 
 
 @pytest.mark.parametrize(("level", "seen"), [("error", "stderr: oops\n"), ("warning", "stderr: oops\n"), ("debug", "")])
@@ -217,7 +233,7 @@ def sample(request: pytest.FixtureRequest) -> Iterator[Sample]:
 def test_braces_and_percent_signs_reach_every_logger_unchanged(call: Caller, sample: Sample) -> None:
     """In the arguments and in the output: a text is never taken for a format."""
     result = call(call.code(BOTH, NASTY), sample.logger, "info", "error")
-    logged = sample.logged()
+    logged = without_end(sample.logged())
     assert logged[0] == command_line(result)
     assert ast.literal_eval(logged[0][1].removeprefix("Running subprocess: ")) == result.args
     assert sorted(logged[1:]) == [("error", f"stderr: err {NASTY}"), ("info", f"stdout: {NASTY}")]
@@ -234,11 +250,11 @@ def test_a_library_may_have_levels_of_its_own(
     """What the logger has as a method is a level."""
     with make() as sample:
         drive(["sh", "-c", 'printf "%s" "$1"', "sh", NASTY], sample.logger, level)
-        assert sample.logged()[-1] == ("info" if level == "msg" else level, f"stdout: {NASTY}")
+        assert sample.logged()[-2] == ("info" if level == "msg" else level, f"stdout: {NASTY}")
 
 
 class Duck:
-    """Not of a brace library, but answers to every question like one."""
+    """Answers to every question."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -247,16 +263,16 @@ class Duck:
         return lambda *args: self.calls.append((name, *args))
 
 
-def test_a_logger_is_told_by_its_type(call: Caller) -> None:
-    """Objects that have every attribute, mocks first of all, get the finished text as their one argument."""
+def test_an_object_with_every_attribute_is_a_logger(call: Caller) -> None:
+    """Mocks first of all: they get the finished text as their one argument, equal to a plain string."""
     duck, mock, spec = Duck(), MagicMock(), MagicMock(spec=twiggy.log)
     mock.__module__ = spec.__module__ = "twiggy.logger"
     for logger in (duck, mock, spec):
         result = call(call.code("print('{0}')", "{1}"), logger, "info")
     texts = [("debug", command_line(result)[1]), ("info", "stdout: {0}")]
-    assert duck.calls == texts
+    assert duck.calls[:-1] == texts
     for logger in (mock, spec):
-        assert [(sent[0], *sent.args) for sent in logger.mock_calls] == texts
+        assert [(sent[0], *sent.args) for sent in logger.mock_calls[:-1]] == texts
         assert not any(sent.kwargs for sent in logger.mock_calls)
 
 
@@ -265,4 +281,4 @@ def test_a_logger_needs_no_base_class(call: Caller) -> None:
     lines: list[str] = []
     logger = SimpleNamespace(debug=lines.append, info=lines.append)
     result = call.run("print('x')", logger, "info")
-    assert lines == [command_line(result)[1], "stdout: x"]
+    assert lines[:-1] == [command_line(result)[1], "stdout: x"]
