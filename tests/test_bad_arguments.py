@@ -180,8 +180,8 @@ def test_an_unknown_keyword_is_refused(call: Caller, name: str) -> None:
         call(call.code("pass"), **{name: 1})
     if name != "args":  # Python itself says that it was given twice
         guess = "Did you mean timeout=? " if name in {"time_out", "Timeout"} else ""
-        assert str(caught.value).startswith(f"{name}= is not known! {guess}The keywords are: check, close_fds, ")
-        assert " stdout_loglevel, timeout, umask, user." in str(caught.value)
+        assert str(caught.value).startswith(f"{name}= is not known! {guess}The keywords are: carriage_return, check, ")
+        assert " stdout_loglevel, stop_signal, timeout, umask, user." in str(caught.value)
 
 
 @pytest.mark.parametrize("stream", ["stdout_loglevel", "stderr_loglevel"])

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import venvrunner
-from test_install import make_wheel
-from venvrunner import FakeVenvRunner, Runner, VenvRunner, get_clean_environment
-from venvrunner.environment import CREATION_PREFIX, REMOVED, SET
+from conftest import DEADLINE
+from projects import make_wheel
+from venvrunner import CommandTimeoutError, FakeVenvRunner, Runner, VenvRunner, get_clean_environment, subprocess_util
+from venvrunner.environment import CREATION_PREFIX, REMOVED, SET, UNLESS_SET
 
 AT_LEAST = [
     "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONUSERBASE", "PYTHONEXECUTABLE",
@@ -130,7 +131,7 @@ def test_a_pip_conf_that_asks_for_user_installs_is_overruled(monkeypatch: pytest
     monkeypatch.setenv("PIP_CONFIG_FILE", str(conf))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with VenvRunner.temporary() as venv:
-        venv.install_package(str(make_wheel(tmp_path)))
+        venv.install_package(str(make_wheel(tmp_path, "pocket")))
         where = venv.log_run(["python", "-c", "import pocket; print(pocket.__file__)"]).stdout
         assert where.startswith(venv.venv_dir)
 
@@ -176,7 +177,76 @@ def test_an_empty_environment_is_one(venv: VenvRunner) -> None:
     """With env={}, a child has the variables that a runner sets and no others."""
     env = seen(venv, env={})
     env.pop("LC_CTYPE", None)  # set by Python itself in a C locale
-    assert env.keys() == {*SET, "VIRTUAL_ENV", "PATH"}
+    assert env.keys() == {*SET, *UNLESS_SET, "VIRTUAL_ENV", "PATH"}
+
+
+@pytest.mark.parametrize("name", sorted(UNLESS_SET))
+@pytest.mark.parametrize("kind", ["venv", "fake"])
+def test_a_default_gives_way_to_any_value(kind: str, name: str, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inherited, of `env=` or of `extra_env=`; also an empty one, and `None` in `extra_env=` removes it."""
+    runner: Runner = venv if kind == "venv" else FakeVenvRunner()
+    monkeypatch.delenv(name, raising=False)
+    assert runner.environment()[name] == UNLESS_SET[name]
+    assert seen(runner, extra_env={name: "other"})[name] == "other"
+    assert name not in seen(runner, extra_env={name: None})
+    assert runner.environment({**os.environ, name: ""})[name] == ""
+    for inherited in ("", "inherited"):
+        monkeypatch.setenv(name, inherited)
+        assert runner.environment()[name] == inherited
+        assert runner.environment(dict(os.environ))[name] == inherited
+
+
+def test_the_fake_adds_no_default_to_an_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its `env=` is taken exactly as given, and the module functions have no defaults at all."""
+    for name in UNLESS_SET:
+        monkeypatch.delenv(name, raising=False)
+    code = "import os; print(sorted(os.environ))"
+    assert not UNLESS_SET.keys() & FakeVenvRunner().environment({"A": "1"}).keys()
+    for name in UNLESS_SET:
+        assert name not in subprocess_util.log_run([sys.executable, "-c", code]).stdout
+
+
+@pytest.mark.parametrize("way", ["log_run", "async_log_run"])
+@pytest.mark.parametrize("kind", ["venv", "fake"])
+def test_a_line_of_python_comes_when_it_is_printed(
+    kind: str, way: str, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child waits after its line until the callback has had it; buffered, it would come with the end alone."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    runner: Any = venv if kind == "venv" else FakeVenvRunner()
+    reader, writer = os.pipe()
+    lines: list[str] = []
+
+    def take(line: str) -> None:
+        lines.append(line)
+        os.write(writer, b"x")
+
+    source = f"import os; print('now'); os.read({reader}, 1)"
+    try:
+        args: Any = (["python", "-c", source], None, take)
+        options: Any = {"pass_fds": [reader], "timeout": DEADLINE}
+        if way == "log_run":
+            runner.log_run(*args, **options)
+        else:
+            asyncio.run(runner.async_log_run(*args, **options))
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert lines == ["now"]
+
+
+@pytest.mark.parametrize("kind", ["venv", "fake"])
+def test_a_timeout_does_not_lose_the_lines_of_python(kind: str, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has printed until then is in the exception, in `lines()` too."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    runner: Runner = venv if kind == "venv" else FakeVenvRunner()
+    args, got = ["python", "-c", "import signal; print('begun'); signal.pause()"], list[str]()
+    with pytest.raises(CommandTimeoutError) as caught:
+        runner.log_run(args, timeout=2)
+    assert (caught.value.output, got) == ("begun\n", [])
+    with pytest.raises(CommandTimeoutError):
+        got.extend(runner.lines(args, timeout=2))
+    assert got == ["begun"]
 
 
 def test_the_callers_mapping_is_not_changed(venv: VenvRunner) -> None:
@@ -232,7 +302,7 @@ def test_the_fake_keeps_what_makes_this_environment(monkeypatch: pytest.MonkeyPa
         "PIP_NO_INPUT", "PIP_DISABLE_PIP_VERSION_CHECK", "GIT_TERMINAL_PROMPT", "GIT_SSH_COMMAND", "GIT_ASKPASS",
         "GCM_INTERACTIVE", "SSH_ASKPASS_REQUIRE",
     }  # fmt: skip
-    for name in never_ask:
+    for name in {*never_ask, *UNLESS_SET}:
         monkeypatch.delenv(name, raising=False)
     for name in REMOVED:
         monkeypatch.setenv(name, "mine")
@@ -240,7 +310,7 @@ def test_the_fake_keeps_what_makes_this_environment(monkeypatch: pytest.MonkeyPa
     env = fake.environment()
     assert {name: env[name] for name in REMOVED} == dict.fromkeys(REMOVED, "mine")
     changed = {name for name in env if env[name] != os.environ.get(name)}
-    assert changed - {"PATH"} == never_ask
+    assert changed - {"PATH"} == {*never_ask, *UNLESS_SET}
     result = fake.log_run(["sh", "-c", 'echo "$PYTHONPATH $PYTHONHOME $VIRTUAL_ENV $PIP_NO_INPUT"'])
     assert result.stdout == "mine mine mine 1\n"
 
@@ -271,7 +341,7 @@ sys.addaudithook(lambda event, args: changes.append((event, args)) if event in
                  {{"os.putenv", "os.unsetenv", "os.chdir"}} else None)
 from venvrunner import VenvRunner
 with VenvRunner.temporary() as venv:
-    venv.install_package({str(make_wheel(tmp_path))!r})
+    venv.install_package({str(make_wheel(tmp_path, "pocket"))!r})
     venv.log_run(["pocket"], cwd="/", extra_env={{"A": "1"}})
     asyncio.run(venv.async_log_run(["pocket"], cwd="/", env={{}}))
 print(changes)
@@ -287,13 +357,13 @@ def test_files_in_the_working_directory_do_not_fool_an_installation(monkeypatch:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('fooled')")
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('fooled')")
-    wheel = make_wheel(tmp_path)
+    wheel = make_wheel(tmp_path, "pocket")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with VenvRunner.temporary(python=f"{sys.version_info[0]}.{sys.version_info[1]}") as venv:
         assert "Successfully installed pocket" in venv.install_package(f"./{wheel.name}").stdout
-        assert venv.log_run(["pocket"], cwd="/").stdout == "pocket 1.0\n"
+        assert venv.log_run(["pocket"], cwd="/").stdout == f"pocket 1.0 {venv.venv_dir}\n"
 
 
 def test_a_caller_can_use_popen_itself(venv: VenvRunner) -> None:
@@ -328,7 +398,7 @@ def _table(page: str, heading: str) -> dict[str, str]:
 
 
 def test_the_documented_table_is_the_table_in_the_code() -> None:
-    """docs/reference/environment.md has a section "Removed" with reasons and one "Set" with values: those of the code."""
+    """docs/reference/environment.md has a section "Removed" with reasons, "Set" and "Set by default" with values."""
     page = (Path(__file__).parents[1] / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
     removed = _table(page, "removed")
     assert {name: reason.rstrip(".").lower() for name, reason in removed.items() if not name.endswith("*")} == {
@@ -336,5 +406,6 @@ def test_the_documented_table_is_the_table_in_the_code() -> None:
     }
     assert f"`{CREATION_PREFIX}*`" in page
     documented = {name: value.strip("`") for name, value in _table(page, "set").items()}
-    assert {name: documented.pop(name, None) for name in SET} == dict(SET)
-    assert documented.keys() <= {"VIRTUAL_ENV", "PATH"}
+    assert documented == dict(SET)
+    documented = {name: value.strip("`") for name, value in _table(page, "set by default").items()}
+    assert documented == dict(UNLESS_SET)

@@ -12,9 +12,22 @@ import pytest
 
 import venvrunner
 from conftest import Caller
-from venvrunner import CommandError, CommandTimeoutError, VenvError, exceptions, subprocess_util
+from venvrunner import (
+    CommandError,
+    CommandStoppedError,
+    CommandTimeoutError,
+    ExitCodeLostError,
+    OutputDecodeError,
+    VenvError,
+    exceptions,
+    subprocess_util,
+)
 
-CLASSES = [cls for cls in vars(exceptions).values() if inspect.isclass(cls) and issubclass(cls, VenvError)]
+CLASSES = [
+    cls
+    for name, cls in vars(exceptions).items()
+    if inspect.isclass(cls) and issubclass(cls, VenvError) and not name.startswith("_")
+]
 LEAVES = [cls for cls in CLASSES if cls is not VenvError]
 
 
@@ -28,16 +41,22 @@ def branches() -> dict[str, tuple[str, ...]]:
     return found
 
 
+def bases(cls: type[BaseException]) -> tuple[str, ...]:
+    """Return the names of the classes above one, private ones left out."""
+    return tuple(name for base in cls.__bases__ for name in (bases(base) if base.__name__.startswith("_") else [base.__name__]))
+
+
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
     """What the documentation draws is what there is, and nothing is left out."""
-    assert branches() == {"VenvError": ()} | {cls.__name__: tuple(base.__name__ for base in cls.__bases__) for cls in LEAVES}
+    assert branches() == {"VenvError": ()} | {cls.__name__: bases(cls) for cls in LEAVES}
 
 
 @pytest.mark.parametrize("cls", LEAVES)
 def test_each_exception_is_ours_and_a_standard_one(cls: type[BaseException]) -> None:
     """Code that catches the standard exception keeps working; code that catches `VenvError` catches all."""
     assert issubclass(cls, VenvError)
-    standard = [base for base in cls.__mro__ if base not in {Exception, BaseException, object} and base not in CLASSES]
+    own = {Exception, BaseException, object, *(base for base in cls.__mro__ if base.__module__ == exceptions.__name__)}
+    standard = [base for base in cls.__mro__ if base not in own]
     assert {base.__module__ for base in standard} <= {"builtins", "subprocess"}
     assert any(issubclass(base, Exception) for base in standard)
 
@@ -58,14 +77,20 @@ def test_the_established_name_is_the_standard_class() -> None:
 def examples() -> list[BaseException]:
     """Return one of each, with all that it can carry."""
     secret = ["tool", "--token=hunter2"]
-    plain: list[Any] = [cls for cls in LEAVES if not issubclass(cls, CommandError | CommandTimeoutError)]
+    ended: list[Any] = [CommandStoppedError, ExitCodeLostError]
+    plain: list[Any] = [
+        cls for cls in LEAVES if not issubclass(cls, (CommandError, CommandTimeoutError, OutputDecodeError, *ended))
+    ]
     failed: list[Any] = [cls for cls in LEAVES if issubclass(cls, CommandError)]
     found: list[BaseException] = [
         *(cls(3, secret, "out\n", "err\n", shown=["tool", "--token=****"]) for cls in failed),
         CommandError(returncode=-9, cmd=secret, output="out", stderr="", shown=["tool", "--token=****"]),
         CommandTimeoutError(secret, 2.5, "out\n", "err\n", shown=["tool", "--token=****"]),
         CommandTimeoutError(cmd=secret, timeout=2.5, output="out", stderr="", shown=["tool", "--token=****"]),
-        *(cls("what, where! What to do.") for cls in (VenvError, *plain)),
+        CommandTimeoutError(secret, 2.5, "out\n", "err\n", shown=["tool", "--token=****"], silence=True),
+        *(cls(secret, "why it ended", "out\n", "err\n", shown=["tool", "--token=****"]) for cls in ended),
+        OutputDecodeError("utf-8", b"hunter2 \xff", 8, 9, "invalid start byte"),
+        *(cls("what, where. What to do.") for cls in (VenvError, *plain)),
     ]
     for error in found:
         error.add_note("The last lines of stderr:\nerr")
@@ -88,6 +113,30 @@ def test_an_exception_travels_between_processes(error: BaseException) -> None:
 def test_an_exception_can_be_copied(error: BaseException) -> None:
     """A copy is the same too."""
     assert portrait(copy.copy(error)) == portrait(error)
+
+
+@pytest.mark.parametrize("error", examples(), ids=lambda error: type(error).__name__)
+def test_an_exception_shows_no_secret(error: BaseException) -> None:
+    """Its attributes are true; what people and logs see of it is masked, and its output is not shown at all."""
+    shown = [str(error), repr(error), *traceback.format_exception_only(error)]
+    assert "hunter2" not in "".join(shown)
+    assert "out" not in "".join(shown[:2]).replace("without", "").replace("timed out", "").replace("Timeout", "")
+
+
+@pytest.mark.parametrize("kind", [CommandStoppedError, ExitCodeLostError])
+def test_an_ended_command_has_its_output_so_far(kind: Any) -> None:
+    """Under the names that the standard exceptions have."""
+    error = kind(["a"], "why", "out", "err")
+    assert (error.cmd, error.reason, error.stdout, error.output, error.stderr) == (["a"], "why", "out", "out", "err")
+    assert str(error).startswith("Command '['a']' ")
+
+
+def test_a_bad_byte_is_told_as_the_standard_exception_does() -> None:
+    """All attributes are there; only `repr` leaves out the output, which may be secret or megabytes."""
+    ours, standard = (cls("utf-8", b"a\xff", 1, 2, "why") for cls in (OutputDecodeError, UnicodeDecodeError))
+    assert str(ours) == str(standard)
+    assert ours.args == standard.args
+    assert (ours.object, ours.start, ours.end, ours.encoding, ours.reason) == (b"a\xff", 1, 2, "utf-8", "why")
 
 
 def test_an_exception_is_shown_true_when_nothing_is_masked() -> None:
