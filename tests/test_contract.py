@@ -1,14 +1,17 @@
 """What callers of the established API rely on, in each of the six ways to run a command."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import pickle
+import re
 import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,10 +22,22 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from conftest import LINUX, Caller
-from venvrunner import CommandError, CommandTimeoutError, FakeVenvRunner, Runner, VenvRunner, subprocess_util
+from venvrunner import (
+    CommandError,
+    CommandTimeoutError,
+    CompletedCommand,
+    FakeVenvRunner,
+    Runner,
+    VenvRunner,
+    subprocess_util,
+)
 
 BOTH = "import sys; print('  out\\t'); print(' err {0} %s', file=sys.stderr)"
 """One line on each stream, with what a careless handler would lose or format."""
+
+
+class Words(list[Any]):
+    """A sequence that is neither a plain list nor a tuple."""
 
 
 class Collector:
@@ -111,7 +126,7 @@ def test_a_sync_function_that_returns_an_awaitable_is_refused_by_the_sync_call_o
         call.run(BOTH, None, callback)
         assert take.lines == ["  out\t"]
     else:
-        with pytest.raises(TypeError, match="returned an awaitable! Use an async def function, or async_log_run"):
+        with pytest.raises(TypeError, match=r"returned an awaitable\. Use an async def function, or async_log_run"):
             call.run(BOTH, None, callback)
 
 
@@ -131,20 +146,66 @@ def test_indentation_is_kept(call: Caller, caplog: pytest.LogCaptureFixture) -> 
     call.run(source, None, take, "info")
     lines = ["  a  ", "", "\tb\t", " \x0c"]
     assert take.lines == lines
-    assert caplog.messages[1:] == [f"stderr: {line}" for line in lines]
+    assert caplog.messages[1:-1] == [f"stderr: {line}" for line in lines]
 
 
-def test_the_result_has_what_was_run(call: Caller) -> None:
-    """`args` is a new list of str, the very one that the process got, also if there were paths among the arguments."""
-    args: Any = (*call.code("import json, sys; print(json.dumps(sys.orig_argv))"), Path("a") / "b", "", "c d {0} %s '\"")
+@pytest.mark.parametrize("kind", [tuple, list, Words], ids=lambda kind: kind.__name__)
+def test_the_result_has_what_was_run(call: Caller, kind: Callable[[Any], Any]) -> None:
+    """`args` is what the caller gave, as with `subprocess`; of a runner it is the list that was run, all of str."""
+    shown = "import json, sys; print(json.dumps(sys.orig_argv))"
+    args: Any = kind([*call.code(shown), Path("a") / "b", "", "c d {0} %s '\""])
     result = call(args)
     assert isinstance(result, subprocess.CompletedProcess)
-    assert type(result.args) is list
-    assert all(type(arg) is str for arg in result.args)
-    assert result.args == json.loads(result.stdout)
-    assert result.args[3:] == [os.path.join("a", "b"), "", "c d {0} %s '\""]
+    run = json.loads(result.stdout)
+    assert run[3:] == [os.path.join("a", "b"), "", "c d {0} %s '\""]
     if isinstance(call.target, Runner):
-        assert result.args == call.target.resolve(args)
+        assert type(result.args) is list
+        assert all(type(arg) is str for arg in result.args)
+        assert result.args == run == call.target.resolve(args)
+    else:
+        assert result.args is args
+        assert [os.fspath(arg) for arg in args] == run
+
+
+def test_an_iterator_of_arguments_becomes_a_list(call: Caller) -> None:
+    """What can be read only once is no use in a result."""
+    result = call(iter([*call.code("pass"), Path("a")]))
+    assert type(result.args) is list
+    assert result.args[1:] == ["-c", "pass", "a"]
+
+
+@pytest.mark.parametrize("kind", [tuple, list, Words], ids=lambda kind: kind.__name__)
+def test_a_failure_has_a_list_of_str(call: Caller, kind: Callable[[Any], Any]) -> None:
+    """`cmd` can be quoted and logged, whatever the caller gave; so can that of a timeout."""
+    for source, options in (("raise SystemExit(3)", {}), ("import signal; signal.pause()", {"timeout": 0})):
+        args: Any = kind([*call.code(source), Path("a") / "b"])
+        with pytest.raises((CommandError, CommandTimeoutError)) as caught:
+            call(args, **options)
+        cmd: Any = caught.value.cmd
+        assert type(cmd) is list
+        assert all(type(arg) is str for arg in cmd)
+        assert cmd[1:] == ["-c", source, os.path.join("a", "b")]
+
+
+def test_the_result_has_the_duration(call: Caller) -> None:
+    """In seconds, from the start of the command to its end; the time of a callback counts while the command waits for it."""
+    begun = time.monotonic()
+    result = call.run("import time; time.sleep(0.2)")
+    assert isinstance(result, CompletedCommand)
+    assert 0.2 <= result.duration <= time.monotonic() - begun
+
+
+def test_the_log_has_the_end_of_a_command(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    """The last record, at debug, with the exit code and the seconds; after a timeout, how it ended."""
+    caplog.set_level(logging.DEBUG, "venvrunner")
+    for status in (0, 3):
+        call.run(f"raise SystemExit({status})", check=False)
+        assert re.fullmatch(rf"exit code {status} after \d+\.\d\d s", caplog.messages[-1])
+        assert caplog.records[-1].levelname == "DEBUG"
+    with pytest.raises(CommandTimeoutError) as caught:
+        call.run("import signal; signal.pause()", timeout=0)
+    assert re.fullmatch(rf"ended after \d+\.\d\d s: {re.escape(str(caught.value))}", caplog.messages[-1])
+    assert caplog.records[-1].levelname == "DEBUG"
 
 
 @pytest.mark.parametrize("level", [None, "debug", Collector()], ids=["none", "name", "callable"])
@@ -204,7 +265,7 @@ def test_env_none_and_logger_none_mean_the_default(
     given, default = (json.loads(call.run(show, **options).stdout) for options in ({"env": None, "logger": None}, {}))
     assert given == default
     assert given["VENVRUNNER_AMBIENT"] == "1"
-    assert [record.name for record in caplog.records] == ["venvrunner", "venvrunner"]
+    assert [record.name for record in caplog.records] == ["venvrunner"] * 4
 
 
 def test_cwd_goes_to_the_process(call: Caller, tmp_path: Path) -> None:
@@ -217,9 +278,67 @@ def test_cwd_goes_to_the_process(call: Caller, tmp_path: Path) -> None:
 
 def test_a_missing_working_directory_is_named(drive: Caller, tmp_path: Path) -> None:
     """It is not mistaken for a missing command."""
-    with pytest.raises(FileNotFoundError, match="no-such-folder") as caught:
-        drive.run("pass", cwd=tmp_path / "no-such-folder")
+    cwd = tmp_path / "no-such-directory"
+    with pytest.raises(FileNotFoundError, match=r"The directory given as cwd= does not exist: '.*no-such-directory'") as caught:
+        drive.run("pass", cwd=cwd)
     assert type(caught.value) is FileNotFoundError
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(cwd))
+
+
+def test_a_working_directory_that_is_a_file_is_named(drive: Caller, tmp_path: Path) -> None:
+    """Nor is one that can't be entered."""
+    cwd = tmp_path / "file"
+    cwd.touch()
+    with pytest.raises(NotADirectoryError, match=r"The directory given as cwd= can't be entered \(Not a directory\)") as caught:
+        drive.run("pass", cwd=cwd)
+    assert type(caught.value) is NotADirectoryError
+    assert caught.value.filename == str(cwd)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("#!/no/such/interpreter", "The interpreter '/no/such/interpreter' that the script names does not exist"),
+        ("#! /no/such/interpreter -x", "The interpreter '/no/such/interpreter' that the script names does not exist"),
+        ("#!/bin/sh\r", r"'/bin/sh\\r' that the script names does not exist. The file has Windows line ends: convert it"),
+    ],
+)
+@pytest.mark.parametrize("way", ["path", "PATH", "cwd", "executable"])
+def test_a_script_whose_interpreter_is_gone_says_so(
+    drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, first: str, said: str
+) -> None:
+    """The system says that the script, which exists, does not; however it was found."""
+    script = tmp_path / "a-script"
+    script.write_bytes(f"{first}\necho never\n".encode())
+    script.chmod(0o755)
+    options: dict[str, Any] = {}
+    args = [str(script)]
+    if way == "PATH":
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        args = ["a-script"]
+    elif way == "cwd":
+        args, options = ["./a-script"], {"cwd": tmp_path}
+    elif way == "executable":
+        args, options = ["name"], {"executable": script}
+    with pytest.raises(FileNotFoundError, match=said) as caught:
+        drive(args, **options)
+    assert type(caught.value) is FileNotFoundError
+    assert (caught.value.errno, str(caught.value.filename).endswith("a-script")) == (errno.ENOENT, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_a_file_that_is_no_program_says_so(drive: Caller, tmp_path: Path) -> None:
+    """A script without its first line, which a shell would run and the system does not."""
+    script = tmp_path / "a-script"
+    script.write_text("echo never\n")
+    script.chmod(0o755)
+    with pytest.raises(OSError, match="the file has no '#!' line and is not a program of this machine") as caught:
+        drive([script])
+    assert caught.value.errno == errno.ENOEXEC
+    script.chmod(0o644)
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*a-script'"):
+        drive([script])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from conftest import Caller
-from venvrunner import CommandTimeoutError
+from venvrunner import CommandTimeoutError, Runner
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
@@ -47,6 +47,26 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"heartbeat": math.nan}, ValueError, "heartbeat must be a number of seconds above 0, not nan!"),
     ({"heartbeat": "1"}, TypeError, "heartbeat must be a number of seconds, not str!"),
     ({"heartbeat": True}, TypeError, "heartbeat must be a number of seconds, not bool!"),
+    ({"silence_timeout": 0}, ValueError, "silence_timeout must be a number of seconds above 0, not 0"),
+    ({"silence_timeout": -1}, ValueError, "silence_timeout must be a number of seconds above 0, not -1"),
+    ({"silence_timeout": math.nan}, ValueError, "silence_timeout must be a number of seconds above 0, not nan"),
+    ({"silence_timeout": "1"}, TypeError, "silence_timeout must be a number of seconds, not str"),
+    ({"silence_timeout": True}, TypeError, "silence_timeout must be a number of seconds, not bool"),
+    ({"stop_signal": "SIGINT"}, TypeError, "stop_signal must be a signal such as signal.SIGINT, not str."),
+    ({"stop_signal": True}, TypeError, "stop_signal must be a signal such as signal.SIGINT, not bool."),
+    ({"stop_signal": 0}, ValueError, "stop_signal must be a signal such as signal.SIGINT, not 0."),
+    ({"stop_signal": -15}, ValueError, "stop_signal must be a signal such as signal.SIGINT, not -15."),
+    ({"stop_signal": 4711}, ValueError, "stop_signal must be a signal such as signal.SIGINT, not 4711."),
+    ({"merge_stderr": 1}, TypeError, "merge_stderr must be True or False, not int."),
+    ({"merge_stderr": None}, TypeError, "merge_stderr must be True or False, not NoneType."),
+    ({"contain": "yes"}, TypeError, "contain must be True or False, not str."),
+    ({"carriage_return": "\r"}, ValueError, "carriage_return must be 'line' or None, not '\\r'."),
+    ({"carriage_return": True}, ValueError, "carriage_return must be 'line' or None, not True."),
+    ({"keep": -1}, ValueError, "keep must be a non-negative number of bytes or None, not -1."),
+    ({"keep": 1.5}, TypeError, "keep must be a number of bytes or None, not float."),
+    ({"keep": True}, TypeError, "keep must be a number of bytes or None, not bool."),
+    ({"keep": "1"}, TypeError, "keep must be a number of bytes or None, not str."),
+    ({"input": "a\ud800"}, ValueError, "input contains an unpaired surrogate, which cannot be encoded."),
     ({"input": b"text"}, TypeError, "input must be a str, not bytes!"),
     ({"input": 5}, TypeError, "input must be a str, not int!"),
     ({"input": ["a"]}, TypeError, "input must be a str, not list!"),
@@ -127,8 +147,15 @@ SECONDS = [60, 60.5, math.inf, 10**7, 1e10, 1e300, 10**400]
 @pytest.mark.parametrize(
     "options",
     [
-        {"timeout": None, "heartbeat": None},
-        *({name: seconds} for name in ("timeout", "grace", "heartbeat") for seconds in SECONDS),
+        {
+            "timeout": None,
+            "heartbeat": None,
+            "silence_timeout": None,
+            "stop_signal": None,
+            "carriage_return": None,
+            "keep": None,
+        },
+        *({name: seconds} for name in ("timeout", "grace", "heartbeat", "silence_timeout") for seconds in SECONDS),
     ],
     ids=lambda options: str(options)[:20],
 )
@@ -168,7 +195,7 @@ def test_env_is_the_whole_environment(call: Caller, monkeypatch: pytest.MonkeyPa
     env = {"GIVEN": "é", "EMPTY": "", "PATH": os.environ["PATH"]}
     got = shown(call.run(SHOW, env=env))
     if "VIRTUAL_ENV" in got:
-        added = {"VIRTUAL_ENV", "PIP_USER", "PIP_NO_INPUT", "PIP_DISABLE_PIP_VERSION_CHECK"}
+        added = {"VIRTUAL_ENV", "PIP_USER", "PIP_NO_INPUT", "PIP_DISABLE_PIP_VERSION_CHECK", "PYTHONUNBUFFERED"}
         asking = {"GIT_TERMINAL_PROMPT", "GIT_SSH_COMMAND", "GIT_ASKPASS", "GCM_INTERACTIVE", "SSH_ASKPASS_REQUIRE"}
         assert got.keys() - env.keys() == added | asking
         assert got["PATH"].endswith(os.pathsep + env.pop("PATH"))
@@ -210,12 +237,12 @@ def test_extra_env_overrides_what_the_runner_sets(call: Caller) -> None:
 
 
 def test_the_mappings_of_the_caller_are_not_changed(call: Caller) -> None:
-    """Options are read, never kept or written to; nor are the arguments."""
+    """Options and arguments are read, never written to; the result of a runner has a list of its own."""
     env, extra, args = {**os.environ, "A": "1"}, {"A": None, "B": "2"}, call.code("pass")
     copies = dict(env), dict(extra), list(args)
     result = call(args, env=env, extra_env=extra)
     assert (env, extra, args) == copies
-    assert result.args is not args
+    assert (result.args is args) == (not isinstance(call.target, Runner))
 
 
 def test_standard_input_is_empty_by_default(call: Caller) -> None:
