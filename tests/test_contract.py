@@ -181,7 +181,8 @@ def test_a_failure_has_a_list_of_str(call: Caller, kind: Callable[[Any], Any]) -
         args: Any = kind([*call.code(source), Path("a") / "b"])
         with pytest.raises((CommandError, CommandTimeoutError)) as caught:
             call(args, **options)
-        cmd: Any = caught.value.cmd
+        error: Any = caught.value
+        cmd = error.cmd
         assert type(cmd) is list
         assert all(type(arg) is str for arg in cmd)
         assert cmd[1:] == ["-c", source, os.path.join("a", "b")]
