@@ -21,7 +21,7 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 LAYERS = [
-    {"exceptions", "_redaction"},
+    {"exceptions", "_redaction", "_types"},
     {"_process"},
     {"environment", "subprocess_util"},
     {"_create"},
@@ -37,7 +37,10 @@ LAYERS = [
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
 PLATFORM_RULES = {"venvrunner._process.session", "venvrunner._create.layout"}
-POLICY = ["venvrunner._process.lines", "venvrunner._process.supervisor"]
+POLICY = [f"venvrunner._process.{name}" for name in ("lines", "supervisor", "redraws", "finished")]
+REACH = {"asyncio", "fcntl", "glob", "logging", "multiprocessing", "os", "pathlib", "select", "selectors", "shutil"}
+REACH |= {"signal", "socket", "subprocess", "sys", "tempfile", "threading", "time"}
+"""Modules that reach the system, or what is outside of a function."""
 
 
 def unit(module: str) -> str:
@@ -89,29 +92,69 @@ def test_no_modules_import_each_other() -> None:
         assert len(list(graphlib.TopologicalSorter(relation).static_order())) >= len(relation)
 
 
+def says_it_is_pure(module: str) -> bool:
+    """Tell whether the first line of a module ends with "without I/O"."""
+    first = (ast.get_docstring(tree(module)) or "").partition("\n")[0]
+    return first.rstrip(".:").endswith("without I/O")
+
+
 @pytest.mark.parametrize("module", POLICY)
 def test_the_policy_is_without_io(module: str) -> None:
-    """Lines and the state machine know no process, no clock, no file and no loop."""
-    allowed = {"collections.abc", "enum", "typing", "venvrunner._process.sinks", "venvrunner._process.lines"}
-    assert set(imports(module)) <= allowed
+    """Lines, redraws and the state machine know no process, no clock, no file and no loop; and they say so."""
+    assert set(imports(module)) <= {"collections", "collections.abc", "enum", "io", "re", "typing"}
+    assert says_it_is_pure(module)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if says_it_is_pure(name)])
+def test_a_module_that_says_it_is_without_io_is(module: str) -> None:
+    """Of the modules that reach the system, it uses nothing but names: it asks nothing and changes nothing."""
+    pure = {"os", "subprocess", "os.path", "os.PathLike", "os.fspath", "os.fsdecode", "os.sep", "os.pathsep", "os.path.join"}
+    pure |= {"os.path.isabs", "os.path.basename", "os.path.dirname", "subprocess.DEVNULL", "subprocess.SubprocessError"}
+    used = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
+    assert {name for name in used | set(imports(module)) if name.partition(".")[0] in REACH} <= pure
+    called = {node.func.id for node in ast.walk(tree(module)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"open", "print", "input"}
 
 
 def test_only_the_async_side_imports_asyncio() -> None:
-    """The sync driver has no loop and no thread; the tests that are shipped call both sides."""
+    """Who runs a command without a loop never loads it; the tests that are shipped call both sides."""
     found = {module for module in MODULES if "asyncio" in imports(module) and unit(module) != "testing"}
     assert found == {
-        "venvrunner._process.async_driver",
-        "venvrunner._process.link",
+        "venvrunner._process.waiters",  # when a loop is running, so that it is loaded
         "venvrunner._process.bridge",
-        "venvrunner._process.playback",
         "venvrunner._create.ownership",  # a coroutine waits for the lock
     }
-    assert "threading" not in set(imports("venvrunner._process.sync_driver"))
+    assert {name for name in ("trio", "anyio", "uvloop", "gevent") for module in MODULES if name in imports(module)} == set()
+
+
+def test_nothing_of_the_loops_own_processes_is_used() -> None:
+    """Children are started by `Popen` alone: transports and child watchers of asyncio are not ours to rely on."""
+    banned = {"subprocess_exec", "subprocess_shell", "create_subprocess_exec", "create_subprocess_shell", "open_process"}
+    banned |= {"SubprocessProtocol", "SubprocessTransport", "get_child_watcher", "connect_read_pipe", "connect_write_pipe"}
+    for module in MODULES:
+        assert not banned & {node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}, module
+
+
+def test_signals_are_sent_and_handlers_set_in_one_place_each() -> None:
+    """What could reach a process that is not ours is in the module that proves whose it is; handlers are left alone."""
+    calls = {"os.kill", "os.killpg", "signal.pidfd_send_signal", "signal.signal", "signal.set_wakeup_fd", "signal.siginterrupt"}
+    found: dict[str, set[str]] = {}
+    for module in MODULES:
+        for name in calls & {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}:
+            found.setdefault(name, set()).add(module)
+    session, guardian = "venvrunner._process.session", "venvrunner._process.guardian_program"
+    assert found == {
+        "os.kill": {session},
+        "os.killpg": {session},
+        "signal.pidfd_send_signal": {session, "venvrunner._process.descendants"},
+        "signal.signal": {guardian, "venvrunner.__main__"},  # both are programs of their own
+        "signal.set_wakeup_fd": {guardian},
+    }
 
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - PLATFORM_RULES))
 def test_platform_rules_stand_in_two_modules(module: str) -> None:
-    """How a process tree is ended and where an environment has its files: nobody else asks which system this is."""
+    """How a process tree is ended and where an environment has its files: no other module asks which system this is."""
     asked = {"sys.platform", "os.name", "platform.system", "os.uname"}
     found = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)} & asked
     for node in ast.walk(tree(module)):
