@@ -16,7 +16,7 @@ _SHORTEST_PART = 4
 """Characters from which on a part of a secret is masked by itself, and base64 of a secret is looked for."""
 _SHORTEST_TOKEN = 8
 """Characters from which on a user without a password is a token, and not a name such as ``git``."""
-_LONGEST = 10_000
+_LONGEST = 4096
 """Characters up to which a secret is looked for in every spelling: the pattern for that is slow to compile."""
 
 _SAME = re.compile(r"[A-Za-z0-9_.-]+")
