@@ -109,6 +109,7 @@ RAW: dict[str, Callable[..., object]] = {
     "str.format": str.format,
     "Formatter": lambda message, *args, **kwargs: string.Formatter().format(message, *args, **kwargs),
     "str.__mod__": lambda message, *args, **kwargs: str.__mod__(message, args),
+    "str.__mod__ with a mapping": lambda message, *args, **kwargs: str.__mod__(message, kwargs),
 }
 """Those that look at the characters themselves, where no class can help."""
 COMPOSED: dict[str, Callable[..., object]] = {
@@ -198,6 +199,8 @@ def test_a_line_on_which_a_format_fails_is_logged_escaped(form: Callable[..., ob
     """Once that has happened, doubled braces and percent signs stay doubled too."""
     prefix = "[7] " if form in COMPOSED.values() else ""
     lines = ["plain", "{x} %d", *NASTY]
+    assert logged(form, lines) == [prefix + line for line in lines]
+    lines = ["%(x)s {", *NASTY]
     assert logged(form, lines) == [prefix + line for line in lines]
 
 
@@ -349,6 +352,14 @@ class BraceLogger(logging.Logger):
         return super().makeRecord(name, level, fn, lno, msg.format(), *args, **kwargs)
 
 
+class HandleLogger(logging.Logger):
+    """One that formats a record when it handles it."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        record.msg = record.msg.format()
+        super().handle(record)
+
+
 class PercentLogger(logging.Logger):
     """One that formats before it looks for arguments."""
 
@@ -371,10 +382,11 @@ class MethodLogger(logging.Logger):
         lambda: BraceAdapter(logging.Logger("of.its.own"), {}),  # noqa: LOG001  the same
         lambda: logging.LoggerAdapter(BraceAdapter(logging.Logger("of.its.own"), {}), {}),  # noqa: LOG001  the same
         lambda: BraceLogger("of.its.own"),
+        lambda: HandleLogger("of.its.own"),
         lambda: PercentLogger("of.its.own"),
         lambda: MethodLogger("of.its.own"),
     ],
-    ids=["logger", "adapter", "brace adapter", "adapter of it", "brace records", "percent", "own method"],
+    ids=["logger", "adapter", "brace adapter", "adapter of it", "brace records", "brace handling", "percent", "own method"],
 )
 def test_a_subclass_of_a_standard_logger_may_format(make: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
     """Early, late, in the record, or never."""

@@ -118,10 +118,20 @@ def test_a_task_of_its_own_names_the_line_that_runs_the_event_loop(caplog: pytes
     assert places == {(__file__, "test_a_task_of_its_own_names_the_line_that_runs_the_event_loop")}
 
 
+_LOGGING = """
+async def log(wait=None):
+    try:
+        if wait is not None:
+            await wait()
+    finally:
+        log_method(logger, "info")("from a task")
+"""
+
+
 def inside(logger: logging.Logger) -> Callable[[], Awaitable[None]]:
     """Return a coroutine function of a module of this package, which logs."""
     namespace: dict[str, Any] = {"__name__": "venvrunner.made_up", "log_method": log_method, "logger": logger}
-    exec("async def log():\n    log_method(logger, 'info')('from a task')", namespace)
+    exec(_LOGGING, namespace)
     return namespace["log"]  # type: ignore[no-any-return]  # it was made a line above
 
 
@@ -132,6 +142,9 @@ async def in_a_task_of_asyncio(log: Callable[[], Awaitable[Any]]) -> None:
 async def in_a_task_of_anyio(log: Any) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(log)
+        group.start_soon(log, anyio.sleep_forever)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
 
 
 def run_by_asyncio(log: Callable[[], Awaitable[Any]]) -> None:
@@ -161,9 +174,9 @@ def run_by_trio(log: Callable[[], Awaitable[Any]]) -> None:
 @pytest.mark.usefixtures("_uvloop")
 @pytest.mark.parametrize("run", [run_by_asyncio, run_by_uvloop, run_by_anyio, run_by_trio])
 def test_no_event_loop_hides_the_callers_line(run: Callable[[Any], None], caplog: pytest.LogCaptureFixture) -> None:
-    """The frames of each library that runs coroutines are passed over."""
+    """The frames of each library that runs coroutines are passed over, also those that throw a cancel into them."""
     run(inside(logging.getLogger("mine")))
-    assert [(r.pathname, r.funcName) for r in caplog.records if r.name == "mine"] == [(__file__, run.__name__)]
+    assert {(r.pathname, r.funcName) for r in caplog.records if r.name == "mine"} == {(__file__, run.__name__)}
 
 
 class Own(logging.Logger):

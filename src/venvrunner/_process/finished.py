@@ -151,9 +151,9 @@ def _other_ways(text: str, error: Exception) -> list[Callable[[str], str]]:
     if FinishedText.__name__ in str(error):  # a serializer that takes no subclass of str
         ways.append(str)
     if type(error) is type(_failure(text.format)):
-        ways += [finished, braces_escaped]
+        ways.append(braces_escaped)
     if type(error) is type(_failure(lambda: text % ())) or (isinstance(error, KeyError) and "%(" in text):
-        ways += [finished, percents_escaped]
+        ways.append(percents_escaped)
     if "$" in text and isinstance(error, KeyError | ValueError):
         ways.append(dollars_escaped)
     return ways

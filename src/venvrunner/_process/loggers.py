@@ -12,7 +12,7 @@ __tracebackhide__ = True
 Log = Callable[[str], Any]
 """Logs a text."""
 
-_NAMES = (__name__.partition(".")[0], "asyncio", "concurrent", "threading", "anyio", "trio", "outcome", "uvloop", "gevent")
+_NAMES = (__name__.partition(".")[0], "asyncio", "concurrent", "threading", "anyio", "trio", "uvloop")
 _BETWEEN = tuple(f"{name}." for name in _NAMES)
 """The packages whose frames are between a line of output and the caller's own code."""
 _NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
