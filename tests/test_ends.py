@@ -1,9 +1,10 @@
-"""Every abnormal end: the whole process group is gone, and the very cause propagates."""
+"""Every abnormal end: the whole session of a command is gone, and the cause propagates as it is."""
 
 import asyncio
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -12,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from conftest import DEADLINE, Caller, alive, children, wait_until
+from conftest import DEADLINE, LINUX, Caller, alive, children, wait_until
 from venvrunner import CommandTimeoutError
-from venvrunner._process import group, lines, link, supervisor, sync_driver
+from venvrunner._process import child, flow, lines, proc, session, supervisor
 from venvrunner.subprocess_util import async_log_run, log_run
 
 STUBBORN = "trap '' TERM; sleep 60 & echo $$ $!; wait"
@@ -24,7 +25,7 @@ SHORT_LIVED = "(trap '' TERM; exec sleep 60) & echo $$ $!; sleep 0.1"
 
 
 class BugError(Exception):
-    """What a test raises where nobody expects it."""
+    """What a test raises where no exception is expected."""
 
 
 class Tree:
@@ -147,7 +148,7 @@ def test_a_bug_in_how_output_is_handled_ends_the_tree(
     tree = Tree()
     tree(numbers.read_text())
     assert caught.value is error
-    # With no step of the ladder to rely on, it is killed; nobody is left who could wait for it.
+    # With no step of the ladder to rely on, it is killed, and only its leader is waited for.
     wait_until(lambda: tree.gone, "the tree is gone", 2)
 
 
@@ -156,15 +157,16 @@ def test_a_bug_in_how_output_is_handled_ends_the_tree(
     [
         (supervisor.Supervisor, "tick"),
         (supervisor.Supervisor, "exited"),
-        (group.PosixGroup, "leader_ended"),
-        ("driver", "pending"),
+        (child.Child, "look"),
+        (child.Child, "interests"),
+        (child, "pending"),
+        (flow.Run, "_shares"),
     ],
-    ids=lambda value: getattr(value, "__name__", value),
+    ids=lambda value: getattr(value, "__name__", value).rpartition(".")[2],
 )
 def test_a_bug_in_the_supervision_ends_the_tree(drive: Caller, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
     """Our own failure is no reason to leave processes behind, or to hang."""
     error = BugError("in the driver")
-    owner = (link if drive.is_async else sync_driver) if owner == "driver" else owner
     original = getattr(owner, name)
     tree = Tree()
 
@@ -181,6 +183,42 @@ def test_a_bug_in_the_supervision_ends_the_tree(drive: Caller, monkeypatch: pyte
     assert tree.gone
 
 
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (supervisor.Supervisor, "stop"),
+        (supervisor.Supervisor, "signals"),
+        (supervisor.Supervisor, "group_empty"),
+        (session.Session, "ended"),
+        (child.Child, "empty"),
+        (child.Child, "send"),
+        (proc, "processes"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value).rpartition(".")[2],
+)
+def test_a_bug_in_the_ladder_ends_the_tree(drive: Caller, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """What was started is killed at once, and the first cause propagates, not what came of it."""
+    error, original = BugError("from the callback"), getattr(owner, name)
+    seen: list[str] = []
+
+    def once(*args: Any, **options: Any) -> Any:
+        if not seen:
+            seen.append(name)
+            raise LookupError
+        return original(*args, **options)
+
+    def fail() -> None:
+        monkeypatch.setattr(owner, name, once)
+        raise error
+
+    tree = Tree(fail)
+    with pytest.raises(BugError) as caught:
+        drive(["sh", "-c", STUBBORN], None, tree, grace=0.1)
+    assert caught.value is error
+    assert seen
+    wait_until(lambda: tree.gone, "the tree is gone", 2)
+
+
 # The ladder.
 
 
@@ -189,6 +227,93 @@ def test_the_first_signal_is_polite(call: Caller) -> None:
     script = "trap 'echo last words; exit 0' TERM; echo ready; sleep 60 & wait"
     error = timed_out(call, sh(call, script), grace=DEADLINE)
     assert error.stdout == "ready\nlast words\n"
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGUSR1, signal.SIGTERM, signal.SIGKILL], ids=lambda value: value.name
+)
+def test_the_first_signal_can_be_chosen(call: Caller, number: signal.Signals) -> None:
+    """With `stop_signal`: SIGINT, which a Python child sees as KeyboardInterrupt, or any other; nothing else comes first."""
+    source = """
+import signal, sys
+
+def end(number, _frame):
+    print("got", number, flush=True)
+    sys.exit()
+
+for number in signal.SIGINT, signal.SIGUSR1, signal.SIGTERM:
+    signal.signal(number, end)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+    error = timed_out(call, call.code(source), stop_signal=number, grace=DEADLINE)
+    assert error.stdout == "ready\n" + (f"got {number:d}\n" if number != signal.SIGKILL else "")
+
+
+def test_the_hard_signal_follows_any_chosen_one(call: Caller) -> None:
+    """A child that ignores the chosen signal does not get SIGTERM, but SIGKILL when the grace is over."""
+    tree = Tree()
+    timed_out(call, sh(call, STUBBORN.replace("TERM", "USR2 TERM")), tree, stop_signal=signal.SIGUSR2, grace=0.1)
+    assert tree.gone
+
+
+IN_THE_SESSION = {
+    "a program with a time limit": "timeout 100 sleep 61 & wait",
+    "a job of an interactive shell": 'bash -c "set -m; sleep 62 & wait"',
+    "a process group of its own": (
+        f'{sys.executable} -c \'import subprocess; subprocess.Popen(["sleep", "63"], process_group=0).wait()\''
+    ),
+    "a deep one that ignores SIGTERM": "bash -c \"set -m; (trap '' TERM; timeout 100 sleep 64) & wait\"",
+}
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere a command ends with its process group")
+@pytest.mark.parametrize("script", IN_THE_SESSION.values(), ids=IN_THE_SESSION)
+def test_a_process_group_of_its_own_does_not_escape(call: Caller, script: str) -> None:
+    """What leaves the group stays in the session, and is ended: `timeout`, jobs of a shell, `process_group=0`."""
+    found: list[proc.Process] = []
+
+    def take(line: str) -> None:
+        def has_grown() -> bool:
+            found[:] = [one for one in proc.processes() if one.session == int(line)]
+            return any(one.group != int(line) and comm(one.pid) == "sleep" for one in found)
+
+        wait_until(has_grown, "a process leaves the group")
+        raise BugError
+
+    with pytest.raises(BugError):
+        call(sh(call, f"echo $$; {script}"), None, take, grace=0.2)
+    assert len(found) > 1
+    assert not [one for one in found if alive(one.pid)]
+
+
+def comm(pid: int) -> str:
+    """Return the name of a process (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+@pytest.mark.skipif(not LINUX, reason="a subreaper is one on Linux only")
+def test_a_subreaper_keeps_no_zombie(call: Caller) -> None:
+    """Orphans of the command come to this process, and are reaped before the call ends, those of other groups too."""
+    script = "(sleep 60 & sleep 60 & exit) & (timeout 99 sleep 60 & exit) & echo $$; wait; sleep 60"
+    found: list[int] = []
+
+    def take(line: str) -> None:
+        found.append(int(line))
+        wait_until(lambda: orphans() == 3, "the orphans come to this process")
+
+    def members() -> list[proc.Process]:
+        return [one for one in proc.processes() if one.session == found[-1]]
+
+    def orphans() -> int:
+        return sum(one.parent == os.getpid() and one.pid != found[-1] for one in members())
+
+    timed_out(call, sh(call, script), take, grace=0.5)
+    assert members() == []
 
 
 def test_the_group_is_ended_even_if_its_leader_is_gone(drive: Caller) -> None:
@@ -210,14 +335,14 @@ def test_no_grace_is_possible(drive: Caller) -> None:
 
 def test_an_interrupt_inside_the_ladder_hurries_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second Ctrl-C under `asyncio.run` raises wherever it strikes, also in the middle of our own steps."""
-    send = group.PosixGroup.send
+    send = child.Child.send
 
-    def interrupted(self: group.PosixGroup, stop: supervisor.Stop) -> None:
-        send(self, stop)
-        if stop is supervisor.Stop.POLITE:
+    def interrupted(self: child.Child, signum: int) -> None:
+        send(self, signum)
+        if signum == signal.SIGTERM:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(group.PosixGroup, "send", interrupted)
+    monkeypatch.setattr(child.Child, "send", interrupted)
     tree = Tree(raiser(BugError()))
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(async_log_run(["sh", "-c", STUBBORN], None, tree, grace=10 * DEADLINE))
@@ -231,7 +356,7 @@ def test_what_makes_a_session_of_its_own_escapes(drive: Caller) -> None:
         drive(["sh", "-c", "setsid sleep 60 & echo $$ $!; wait"], None, tree, grace=DEADLINE)
     child, escaped = tree.pids
     assert not alive(child)
-    # Between fork and setsid the grandchild is a member of the group like any other.
+    # Between fork and setsid the grandchild is a member of the session like any other.
     if alive(escaped):
         os.kill(escaped, signal.SIGKILL)
         wait_until(lambda: not alive(escaped), "the escaped process ends")
@@ -303,23 +428,82 @@ def test_a_cancel_ends_the_tree_before_it_propagates() -> None:
     asyncio.run(main())
 
 
-def test_a_second_cancel_hurries_and_leaves_nothing() -> None:
-    """It leaves out the rest of the grace, not the ladder."""
+class Patient:
+    """A child that ends on SIGTERM as soon as it is allowed to, and has a lot to say before.
+
+    Args:
+        path: a directory for the files by which test and child tell each other how far they are.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.begun, self.gate, self.ended = (path / name for name in ("begun", "gate", "ended"))
+        source = f"""
+import os, signal, sys, time
+
+def end(*_args):
+    open({str(self.begun)!r}, "w").close()
+    while not os.path.exists({str(self.gate)!r}):
+        time.sleep(0.01)
+    print("last words " * 20_000, flush=True)
+    open({str(self.ended)!r}, "w").close()
+    sys.exit()
+
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+        self.args = [sys.executable, "-c", source]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3, 100])
+def test_a_further_cancel_leaves_the_whole_grace(tmp_path: Path, turns: int) -> None:
+    """Five cancels: the handler of the child still comes to its end, and all that it prints is read meanwhile."""
+    patient = Patient(tmp_path)
 
     async def main() -> None:
-        tree = Tree()
-        begun = time.monotonic()
-        task = await begin(tree, grace=10 * DEADLINE)
-        for _ in range(5):
+        ready = asyncio.Event()
+        task = asyncio.create_task(async_log_run(patient.args, None, lambda _line: ready.set(), grace=10 * DEADLINE))
+        await ready.wait()
+        for _cancel in range(5):
             task.cancel()
-            for _turn in range(3):
+            for _turn in range(turns):
                 await asyncio.sleep(0)
+        await turns_until(patient.begun.exists, "the child gets its signal")
+        task.cancel()
+        await asyncio.sleep(0)
+        patient.gate.touch()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert tree.gone
-        assert time.monotonic() - begun < DEADLINE
+        assert patient.ended.exists()
 
     asyncio.run(main())
+
+
+def test_a_cancel_while_a_timeout_ends_the_command_is_a_cancel(tmp_path: Path) -> None:
+    """A cancel is never swallowed, and does not shorten the grace that the timeout gave."""
+    patient = Patient(tmp_path)
+
+    async def main() -> None:
+        task = asyncio.create_task(async_log_run(patient.args, timeout=2, grace=10 * DEADLINE))
+        await turns_until(lambda: patient.begun.exists() or task.done(), "the time is up")
+        assert not task.done(), "the child was not ready in time"
+        task.cancel()
+        await asyncio.sleep(0)
+        patient.gate.touch()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert patient.ended.exists()
+
+    asyncio.run(main())
+
+
+def test_the_last_words_of_a_command_are_in_the_exception(call: Caller, tmp_path: Path) -> None:
+    """More than a pipe holds, printed after the polite signal: the ladder reads while it waits."""
+    patient = Patient(tmp_path)
+    patient.gate.touch()
+    error = timed_out(call, call.code(patient.args[2]), grace=DEADLINE)
+    assert error.stdout == "ready\n" + "last words " * 20_000 + "\n"
 
 
 @pytest.mark.parametrize("cancels", [1, 2, 3])
