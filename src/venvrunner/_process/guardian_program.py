@@ -25,7 +25,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE = (0.005, 0.5)
 """Seconds between two rounds of SIGKILL that no exit of a child starts: at first, and at most."""
 _PATIENCE = 1.0
-"""Seconds without a process that SIGKILL can reach, after which the guardian gives up."""
+"""Seconds without a process that SIGKILL can reach and without an exit, after which the guardian gives up."""
 _LOOK = 0.1
 """Seconds between two looks for the parent, where it has no descriptor to wait for."""
 _LONG = 1e6
@@ -218,7 +218,7 @@ class _Guard:
         self._wake = wake
         self._ordered: list[int] = []
         self._status: int | None = None
-        self._pause = _PAUSE[0]
+        self._pause, self._progress = _PAUSE[0], monotonic()
         self._poll = select.poll()
         for fd in (wake, orders.control, orders.parent_fd):
             if fd >= 0:
@@ -227,7 +227,6 @@ class _Guard:
     def run(self) -> str:
         """Wait until nothing is left; return the last word of the report."""
         deadline: float | None = None
-        reached = monotonic()
         while self._reap():
             now = monotonic()
             if self._status is not None and deadline is None and not self.kills:
@@ -237,12 +236,12 @@ class _Guard:
                 self._signal(self._ordered.pop(0))
             if not self.kills and (deadline is None or now < deadline):
                 self.wait(_LONG if deadline is None else deadline - now)
-                reached = monotonic()
+                self._progress = monotonic()
                 continue
             self.kills = True
             if self._signal(signal.SIGKILL):
-                reached = now
-            elif now - reached > _PATIENCE:  # what is left runs as another user
+                self._progress = now
+            elif now - self._progress > _PATIENCE:  # what is left runs as another user
                 return " ".join(["left", *(str(pid) for pid, *_ in below(self._me))])
             self.wait(self._pause)
             self._pause = min(self._pause * 2, _PAUSE[1])
@@ -285,7 +284,7 @@ class _Guard:
             if group != posix.getpgrp() and (self.kills or found.si_pid == self.command):
                 kill(-group, signal.SIGKILL if self.kills else signal.SIGTERM)
             _, status = posix.waitpid(found.si_pid, 0)
-            self._pause = _PAUSE[0]
+            self._pause, self._progress = _PAUSE[0], monotonic()
             if found.si_pid == self.command:
                 self._status = status
 
