@@ -1,13 +1,13 @@
-"""The normal end is the child's exit: all it wrote is delivered, nobody waits for what it left, and what it starts with."""
+"""The normal end is the child's exit: all it wrote is delivered, what it left is not awaited; and what it starts with."""
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from conftest import DEADLINE, Caller, alive, wait_until
-from venvrunner._process.link import Link
+from venvrunner._process import child
 from venvrunner.subprocess_util import log_run
 
 SOON = 10.0
@@ -43,6 +43,14 @@ def daemons() -> Iterator[list[int]]:
         wait_until(lambda pid=pid: not alive(pid), "the daemon ends")  # type: ignore[misc]  # mypy can't infer a lambda with a default
 
 
+@pytest.fixture(params=["counted", "unknown"])
+def count(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Tell whether the system says how much a pipe holds; it does, and then it does not, as where an ioctl fails."""
+    if request.param == "unknown":
+        monkeypatch.setattr(child, "pending", lambda _fd: None)
+    return bool(request.param == "counted")
+
+
 @pytest.fixture
 def soon() -> Iterator[None]:
     """Bound the time of the test."""
@@ -51,7 +59,7 @@ def soon() -> Iterator[None]:
     assert time.monotonic() - begun < SOON
 
 
-def test_a_daemon_does_not_hold_up_the_call_and_lives_on(call: Caller, soon: None, daemons: list[int]) -> None:
+def test_a_daemon_does_not_hold_up_the_call_and_lives_on(call: Caller, count: bool, soon: None, daemons: list[int]) -> None:
     """The child's exit is the end, though a grandchild has its pipes; what a success left keeps running."""
     result = call.run(DAEMON + "print('done')")
     _child, daemon = map(int, result.stderr.split())
@@ -70,14 +78,16 @@ def test_a_daemon_of_a_failed_command_lives_on_too(drive: Caller, soon: None, da
 
 @pytest.mark.parametrize("kind", ["plain", "async def"])
 @pytest.mark.parametrize("size", [PIPE, 1 << 20], ids=["a pipe full", "more than a pipe"])
-def test_a_slow_callback_gets_all_that_the_child_wrote(drive: Caller, daemons: list[int], kind: str, size: int) -> None:
-    """However long it takes after the exit, and though the end of file never comes."""
+def test_a_slow_callback_gets_all_that_the_child_wrote(
+    drive: Caller, count: bool, daemons: list[int], kind: str, size: int
+) -> None:
+    """However long it takes after the exit, though the end of file never comes, and whether or not the system counts."""
     # The first line, 16 bytes of the size, says who they are; the others have 8.
-    count = size // 8 - 2
+    total = size // 8 - 2
     source = f"""
 import os, subprocess, sys
 daemon = subprocess.Popen(["sleep", "60"])
-numbers = "".join(f"{{n:07}}\\n" for n in range({count}))
+numbers = "".join(f"{{n:07}}\\n" for n in range({total}))
 sys.stdout.write(f"{{os.getpid():7}} {{daemon.pid:7}}\\n" + numbers)
 """
     got: list[str] = []
@@ -93,20 +103,20 @@ sys.stdout.write(f"{{os.getpid():7}} {{daemon.pid:7}}\\n" + numbers)
 
     def slow(line: str) -> None:
         got.append(line)
-        if len(got) > count - 500:
+        if len(got) > total - 500:
             wait()
 
     async def slow_too(line: str) -> None:
         got.append(line)
-        if len(got) > count - 500:
+        if len(got) > total - 500:
             await asyncio.to_thread(wait)
 
     result = drive.run(source, None, slow if kind == "plain" else slow_too)
-    assert got[1:] == [f"{n:07}" for n in range(count)]
+    assert got[1:] == [f"{n:07}" for n in range(total)]
     assert result.stdout.splitlines() == got
 
 
-def test_both_streams_are_delivered_in_full_when_all_is_noticed_at_once(drive: Caller, daemons: list[int]) -> None:
+def test_both_streams_are_delivered_in_full_when_all_is_noticed_at_once(drive: Caller, count: bool, daemons: list[int]) -> None:
     """The callback blocks until the child has written everything to both pipes and is gone."""
     lines = [f"{number}" for number in range(60)]
     text = "\n".join(lines)
@@ -135,7 +145,7 @@ for stream in (1, 2):
 
 @pytest.mark.parametrize("kind", [None, "plain", "async def"])
 def test_a_daemon_that_writes_on_does_not_hold_up_the_call(
-    drive: Caller, soon: None, daemons: list[int], kind: str | None
+    drive: Caller, count: bool, soon: None, daemons: list[int], kind: str | None
 ) -> None:
     """It never lets the pipe get empty, and the callback is slower than it."""
     end = time.monotonic() + SOON
@@ -146,7 +156,8 @@ def test_a_daemon_that_writes_on_does_not_hold_up_the_call(
     def slow(line: str) -> None:
         assert time.monotonic() < end, "the call goes on and on"
         seen.append(line)
-        if len(seen) % 100 == 0:
+        # Where it is not counted, as much is read as a pipe can hold at all.
+        if len(seen) % (100 if count else 5000) == 0:
             pause.wait(0.01)
 
     async def slow_too(line: str) -> None:
@@ -160,9 +171,130 @@ def test_a_daemon_that_writes_on_does_not_hold_up_the_call(
 
 def test_what_is_written_right_after_the_exit_is_delivered(drive: Caller) -> None:
     """The end of file is awaited for a moment."""
-    script = "(while kill -0 $$; do :; done; echo late) 2>/dev/null & echo first"
+    # Its process number stays taken until the end of the call, so kill -0 would still find it.
+    script = "(until grep -qs ') Z' /proc/$$/stat || ! test -e /proc/$$; do :; done; echo late) & echo first"
     # A loaded machine may be slower than the moment: once is enough.
     assert any(drive(["sh", "-c", script]).stdout == "first\nlate\n" for _attempt in range(10))
+
+
+def test_much_output_is_delivered_where_it_is_not_counted(drive: Caller, count: bool) -> None:
+    """A fast command and a callback that is slow now and then: no line is lost, with the exit code 0 at the end."""
+    pause = threading.Event()
+    lines: list[str] = []
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if len(lines) % 20_000 == 0:
+            pause.wait(0.01)
+
+    result = drive(["seq", "200000"], None, take)
+    assert lines == [str(number) for number in range(1, 200_001)]
+    assert result.stdout.count("\n") == 200_000
+
+
+class FaultyOS:
+    """The module `os`, with other functions in places."""
+
+    def __init__(self, **functions: Any) -> None:
+        vars(self).update(functions)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EBADF], ids=errno.errorcode.get)
+@pytest.mark.parametrize("when", [1, 2], ids=["at once", "later"])
+def test_input_that_cannot_be_written_is_an_error(
+    drive: Caller, monkeypatch: pytest.MonkeyPatch, number: int, when: int
+) -> None:
+    """Only a reader that has gone is none; the command would have got less than it was to get, and might be happy with it."""
+    calls: list[int] = []
+
+    def write(fd: int, data: Any) -> int:
+        calls.append(fd)
+        if len(calls) >= when:
+            raise OSError(number, os.strerror(number))
+        return os.write(fd, data[:10])
+
+    monkeypatch.setattr(child, "os", FaultyOS(write=write))
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        drive(["cat"], input="0123456789" * 10)
+    assert caught.value.errno == number
+    assert len(calls) >= when
+
+
+@pytest.mark.parametrize("function", ["write", "read"])
+def test_a_failure_of_a_pipe_leaves_the_command_its_grace(
+    drive: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, function: str
+) -> None:
+    """It is ended as after any other exception: politely first, however often the pipe fails meanwhile."""
+    ready, ended = tmp_path / "ready", tmp_path / "ended"
+    source = f"""
+import signal, sys, time
+
+def end(*_args):
+    time.sleep(0.2)
+    open({str(ended)!r}, "w").close()
+    sys.exit()
+
+signal.signal(signal.SIGTERM, end)
+open({str(ready)!r}, "w").close()
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+    def fail(*_args: Any) -> Any:
+        wait_until(ready.exists, "the command is ready")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(child, "os", FaultyOS(**{function: fail}))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        drive.run(source, input="text" if function == "write" else None, grace=DEADLINE)
+    assert ended.exists()
+
+
+@pytest.mark.parametrize("when", [1, 2], ids=["at once", "later"])
+def test_output_that_cannot_be_read_is_an_error(
+    drive: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: int
+) -> None:
+    """What was not read is not in the result, so there is none; lines before it were delivered."""
+    calls: list[int] = []
+
+    def read(fd: int, count: int) -> bytes:
+        calls.append(fd)
+        if len(calls) >= when:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return os.read(fd, count)
+
+    lines: list[str] = []
+    gate = tmp_path / "gate"
+
+    def take(line: str) -> None:
+        lines.append(line)
+        gate.touch()
+
+    monkeypatch.setattr(child, "os", FaultyOS(read=read))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)) as caught:
+        drive(["sh", "-c", f"echo one; until test -e {gate}; do sleep 0.01; done; echo two; sleep 60"], None, take)
+    assert caught.value.errno == errno.EIO
+    assert lines == ["one"] * (when - 1)
+
+
+@pytest.mark.parametrize("name", ["set_blocking", "pidfd_open"])
+def test_a_pipe_that_cannot_be_made_ready_leaves_nothing(drive: Caller, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The command has started by then: it is ended, and the error is that of the system. A pidfd is not needed."""
+
+    def refuse(*_args: Any) -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(child, "os", FaultyOS(**{name: refuse}))
+    if name == "pidfd_open":
+        assert drive(["sh", "-c", "cat; sleep 0.1; exit 3"], input="text", check=False).stdout == "text"
+        return
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)) as caught:
+        drive(["sleep", "60"], input="text")
+    assert caught.value.errno == errno.EMFILE
 
 
 def test_a_command_that_closed_its_pipes_is_awaited(drive: Caller) -> None:
@@ -266,44 +398,3 @@ def test_the_sync_call_works_inside_a_running_loop(callback: Callable[..., Any])
         return log_run(["echo", "within"], None, callback if callback is str else sink).stdout
 
     assert asyncio.run(main()) == "within\n"
-
-
-@pytest.mark.asyncio
-async def test_what_the_loop_has_read_and_not_told_yet_is_owed_too() -> None:
-    """asyncio hands on exit and data by `call_soon`, in any order; data on its way is neither in the pipe nor here."""
-    ended = subprocess.Popen(["true"], start_new_session=True)  # noqa: ASYNC220  it ends at once
-    ended.wait()
-    owed: list[Mapping[int, int]] = []
-    link = Link([1], lambda _returncode, pending: owed.append(pending))
-    link.connection_made(StubTransport(ended.pid))
-    loop = asyncio.get_running_loop()
-    loop.call_soon(link.process_exited)
-    loop.call_soon(link.pipe_data_received, 1, b"late")
-    while not owed:
-        await asyncio.wait_for(link.wait(None), DEADLINE)
-    assert owed == [{1: 4}]
-
-
-class StubTransport(asyncio.SubprocessTransport):
-    """A child that has ended, with an empty pipe."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__()
-        self.pid = pid
-
-    def get_pid(self) -> int:
-        return self.pid
-
-    def get_returncode(self) -> int:
-        return 0
-
-    def get_pipe_transport(self, fd: int) -> asyncio.ReadTransport:
-        return StubPipe()
-
-
-class StubPipe(asyncio.ReadTransport):
-    def pause_reading(self) -> None:
-        """There is nothing to read."""
-
-    def resume_reading(self) -> None:
-        """There is nothing to read."""
