@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from conftest import DEADLINE, LINUX, alive, children, descriptors, wait_until
+from conftest import DEADLINE, LINUX, MEASURED, alive, children, descriptors, wait_until
 from venvrunner._process import guardian as guardian_module
 from venvrunner._process.guardian import Guardian
 from venvrunner.exceptions import ContainmentError
@@ -124,9 +124,9 @@ def python(source: str, *args: str) -> list[str]:
 @contextlib.contextmanager
 def helper(source: str, *args: str, interpreter: str = sys.executable, **options: Any) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a Python process that has the functions of HELPER; kill it in any case."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    options = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, **options}
     argv = [interpreter, "-c", HELPER + source, *args]
-    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options) as process:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options) as process:
         try:
             yield process
         finally:
@@ -907,6 +907,42 @@ def test_a_system_without_prctl_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "ctypes", None)
     with pytest.raises(ContainmentError, match="prctl cannot be called"):
         Guardian()
+
+
+def test_the_guardian_needs_no_isolation() -> None:
+    """In an interpreter that imports site, its work is the same; this is also where its coverage is measured."""
+    source = """
+from venvrunner._process import guardian as module
+module._START = module._START.replace("posix._exit(0)", "pass")  # coverage saves what it has at a normal exit
+
+def begin(line):
+    guardian = Guardian()
+    options = {"start_new_session": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    argv, options = guardian.wrap(["sh", "-c", line], options, grace=0.05)
+    process = subprocess.Popen([word for word in argv if word not in {"-I", "-S"}], **options)
+    guardian.started()
+    process.stdout.readline()
+    return process, guardian
+
+def end(process, guardian):
+    process.wait()
+    say(guardian.outcome())
+    guardian.close()
+
+process, guardian = begin(sys.argv[1] + "\\nread line; exit 3")
+process.stdin.close()
+end(process, guardian)
+process, guardian = begin(sys.argv[1] + "\\nread line")
+guardian.send(signal.SIGWINCH)
+guardian.send(signal.SIGKILL)
+end(process, guardian)
+process, guardian = begin(sys.argv[1] + "\\nread line")
+guardian.close()
+process.wait()
+say("end")
+"""
+    with helper(source, DAEMONS["deaf-session"], env={**os.environ, **MEASURED, "PYTHONPATH": str(ROOT)}) as process:
+        assert [words(process) for _ in range(3)] == [["3"], ["-9"], ["end"]]
 
 
 @as_root

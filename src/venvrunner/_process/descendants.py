@@ -51,7 +51,7 @@ def kill(number: int, signum: int) -> bool:
 
 
 def _signal_descendant(pid: int, signum: int, root: int) -> bool:
-    """Signal a process that is no child of ours, if it is a descendant; return whether it got the signal.
+    """Signal a descendant that is not a child of ours; return whether it got the signal.
 
     The descriptor pins the process. If its chain of parents reads the same twice, each of them was there from the first
     reading to the second, so at one moment in between all of the chain was true.

@@ -33,15 +33,13 @@ class Guardian:
 
     - When the command exits, what it left behind gets SIGTERM and, *grace* seconds later, SIGKILL.
     - When this process dies, however it dies, or replaces itself by ``exec``, everything gets SIGKILL at once.
-    - Signals for the guardian itself have no effect: a command that sends SIGTERM to its parent does not end it.
+    - A signal for the guardian itself has no effect: a command that sends SIGTERM to its parent does not end it. In its first
+      milliseconds it can be ended, and the command is not started then.
 
     Limits: if the guardian gets SIGKILL, the command does too (unless it runs a set-user-ID program), but what the command
     started escapes. A process of another user that a command of ours has become (``sudo``) can't be signalled: the guardian
     waits for it until everything is to be killed, and :meth:`outcome` reports it then. The parent of the command is the
     guardian, and a daemon does not become a child of process 1.
-
-    Attributes:
-        argv: the command line of the command.
 
     Raises:
         ContainmentError: this system or this Python lacks something that it needs.
