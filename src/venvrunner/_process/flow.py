@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from typing import Any, NamedTuple, Self
 
 from venvrunner._process import ambient
-from venvrunner._process.child import is_replaced, start
 from venvrunner._process.command import Command, Stopped, TimedOut
 from venvrunner._process.guard import uninterrupted
 from venvrunner._process.lines import SLICE, Stream
 from venvrunner._process.running import EVERYTHING, Running
 from venvrunner._process.session import KILL, signal_number
 from venvrunner._process.source import Source
+from venvrunner._process.spawn import is_replaced, start
 from venvrunner._process.supervisor import Phase, Stop, Supervisor
 
 __tracebackhide__ = True

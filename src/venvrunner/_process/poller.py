@@ -26,7 +26,9 @@ class Bell:
             numbers = os.pipe()
             for number in numbers:
                 os.set_blocking(number, False)
-            self._read_end, self._write_end = (os.fdopen(numbers[end], mode, buffering=0) for end, mode in enumerate(("rb", "wb")))
+            self._read_end, self._write_end = (
+                os.fdopen(numbers[end], mode, buffering=0) for end, mode in enumerate(("rb", "wb"))
+            )
         self.fd = self._read_end.fileno()
 
     def ring(self) -> None:

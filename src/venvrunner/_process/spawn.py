@@ -1,0 +1,88 @@
+"""The one start of every command, whoever waits for it."""
+
+import subprocess
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from venvrunner._process import failures
+from venvrunner._process.child import Child
+from venvrunner._process.command import Command
+from venvrunner._process.session import HAS_SELECTABLE_PIPES, start_options
+from venvrunner._process.source import Source
+
+if TYPE_CHECKING:
+    from venvrunner._process.guardian import Guardian
+
+__tracebackhide__ = True
+
+
+def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
+    """Start a command, and return where its output comes from.
+
+    Args:
+        command: what to run.
+        numbers: the streams to read: 1 and 2, or fewer; what is not read is inherited.
+        wake: as for :class:`Child`.
+
+    Raises:
+        OSError, KeyError, subprocess.SubprocessError: it can't be started; the message says why, and shows no secret.
+    """
+    options: dict[str, Any] = {"bufsize": 0}
+    if command.input is not None:
+        options["stdin"] = subprocess.PIPE
+    if numbers:
+        options["stdout"] = subprocess.PIPE
+        options["stderr"] = subprocess.STDOUT if command.merge_stderr else subprocess.PIPE
+    argv, guardian = command.argv, None
+    try:
+        options = {**start_options(command.popen), **options}
+        if command.contain and not is_replaced():
+            guardian = _guardian()
+            argv, options = guardian.wrap(argv, options, grace=command.grace)
+        process: Any = subprocess.Popen(argv, **options)
+        if guardian is not None:
+            guardian.started()
+    except Exception as exc:  # noqa: BLE001  raised afresh: the frames of the standard library show the arguments
+        failure = failures.explained(exc, command)
+        if guardian is not None:
+            guardian.close()
+    else:
+        if HAS_SELECTABLE_PIPES and not _has_descriptors(process):
+            from venvrunner._process.fakes import faked_source  # noqa: PLC0415  tests only
+
+            return faked_source(process, command)
+        child = Child(process, numbers, command, guardian)
+        try:
+            child.open(wake)
+        except BaseException:
+            child.kill()
+            child.close()
+            raise
+        return child
+    raise failure
+
+
+def _guardian() -> "Guardian":
+    from venvrunner._process.guardian import Guardian  # noqa: PLC0415  few need it
+
+    return Guardian()
+
+
+def is_replaced() -> bool:
+    """Return whether ``subprocess.Popen`` is not that of the standard library."""
+    popen: object = subprocess.Popen
+    return not (isinstance(popen, type) and popen.__module__ == "subprocess")
+
+
+def _has_descriptors(process: Any) -> bool:
+    """Return whether the pipes of a process are pipes, unlike those of a faked ``Popen``."""
+    if type(process.pid) is not int:
+        return False
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            try:
+                if type(pipe.fileno()) is not int:
+                    return False
+            except (AttributeError, OSError, ValueError):  # io.UnsupportedOperation is both
+                return False
+    return True
