@@ -1,6 +1,7 @@
 """Rows about running a process: what a call costs, and what a line costs."""
 
 import asyncio
+import logging
 import os
 import subprocess
 from collections.abc import Callable, Coroutine
@@ -9,6 +10,8 @@ from typing import Any
 from measure import OURS, Contestants, peer, timed
 
 from venvrunner import subprocess_util
+from venvrunner._process.sinks import line_sink
+from venvrunner._redaction import Redactor
 
 ANTSIBULL = "antsibull-core"
 STDLIB = "subprocess.run"
@@ -20,7 +23,7 @@ def ignore(line: str) -> None:
     """Take a line: the cheapest callback in Python."""
 
 
-@timed('`log_run(["true"])`', rounds=60, runs=10, limits={STDLIB: 1.2})
+@timed('`log_run(["true"])`', rounds=60, runs=10, limits={STDLIB: 1.15})
 def true(folder: str) -> Contestants:
     command = ["true"]
     antsibull, anyio, tee = peer("antsibull_core.subprocess_util"), peer("anyio"), peer("subprocess_tee")
@@ -60,7 +63,7 @@ def lines(folder: str) -> Contestants:
     }
 
 
-@timed("500,000 lines to a callback, async", rounds=15, limits={STDLIB: 1.6})
+@timed("500,000 lines to a callback, async", rounds=15, limits={STDLIB: 1.2})
 def async_lines_to_a_callback(folder: str) -> Contestants:
     command = print_lines(folder)
     antsibull = peer("antsibull_core.subprocess_util")
@@ -69,6 +72,49 @@ def async_lines_to_a_callback(folder: str) -> Contestants:
         STDLIB: lambda: subprocess.run(command, capture_output=True, text=True, check=True),
         ANTSIBULL: antsibull and (lambda: in_loop(lambda: antsibull.async_log_run(command, stdout_loglevel=ignore))),
     }
+
+
+@timed('`log_run(["true"], contain=True)`, beyond one without', rounds=40, most=0.02, beyond="without")
+def contained(folder: str) -> Contestants:
+    return {
+        OURS: lambda: subprocess_util.log_run(["true"], contain=True),
+        "without": lambda: subprocess_util.log_run(["true"]),
+    }
+
+
+@timed("100 commands at once, on uvloop", rounds=10, limits={"asyncio": 1.05})
+def many_on_uvloop(folder: str) -> Contestants:
+    async def main() -> None:
+        await asyncio.gather(*(subprocess_util.async_log_run(["true"]) for _number in range(100)))
+
+    uvloop = peer("uvloop")
+    return {
+        OURS: (lambda: uvloop.run(main())) if uvloop else (lambda: asyncio.run(main())),
+        "asyncio": lambda: asyncio.run(main()),
+    }
+
+
+@timed("1,000 lines to a standard logger that makes records", rounds=60, most=0.004)
+def lines_to_a_logger(folder: str) -> Contestants:
+    class Taker(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            """Take a record."""
+
+    logger = logging.Logger("bench", logging.INFO)  # noqa: LOG001  it is gone with the row
+    logger.addHandler(Taker())
+    text = "line 000001 of what a build prints, as long as they often are"
+
+    def ours() -> None:
+        sink = line_sink("info", "stdout", logger, Redactor(), ["tool"])
+        assert sink is not None
+        for _number in range(1000):
+            sink(text)
+
+    def bare() -> None:
+        for _number in range(1000):
+            logger.info(text)
+
+    return {OURS: ours, "`Logger.info`": bare}
 
 
 def print_lines(folder: str) -> list[str]:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import select
-import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -11,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from venvrunner._process import failures
 from venvrunner._process.command import Command
 from venvrunner._process.pipes import CAPACITY, Pump, pending
-from venvrunner._process.session import HAS_SELECTABLE_PIPES, REAPS_LAST, Group, group_of, is_child
+from venvrunner._process.session import HAS_SELECTABLE_PIPES, KILL, REAPS_LAST, Group, group_of, is_child
 from venvrunner._process.supervisor import REAP
 from venvrunner.exceptions import ContainmentError
 
@@ -170,7 +169,7 @@ class Child:
         self._is_closed = True
 
     def kill(self) -> None:
-        self.send(signal.SIGKILL)
+        self.send(KILL)
         end = time.monotonic() + REAP
         while not self._has_ended and time.monotonic() < end:
             if self.look() is None:
