@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from venvrunner._install.installation import HEARTBEAT
-from venvrunner._process.signals import deferred, surely
+from venvrunner._process.guard import surely, uninterrupted
 from venvrunner._process.sinks import Redactor
 
 TYPE_CHECKING = False  # as in the package itself
@@ -29,8 +29,7 @@ def shown(*, is_long: bool) -> Generator["Lines"]:
     display = _display(is_long=is_long)
     try:
         try:
-            with deferred():
-                display.open()
+            uninterrupted(display.open)
             yield display
         finally:
             surely(display.close)

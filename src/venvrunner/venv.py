@@ -11,7 +11,7 @@ from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
 from venvrunner._create.handle import Handle
 from venvrunner._create.purpose import Order
-from venvrunner._create.temporary import TemporaryPlace, temporary_place
+from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._install.request import make_request
 from venvrunner._types import StrPath
 from venvrunner.environment import get_clean_environment
@@ -24,6 +24,8 @@ __tracebackhide__ = True
 __all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
 
 _WAIT = 30.0
+_NOT_COPIED = {"_handle", "_running_commands"}
+"""Attributes that belong to one runner."""
 
 
 class VenvOptions(TypedDict, total=False):
@@ -116,8 +118,9 @@ class VenvRunner(InstallingRunner):
                 self._install_now(request)
 
         order = Order(python, with_pip, system_site_packages, prompt, request.contents())
-        self._set(name, top_dir, Handle(layout.target(name, top_dir), wait))
-        self._handle.use(creation.create(self.venv_dir, order, fill, exist=exist, wait=wait))
+        handle = Handle(layout.target(name, top_dir), wait)
+        self._set(name, top_dir, handle)
+        creation.create(self.venv_dir, handle.user, order, fill, exist=exist, wait=wait)
 
     def _set(self, name: str, top_dir: StrPath, handle: Handle) -> Self:
         self.name = name
@@ -154,7 +157,7 @@ class VenvRunner(InstallingRunner):
         """
         check_installer(installer)
         handle = Handle(os.path.abspath(path), wait)
-        handle.use(creation.adopt(handle.venv_dir, wait=wait))
+        creation.adopt(handle.venv_dir, handle.user, wait=wait)
         top_dir, name = os.path.split(handle.venv_dir)
         return cls._made(name, top_dir, handle, installer)
 
@@ -177,7 +180,7 @@ class VenvRunner(InstallingRunner):
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
         'pip'
         """
-        with temporary_place() as place:
+        with TemporaryPlace() as place:
             runner = cls("venv", place.name, **options)
             cls._keep(runner, place)
         return runner
@@ -215,7 +218,7 @@ class VenvRunner(InstallingRunner):
         pip
         """
         handle = Handle(layout.target(name, top_dir), self._handle.wait)
-        handle.use(fork(self.venv_dir, handle.venv_dir, standalone=standalone, exist=exist, wait=handle.wait))
+        fork(self.venv_dir, handle.venv_dir, handle.user, standalone=standalone, exist=exist, wait=handle.wait)
         return self._made(name, top_dir, handle, self.installer)
 
     def delete(self) -> None:
@@ -248,18 +251,40 @@ class VenvRunner(InstallingRunner):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Same as the end of a ``with`` block."""
-        self.__exit__(kind, error, traceback)
+        """Same as the end of a ``with`` block, but other tasks run while it waits for the environment."""
+        await self._handle.leave_async(error)
 
     def __repr__(self) -> str:
         """Show where the environment is."""
         return f"{type(self).__name__}({self.name!r}, {self.top_dir!r})"
 
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        """Copy and pickle as :meth:`open` of the same environment: a copy never deletes a temporary environment.
+
+        >>> import copy
+        >>> with VenvRunner.temporary(with_pip=False) as venv:
+        ...     copied = copy.copy(venv)
+        ...     del copied
+        ...     os.path.exists(venv.venv_dir)
+        True
+        """
+        return self._reopening(type(self))
+
+    def _reopening(self, kind: "type[VenvRunner]") -> tuple[Any, ...]:
+        """Return what opens the environment again, its arguments, and the attributes that a subclass or a caller has added."""
+        added = {name: value for name, value in vars(self).items() if name not in _NOT_COPIED}
+        return _reopen, (kind, self.venv_dir, self._handle.wait, self.installer), added
+
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         return self._handle.command()
 
-    def _changing(self) -> AbstractContextManager[None]:
+    def _changing(self) -> AbstractContextManager[Any]:
         return self._handle.changing()
 
-    def _changing_async(self) -> AbstractAsyncContextManager[None]:
+    def _changing_async(self) -> AbstractAsyncContextManager[Any]:
         return self._handle.changing_async()
+
+
+def _reopen(kind: type[VenvRunner], venv_dir: str, wait: float, installer: InstallerName) -> VenvRunner:
+    """Return a runner for a copy; a function, because pickle finds only functions by their name."""
+    return kind.open(venv_dir, wait=wait, installer=installer)

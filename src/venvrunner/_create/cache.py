@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 
+from venvrunner._create.copying import entries
 from venvrunner._create.locks import without_waiting
 
 __tracebackhide__ = True
@@ -81,7 +82,7 @@ def store(key: str, data: bytes) -> None:
 def files() -> Iterator[os.DirEntry[str]]:
     """Yield the files that this package has put into the cache folder, also those of an interrupted store."""
     with contextlib.suppress(OSError):
-        for entry in list(os.scandir(location())):
+        for entry in entries(location()):
             if _OURS.fullmatch(entry.name) and not entry.is_symlink() and not entry.is_dir():
                 yield entry
 

@@ -47,7 +47,7 @@ def copy_tree(old: str, new: str, share: Callable[[str, str], None], *, leave_ou
         share: copies one file.
         leave_out: names in *old* that are not copied.
     """
-    for entry in os.scandir(old):
+    for entry in entries(old):
         target = os.path.join(new, entry.name)
         if entry.name in leave_out:
             continue
@@ -58,6 +58,12 @@ def copy_tree(old: str, new: str, share: Callable[[str, str], None], *, leave_ou
             copy_tree(entry.path, target, share, leave_out=set())
         else:
             share(entry.path, target)
+
+
+def entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return what is in a directory, which is closed again."""
+    with os.scandir(folder) as found:
+        return list(found)
 
 
 def _clone(old: str, new: str) -> None:

@@ -1,40 +1,37 @@
 """Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
 
-import contextlib
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from venvrunner._create import interpreters, pack, place, template
+from venvrunner._create.errors import explained
 from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import STATE, Ownership
+from venvrunner._create.ownership import Ownership
 from venvrunner._create.patience import logger
 from venvrunner._create.purpose import Order, check_order, misfit_of, purpose_of
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
-from venvrunner._process.signals import deferred, surely
-from venvrunner.exceptions import CreationError, InvalidPathError, VenvExistsError, VenvInUseError
+from venvrunner._process.guard import uninterrupted
+from venvrunner.exceptions import CreationError, InvalidPathError, VenvExistsError
 
 __tracebackhide__ = True
 
 Exist = Literal["clear", "reuse", "error"]
-_NAMED = 3
-"""How many forks an error names."""
 
 
-def create(venv_dir: str, order: Order, fill: Callable[[], object], *, exist: Exist, wait: float) -> User:
+def create(venv_dir: str, user: User, order: Order, fill: Callable[[], object], *, exist: Exist, wait: float) -> None:
     """Make an environment, or take the one that is there if it fits; without the network.
 
     Args:
         venv_dir: an absolute path.
+        user: who is going to use it, which is noted in it.
         order: what it is to be.
         fill: called when it can run commands, to install the requirements.
         exist: what to do with one that is there.
         wait: seconds to wait for others who use it.
-
-    Returns:
-        the note that it is used.
 
     Raises:
         NotAVenvError: something else is there; it was not touched.
@@ -50,35 +47,37 @@ def create(venv_dir: str, order: Order, fill: Callable[[], object], *, exist: Ex
     interpreter = interpreters.find(order.python)
     purpose = purpose_of(venv_dir, interpreter, order)
 
-    def build() -> None:
-        with deferred(), place.explained(venv_dir):
+    def write() -> None:
+        with explained(venv_dir):
             _write(venv_dir, interpreter, order)
+
+    def build() -> None:
+        uninterrupted(write)
         fill()
 
-    return occupy(venv_dir, purpose, build, exist=exist, wait=wait)
+    occupy(venv_dir, user, purpose, build, exist=exist, wait=wait)
 
 
 def occupy(
     venv_dir: str,
+    user: User,
     purpose: dict[str, Any],
     build: Callable[[], object],
     *,
     exist: Exist,
     wait: float,
     parent_dir: str | None = None,
-) -> User:
+) -> None:
     """Take a folder for an environment, and have it built there unless it is there and fits.
 
     Args:
         venv_dir: an absolute path.
+        user: as for :func:`create`.
         purpose: what the environment is for; one with the same purpose fits.
         build: makes it in the folder, which has nothing but an empty pyvenv.cfg then.
         exist: as for :func:`create`.
         wait: as for :func:`create`.
         parent_dir: the environment that it needs.
-
-    Returns:
-        the note that it is used.
 
     Raises:
         VenvError: as for :func:`create`.
@@ -87,107 +86,78 @@ def occupy(
     if exist == "error":
         _refuse_existing(venv_dir)
     owner = Ownership(venv_dir)
-    missing = place.missing_folders(venv_dir)
+    thread = threading.current_thread()
 
     def hindrances() -> list[str]:
         if exist == "error":
             _refuse_existing(venv_dir)
-        return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users()
+        return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users(thread)
 
-    try:
-        with owner.held(wait, hindrances, make=True):
+    def undo() -> None:
+        user.leave()
+        place.remove(owner)
+
+    def begin() -> tuple[bool, str | None]:
+        """Return whether it is to be built, and why one that is there does not do."""
+        with explained(venv_dir):
             place.check(venv_dir)
             reason = misfit_of(owner, purpose) if exist == "reuse" or owner.unfinished() else None
             if exist == "reuse" and reason is None:
-                return owner.enter()
-            refuse_if_frozen(owner, "made anew")
-            if reason is not None and place.is_there(venv_dir):
-                logger().info("%r is made anew: %s", venv_dir, reason)
-            may_remove = not place.is_there(venv_dir)
-            try:
-                with deferred(), place.explained(venv_dir):
-                    owner.begin(parent_dir)
-                    may_remove = True
-                    place.mark(venv_dir)
-                    place.remove_contents(venv_dir, keep={STATE, "pyvenv.cfg"})
-                user = owner.enter()
-                build()
-                with deferred(), place.explained(venv_dir):
-                    owner.finish(purpose)
-            except BaseException:
-                if may_remove:  # else an environment is there, and what it was
-                    surely(lambda: _remove_what_can_be(owner))
-                raise
-            return user
-    except BaseException:
-        surely(lambda: _withdraw(owner, missing))
-        raise
+                owner.enter(user)
+                return False, None
+            owner.refuse_if_frozen("made anew")
+            is_there = place.is_there(venv_dir)
+            if not is_there:  # else it is what it was, until that it is not finished is noted
+                change.undo = undo
+            owner.begin(parent_dir)
+            change.undo = undo
+            place.mark(venv_dir)
+            place.clear(venv_dir)
+            owner.enter(user)
+            return True, reason if is_there else None
+
+    def finish() -> None:
+        with explained(venv_dir):
+            owner.finish(purpose)
+
+    with owner.held(wait, hindrances, make=True) as change:
+        is_to_be_built, reason = uninterrupted(begin, quick=True)
+        if reason is not None:
+            logger().info("%r is made anew: %s", venv_dir, reason)
+        if is_to_be_built:
+            build()
+            uninterrupted(finish, quick=True)
 
 
-def _remove_what_can_be(owner: Ownership) -> None:
-    with contextlib.suppress(OSError):  # the first cause propagates, not what comes of it; it is known to be unfinished
-        remove(owner)
-
-
-def _withdraw(owner: Ownership, missing: list[str]) -> None:
-    if missing:
-        owner.abandon()
-    place.remove_empty(missing)
-
-
-def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
-    """Remove an environment with all that is in it.
-
-    Args:
-        venv_dir: an absolute path; if nothing is there, nothing is done.
-        user: who deletes it.
-        alone: whether nobody else can be using it who counts.
-        wait: seconds to wait for others who use it.
-
-    Raises:
-        NotAVenvError: something else is there; it was not touched.
-        VenvInUseError: somebody uses it, or it has forks that need it.
-        CreationError: it can't be removed.
-    """
-    place.check(venv_dir)
-    if not os.path.lexists(venv_dir):
-        return
-    owner = Ownership(venv_dir)
-    try:
-        with owner.held(wait, lambda: [] if alone else owner.users(user)):
-            place.check(venv_dir)
-            refuse_if_frozen(owner, "deleted")
-            with deferred(), place.explained(venv_dir, "delete the environment"):
-                remove(owner)
-                place.remove_empty([venv_dir])
-                user.leave()
-    except CreationError:
-        if os.path.lexists(venv_dir):  # or somebody else was faster
-            raise
-
-
-def adopt(venv_dir: str, *, wait: float) -> User:
+def adopt(venv_dir: str, user: User, *, wait: float) -> None:
     """Take an environment as it is.
 
     Args:
         venv_dir: an absolute path.
+        user: who is going to use it, which is noted in it if it can be written to.
         wait: seconds to wait while somebody changes it.
 
     Raises:
         InvalidPathError: there is no working environment.
         VenvInUseError: somebody is changing it.
+        CreationError: that it is used can't be noted, and this is not because it is read-only.
     """
     owner = Ownership(venv_dir)
-    _refuse_broken(venv_dir)
-    if not os.access(venv_dir, os.W_OK):
-        return User(None)  # nobody here can change it
-    try:
-        with owner.held(wait):
+
+    def enter() -> None:
+        with explained(venv_dir, "use the environment"):
             _refuse_broken(venv_dir)
             if owner.unfinished():
                 msg = f"{venv_dir!r} is no working environment: its creation was never finished! Make it anew."
                 raise InvalidPathError(msg)
-            return owner.enter()
+            owner.enter(user)
+
+    _refuse_broken(venv_dir)
+    if not os.access(venv_dir, os.W_OK):
+        return  # nobody here can change it
+    try:
+        with owner.held(wait):
+            uninterrupted(enter, quick=True)
     except CreationError:
         _refuse_broken(venv_dir)  # it was deleted meanwhile
         raise
@@ -202,19 +172,6 @@ def _refuse_broken(venv_dir: str) -> None:
     if reason is not None:
         msg = f"{venv_dir!r} is no working environment: {reason}! Make it with VenvRunner(name, top_dir)."
         raise InvalidPathError(msg)
-
-
-def refuse_if_frozen(owner: Ownership, what: str) -> None:
-    """Make sure that an environment has no forks, which would see every change; to be called while its lock is held.
-
-    Raises:
-        VenvInUseError: it has; they are named.
-    """
-    if forks := owner.forks():
-        more = len(forks) - _NAMED
-        names = ", ".join(map(repr, forks[:_NAMED])) + (f" and {more} more" if more > 0 else "")
-        msg = f"{owner.venv_dir!r} can't be {what}: it has forks that need it, {names}! Delete these first, or use one of them."
-        raise VenvInUseError(msg)
 
 
 def _check_options(order: Order, exist: str, wait: float) -> None:
@@ -246,12 +203,3 @@ def _refuse_existing(venv_dir: str) -> None:
     if place.is_there(venv_dir):
         msg = f"there is an environment in {venv_dir!r} already! Take another name, or say exist='reuse' or exist='clear'."
         raise VenvExistsError(msg)
-
-
-def remove(owner: Ownership) -> None:
-    """Empty the folder of an environment whose lock is held; it is known for one until nothing else is in it."""
-    with contextlib.suppress(OSError):  # the disk may be full
-        owner.begin()
-    place.remove_contents(owner.venv_dir, keep={STATE, "pyvenv.cfg"})
-    place.remove_contents(owner.venv_dir, keep={STATE})
-    owner.clear()

@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from venvrunner._create import copying, creation, pack, place, scripts
+from venvrunner._create import copying, creation, pack, scripts
+from venvrunner._create.errors import explained
+from venvrunner._create.hold import STATE
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import STATE, Ownership
+from venvrunner._create.ownership import Ownership
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
-from venvrunner._process.signals import deferred
+from venvrunner._process.guard import uninterrupted
 from venvrunner.exceptions import CreationError, InvalidPathError
 
 __tracebackhide__ = True
@@ -35,18 +37,18 @@ Share = Callable[[str, str], None]
 """Makes a file that holds what another holds, given both paths."""
 
 
-def fork(parent_dir: str, venv_dir: str, *, standalone: bool, exist: Literal["clear", "error"], wait: float) -> User:
+def fork(
+    parent_dir: str, venv_dir: str, user: User, *, standalone: bool, exist: Literal["clear", "error"], wait: float
+) -> None:
     """Make a fork.
 
     Args:
         parent_dir: an environment.
         venv_dir: where the fork is to be; an absolute path.
+        user: who is going to use the fork, which is noted in it.
         standalone: whether the fork gets its own copy of everything and does not need its parent.
         exist: what to do with an environment that is there.
         wait: seconds to wait for others who use that one, or who change the parent.
-
-    Returns:
-        the note that the fork is used.
 
     Raises:
         InvalidPathError: the fork can't be there.
@@ -57,27 +59,36 @@ def fork(parent_dir: str, venv_dir: str, *, standalone: bool, exist: Literal["cl
         msg = f"exist must be 'clear' or 'error' for a fork, not {exist!r}!"
         raise ValueError(msg)
     parent = Ownership(parent_dir)
-    line = lineage(parent_dir)
-    _check_places(venv_dir, line, standalone=standalone)
+    with explained(venv_dir, "make a fork"):
+        _check_parent(parent)
+        line = lineage(parent_dir)
+        _check_places(venv_dir, line, standalone=standalone)
+
+    def note() -> None:
+        with explained(venv_dir, "make a fork"):
+            parent.note_fork(venv_dir)
+
+    def make() -> None:
+        with explained(venv_dir, "make a fork"):
+            _make(line, venv_dir, standalone=standalone)
 
     def build() -> None:
         if not os.access(parent_dir, os.W_OK):
-            _make(line, venv_dir, standalone=standalone)  # nobody here can change the parent
+            uninterrupted(make, quick=True)  # nobody here can change the parent
             return
         with parent.held(wait):
-            _check_parent(parent)
+            with explained(venv_dir, "make a fork"):
+                _check_parent(parent)
             if standalone:
-                _make(line, venv_dir, standalone=True)
+                uninterrupted(make, quick=True)
                 return
-            with deferred(), place.explained(venv_dir, "make a fork"):
-                parent.note_fork(venv_dir)
+            uninterrupted(note, quick=True)
         # From here on the parent is frozen, so others can be forked at the same time.
-        _make(line, venv_dir, standalone=False)
+        uninterrupted(make, quick=True)
 
-    _check_parent(parent)
     purpose = {"fork": parent_dir, "standalone": standalone}
     needed = None if standalone else parent_dir
-    return creation.occupy(venv_dir, purpose, build, exist=exist, wait=wait, parent_dir=needed)
+    creation.occupy(venv_dir, user, purpose, build, exist=exist, wait=wait, parent_dir=needed)
 
 
 def lineage(venv_dir: str) -> list[str]:
@@ -113,14 +124,13 @@ def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> N
 
 def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
     share = copying.Copier().copy if standalone else os.symlink
-    with deferred(), place.explained(venv_dir, "make a fork"):
-        copy_settings(ancestors[0], venv_dir)
-        _Maker(ancestors, venv_dir, share).make()
-        if standalone:
-            _copy_packages(ancestors, venv_dir, share)
-        else:
-            for folder in CURRENT.package_folders(ancestors[0]):
-                _lead_to([folder], os.path.join(venv_dir, os.path.relpath(folder, ancestors[0])))
+    copy_settings(ancestors[0], venv_dir)
+    _Maker(ancestors, venv_dir, share).make()
+    if standalone:
+        _copy_packages(ancestors, venv_dir, share)
+    else:
+        for folder in CURRENT.package_folders(ancestors[0]):
+            _lead_to([folder], os.path.join(venv_dir, os.path.relpath(folder, ancestors[0])))
 
 
 def _lead_to(folders: list[str], packages: str) -> None:
@@ -149,7 +159,7 @@ class _Maker:
         self._fill(self._parent_dir, self._venv_dir)
 
     def _fill(self, old: str, new: str) -> None:
-        for entry in os.scandir(old):
+        for entry in copying.entries(old):
             target = os.path.join(new, entry.name)
             if old == self._parent_dir and entry.name in _LEFT_OUT:
                 continue

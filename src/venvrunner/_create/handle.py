@@ -1,58 +1,74 @@
-"""What a runner holds of its environment: the right to use it, and, of a temporary one, the folder around it."""
+"""What a runner holds of its environment: the right to use it, and, of a temporary one, the directory around it."""
 
 import contextlib
-import weakref
+import os
 from collections.abc import Generator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
-from venvrunner._create import creation
-from venvrunner._create.locks import CHILDREN_INHERIT
+from venvrunner._create import deletion
+from venvrunner._create.cleanup import Cleanup, Owned
 from venvrunner._create.ownership import Ownership
 from venvrunner._create.temporary import TemporaryPlace
-from venvrunner._create.users import Commands, User
-from venvrunner.exceptions import VenvError
+from venvrunner._create.users import User
+from venvrunner._process.guard import uninterrupted
+from venvrunner.exceptions import VenvError, VenvInUseError
 
 __tracebackhide__ = True
 
 
-class Handle:
+class _Belongings:
+    """What is given back when a runner no longer uses its environment."""
+
+    def __init__(self, owner: Ownership) -> None:
+        self.owner = owner
+        self.user = User()
+        self.commands = owner.commands()
+        self.folder: TemporaryPlace | None = None
+
+    def give_back(self) -> None:
+        """Take the notes back, and remove the temporary directory unless something in it is needed."""
+        self.user.leave()
+        self.commands.leave()
+        if self.folder is not None and not self.owner.forks():
+            self.folder.remove()
+
+
+class Handle(Owned):
     """An environment in use, until it is deleted or let go of, or the last reference to this is gone.
+
+    A fork of this process has a handle too, with which it can run commands; what is to be given back is not its own.
 
     Args:
         venv_dir: an absolute path.
         wait: seconds to wait for others, wherever that is needed.
+
+    Attributes:
+        user: what notes in the environment that it is used.
     """
 
     def __init__(self, venv_dir: str, wait: float) -> None:
+        super().__init__()
         self.venv_dir = venv_dir
         self.wait = wait
         self._owner = Ownership(venv_dir)
-        self._commands = self._owner.commands()
-        self._folder: TemporaryPlace | None = None
-
-    def use(self, user: User) -> None:
-        """Keep the note that the environment is used."""
-        self._user = user
-        self._end = weakref.finalize(self, _let_go, self._owner, user, self._commands, None)
+        self._belongings = _Belongings(self._owner)
+        self.user = self._belongings.user
+        self._end = Cleanup(self, self._belongings.give_back)
 
     def belong_to(self, folder: TemporaryPlace) -> None:
-        """Remove a temporary folder together with the environment, which is in it."""
-        self._end.detach()
-        self._folder = folder
-        self._end = weakref.finalize(self, _let_go, self._owner, self._user, self._commands, folder)
+        """Remove a temporary directory together with the environment, which is in it."""
+        self._belongings.folder = folder
 
-    @contextlib.contextmanager
-    def command(self) -> Generator[Mapping[str, Any]]:
+    def command(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Note a command as a user of the environment, for as long as one of its processes lives.
 
-        Yields:
-            what surrounds the command: the descriptors that it inherits.
+        Returns:
+            a context manager; it yields what surrounds the command: the descriptors that it inherits.
         """
-        with self._commands.note() as descriptor:
-            yield {"passed": () if descriptor is None or not CHILDREN_INHERIT else (descriptor,)}
+        return self._belongings.commands.note()
 
-    def changing(self) -> AbstractContextManager[None]:
+    def changing(self) -> AbstractContextManager[Any]:
         """Hold the environment for a change.
 
         Raises:
@@ -60,23 +76,40 @@ class Handle:
         """
         return self._owner.held(self.wait, self._hindrances)
 
-    def changing_async(self) -> AbstractAsyncContextManager[None]:
+    def changing_async(self) -> AbstractAsyncContextManager[Any]:
         """Same as :meth:`changing`, for a coroutine."""
-        return self._owner.held_async(self.wait, self._hindrances)
+        return self._owner.held(self.wait, self._hindrances)
 
     def _hindrances(self) -> list[str]:
-        creation.refuse_if_frozen(self._owner, "changed")
+        self._owner.refuse_if_frozen("changed")
         return []
 
     def delete(self) -> None:
-        """Delete the environment and let go of it; see :func:`.creation.delete`.
+        """Delete the environment and let go of it; see :func:`.deletion.delete`.
 
         A temporary one is nobody else's, so it does not wait for a daemon that a command has left.
+
+        Raises:
+            VenvInUseError: this process is a fork of the one that has the environment; or as there.
         """
-        creation.delete(self.venv_dir, self._user, wait=self.wait, alone=self._folder is not None)
-        self._end()
-        if self._folder is not None:
-            self._folder.remove()  # if forks have kept it until now
+        if not self.is_ours:
+            msg = f"{self.venv_dir!r} is in use by process {self.pid}, of which this one is a fork. Delete it in that process."
+            raise VenvInUseError(msg)
+        deletion.delete(self.venv_dir, self.user, wait=self.wait, alone=self._is_temporary)
+        uninterrupted(self._let_go, quick=True)
+
+    async def _delete_async(self) -> None:
+        await deletion.delete_async(self.venv_dir, self.user, wait=self.wait, alone=True)
+        uninterrupted(self._let_go, quick=True)
+
+    @property
+    def _is_temporary(self) -> bool:
+        return self._belongings.folder is not None
+
+    def _let_go(self) -> None:
+        self._end.now()
+        if self._belongings.folder is not None:
+            self._belongings.folder.remove()  # if forks have kept it until now
 
     def leave(self, error: BaseException | None) -> None:
         """Let go of the environment, and delete it first if it is a temporary one.
@@ -84,20 +117,33 @@ class Handle:
         Args:
             error: the exception that is on its way; a failure only adds a note to it.
         """
-        try:
-            if self._folder is not None and self._end.alive:
+        with self._leaving(error):
+            if self._is_to_be_deleted():
                 self.delete()
+
+    async def leave_async(self, error: BaseException | None) -> None:
+        """Same as :meth:`leave`, but other tasks run while it waits: one of them may be changing the environment."""
+        with self._leaving(error):
+            if self._is_to_be_deleted():
+                await self._delete_async()
+
+    def _is_to_be_deleted(self) -> bool:
+        return self._is_temporary and self._end.is_pending and self.is_ours
+
+    @contextlib.contextmanager
+    def _leaving(self, error: BaseException | None) -> Generator[None]:
+        try:
+            yield
         except VenvError as exc:
+            self._give_back()
+            if not os.path.lexists(self.venv_dir):
+                return
             if error is None:
                 raise
             error.add_note(str(exc))
         finally:
-            self._end()
+            self._give_back()
 
-
-def _let_go(owner: Ownership, user: User, commands: Commands, folder: TemporaryPlace | None) -> None:
-    """Take the note back, and remove the folder unless something in it is needed; also when nobody is left to ask."""
-    user.leave()
-    commands.leave()
-    if folder is not None and not owner.forks():
-        folder.remove()
+    def _give_back(self) -> None:
+        with contextlib.suppress(OSError):  # it is tried again when this is dropped, and at the interpreter's exit
+            self._end.now()

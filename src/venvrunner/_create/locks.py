@@ -1,9 +1,12 @@
 """A lock on an open file: it lasts until the last process that has the descriptor closes it, also by being killed."""
 
 import errno
+import functools
 import os
 from importlib import import_module
 from typing import Any
+
+from venvrunner._create.cleanup import Owned
 
 __tracebackhide__ = True
 
@@ -15,6 +18,7 @@ except ImportError:  # Windows
     _flock, _locking = None, import_module("msvcrt")
 
 _REFUSED = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+_INCONCLUSIVE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 
 CHILDREN_INHERIT = _flock is not None
 """Whether a child process can be given the lock, with ``pass_fds``."""
@@ -24,17 +28,13 @@ _NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | _NEVER_WAIT
 
 
-def open_lock_file(path: str, *, make: bool = True) -> int:
-    """Open a file to be locked; a link is refused.
+def is_inconclusive(error: OSError) -> bool:
+    """Return whether an error says nothing of the file: no descriptor or memory is free, or the disk fails.
 
-    Args:
-        path: the file.
-        make: whether to make it if it is not there; else reading it must do, as it may be another user's.
-
-    Raises:
-        OSError: it can't be opened.
+    >>> is_inconclusive(OSError(errno.EMFILE, "Too many open files")), is_inconclusive(FileNotFoundError())
+    (True, False)
     """
-    return os.open(path, (os.O_RDWR | os.O_CREAT if make else os.O_RDONLY) | _FLAGS, 0o666)
+    return error.errno in _INCONCLUSIVE
 
 
 def without_waiting(path: str, flags: int) -> int:
@@ -42,31 +42,66 @@ def without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | _NEVER_WAIT)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file, unless another descriptor has it locked, of this process or of another (``flock(2)``)."""
-    try:
-        if _flock is not None:
-            _flock.flock(descriptor, _flock.LOCK_EX | _flock.LOCK_NB)
-        else:
-            _locking.locking(descriptor, _locking.LK_NBLCK, 1)
-    except OSError as exc:
-        if exc.errno in _REFUSED:
+class LockFile(Owned):
+    """A file to lock, open or not.
+
+    A signal handler that raises between the call that opens a file and the note of its number would lose the descriptor, and
+    one between the note and the call that closes it would close the next file of that number. So each pair is one step of
+    Python's, in which no handler runs: a C function that calls both.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers: dict[int, int] = {}
+
+    @property
+    def number(self) -> int | None:
+        """The descriptor, if it is open."""
+        return self._numbers.get(0)
+
+    def open(self, path: str, *, make: bool = True) -> int:
+        """Open the file and return the descriptor; a link is refused.
+
+        Args:
+            path: the file.
+            make: create it if it does not exist; else reading it must do, as it may be another user's.
+
+        Raises:
+            OSError: it can't be opened.
+        """
+        flags = (os.O_RDWR | os.O_CREAT if make else os.O_RDONLY) | _FLAGS
+        self._numbers.update(enumerate(map(os.open, [path], [flags], [0o600])))
+        return self._numbers[0]
+
+    def close(self) -> None:
+        """Close it, if it is open; more than once does no harm. A fork of this process leaves it open."""
+        if self.is_ours:
+            any(map(os.close, iter(functools.partial(self._numbers.pop, 0, None), None)))
+
+    def try_lock(self) -> bool:
+        """Lock the file, unless another descriptor has it locked, of this process or of another (``flock(2)``)."""
+        try:
+            if _flock is not None:
+                _flock.flock(self.number, _flock.LOCK_EX | _flock.LOCK_NB)
+            else:
+                _locking.locking(self.number, _locking.LK_NBLCK, 1)
+        except OSError as exc:
+            if exc.errno in _REFUSED:
+                return False
+            raise
+        return True
+
+    def unlock(self) -> None:
+        """Unlock the file, also for processes that have inherited the descriptor by a fork of this one."""
+        if self.is_ours and self.number is not None:
+            if _flock is not None:
+                _flock.flock(self.number, _flock.LOCK_UN)
+            else:
+                _locking.locking(self.number, _locking.LK_UNLCK, 1)
+
+    def is_at(self, path: str) -> bool:
+        """Return whether the open file is still the one at a path."""
+        try:
+            return os.path.samestat(os.fstat(self._numbers[0]), os.stat(path, follow_symlinks=False))
+        except OSError:
             return False
-        raise
-    return True
-
-
-def unlock(descriptor: int) -> None:
-    """Unlock an open file, also for processes that have inherited the descriptor by a fork of this one."""
-    if _flock is not None:
-        _flock.flock(descriptor, _flock.LOCK_UN)
-    else:
-        _locking.locking(descriptor, _locking.LK_UNLCK, 1)
-
-
-def is_at(descriptor: int, path: str) -> bool:
-    """Tell whether an open file is still the one at a path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
-    except OSError:
-        return False

@@ -16,20 +16,19 @@ The folder ``.venvrunner`` in an environment holds:
 import contextlib
 import json
 import os
-import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+import threading
 from typing import Any, cast
 
 from venvrunner._create import users
-from venvrunner._create.locks import is_at, open_lock_file, try_lock, unlock, without_waiting
-from venvrunner._create.patience import Patience
-from venvrunner._create.users import Commands, Descriptor, User
-from venvrunner._process.signals import deferred, surely
-from venvrunner.exceptions import CreationError
+from venvrunner._create.hold import STATE, Held, Hindrances
+from venvrunner._create.locks import is_inconclusive, without_waiting
+from venvrunner._create.users import Commands, User
+from venvrunner.exceptions import VenvInUseError
 
 __tracebackhide__ = True
 
-STATE = ".venvrunner"
+_NAMED = 3
+"""How many forks an error names."""
 
 
 class Ownership:
@@ -43,69 +42,35 @@ class Ownership:
         self.venv_dir = venv_dir
         self._state = os.path.join(venv_dir, STATE)
 
-    @contextlib.contextmanager
-    def held(self, wait: float, hindrances: Callable[[], Iterable[str]] = list, *, make: bool = False) -> Generator[None]:
-        """Hold the lock for a block, as soon as it is free and there are no hindrances.
+    def held(self, wait: float, hindrances: Hindrances = list, *, make: bool = False) -> Held:
+        """Return what holds the lock for a block, ``with`` or ``async with``, as soon as it is free and nothing hinders.
 
         Args:
             wait: seconds to wait at most.
             hindrances: asked while the lock is held; names what else has to be waited for.
-            make: whether to make the environment's folder if it is not there.
+            make: create the environment's directory if it does not exist.
 
         Raises:
-            VenvInUseError: that did not come in time.
-            CreationError: the lock can't be had at all, for instance in a read-only folder.
+            VenvInUseError: on entry: that did not come in time.
+            CreationError: on entry: the lock can't be had at all, for instance in a read-only directory.
         """
-        patience = Patience(self.venv_dir, wait)
-        hold = _Hold(self._open_lock, os.path.join(self._state, "lock"), make=make)
-        try:
-            while found := hold.attempt(hindrances):
-                time.sleep(patience.pause(found))
-            yield
-        finally:
-            surely(hold.release)
+        return Held(self.venv_dir, wait, hindrances, make=make)
 
-    @contextlib.asynccontextmanager
-    async def held_async(self, wait: float, hindrances: Callable[[], Iterable[str]] = list) -> AsyncGenerator[None]:
-        """Same as :meth:`held`, but other tasks get their turn while it waits: one of them may hold the lock."""
-        import asyncio  # noqa: PLC0415  slow to import
+    def enter(self, user: User) -> None:
+        """Note that a runner uses the environment; to be called while the lock is held.
 
-        patience = Patience(self.venv_dir, wait)
-        hold = _Hold(self._open_lock, os.path.join(self._state, "lock"), make=False)
-        try:
-            while found := hold.attempt(hindrances):  # noqa: ASYNC110  a lock of another process sends no event
-                await asyncio.sleep(patience.pause(found))
-            yield
-        finally:
-            surely(hold.release)
-
-    def _open_lock(self, path: str, *, make: bool) -> int:
-        try:
-            if make:
-                os.makedirs(self.venv_dir, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self._state)
-            if os.path.islink(self._state):
-                msg = f"{self._state!r} is a link"
-                raise OSError(msg)  # noqa: TRY301  told like the system's own
-            return open_lock_file(path)
-        except OSError as exc:
-            is_there = not make or os.path.lexists(os.path.join(self.venv_dir, "pyvenv.cfg"))
-            what = "change the environment" if is_there else "create an environment"
-            msg = f"can't {what} in {self.venv_dir!r}: {exc}!"
-            raise CreationError(msg) from exc
-
-    def enter(self) -> User:
-        """Note that a runner uses the environment, until it is let go of; to be called while the lock is held."""
-        return users.enter(self._new("user"))
+        Raises:
+            OSError: it is not known whether that can be noted.
+        """
+        user.enter(self._new("user"))
 
     def commands(self) -> Commands:
         """Return where the commands of one runner note that they use the environment."""
         return Commands(self._new("user"))
 
-    def users(self, but: User | None = None) -> list[str]:
+    def users(self, thread: threading.Thread, but: User | None = None) -> list[str]:
         """Return who else uses the environment; see :func:`.users.others`; to be called while the lock is held."""
-        return users.others(self._files("user"), but)
+        return users.others(self._files("user"), thread, but)
 
     def _new(self, kind: str) -> str:
         return os.path.join(self._state, f"{kind}-{os.urandom(8).hex()}")
@@ -113,7 +78,7 @@ class Ownership:
     def _files(self, kind: str) -> list[str]:
         try:
             names = os.listdir(self._state)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [os.path.join(self._state, name) for name in names if name.startswith(kind + "-")]
 
@@ -129,7 +94,9 @@ class Ownership:
             try:
                 with open(path, "rb", opener=without_waiting) as file:
                     fork_dir = os.fsdecode(file.read())
-            except OSError:
+            except OSError as exc:
+                if is_inconclusive(exc):
+                    raise
                 continue  # nothing of ours
             parent = Ownership(fork_dir).parent()
             if parent is not None and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
@@ -137,6 +104,21 @@ class Ownership:
             else:
                 os.unlink(path)
         return sorted(found)
+
+    def refuse_if_frozen(self, what: str) -> None:
+        """Make sure that the environment has no forks, which would see every change; to be called while the lock is held.
+
+        Raises:
+            VenvInUseError: it has; they are named.
+        """
+        if forks := self.forks():
+            more = len(forks) - _NAMED
+            names = ", ".join(map(repr, forks[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+            msg = (
+                f"{self.venv_dir!r} can't be {what}: it has forks that need it, {names}!"
+                " Delete these first, or use one of them."
+            )
+            raise VenvInUseError(msg)
 
     def begin(self, parent_dir: str | None = None) -> None:
         """Note that the environment is not finished: the first step of a creation or a deletion.
@@ -188,63 +170,6 @@ class Ownership:
                 notes.append(cast("dict[str, Any]", note))
         return notes
 
-    def abandon(self) -> None:
-        """Remove the state if there is nothing but a lock that nobody holds: nobody has begun anything."""
-        path = os.path.join(self._state, "lock")
-        with contextlib.suppress(OSError):
-            if os.listdir(self.venv_dir) == [STATE] and os.listdir(self._state) == ["lock"]:
-                descriptor = open_lock_file(path)
-                try:
-                    if try_lock(descriptor):
-                        self.clear()
-                finally:
-                    os.close(descriptor)
-        with contextlib.suppress(OSError):
-            os.rmdir(self._state)
-
-    def clear(self) -> None:
-        """Remove the state, the lock last: whoever waits for it begins anew."""
-        import shutil  # noqa: PLC0415  slow to import
-
-        lock = os.path.join(self._state, "lock")
-        for entry in list(os.scandir(self._state)):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)  # nothing of ours
-            elif entry.path != lock:
-                os.unlink(entry.path)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(lock)
-        with contextlib.suppress(OSError):  # somebody begins anew already
-            os.rmdir(self._state)
-
-
-class _Hold:
-    """The lock of an environment, held or not."""
-
-    def __init__(self, open_lock: Callable[..., int], path: str, *, make: bool) -> None:
-        self._open_lock = open_lock
-        self._path = path
-        self._make = make
-        self._lock = Descriptor()
-
-    def attempt(self, hindrances: Callable[[], Iterable[str]]) -> list[str]:
-        """Take the lock if it is free and there are no hindrances; else return what has to be waited for."""
-        with deferred():
-            number = self._lock.number = self._open_lock(self._path, make=self._make)
-        if not (try_lock(number) and is_at(number, self._path)):
-            found = [users.read_name(number)]
-        elif not (found := list(hindrances())):
-            users.write_name(number)
-            return []
-        self._lock.close()
-        return found
-
-    def release(self) -> None:
-        """Let the lock go, if it is held."""
-        if self._lock.number is not None:
-            unlock(self._lock.number)
-            self._lock.close()
-
 
 def portable(path: str) -> str:
     """Return a path as text that means the same under every locale.
@@ -256,13 +181,17 @@ def portable(path: str) -> str:
 
 
 def _read_file(path: str) -> str | None:
-    """Return what is in a file: nothing if it is no text, ``None`` if it is not there."""
+    """Return what is in a file: nothing if it is not text, ``None`` if it does not exist or is not a file."""
     try:
         with open(path, encoding="utf-8", opener=without_waiting) as file:
             return file.read()
     except UnicodeDecodeError:
         return ""
-    except (OSError, ValueError):
+    except ValueError:
+        return None
+    except OSError as exc:
+        if is_inconclusive(exc):
+            raise
         return None
 
 

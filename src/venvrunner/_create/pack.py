@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from venvrunner._create import scripts
+from venvrunner._create import copying, scripts
 
 __tracebackhide__ = True
 
@@ -68,7 +68,7 @@ def collect(venv_dir: str, script_folder: str, skip: Callable[[str], bool], abou
 
 
 def _walk(venv_dir: str) -> Iterator[tuple[str, str]]:
-    for entry in sorted(os.scandir(venv_dir), key=lambda entry: entry.name):
+    for entry in sorted(copying.entries(venv_dir), key=lambda entry: entry.name):
         if entry.is_symlink():
             yield "link", entry.path
         elif entry.is_dir():

@@ -2,12 +2,16 @@
 
 import contextlib
 import os
-from collections.abc import Generator, Iterable
 
-from venvrunner._create.ownership import STATE, replace_file
-from venvrunner.exceptions import CreationError, NotAVenvError, VenvError
+from venvrunner._create.errors import explained
+from venvrunner._create.hold import LOCK, STATE
+from venvrunner._create.ownership import Ownership, replace_file
+from venvrunner._create.removal import Directory
+from venvrunner.exceptions import NotAVenvError
 
 __tracebackhide__ = True
+
+_CONFIG = "pyvenv.cfg"
 
 
 def check(venv_dir: str) -> None:
@@ -19,7 +23,7 @@ def check(venv_dir: str) -> None:
     if not os.path.lexists(venv_dir):
         return
     if os.path.isdir(venv_dir) and not os.path.islink(venv_dir):
-        config = os.path.join(venv_dir, "pyvenv.cfg")
+        config = os.path.join(venv_dir, _CONFIG)
         if os.path.isfile(config):
             return
         with explained(venv_dir):
@@ -30,60 +34,48 @@ def check(venv_dir: str) -> None:
         # Somebody else may have begun to fill it between the two looks; the file is there before anything else is.
         if not set(found) - {STATE} or os.path.isfile(config):
             return
-    msg = f"{venv_dir!r} is in the way and no virtual environment! It was not touched; move it, or choose another name."
-    raise NotAVenvError(msg)
+    raise NotAVenvError(_refusal(venv_dir))
+
+
+def _refusal(venv_dir: str) -> str:
+    return f"{venv_dir!r} is in the way and no virtual environment! It was not touched; move it, or choose another name."
 
 
 def is_there(venv_dir: str) -> bool:
     """Tell whether an environment is there, be it a broken one."""
-    return os.path.lexists(os.path.join(venv_dir, "pyvenv.cfg"))
+    return os.path.lexists(os.path.join(venv_dir, _CONFIG))
 
 
 def mark(venv_dir: str) -> None:
     """Make a folder known for an environment before anything else is in it, and as long as anything else is in it."""
-    new = os.path.join(venv_dir, STATE, "pyvenv.cfg")  # beside it, it would look like something of the user's
+    new = os.path.join(venv_dir, STATE, _CONFIG)  # beside it, it would look like something of the user's
     replace_file(new, "")
-    os.replace(new, os.path.join(venv_dir, "pyvenv.cfg"))
+    os.replace(new, os.path.join(venv_dir, _CONFIG))
 
 
-def missing_folders(path: str) -> list[str]:
-    """Return what has to be made for a folder to be there, the innermost first."""
-    missing: list[str] = []
-    while not os.path.lexists(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    return missing
+def check_open(directory: Directory) -> None:
+    """Same as :func:`check`, for a directory that is open, so that no other can take its place meanwhile."""
+    if not directory.has_file(_CONFIG) and set(directory.names()) - {STATE}:
+        raise NotAVenvError(_refusal(directory.path))
 
 
-def remove_contents(folder: str, keep: set[str]) -> None:
-    """Remove what is in a folder, which is never reached through a link."""
-    import shutil  # noqa: PLC0415  slow to import
-
-    for entry in list(os.scandir(folder)):
-        if entry.name in keep:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
+def clear(venv_dir: str) -> None:
+    """Remove what was there of an environment, but keep it known as one; to be called while its lock is held."""
+    with Directory(venv_dir) as directory:
+        check_open(directory)
+        directory.empty(keep={STATE, _CONFIG})
 
 
-def remove_empty(folders: Iterable[str]) -> None:
-    """Remove those folders that are empty."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
-
-
-@contextlib.contextmanager
-def explained(venv_dir: str, what: str = "create an environment") -> Generator[None]:
-    """Turn what the system or virtualenv raises into an error of ours."""
-    try:
-        yield
-    except VenvError:
-        raise
-    except (SystemExit, OSError, RuntimeError, ValueError) as exc:
-        # virtualenv has printed what it said with its SystemExit.
-        reason = "virtualenv refused" if isinstance(exc, SystemExit) else exc
-        msg = f"can't {what} in {venv_dir!r}: {reason}!"
-        raise CreationError(msg) from exc
+def remove(owner: Ownership) -> None:
+    """Empty the directory of an environment whose lock is held; it is known as one until nothing else is in it."""
+    with contextlib.suppress(OSError):  # the disk may be full
+        owner.begin()
+    with Directory(owner.venv_dir) as directory:
+        check_open(directory)
+        directory.empty(keep={STATE, _CONFIG})
+        directory.empty(keep={STATE})
+        with Directory(STATE, within=directory) as state:
+            state.empty(keep={LOCK})
+            state.unlink(LOCK)
+        with contextlib.suppress(OSError):  # another process begins already
+            directory.rmdir(STATE)

@@ -1,69 +1,98 @@
-"""A folder that is there for a while."""
+"""A directory that exists for a while."""
 
 import contextlib
-import os
-import shutil
-import stat
+import functools
 import tempfile
-from collections.abc import Callable, Generator
-from typing import Any
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
 
-from venvrunner._process.signals import deferred, surely
+from venvrunner._create.cleanup import Cleanup, Owned
+from venvrunner._create.removal import remove_tree
+from venvrunner._process.guard import uninterrupted
+from venvrunner.exceptions import CreationError
 
 __tracebackhide__ = True
 
+__all__ = ["TemporaryPlace", "remove_tree", "temporary_folder"]
 
-class TemporaryPlace:
-    """A new folder, which stays until it is removed; unlike tempfile's own, it may also be left behind on purpose.
+
+class TemporaryPlace(Owned):
+    """A new directory: it is removed if the ``with`` block raises, and else left to whoever has taken it over by then.
 
     Args:
-        folder: where to make it; default: the system's folder for temporary files.
+        folder: where to create it; default: the system's directory for temporary files.
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self.name = tempfile.mkdtemp(prefix="venvrunner-", dir=folder)
+        super().__init__()
+        self._folder = folder
+        self._names: list[str] = []
+        self._end = Cleanup(self, functools.partial(_remove, self._names))
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return self._names[0]
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it; more than once does no harm."""
-        remove_tree(self.name)
+        """Remove the directory with all that is in it; more than once does no harm."""
+        if self.is_ours:
+            _remove(self._names)
 
+    def __enter__(self) -> Self:
+        """Create the directory.
 
-@contextlib.contextmanager
-def temporary_place(folder: str | None = None) -> Generator[TemporaryPlace]:
-    """Make a folder that stays after the block, unless the block raises."""
-    place: TemporaryPlace | None = None
-    try:
-        with deferred():
-            place = TemporaryPlace(folder)
-        yield place
-    except BaseException:
-        if place is not None:
-            surely(place.remove)
-        raise
-
-
-@contextlib.contextmanager
-def temporary_folder(folder: str | None = None) -> Generator[str]:
-    """Make a folder and remove it after the block, neither of which a signal can leave half done."""
-    with temporary_place(folder) as place:
+        Raises:
+            CreationError: that is not possible.
+        """
         try:
-            yield place.name
-        finally:
-            surely(place.remove)
+            uninterrupted(self._make, quick=True)
+        except BaseException:
+            self._end.now()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Remove the directory after an exception."""
+        if kind is None:
+            self._end.cancel()
+        else:
+            self.finish()
+
+    def _make(self) -> None:
+        try:
+            self._names.append(tempfile.mkdtemp(prefix="venvrunner-", dir=self._folder))
+        except OSError as exc:
+            where = "" if self._folder is None else f" in {self._folder!r}"
+            msg = f"cannot create a temporary directory{where}: {exc}"
+            raise CreationError(msg) from exc
+
+    def finish(self) -> None:
+        """Remove the directory now; if that is not possible, it is removed later, at the latest at the interpreter's exit."""
+        with contextlib.suppress(OSError):  # no descriptor is free, say: it is tried again later
+            self._end.now()
 
 
-def remove_tree(path: str) -> None:
-    """Remove a folder with all that is in it; that it is gone already does no harm."""
-    shutil.rmtree(path, onerror=_insist)
+class temporary_folder(AbstractContextManager[str]):  # noqa: N801  used like a function
+    """Create a directory and remove it after the block, neither of which a signal can leave half done.
+
+    Args:
+        folder: as for :class:`TemporaryPlace`.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._place = TemporaryPlace(folder)
+
+    def __enter__(self) -> str:
+        """Create the directory and return its path."""
+        return self._place.__enter__().name
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Remove the directory."""
+        self._place.finish()
 
 
-def _insist(action: Callable[..., Any], path: str, _error: object) -> None:
-    """Remove what is in a read-only folder too, and do not mind what is gone already."""
-    if not os.path.lexists(path):
-        return
-    os.chmod(os.path.dirname(path), stat.S_IRWXU)
-    if os.path.isdir(path) and not os.path.islink(path):
-        os.chmod(path, stat.S_IRWXU)
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
+def _remove(names: list[str]) -> None:
+    for name in names:
+        remove_tree(name)

@@ -117,6 +117,21 @@ class Child:
                 pipe.close()
             yield number, data
 
+    def mute(self) -> None:
+        self._pipes.clear()
+        exit_only = () if self._exit is None or self._has_ended else ((self._exit.fileno(), False),)
+        self._interests = dict(exit_only)
+
+    def rest(self) -> Iterator[tuple[int, bytes]]:
+        for number, pipe in self._pipes.items():
+            left = CAPACITY  # a process that has left the session may write on
+            while left > 0 and not isinstance(pipe, Pump) and _is_readable(pipe.fileno()):
+                data = os.read(pipe.fileno(), left)
+                if not data:
+                    break
+                left -= len(data)
+                yield number, data
+
     def look(self) -> Mapping[int, int] | None:
         if self._has_ended or not self._ended():
             return None

@@ -5,10 +5,11 @@ The two generators here never wait. They yield what they need, and the driver th
 moment at which other tasks may have their turn.
 """
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from venvrunner._process import ambient
@@ -176,8 +177,10 @@ class Run:
             for stop in life.signals():
                 source.send(signal_number(stop, self._command.stop_signal))
             ready = yield Wait(self._next_look())
-            for number, data in source.take(ready or (), self._shares()):
-                self._streams[number].feed(data)
+            try:
+                self._keep(source.take(ready or (), self._shares()))
+            except Exception:  # noqa: BLE001  what is read is of less use than the grace
+                source.mute()
             self._look()
             if source.empty():
                 life.group_empty()
@@ -186,6 +189,12 @@ class Run:
                 if life.phase is Phase.KILLING:  # a member may have started another before the signal reached it
                     source.send(KILL)
             life.tick(time.monotonic())
+        with contextlib.suppress(OSError):
+            self._keep(source.rest())
+
+    def _keep(self, chunks: Iterable[tuple[int, bytes]]) -> None:
+        for number, data in chunks:
+            self._streams[number].feed(data)
 
     def request_stop(self, reason: str, *, interrupt: bool = False) -> None:
         """Have whoever waits for the command end it; from any thread, a callback or a signal handler."""
@@ -246,10 +255,9 @@ class Run:
         lines = stream.feed(data)
         if lines:
             yield from self._deliver(stream, lines)
-        now = time.monotonic()
-        if stream.heard:
-            self.life.heard(now)
-        self.life.received(number, len(data), now)
+        elif stream.heard:
+            self.life.heard(time.monotonic())
+        self.life.received(number, len(data), time.monotonic())
 
     def _deliver(self, stream: Stream, lines: list[str]) -> Flow:
         sink = stream.sink
@@ -263,5 +271,6 @@ class Run:
                     raise EscapedError(exc) from None
                 if result is not None and isinstance(result, Awaitable):
                     yield Pending(sink, result)
+            self.life.heard(time.monotonic())
             self._check()
             yield None

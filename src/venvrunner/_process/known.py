@@ -48,6 +48,12 @@ class Known:
         elif self.returncode is None and time.monotonic() >= self._end:
             raise self._unending()
 
+    def mute(self) -> None:
+        """Do nothing: nothing is read."""
+
+    def rest(self) -> Iterator[tuple[int, bytes]]:
+        yield from ()
+
     def look(self) -> Mapping[int, int] | None:
         if self._told or self._end is None or self.returncode is None:
             return None

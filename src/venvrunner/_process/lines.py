@@ -132,7 +132,8 @@ class Stream:
             return whole
         kept = whole[len(whole) - self._keep :]
         # At most three bytes of a UTF-8 character follow its first.
-        start = next((index for index, byte in enumerate(kept[:4]) if byte & 0xC0 != 0x80), 0)  # noqa: PLR2004  10xxxxxx
+        nowhere = len(kept) if len(kept) < 4 else 0  # noqa: PLR2004  more of them are no UTF-8
+        start = next((index for index, byte in enumerate(kept[:4]) if byte & 0xC0 != 0x80), nowhere)  # noqa: PLR2004  10xxxxxx
         return kept[start:]
 
     def _keep_last(self, data: bytes, keep: int) -> None:

@@ -30,6 +30,14 @@ class Source(Protocol):
         """
         ...
 
+    def mute(self) -> None:
+        """Write and read no more."""
+        ...
+
+    def rest(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what can still be read without waiting, once all that could write more has ended."""
+        ...
+
     def look(self) -> Mapping[int, int] | None:
         """Return, once, how many bytes of each stream are still to be read, when the command has ended."""
         ...

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar, Self, Unpack
 
-from venvrunner._create.temporary import temporary_place
+from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._install.installation import Call
 from venvrunner._suite.journal import Journal
 from venvrunner._types import StrPath
@@ -61,10 +61,23 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
 
     def temporary_fork(self, folder: str) -> Self:
         """Fork the environment in a new folder in a folder, which belongs to the fork as that of a temporary one does."""
-        with temporary_place(folder) as place:
+        with TemporaryPlace(folder) as place:
             runner = self.fork("venv", place.name)
             runner._keep(place)  # noqa: SLF001  it is of this class
         return runner
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        """Pickle as a plain runner: another process has neither the journal nor this class."""
+        return self._reopening(VenvRunner)
+
+    def __copy__(self) -> Self:
+        reopen, arguments, added = self._reopening(type(self))
+        runner: Self = reopen(*arguments)
+        vars(runner).update(added)
+        return runner
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
 
     def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
         return super().install(*requirements, **self._with_sources(options))
@@ -101,6 +114,9 @@ def fake_runner(journal: Journal) -> FakeVenvRunner:
 
     class Bound(NotedRunner, FakeVenvRunner):
         _journal = journal
+
+        def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+            return FakeVenvRunner, ()
 
     Bound.__name__ = FakeVenvRunner.__name__  # the same
     return Bound()

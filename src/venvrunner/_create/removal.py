@@ -1,0 +1,221 @@
+"""Remove directories by their descriptors: never through a link, and with two descriptors at any depth.
+
+``shutil.rmtree`` keeps one open for each level, so it leaves a deep directory where few are free.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Self
+
+__tracebackhide__ = True
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_PATH = getattr(os, "O_PATH", None)
+_RETURNS = 10
+"""How often a directory that is not empty yet is visited again."""
+_BY_DESCRIPTOR = os.scandir in os.supports_fd and {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd
+
+
+class Directory:
+    """An open directory, whatever happens to its name meanwhile.
+
+    Args:
+        path: its path, absolute unless *within* is given.
+        within: the open directory that it is in.
+
+    Raises:
+        OSError: there is none, or a link, or it can't be opened.
+
+    Attributes:
+        path: as it was opened.
+        number: its descriptor; ``None`` on a system where a directory has none.
+    """
+
+    path: str
+    number: int | None = None
+
+    def __init__(self, path: str, within: "Directory | None" = None) -> None:
+        self.path = path if within is None else os.path.join(within.path, path)
+        if _BY_DESCRIPTOR:
+            self.number = _open(path, None if within is None else within.number)
+
+    def __enter__(self) -> Self:
+        """Return the directory itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        if self.number is not None:
+            os.close(self.number)
+
+    def has_file(self, name: str) -> bool:
+        """Return whether there is a file of that name."""
+        try:
+            status = os.stat(os.path.join(self.path, name) if self.number is None else name, dir_fd=self.number)
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(status.st_mode)
+
+    def names(self) -> list[str]:
+        """Return the names of what is in it."""
+        return os.listdir(self.path if self.number is None else self.number)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file or a link, if it exists."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.number is None:
+                os.unlink(os.path.join(self.path, name))
+            else:
+                os.unlink(name, dir_fd=self.number)
+
+    def rmdir(self, name: str) -> None:
+        """Remove an empty directory in it."""
+        if self.number is None:
+            os.rmdir(os.path.join(self.path, name))
+        else:
+            os.rmdir(name, dir_fd=self.number)
+
+    def empty(self, keep: Collection[str] = ()) -> None:
+        """Remove what is in it, but for some names."""
+        if self.number is None:
+            _empty_by_path(self.path, keep)
+        else:
+            _Emptying(os.dup(self.number)).run(keep)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory with all that is in it, read-only ones too; if it does not exist, nothing is done.
+
+    Raises:
+        OSError: that is not possible; an empty directory takes no descriptor.
+    """
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return
+    except OSError:
+        if _BY_DESCRIPTOR:
+            _Emptying(_open(path, None)).run(())
+        else:
+            _empty_by_path(path, ())
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path)
+
+
+class _Level(NamedTuple):
+    """A directory that is being emptied."""
+
+    name: str
+    status: os.stat_result
+    folders: list[str]
+
+
+class _Emptying:
+    """Empties a directory, depth first; of all levels only the present one is open.
+
+    Args:
+        number: the descriptor of the directory, which is closed in the end.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._levels: list[_Level] = []
+        self._returns = _RETURNS
+
+    def run(self, keep: Collection[str]) -> None:
+        try:
+            self._enter("", keep)
+            while True:
+                level = self._levels[-1]
+                if level.folders:
+                    self._descend(level.folders.pop())
+                elif len(self._levels) > 1:
+                    self._ascend()
+                else:
+                    break
+        finally:
+            os.close(self._number)
+
+    def _enter(self, name: str, keep: Collection[str] = ()) -> None:
+        """Remove the files of the directory that is open now, and note the directories in it."""
+        status = os.fstat(self._number)
+        if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            with contextlib.suppress(OSError):  # another user's; perhaps it can be emptied all the same
+                os.fchmod(self._number, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
+        folders: list[str] = []
+        with os.scandir(self._number) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name not in keep]
+        for entry_name, is_folder in found:
+            if is_folder:
+                folders.append(entry_name)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry_name, dir_fd=self._number)
+        self._levels.append(_Level(name, status, folders))
+
+    def _descend(self, name: str) -> None:
+        try:
+            os.rmdir(name, dir_fd=self._number)  # an empty one need not be opened
+        except FileNotFoundError:
+            return
+        except OSError:
+            self._switch(_open(name, self._number))
+            self._enter(name)
+
+    def _ascend(self) -> None:
+        name, _status, _folders = self._levels.pop()
+        parent = _open("..", self._number)
+        if not os.path.samestat(os.fstat(parent), self._levels[-1].status):
+            os.close(parent)
+            msg = f"{name!r} was moved while it was being deleted"
+            raise OSError(msg)
+        self._switch(parent)
+        try:
+            os.rmdir(name, dir_fd=self._number)
+        except FileNotFoundError:
+            pass
+        except OSError:  # a process that still runs has written into it
+            if not self._returns:
+                raise
+            self._returns -= 1
+            self._levels[-1].folders.append(name)
+
+    def _switch(self, number: int) -> None:
+        os.close(self._number)
+        self._number = number
+
+
+def _open(path: str, within: int | None) -> int:
+    try:
+        return os.open(path, _FLAGS, dir_fd=within)
+    except PermissionError:
+        if _PATH is None:
+            raise
+    # It can't be read: make it readable by a descriptor that needs no right to, and that is no link's.
+    number = os.open(path, _PATH | _FLAGS, dir_fd=within)
+    try:
+        os.chmod(f"/proc/self/fd/{number}", stat.S_IRWXU)
+    finally:
+        os.close(number)
+    return os.open(path, _FLAGS, dir_fd=within)
+
+
+def _empty_by_path(path: str, keep: Collection[str]) -> None:
+    import shutil  # noqa: PLC0415  slow to import
+
+    with os.scandir(path) as entries:
+        found = [entry for entry in entries if entry.name not in keep]
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, onerror=_insist)
+        else:
+            os.unlink(entry.path)
+
+
+def _insist(action: Callable[[str], object], path: str, _error: object) -> None:
+    """Remove a read-only file too, and ignore what is already gone."""
+    if os.path.lexists(path):
+        os.chmod(path, stat.S_IRWXU)
+        action(path)
