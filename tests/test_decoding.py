@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Caller
-from venvrunner import CommandError, CommandTimeoutError
+from venvrunner import CommandError, CommandTimeoutError, OutputDecodeError
 
 BAD = b"one\nbad \xff byte\n\xe2\x82\nlast \xc3"
 BAD_LINES = ["one", "bad \\xff byte", "\\xe2\\x82", "last \\xc3"]
@@ -33,6 +33,7 @@ def test_a_bad_byte_never_kills_a_command(call: Caller, tmp_path: Path, check: b
     assert marker.read_text() == "ended by itself"
     assert lines == [*BAD_LINES, "more"]
     error = caught.value
+    assert type(error) is OutputDecodeError
     assert (error.start, error.object[error.start : error.start + 1]) == (BAD.index(b"\xff"), b"\xff")
 
 
@@ -44,7 +45,16 @@ def test_the_error_of_a_bad_byte_is_the_first_one(call: Caller) -> None:
     assert (caught.value.object, caught.value.start) == (b"output \xff", 7)
 
 
-def test_a_bad_byte_counts_also_when_nobody_takes_the_lines(call: Caller) -> None:
+def test_the_error_of_a_bad_byte_shows_no_output(call: Caller) -> None:
+    """Its `repr`, which logs and reports show, says where the byte is; `object` has the output."""
+    with pytest.raises(OutputDecodeError) as caught:
+        call.run(writes(b"a secret \xff"))
+    assert repr(caught.value) == "OutputDecodeError('utf-8', <10 bytes>, 9, 10, 'invalid start byte')"
+    assert str(caught.value) == "'utf-8' codec can't decode byte 0xff in position 9: invalid start byte"
+    assert caught.value.object == b"a secret \xff"
+
+
+def test_a_bad_byte_counts_also_when_the_lines_go_nowhere(call: Caller) -> None:
     """The returned text is what must be right."""
     with pytest.raises(UnicodeDecodeError):
         call.run(writes(b"\xff"), None, None, None)
@@ -185,3 +195,14 @@ def test_input_is_text_in_utf_8(call: Caller, take: Callable[[str], None] | None
     text = "é€😀\r\n\0end" * 100_000
     source = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
     assert digest(call.run(source, None, take, input=text).stdout) == digest(text)
+
+
+def test_what_was_read_can_be_written_again(call: Caller) -> None:
+    """What `errors="surrogateescape"` has returned becomes the same bytes as `input`."""
+    source = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
+    text = call.run(writes(BAD), errors="surrogateescape").stdout
+    again = call.run(source, input=text, errors="surrogateescape").stdout
+    assert again == text == BAD.decode("utf-8", "surrogateescape")
+    with pytest.raises(OutputDecodeError) as caught:
+        call.run(source, input=text)
+    assert caught.value.object == BAD

@@ -1,4 +1,4 @@
-"""What prints nothing for a while is said to run still: at a steady pace, through the logger."""
+"""What prints no line for a while is reported as still running: at a steady pace, through the logger."""
 
 import asyncio
 import logging
@@ -66,6 +66,26 @@ def test_a_silent_command_is_said_to_run_still(call: Caller, gate: Releaser) -> 
     for record in gate.records:
         assert (record.name, record.levelname) == ("venvrunner", "INFO")
         assert record.getMessage().endswith(f" s: {result.args!r}")
+
+
+@pytest.mark.parametrize("end", ["", "\\r"], ids=["dots", "updates"])
+def test_bytes_without_a_line_do_not_break_the_silence(call: Caller, gate: Releaser, end: str) -> None:
+    """The heartbeat counts lines: a progress bar that writes all the time, and never ends its line, is silent."""
+    source = WAIT.replace("time.sleep(0.01)", f"time.sleep(0.005); sys.stdout.write('.{end}'); sys.stdout.flush()")
+    result = call(call.code(source, str(gate.gate)), heartbeat=10 * SOON, timeout=DEADLINE)
+    assert result.stdout.endswith("done\n")
+    assert len(gate.records) >= 2
+
+
+def test_lines_break_the_silence(drive: Caller, gate: Releaser) -> None:
+    """Of either stream, also where they go nowhere; each update is a line if the caller says so."""
+    for line, options in (("'.', '\\n'", {}), ("'.', '\\r'", {"carriage_return": "line"})):
+        source = f"import sys, time\nfor n in range(300): (sys.stdout, sys.stderr)[n % 2].writelines([{line}]); "
+        source += "sys.stdout.flush(); sys.stderr.flush(); time.sleep(0.005)"
+        drive(drive.code(source), None, None, None, heartbeat=1, **options)
+        # The interpreter prints nothing while it starts.
+        assert len(gate.records) <= 1
+        gate.records.clear()
 
 
 def test_the_callers_logger_is_told(drive: Caller, gate: Releaser) -> None:

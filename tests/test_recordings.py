@@ -1,9 +1,12 @@
 """Recordings: made with a real environment once, readable, neutral, and replayed without a process."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,14 @@ from unittest import mock
 
 import pytest
 
+from conftest import DEADLINE, children, wait_until
 from projects import make_wheel
 from recordings import BOTH, calls
 from venvrunner import (
     CommandError,
+    CommandStoppedError,
     CommandTimeoutError,
+    ExitCodeLostError,
     ExpectationError,
     FakeVenvRunner,
     InvalidCommandError,
@@ -24,7 +30,7 @@ from venvrunner import (
     RecordingError,
     VenvRunner,
 )
-from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
+from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 
 
 @pytest.fixture
@@ -36,7 +42,6 @@ def path(tmp_path: Path) -> Path:
 def forbid_processes(patch: pytest.MonkeyPatch) -> None:
     """Let every start of a process fail."""
     patch.setattr(subprocess, "Popen", None)
-    patch.setattr("asyncio.base_events.BaseEventLoop.subprocess_exec", None)
 
 
 def test_a_replay_is_as_it_was(venv: VenvRunner, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,6 +332,69 @@ def test_a_command_that_an_exception_ended_is_replayed(way: str, venv: VenvRunne
         expected = outcome(recording)
     with ReplayVenvRunner(path) as replay:
         assert outcome(replay) == expected
+
+
+@pytest.mark.parametrize("way", ["sync", "async", "before a line", "double"])
+def test_a_command_that_was_stopped_is_recorded_as_one_that_did_not_end(way: str, venv: VenvRunner, path: Path) -> None:
+    """The exception arrives as it is, and a replay delivers what was printed until then; it can be stopped too."""
+    args = ["python", "-c", "import signal; print('begun', flush=True); signal.pause()"]
+    silent = ["python", "-c", "import signal; signal.pause()"]
+    double = ScriptedVenvRunner()
+    double.answer(args, stdout="begun\n", returncode=None)
+
+    def stop(runner: Any) -> None:
+        def run() -> None:
+            if way == "async":
+                asyncio.run(runner.async_log_run(args, None, lambda _line: runner.stop()))
+            else:
+                runner.log_run(args, None, lambda _line: runner.stop())
+
+        with pytest.raises(CommandStoppedError) as caught:
+            run()
+        assert caught.value.stdout == "begun\n"
+
+    with RecordingVenvRunner(double if way == "double" else venv, path) as recording:
+        if way == "before a line":
+
+            def stop_it() -> None:
+                wait_until(lambda: any(line.endswith("signal.pause() ") for line in children().values()), "it runs")
+                recording.stop()
+
+            thread = threading.Thread(target=stop_it)
+            thread.start()
+            with pytest.raises(CommandStoppedError):
+                recording.log_run(silent)
+            thread.join(DEADLINE)
+        else:
+            stop(recording)
+    (call,) = calls(path)
+    assert "raised" not in call
+    assert call["returncode"] is None
+    with ReplayVenvRunner(path) as replay:
+        if way == "before a line":
+            with pytest.raises(CommandTimeoutError):
+                replay.log_run(silent, timeout=60)
+        else:
+            stop(replay)
+
+
+def test_a_lost_exit_code_is_recorded_as_no_end(path: Path, venv: VenvRunner) -> None:
+    """It is not known what the command did: its replay does not invent it."""
+    args = ["python", "-c", "print('done')"]
+
+    def steal(_number: int, _frame: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+    previous = signal.signal(signal.SIGCHLD, steal)
+    try:
+        with RecordingVenvRunner(venv, path) as recording, pytest.raises(ExitCodeLostError):
+            recording.log_run(args)
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
+    (call,) = calls(path)
+    assert "raised" not in call
+    assert (call["output"], call["returncode"]) == (["stdout: done\n"], None)
 
 
 def test_a_timeout_is_replayed_at_once(venv: VenvRunner, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

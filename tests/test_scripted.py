@@ -5,6 +5,7 @@ import contextlib
 import logging
 import re
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from venvrunner import (
     VenvRunner,
     subprocess_util,
 )
+from venvrunner._process.supervisor import GRACE
 from venvrunner.testing import Call, ScriptedVenvRunner
 
 
@@ -314,6 +316,25 @@ def test_a_process_is_started_for_others_in_the_meantime(monkeypatch: pytest.Mon
     venv.answer(["tool"], stdout="a\n", side_effect=run)
     venv.log_run(["tool"], stdout_loglevel=run)
     assert texts == ["real\n", "real\n"]
+
+
+def test_the_cancel_of_an_answer_takes_no_time() -> None:
+    """An answer that does not end by itself is no process: there is no grace to be waited for."""
+    venv = ScriptedVenvRunner()
+    venv.answer(["tool"], stdout="begun\n", returncode=None)
+
+    async def main() -> None:
+        begun = asyncio.Event()
+        task = asyncio.create_task(venv.async_log_run(["tool"], None, lambda _line: begun.set()))
+        await begun.wait()
+        await asyncio.sleep(0)  # let it go on to wait
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    start = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - start < GRACE
 
 
 def test_it_looks_like_an_environment(tmp_path: Path) -> None:
