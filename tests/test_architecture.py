@@ -122,7 +122,6 @@ def test_only_the_async_side_imports_asyncio() -> None:
     assert found == {
         "venvrunner._process.waiters",  # when a loop is running, so that it is loaded
         "venvrunner._process.bridge",
-        "venvrunner._create.ownership",  # a coroutine waits for the lock
     }
     assert {name for name in ("trio", "anyio", "uvloop", "gevent") for module in MODULES if name in imports(module)} == set()
 

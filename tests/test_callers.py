@@ -163,7 +163,7 @@ args = log_run(["echo", folder / "data.txt"]).args
 """
     names = run_program(program, folder=tmp_path)
     assert sorted((p.returncode, p.stdout) for p in names["results"]) == [(0, "data")] * 16 + [(1, "")] * 8
-    assert names["args"] == ["echo", str(tmp_path / "data.txt")]
+    assert names["args"] == ["echo", tmp_path / "data.txt"]
 
 
 def test_a_caller_sees_the_lines_in_its_log(caplog: pytest.LogCaptureFixture) -> None:

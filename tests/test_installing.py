@@ -197,10 +197,10 @@ def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRu
         asyncio.run(venv.async_install(*args, **options))
 
     calls: list[tuple[Callable[..., object], dict[str, Any], str]] = [
-        (venv.install, {"upgrad": 1}, "upgrad= is not known! Did you mean upgrade=? The keywords are: close_fds, "),
+        (venv.install, {"upgrad": 1}, "upgrad= is not known! Did you mean upgrade=? The keywords are: carriage_return, "),
         (venv.install, {"check": False}, "check= is not known! "),
         (venv.install, {"shell": True}, "shell= can't be used here: "),
-        (venv.uninstall, {"upgrade": True}, "upgrade= is not known! The keywords are: close_fds, creationflags, "),
+        (venv.uninstall, {"upgrade": True}, "upgrade= is not known! The keywords are: carriage_return, close_fds, "),
         (async_install, {"no_idx": True}, "no_idx= is not known! "),
     ]
     with mock.patch.object(VenvRunner, "_changing", None), mock.patch.object(VenvRunner, "_changing_async", None):

@@ -195,7 +195,7 @@ def test_what_an_exception_ended_shows_its_output(pytester: pytest.Pytester) -> 
         """,
     )
     result.assert_outcomes(failed=1)
-    expected = [HEADING, "$ *", "exit code 0, then ended by UnicodeDecodeError", r"stdout: caf\xe9", "$ *"]
+    expected = [HEADING, "$ *", "exit code 0, then ended by OutputDecodeError", r"stdout: caf\xe9", "$ *"]
     result.stdout.fnmatch_lines(
         [*expected, "ended by LookupError", "stdout: a", "$ *", "ended by CancelledError", "stdout: canc*"]
     )

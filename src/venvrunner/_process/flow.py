@@ -112,9 +112,10 @@ class Run:
         if passed and self._command.popen.get("close_fds", True):
             self._command.popen["pass_fds"] = (*self._command.popen.get("pass_fds", ()), *passed)
         source = None
-        for attendant in (self._around.watcher, self._around.driver):
-            if attendant is not None and source is None:
-                self._streams, source = attendant.begin(self._command, self._streams, cancellable=self._cancellable)
+        with ambient.alone():  # a double may call a function of the caller's, which runs commands of its own
+            for attendant in (self._around.watcher, self._around.driver):
+                if attendant is not None and source is None:
+                    self._streams, source = attendant.begin(self._command, self._streams, cancellable=self._cancellable)
         command = self._command
         self.life = Supervisor(
             self._streams,
@@ -176,15 +177,16 @@ class Run:
                 life.hurry(time.monotonic())
             for stop in life.signals():
                 source.send(signal_number(stop, self._command.stop_signal))
+            if source.empty():
+                life.group_empty()
+                continue
             ready = yield Wait(self._next_look())
             try:
                 self._keep(source.take(ready or (), self._shares()))
             except Exception:  # noqa: BLE001  what is read is of less use than the grace
                 source.mute()
             self._look()
-            if source.empty():
-                life.group_empty()
-            elif life.has_exited:
+            if life.has_exited and not source.empty():
                 life.leader_gone(time.monotonic())
                 if life.phase is Phase.KILLING:  # a member may have started another before the signal reached it
                     source.send(KILL)

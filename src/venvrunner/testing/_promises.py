@@ -20,6 +20,7 @@ from venvrunner.testing._examples import (
     EXACT,
     FAILURE,
     LINES,
+    LOGGED,
     NUMBERED,
     SECRET,
     TEXT,
@@ -119,20 +120,22 @@ class RunnerContract:
         assert lines == LINES
 
     def test_lines_are_logged_with_the_name_of_their_stream(self, call: Run) -> None:
-        """At the level that is named, whatever braces or percent signs they have; the command line first, at debug."""
+        """At the level that is named, whatever braces or percent signs they have; the command and its end at debug."""
         log = Log()
         result = call(EXACT.args, log, "info", "warning")
         assert log.records[0] == ("debug", f"Running subprocess: {result.args!r}")
-        assert [text for level, text in log.records if level == "info"] == [f"stdout: {line}" for line in LINES]
+        assert [text for level, text in log.records if level == "info"] == [f"stdout: {line}" for line in LOGGED]
         errors = [text.removeprefix("stderr: ") for level, text in log.records if level == "warning"]
-        assert errors == [f"err: {LINES[0]}", *LINES[1:]]
-        assert len(log.records) == 1 + 2 * len(LINES)
+        assert errors == [f"err: {LOGGED[0]}", *LOGGED[1:]]
+        assert len(log.records) == 2 + 2 * len(LOGGED)
+        assert log.records[-1][0] == "debug"
+        assert log.records[-1][1].startswith("exit code 0 after ")
 
     def test_by_default_only_standard_error_is_logged(self, call: Run) -> None:
         """At debug."""
         log = Log()
         call(NUMBERED[0].args, log)
-        assert log.records[1:] == [("debug", "stderr: err 0")]
+        assert log.records[1:-1] == [("debug", "stderr: err 0")]
 
     def test_the_default_logger_is_that_of_the_package(self, call: Run) -> None:
         """With `logger=None` and without."""

@@ -17,7 +17,14 @@ from venvrunner._process.sinks import Redactor
 from venvrunner._process.source import Source
 from venvrunner._process.tap import Tap
 from venvrunner._types import StrPath
-from venvrunner.exceptions import CommandTimeoutError, ExpectationError, VenvError
+from venvrunner.exceptions import (
+    CommandStoppedError,
+    CommandTimeoutError,
+    ExitCodeLostError,
+    ExpectationError,
+    OutputDecodeError,
+    VenvError,
+)
 from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
@@ -247,6 +254,9 @@ class RecordingVenvRunner(Block, Runner):
             raise
         except ExpectationError:
             raise  # the runner is a double itself, which had no answer
+        except (CommandStoppedError, ExitCodeLostError, OutputDecodeError):
+            tap.started = True  # what is known of it was seen; it did not end, or a replay judges its output as well
+            raise
         except Exception as exc:
             tap.refused(exc)
             raise
