@@ -249,13 +249,13 @@ class RecordingVenvRunner(Block, Runner):
         try:
             with ambient.surrounded(driver=tap):
                 yield tap
-        except (subprocess.CalledProcessError, CommandTimeoutError) as exc:
+        except (subprocess.CalledProcessError, CommandTimeoutError, CommandStoppedError, ExitCodeLostError) as exc:
             tap.ended(exc)
             raise
         except ExpectationError:
             raise  # the runner is a double itself, which had no answer
-        except (CommandStoppedError, ExitCodeLostError, OutputDecodeError):
-            tap.started = True  # what is known of it was seen; it did not end, or a replay judges its output as well
+        except OutputDecodeError:
+            tap.started = True  # a replay judges the output as well
             raise
         except Exception as exc:
             tap.refused(exc)
