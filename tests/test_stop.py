@@ -1,6 +1,7 @@
 """`stop()` of a runner: every command that runs through it ends, whoever calls it, and the runner works afterwards."""
 
 import asyncio
+import contextlib
 import os
 import pickle
 import re
@@ -341,12 +342,10 @@ def test_an_installation_is_stopped_too(tmp_path: Path) -> None:
 def builds(folder: Path) -> list[int]:
     """Return the processes that work for a project below a directory (Linux)."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            if str(path.readlink()).startswith(str(folder)):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and os.readlink(f"/proc/{name}/cwd").startswith(str(folder)):
+                found.append(int(name))
     return found
 
 
