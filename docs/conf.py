@@ -31,5 +31,5 @@ nitpick_ignore_regex = [
     # Of pytest, for the same reason.
     (r"py:.*", r"_pytest\..+"),
     # Private modules: a type from there is shown by its name and explained where it is used.
-    (r"py:.*", r"venvrunner\._.+"),
+    (r"py:.*", r"venvrunner\.(.+\.)?_.+"),
 ]

@@ -36,6 +36,10 @@ class CompletedCommand(subprocess.CompletedProcess[str]):
 
     Attributes:
         duration: seconds from the start of the command to its end.
+
+    >>> from venvrunner.subprocess_util import log_run
+    >>> log_run(["true"]).duration < 60
+    True
     """
 
     duration: float = 0.0
