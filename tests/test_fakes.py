@@ -138,7 +138,7 @@ def test_a_subclass_of_popen_is_a_process_like_any_other(drive: Caller, monkeypa
     """As a host that counts its processes has one."""
     started: list[object] = []
 
-    class Counted(subprocess.Popen):  # type: ignore[type-arg]  it is generic for type checkers only
+    class Counted(subprocess.Popen[bytes]):
         def __init__(self, *args: Any, **options: Any) -> None:
             started.append(args[0])
             super().__init__(*args, **options)

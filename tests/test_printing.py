@@ -58,7 +58,9 @@ def test_what_a_stream_cannot_encode_is_escaped(
     assert content() == f"{printed}\nplain\n"
 
 
-@pytest.mark.parametrize("encoding", [None, "ascii", "no-such-encoding", 7, object()], ids=lambda value: type(value).__name__ + (value if isinstance(value, str) else ""))
+@pytest.mark.parametrize(
+    "encoding", [None, "ascii", "no-such-encoding", 7, object()], ids=["none", "ascii", "unknown", "number", "object"]
+)
 def test_a_stream_needs_nothing_but_write(encoding: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it says of its encoding may be missing or wrong."""
     stream = Bare(encoding)

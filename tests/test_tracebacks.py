@@ -41,7 +41,7 @@ def shown(error: BaseException) -> str:
     return "\n".join(chain)
 
 
-FAILURES: dict[str, tuple[list[str], dict[str, Any]]] = {
+FAILURES: dict[str, tuple[Any, dict[str, Any]]] = {
     "no such command": ([f"no-such-{TOKEN.replace('/', '-')}"], {}),
     "no such cwd": (["true"], {"cwd": f"/no-such/{TOKEN}"}),
     "no such user": (["true"], {"user": TOKEN}),
@@ -49,7 +49,7 @@ FAILURES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "exit code": (["sh", "-c", f"echo {TOKEN} >&2; exit 3"], {}),
     "timeout": (["sh", "-c", f"echo {TOKEN}; exec sleep 60"], {"timeout": 0.3}),
     "bad byte": (["sh", "-c", f"echo {TOKEN}; printf '\\377'"], {}),
-    "one string": (f"echo {TOKEN}", {}),  # type: ignore[dict-item]  that is the mistake
+    "one string": (f"echo {TOKEN}", {}),  # the mistake
     "a NUL": ([f"{TOKEN}\0"], {}),
 }
 

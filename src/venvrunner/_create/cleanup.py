@@ -15,10 +15,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator
-from types import GeneratorType
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from venvrunner._process.guard import surely, uninterrupted
+
+if TYPE_CHECKING:
+    from types import GeneratorType
 
 __tracebackhide__ = True
 
@@ -74,7 +76,7 @@ class Cleanup(Owned):
     def __init__(self, owner: object, action: Callable[[], object]) -> None:
         super().__init__()
         self._action = action
-        self._failed = False
+        self.failed = False
         self._threads: list[int] = []
         self._is_over = False
         self._over = _thread.allocate_lock()
@@ -116,13 +118,14 @@ class Cleanup(Owned):
             try:
                 self._action()
             except BaseException:
-                self._failed = True
+                self.failed = True
                 raise
             self.cancel()
-            for other in [other for other in list(_pending.values()) if other._failed]:
-                other._try()
+            for other in [other for other in list(_pending.values()) if other.failed]:
+                other.attempt()
 
-    def _try(self) -> BaseException | None:
+    def attempt(self) -> BaseException | None:
+        """Call the function, if it is still to be called; return what it raised."""
         try:
             self._call()
         except Exception as exc:  # noqa: BLE001  it is still pending
@@ -132,7 +135,7 @@ class Cleanup(Owned):
     def _run(self) -> None:
         """Call the function in the thread that is started when the object is dropped."""
         try:
-            self._try()
+            self.attempt()
         finally:
             self._is_over = True
             self._over.release()
@@ -205,7 +208,7 @@ def _signal_of(error: BaseException) -> int | None:
 
 
 def _at_exit() -> None:
-    errors = [cleanup._try() for cleanup in list(_pending.values())]  # noqa: SLF001  of this module
+    errors = [cleanup.attempt() for cleanup in list(_pending.values())]
     for error in filter(None, errors):
         raise error
 

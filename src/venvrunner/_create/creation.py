@@ -1,5 +1,6 @@
 """Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
 
+import functools
 import os
 import threading
 from collections.abc import Callable
@@ -116,17 +117,18 @@ def occupy(
             owner.enter(user)
             return True, reason if is_there else None
 
-    def finish() -> None:
-        with explained(venv_dir):
-            owner.finish(purpose)
-
     with owner.held(wait, hindrances, make=True) as change:
         is_to_be_built, reason = uninterrupted(begin, quick=True)
         if reason is not None:
             logger().info("%r is made anew: %s", venv_dir, reason)
         if is_to_be_built:
             build()
-            uninterrupted(finish, quick=True)
+            uninterrupted(functools.partial(_finish, owner, purpose), quick=True)
+
+
+def _finish(owner: Ownership, purpose: dict[str, Any]) -> None:
+    with explained(owner.venv_dir):
+        owner.finish(purpose)
 
 
 def adopt(venv_dir: str, user: User, *, wait: float) -> None:

@@ -1,16 +1,19 @@
 """The commands that the contract of runners runs, and what it watches them with."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import subprocess
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from venvrunner.runner import Runner
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 """``log_run``, or ``async_log_run`` on a loop of its own."""
+Loop = Callable[..., list[str]]
+"""A loop over ``lines``, or over ``async_lines`` on an event loop of its own."""
 
 
 class Example(NamedTuple):
@@ -81,6 +84,38 @@ def way_to_run(runner: Runner, name: str) -> Run:
     if name == "log_run":
         return runner.log_run
     return lambda *args, **options: asyncio.run(runner.async_log_run(*args, **options))
+
+
+def way_to_loop(runner: Runner, name: str) -> Loop:
+    """Return one of the two ways to iterate over lines as a function that returns them.
+
+    The function takes the command line, and what to do with each line: a true result leaves the loop.
+    """
+
+    def loop(args: object, body: Callable[[str], object] | None = None, **options: object) -> list[str]:
+        got: list[str] = []
+        iterate: Callable[..., Any] = getattr(runner, name)
+
+        def is_last(line: str) -> bool:
+            got.append(line)
+            return body is not None and bool(body(line))
+
+        async def main() -> None:
+            async with contextlib.aclosing(iterate(args, **options)) as lines:
+                async for line in lines:
+                    if is_last(line):
+                        break
+
+        if name == "async_lines":
+            asyncio.run(main())
+        else:
+            with contextlib.closing(iterate(args, **options)) as lines:
+                for line in lines:
+                    if is_last(line):
+                        break
+        return got
+
+    return loop
 
 
 def parameters(function: Callable[..., object]) -> list[tuple[str, object, object]]:

@@ -6,8 +6,9 @@ import logging
 import os
 import pathlib
 import pickle
+import re
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+import time
 from typing import Any, cast
 
 import pytest
@@ -25,32 +26,20 @@ from venvrunner.testing._examples import (
     SECRET,
     TEXT,
     TOKEN,
-    Example,
     Handler,
     Log,
     Run,
     parameters,
-    way_to_run,
 )
+from venvrunner.testing._usage import UsageContract
 
 
-class RunnerContract:
+class RunnerContract(UsageContract):
     """The promises of every runner, as tests: a subclass named ``Test…`` has a fixture ``runner``.
 
     >>> [name for name in dir(RunnerContract) if name.startswith("test_")][0]
     'test_a_bad_byte_hides_no_line'
     """
-
-    @pytest.fixture
-    def runner(self) -> Runner:
-        """Return a new runner; to be overridden."""
-        msg = "a contract needs a runner! Give the test class a fixture named runner that returns one."
-        raise NotImplementedError(msg)
-
-    @pytest.fixture(params=["log_run", "async_log_run"])
-    def call(self, request: pytest.FixtureRequest, runner: Runner) -> Run:
-        """Each of the two ways in turn."""
-        return way_to_run(runner, request.param)
 
     def test_it_is_a_runner(self, runner: Runner) -> None:
         """The type by which functions ask for one."""
@@ -95,6 +84,13 @@ class RunnerContract:
         assert argv[1:] == [*args[1:], last]
         assert (type(result.args), result.returncode) == (list, 0)
 
+    def test_the_result_has_the_duration(self, call: Run) -> None:
+        """In seconds, from the start of the command to its end."""
+        begun = time.monotonic()
+        duration: Any = cast("Any", call(NUMBERED[0].args)).duration
+        assert type(duration) is float
+        assert 0.0 <= duration <= time.monotonic() - begun
+
     @pytest.mark.parametrize("level", [None, "debug", Log().debug], ids=["none", "name", "callable"])
     def test_the_texts_are_exact(self, call: Run, level: Any) -> None:
         """Each character as it was written, without decoration, whatever is done with the lines."""
@@ -128,8 +124,21 @@ class RunnerContract:
         errors = [text.removeprefix("stderr: ") for level, text in log.records if level == "warning"]
         assert errors == [f"err: {LOGGED[0]}", *LOGGED[1:]]
         assert len(log.records) == 2 + 2 * len(LOGGED)
-        assert log.records[-1][0] == "debug"
-        assert log.records[-1][1].startswith("exit code 0 after ")
+
+    def test_the_end_is_logged(self, call: Run) -> None:
+        """Last, at debug: the exit code and the seconds that the command took; after a timeout, how it ended."""
+        for example in (NUMBERED[0], FAILURE):
+            log = Log()
+            call(example.args, log, check=False)
+            level, text = log.records[-1]
+            assert level == "debug"
+            assert re.fullmatch(rf"exit code {example.returncode} after \d+\.\d\d s", text)
+        log = Log()
+        with pytest.raises(subprocess.TimeoutExpired) as caught:
+            call(ENDLESS.args, log, timeout=0.5)
+        level, text = log.records[-1]
+        assert level == "debug"
+        assert re.fullmatch(rf"ended after \d+\.\d\d s: {re.escape(str(caught.value))}", text)
 
     def test_by_default_only_standard_error_is_logged(self, call: Run) -> None:
         """At debug."""
@@ -232,70 +241,3 @@ class RunnerContract:
         """Before anything starts."""
         with pytest.raises(kind):
             call(NUMBERED[0].args if args is None else args, **options)
-
-    def test_a_callable_may_run_a_command(self, runner: Runner, call: Run) -> None:
-        """Of the same runner, while the other one runs."""
-        texts: list[str] = []
-
-        def run_another(line: str) -> None:
-            texts.append(runner.log_run(NUMBERED[1].args).stdout)
-
-        call(NUMBERED[0].args, None, run_another)
-        assert texts == ["out 1\n"]
-
-    def test_twenty_at_once_on_one_loop(self, runner: Runner) -> None:
-        """Each has its own lines and its own result."""
-
-        async def one(example: Example) -> tuple[str, list[str]]:
-            lines: list[str] = []
-            return (await runner.async_log_run(example.args, None, lines.append)).stdout, lines
-
-        async def main() -> list[tuple[str, list[str]]]:
-            return await asyncio.gather(*map(one, NUMBERED))
-
-        assert asyncio.run(main()) == [(f"out {n}\n", [f"out {n}"]) for n in range(len(NUMBERED))]
-
-    def test_any_thread_may_run_a_command(self, runner: Runner) -> None:
-        """Several at once."""
-
-        def one(example: Example) -> str:
-            return runner.log_run(example.args).stdout
-
-        with ThreadPoolExecutor(4) as pool:
-            texts = list(pool.map(one, NUMBERED[:8]))
-        assert texts == [f"out {n}\n" for n in range(8)]
-
-    def test_log_run_works_inside_a_running_loop(self, runner: Runner) -> None:
-        """As in a notebook; also with an `async def` callable."""
-        lines: list[str] = []
-
-        async def take(line: str) -> None:
-            lines.append(line)
-
-        async def main() -> str:
-            runner.log_run(NUMBERED[0].args, None, take)
-            return runner.log_run(NUMBERED[1].args).stdout
-
-        assert asyncio.run(main()) == "out 1\n"
-        assert lines == ["out 0"]
-
-    @pytest.mark.parametrize("name", ["log_run", "async_log_run"])
-    def test_a_patch_of_the_module_function_is_seen(self, runner: Runner, name: str) -> None:
-        """It gets the resolved command line, and the established parameters by position."""
-        seen: list[Any] = []
-        answer = subprocess.CompletedProcess([], 0, "patched", "")
-
-        def patched(*args: Any, **options: Any) -> Any:
-            seen.append((args, options["errors"], options["cwd"]))
-            return answer
-
-        async def async_patched(*args: Any, **options: Any) -> Any:
-            return patched(*args, **options)
-
-        log = Log()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(subprocess_util, name, patched if name == "log_run" else async_patched)
-            options: Any = {"errors": "replace", "cwd": os.sep}
-            result = way_to_run(runner, name)(NUMBERED[0].args, log, "info", "error", False, **options)  # noqa: FBT003  the established signature
-        assert result is answer
-        assert seen == [((runner.resolve(NUMBERED[0].args), log, "info", "error", False), "replace", os.sep)]

@@ -1,0 +1,175 @@
+"""The promises of runners about their use: in loops over lines, on event loops, in threads, and when they are stopped."""
+
+import asyncio
+import os
+import pickle
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from venvrunner import subprocess_util
+from venvrunner.exceptions import CommandStoppedError
+from venvrunner.runner import Runner
+from venvrunner.testing._examples import (
+    ENDLESS,
+    EXACT,
+    FAILURE,
+    LINES,
+    NUMBERED,
+    Example,
+    Log,
+    Loop,
+    Run,
+    parameters,
+    way_to_loop,
+    way_to_run,
+)
+
+_LONG = 60.0
+"""Seconds after which a command that goes on although it was stopped is ended, so that a test fails instead of hanging."""
+
+
+class UsageContract:
+    """What :class:`.RunnerContract` promises of loops, threads and stops."""
+
+    @pytest.fixture
+    def runner(self) -> Runner:
+        """Return a new runner; to be overridden."""
+        msg = "a contract needs a runner! Give the test class a fixture named runner that returns one."
+        raise NotImplementedError(msg)
+
+    @pytest.fixture(params=["log_run", "async_log_run"])
+    def call(self, request: pytest.FixtureRequest, runner: Runner) -> Run:
+        """Each of the two ways in turn."""
+        return way_to_run(runner, request.param)
+
+    @pytest.fixture(params=["lines", "async_lines"])
+    def loop(self, request: pytest.FixtureRequest, runner: Runner) -> Loop:
+        """Each of the two ways to iterate over lines in turn."""
+        return way_to_loop(runner, request.param)
+
+    @pytest.mark.parametrize("name", ["lines", "async_lines"])
+    def test_its_iterators_have_the_signature_of_the_functions(self, runner: Runner, name: str) -> None:
+        """Names, order, kinds and defaults of all parameters."""
+        assert parameters(getattr(runner, name)) == parameters(getattr(subprocess_util, name))
+
+    def test_lines_can_be_iterated_over(self, loop: Loop) -> None:
+        """Those of standard output, as a callable gets them."""
+        assert loop(EXACT.args) == LINES
+
+    def test_a_failure_is_raised_after_the_last_line(self, loop: Loop) -> None:
+        """As by `log_run`; with `check=False` there is none."""
+        lines: list[str] = []
+        with pytest.raises(subprocess.CalledProcessError) as caught:
+            loop(FAILURE.args, lines.append)
+        assert lines == ["out"]
+        assert (caught.value.returncode, caught.value.stderr) == (4, "first\nwhy\n")
+        assert loop(FAILURE.args, check=False) == ["out"]
+
+    def test_the_value_of_the_iterator_is_the_result(self, runner: Runner) -> None:
+        """What `log_run` would return, for `yield from`."""
+        lines = runner.lines(NUMBERED[0].args)
+        assert next(lines) == "out 0"
+        with pytest.raises(StopIteration) as caught:
+            next(lines)
+        result = caught.value.value
+        assert isinstance(result, subprocess.CompletedProcess)
+        assert result.args == runner.resolve(NUMBERED[0].args)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "out 0\n", "err 0\n")
+
+    def test_a_loop_can_be_left_early(self, runner: Runner, loop: Loop) -> None:
+        """Also that over the lines of a command that does not end by itself; the runner works afterwards."""
+        assert loop(ENDLESS.args, lambda _line: True) == ["begun"]
+        assert runner.log_run(NUMBERED[0].args).stdout == "out 0\n"
+
+    def test_a_stop_ends_a_command(self, runner: Runner, call: Run) -> None:
+        """With an exception that has the output so far, and which pickles; the runner works afterwards."""
+        with pytest.raises(CommandStoppedError) as caught:
+            call(ENDLESS.args, None, lambda _line: runner.stop(), timeout=_LONG)
+        error = caught.value
+        assert (error.cmd, error.stdout, error.stderr) == (runner.resolve(ENDLESS.args), "begun\n", "")
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  it is our own
+        assert call(NUMBERED[0].args).stdout == "out 0\n"
+
+    def test_a_stop_ends_a_loop(self, runner: Runner, loop: Loop) -> None:
+        """It is raised where the next line is asked for; a stop while nothing runs is forgotten."""
+        lines: list[str] = []
+
+        def stop(line: str) -> None:
+            lines.append(line)
+            runner.stop()
+
+        with pytest.raises(CommandStoppedError):
+            loop(ENDLESS.args, stop, timeout=_LONG)
+        assert lines == ["begun"]
+        runner.stop()
+        assert loop(NUMBERED[0].args) == ["out 0"]
+
+    def test_a_callable_may_run_a_command(self, runner: Runner, call: Run) -> None:
+        """Of the same runner, while the other one runs."""
+        texts: list[str] = []
+
+        def run_another(line: str) -> None:
+            texts.append(runner.log_run(NUMBERED[1].args).stdout)
+
+        call(NUMBERED[0].args, None, run_another)
+        assert texts == ["out 1\n"]
+
+    def test_twenty_at_once_on_one_loop(self, runner: Runner) -> None:
+        """Each has its own lines and its own result."""
+
+        async def one(example: Example) -> tuple[str, list[str]]:
+            lines: list[str] = []
+            return (await runner.async_log_run(example.args, None, lines.append)).stdout, lines
+
+        async def main() -> list[tuple[str, list[str]]]:
+            return await asyncio.gather(*map(one, NUMBERED))
+
+        assert asyncio.run(main()) == [(f"out {n}\n", [f"out {n}"]) for n in range(len(NUMBERED))]
+
+    def test_any_thread_may_run_a_command(self, runner: Runner) -> None:
+        """Several at once."""
+
+        def one(example: Example) -> str:
+            return runner.log_run(example.args).stdout
+
+        with ThreadPoolExecutor(4) as pool:
+            texts = list(pool.map(one, NUMBERED[:8]))
+        assert texts == [f"out {n}\n" for n in range(8)]
+
+    def test_log_run_works_inside_a_running_loop(self, runner: Runner) -> None:
+        """As in a notebook; also with an `async def` callable."""
+        lines: list[str] = []
+
+        async def take(line: str) -> None:
+            lines.append(line)
+
+        async def main() -> str:
+            runner.log_run(NUMBERED[0].args, None, take)
+            return runner.log_run(NUMBERED[1].args).stdout
+
+        assert asyncio.run(main()) == "out 1\n"
+        assert lines == ["out 0"]
+
+    @pytest.mark.parametrize("name", ["log_run", "async_log_run"])
+    def test_a_patch_of_the_module_function_is_seen(self, runner: Runner, name: str) -> None:
+        """It gets the resolved command line, and the established parameters by position."""
+        seen: list[Any] = []
+        answer = subprocess.CompletedProcess([], 0, "patched", "")
+
+        def patched(*args: Any, **options: Any) -> Any:
+            seen.append((args, options["errors"], options["cwd"]))
+            return answer
+
+        async def async_patched(*args: Any, **options: Any) -> Any:
+            return patched(*args, **options)
+
+        log = Log()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(subprocess_util, name, patched if name == "log_run" else async_patched)
+            options: Any = {"errors": "replace", "cwd": os.sep}
+            result = way_to_run(runner, name)(NUMBERED[0].args, log, "info", "error", False, **options)  # noqa: FBT003  the established signature
+        assert result is answer
+        assert seen == [((runner.resolve(NUMBERED[0].args), log, "info", "error", False), "replace", os.sep)]
