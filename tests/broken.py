@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from venvrunner import subprocess_util
+from venvrunner import CommandStoppedError, subprocess_util
 
 Derive = Callable[[type[Any]], type[Any]]
 """Derives a class from another one."""
@@ -182,6 +182,88 @@ def busy(cls: type[Any]) -> type[Any]:
     return both_ways(change)(cls)
 
 
+def each_in_a_loop(change: Callable[[str], str]) -> Derive:
+    """Return what derives a class that changes what its iterators yield."""
+
+    def derive(cls: type[Any]) -> type[Any]:
+        def lines(self: Any, *args: Any, **options: Any) -> Any:
+            found = cls.lines(self, *args, **options)
+
+            def iterate() -> Any:
+                for line in found:
+                    yield change(line)
+
+            return iterate()
+
+        return derived(cls, lines=with_signature(lines, cls.lines))
+
+    return derive
+
+
+def without_a_value(cls: type[Any]) -> type[Any]:
+    """Return a class whose iterators end without a result."""
+
+    def lines(self: Any, *args: Any, **options: Any) -> Any:
+        found = cls.lines(self, *args, **options)
+        return (line for line in found)
+
+    return derived(cls, lines=with_signature(lines, cls.lines))
+
+
+def not_closable(cls: type[Any]) -> type[Any]:
+    """Return a class whose iterators go on when they are closed."""
+
+    def lines(self: Any, *args: Any, **options: Any) -> Any:
+        found = cls.lines(self, *args, **options)
+        try:
+            yield from found
+        except GeneratorExit:
+            yield "one more"
+
+    return derived(cls, lines=with_signature(lines, cls.lines))
+
+
+def unchecked_loops(cls: type[Any]) -> type[Any]:
+    """Return a class whose iterators end well, whatever the command did."""
+
+    def lines(self: Any, *args: Any, **options: Any) -> Any:
+        return cls.lines(self, *args, **{**options, "check": False})
+
+    return derived(cls, lines=with_signature(lines, cls.lines))
+
+
+def stopped_for_ever(cls: type[Any]) -> type[Any]:
+    """Return a class whose runners run no command after a stop."""
+
+    def stop(self: Any) -> None:
+        self.__dict__["_is_stopped"] = True
+        cls.stop(self)
+
+    def check(self: Any) -> None:
+        if self.__dict__.get("_is_stopped"):
+            raise BrokenPipeError
+
+    def change(run: Any, *args: Any, **options: Any) -> Any:
+        check(run.args[0])
+        return run(*args, **options)
+
+    def lines(self: Any, *args: Any, **options: Any) -> Any:
+        check(self)
+        return cls.lines(self, *args, **options)
+
+    return derived(both_ways(change)(cls), stop=stop, lines=with_signature(lines, cls.lines))
+
+
+def without_an_end(run: Any, args: Any, log: Any, *more: Any, **options: Any) -> Any:
+    """Run it with a logger that does not log the end."""
+
+    class Mute:
+        def __getattr__(self, level: str) -> Callable[[str], None]:
+            return lambda text: None if text.startswith(("exit code", "ended after")) else getattr(log, level)(text)
+
+    return run(args, log and Mute(), *more, **options)
+
+
 def no_runner(cls: type[Any]) -> type[Any]:
     """Return a class that has nothing of a runner but its constructors."""
     return type(
@@ -272,6 +354,26 @@ MUTANTS: dict[str, tuple[Derive, str]] = {
         both_ways(lambda run, args, *m, **k: run(args.split() if isinstance(args, str) else args, *m, **k)),
         "test_a_wrong_argument_is_refused",
     ),
+    "no duration": (altered(duration=lambda seconds: None), "test_the_result_has_the_duration"),
+    "a duration in milliseconds": (altered(duration=lambda seconds: seconds * 1e6), "test_the_result_has_the_duration"),
+    "does not log the end": (both_ways(without_an_end), "test_the_end_is_logged"),
+    "iterators of its own": (
+        changed(lines=lambda self, args, **options: iter(())),
+        "test_its_iterators_have_the_signature_of_the_functions",
+    ),
+    "iterates over lines with their ends": (each_in_a_loop("{}\n".format), "test_lines_can_be_iterated_over"),
+    "iterates over stripped lines": (each_in_a_loop(str.strip), "test_lines_can_be_iterated_over"),
+    "does not check a loop": (unchecked_loops, "test_a_failure_is_raised_after_the_last_line"),
+    "an iterator without a result": (without_a_value, "test_the_value_of_the_iterator_is_the_result"),
+    "an iterator that goes on": (not_closable, "test_a_loop_can_be_left_early"),
+    "can't be stopped": (changed(stop=None), "test_a_stop_ends_a_command"),
+    "raises its own exception at a stop": (
+        by_another_exception(CommandStoppedError, lambda exc: RuntimeError("stopped")),
+        "test_a_stop_ends_a_command",
+    ),
+    "is stopped for ever": (stopped_for_ever, "test_a_stop_ends_a_command"),
+    "can't stop a loop": (changed(stop=None), "test_a_stop_ends_a_loop"),
+    "is stopped for ever in a loop": (stopped_for_ever, "test_a_stop_ends_a_loop"),
     "is no runner": (no_runner, "test_it_is_a_runner"),
     "works in the main thread only": (both_ways(main_thread_only), "test_any_thread_may_run_a_command"),
     "is busy while it runs a command": (busy, "test_a_callable_may_run_a_command"),

@@ -18,7 +18,7 @@ from venvrunner._suite.journal import Journal
 from venvrunner._suite.replays import NotedReplay, replays
 from venvrunner._suite.runners import NotedVenvRunner, fake_runner, real_runners
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
-from venvrunner.testing._examples import way_to_run
+from venvrunner.testing._examples import way_to_loop, way_to_run
 from venvrunner.testing.contract import EXAMPLES, RunnerContract, VenvRunnerContract
 
 pytest_plugins = ["pytester"]
@@ -125,6 +125,31 @@ class TestReplayVenvRunner(VenvRunnerContract):
         return ReplayVenvRunner(recording)
 
 
+class TestFixture(VenvRunnerContract):
+    """The runner of the fixture `venv_runner`."""
+
+    @pytest.fixture
+    def runner(self, request: pytest.FixtureRequest) -> Runner:
+        runner: Runner = new_runner("fixture", KINDS["fixture"], request)
+        return runner
+
+
+class TestFakeFixture(RunnerContract):
+    """The runner of the fixture `fake_venv_runner`."""
+
+    @pytest.fixture
+    def runner(self) -> Runner:
+        return fake_runner(Journal())
+
+
+class TestReplayFixture(VenvRunnerContract):
+    """The runner of the fixture `recorded_venv_runner`, where a recording exists."""
+
+    @pytest.fixture
+    def runner(self, recording: Path) -> Runner:
+        return replays(Journal())(recording)
+
+
 def runs_of(name: str, make: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
     """Yield the runs of a test of the contract, with each of its parameters and a new runner, as pytest would do them."""
     test: Any = getattr(VenvRunnerContract(), name)
@@ -133,9 +158,12 @@ def runs_of(name: str, make: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
     for mark in getattr(test, "pytestmark", []):
         names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
         sets = [dict(zip(names, value if len(names) > 1 else [value], strict=True)) for value in mark.args[1]]
-    for way, more in itertools.product(("log_run", "async_log_run") if "call" in needed else ("log_run",), sets):
+    ways = {"call": ("log_run", "async_log_run"), "loop": ("lines", "async_lines")}
+    for way, more in itertools.product(next((ways[name] for name in ways if name in needed), ("",)), sets):
         runner = make()
-        given = {"runner": runner, "call": getattr(runner, way, None) and way_to_run(runner, way), **more}
+        given = {"runner": runner, **more}
+        if getattr(runner, way, None):
+            given |= {"call": way_to_run(runner, way), "loop": way_to_loop(runner, way)}
         yield partial(test, **{name: value for name, value in given.items() if name in needed})
 
 
