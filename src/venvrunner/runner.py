@@ -329,7 +329,7 @@ class Runner(ABC):
     @property
     def _running(self) -> Running:
         """The commands that run through this runner."""
-        found: Running = self.__dict__.setdefault("_running_commands", Running())
+        found: Running = vars(self).setdefault("_running_commands", Running())
         return found
 
     def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:

@@ -8,7 +8,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Generator, Sequence
 from subprocess import CalledProcessError
-from typing import Unpack
+from typing import Any, Unpack
 
 from venvrunner._process import drivers
 from venvrunner._process.command import RunOptions
@@ -185,6 +185,7 @@ def async_lines(
     invocation = _line_invocation(args, logger, stdout_loglevel, stderr_loglevel, errors, options, taken)
 
     async def iterate() -> AsyncGenerator[str, None]:
+        run: Any = None
         with invocation.concluded():
             async with contextlib.aclosing(drivers.async_lines(invocation.command, invocation.streams, taken)) as found:
                 async for item in found:

@@ -201,7 +201,8 @@ def _signal_of(error: BaseException) -> int | None:
     if traceback is None:  # it is not written in Python
         return signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
     for value in traceback.tb_frame.f_locals.values():  # its arguments come first
-        for one in value if isinstance(value, tuple) else (value,):
+        several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+        for one in several:
             if isinstance(one, int) and one in signal.valid_signals() and callable(signal.getsignal(one)):
                 return one
     return None

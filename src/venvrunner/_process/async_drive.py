@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from venvrunner._process import ambient
 from venvrunner._process.command import Stopped
@@ -95,7 +95,7 @@ class AsyncDrive:
         if self._watch is not None:
             look = time.monotonic() + self._watch
             until = look if until is None else min(until, look)
-        interests = {} if self.run.source is None else self.run.source.interests()
+        interests: Mapping[int, bool] = {} if self.run.source is None else self.run.source.interests()
         return await self.waiter.wait(interests, until)
 
     async def _end(self, error: BaseException) -> None:

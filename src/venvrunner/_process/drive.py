@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from venvrunner._process import ambient
@@ -80,7 +80,7 @@ class Drive:
         if self._interruption is not None:
             look = time.monotonic() + WATCH
             until = look if until is None else min(until, look)
-        interests = {} if self.run.source is None else self.run.source.interests()
+        interests: Mapping[int, bool] = {} if self.run.source is None else self.run.source.interests()
         return self._waiter.wait(interests, until)
 
     def _end(self, error: BaseException) -> None:

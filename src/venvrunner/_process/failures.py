@@ -56,7 +56,8 @@ def _reason_of(number: int | None, path: str) -> str | None:
             return "Exec format error: the file has no '#!' line and is not a program of this machine"
         case errno.EACCES if _is_on_noexec(path):
             return "Permission denied: the file system is mounted noexec"
-    return None
+        case _:
+            return None
 
 
 def _program(command: Command) -> str | None:

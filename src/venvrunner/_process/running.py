@@ -124,8 +124,9 @@ def _handled_by_main_thread() -> BaseException | None:
     handled: Callable[[], dict[int, Any]] | None = getattr(sys, "_current_exceptions", None)
     if handled is None:  # PyPy
         return None
-    found = handled().get(threading.main_thread().ident or 0)
-    return found[1] if isinstance(found, tuple) else found  # a triple before Python 3.12
+    found: Any = handled().get(threading.main_thread().ident or 0)
+    error: BaseException | None = found if found is None or isinstance(found, BaseException) else found[1]
+    return error  # that of a triple before Python 3.12
 
 
 def asyncio_was_interrupted() -> bool:

@@ -74,20 +74,28 @@ class UsageContract:
         assert next(lines) == "out 0"
         with pytest.raises(StopIteration) as caught:
             next(lines)
-        result = caught.value.value
-        assert isinstance(result, subprocess.CompletedProcess)
+        result: subprocess.CompletedProcess[str] = caught.value.value
+        assert issubclass(type(result), subprocess.CompletedProcess)
         assert result.args == runner.resolve(NUMBERED[0].args)
         assert (result.returncode, result.stdout, result.stderr) == (0, "out 0\n", "err 0\n")
 
     def test_a_loop_can_be_left_early(self, runner: Runner, loop: Loop) -> None:
         """Also that over the lines of a command that does not end by itself; the runner works afterwards."""
-        assert loop(ENDLESS.args, lambda _line: True) == ["begun"]
+
+        def is_enough(_line: str) -> bool:
+            return True
+
+        assert loop(ENDLESS.args, is_enough) == ["begun"]
         assert runner.log_run(NUMBERED[0].args).stdout == "out 0\n"
 
     def test_a_stop_ends_a_command(self, runner: Runner, call: Run) -> None:
         """With an exception that has the output so far, and which pickles; the runner works afterwards."""
+
+        def stop(_line: str) -> None:
+            runner.stop()
+
         with pytest.raises(CommandStoppedError) as caught:
-            call(ENDLESS.args, None, lambda _line: runner.stop(), timeout=_LONG)
+            call(ENDLESS.args, None, stop, timeout=_LONG)
         error = caught.value
         assert (error.cmd, error.stdout, error.stderr) == (runner.resolve(ENDLESS.args), "begun\n", "")
         assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  it is our own
