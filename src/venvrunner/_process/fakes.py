@@ -1,7 +1,7 @@
 """What a faked ``subprocess.Popen`` returns: delivered as the output of a command, or refused with a better way."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from venvrunner._process.command import Command
 from venvrunner._process.known import Known
@@ -23,11 +23,12 @@ def faked_source(process: Any, command: Command) -> Known:
 
 
 def _output(process: Any, text: bytes | None) -> Iterator[tuple[int, bytes]]:
-    found: object = process.communicate(input=text) if text is not None else process.communicate()
-    streams = cast("tuple[Any, ...]", found) if isinstance(found, tuple) else ()
-    if len(streams) != 2:  # noqa: PLR2004  standard output and standard error
-        streams = (process.stdout.read(), process.stderr.read())
-    for number, data in enumerate(streams, start=1):
+    found: Any = process.communicate(input=text) if text is not None else process.communicate()
+    try:
+        stdout, stderr = found
+    except (TypeError, ValueError):  # it was not prepared
+        stdout, stderr = process.stdout.read(), process.stderr.read()
+    for number, data in enumerate((stdout, stderr), start=1):
         if isinstance(data, str):
             yield number, data.encode("utf-8", "surrogateescape")
         elif isinstance(data, bytes):
