@@ -174,13 +174,20 @@ class _EndedError(VenvError, RuntimeError):
         shown: the command line as people may see it; default: *cmd*.
     """
 
+    cmd: Sequence[str]
+    reason: str
+    stdout: str
+    output: str
+    stderr: str
+
     def __init__(
         self, cmd: Sequence[str], reason: str, stdout: str = "", stderr: str = "", *, shown: Sequence[str] | None = None
     ) -> None:
         super().__init__(cmd, reason, stdout, stderr)
         self.cmd = cmd
         self.reason = reason
-        self.stdout = self.output = stdout
+        self.stdout = stdout
+        self.output = stdout
         self.stderr = stderr
         self._shown = cmd if shown is None else shown
 

@@ -1,0 +1,231 @@
+"""What holds something of the system's lets go of it once, in the process that made it, whatever signals come."""
+
+import copy
+import dataclasses
+import multiprocessing
+import os
+import pickle
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import venvrunner
+from conftest import DEADLINE
+from venvrunner import VenvError, VenvRunner
+
+HEAD = """
+import faulthandler, gc, os, random, signal, sys, tempfile, time
+from venvrunner import VenvRunner
+
+faulthandler.dump_traceback_later(100 + ROUNDS / 4, exit=True)  # a program that hangs says where
+top = tempfile.gettempdir()
+
+class Alarm(Exception):
+    pass
+
+def ring(signum, frame):
+    raise Alarm
+
+def files():
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            pass
+    return {number: what for number, what in found.items() if not what.endswith("/fd")}
+
+def in_block():
+    with VenvRunner.temporary(with_pip=False):
+        pass
+
+def dropped():
+    VenvRunner.temporary(with_pip=False)
+
+def deleted():
+    VenvRunner.temporary(with_pip=False).delete()
+
+def forked():
+    with VenvRunner.temporary(with_pip=False) as parent:
+        parent.fork("child", os.path.dirname(parent.venv_dir)).delete()
+
+WAY = {"in a block": in_block, "dropped": dropped, "deleted": deleted, "forked": forked}[sys.argv[1]]
+WAY()
+before = files()
+"""
+
+STORM = """
+signal.signal(signal.SIGALRM, ring)
+rung = 0
+for number in range(ROUNDS):
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 0.02), 0.0003)
+            WAY()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except Alarm:
+        rung += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    # What a thread has begun, it ends; which may be a moment later than the exception.
+    end = time.monotonic() + 20
+    while (os.listdir(top) or files() != before) and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.001)
+    assert not os.listdir(top), (number, os.listdir(top))
+    assert files() == before, (number, before, files())
+print("some" if rung > ROUNDS / 10 else rung)
+"""
+
+CTRL_C = """
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+missed = 0
+for number in range(ROUNDS):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 0.012))
+        WAY()
+        end = time.monotonic() + 0.5  # the signal may be delivered again a moment later
+        while time.monotonic() < end:
+            time.sleep(0.0005)
+        missed += 1
+    except KeyboardInterrupt:
+        pass
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    end = time.monotonic() + 20
+    while (os.listdir(top) or files() != before) and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.001)
+    assert not os.listdir(top), (number, os.listdir(top))
+    assert files() == before, (number, before, files())
+print("all" if not missed else missed)
+"""
+
+
+def run(source: str, *args: str, rounds: int = 0, tmp: Path) -> tuple[int, str, str]:
+    """Run a program with a temporary directory of its own."""
+    tmp.mkdir(exist_ok=True)
+    env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1]), "TMPDIR": str(tmp)}
+    command = [sys.executable, "-c", source.replace("ROUNDS", str(rounds)), *args]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=10 * DEADLINE + rounds)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("way", ["in a block", "dropped", "deleted", "forked"])
+@pytest.mark.parametrize("rounds", [60, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_storm_of_signals_leaves_no_directory(way: str, rounds: int, tmp_path: Path) -> None:
+    """A handler that raises every 0.3 ms, while an environment is created, used and deleted."""
+    returncode, stdout, stderr = run(HEAD + STORM, way, rounds=rounds, tmp=tmp_path / "tmp")
+    assert (returncode, stdout) == (0, "some\n"), stderr
+
+
+@pytest.mark.parametrize("way", ["in a block", "dropped", "deleted"])
+@pytest.mark.parametrize("rounds", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_one_ctrl_c_leaves_no_directory_and_is_not_lost(way: str, rounds: int, tmp_path: Path) -> None:
+    """At a random moment: the program gets its KeyboardInterrupt, also out of the finalizer of a dropped object."""
+    returncode, stdout, stderr = run(HEAD + CTRL_C, way, rounds=rounds, tmp=tmp_path / "tmp")
+    assert (returncode, stdout) == (0, "all\n"), stderr
+
+
+# Forks of this process.
+
+
+def _drop(venv: list[VenvRunner]) -> None:
+    venv.clear()
+
+
+def _leave(venv: list[VenvRunner]) -> None:
+    venv[0].__exit__(None, None, None)
+
+
+def _nothing(venv: list[VenvRunner]) -> None:
+    """The end of the process drops it."""
+
+
+@pytest.mark.parametrize("action", [_drop, _leave, _nothing], ids=["drop", "leave", "exit"])
+def test_a_fork_deletes_nothing_of_its_parents(action: Callable[[list[VenvRunner]], None]) -> None:
+    """A multiprocessing worker is the commonest form: it drops what it inherits, or just ends."""
+    venv = VenvRunner.temporary(with_pip=False)
+    worker = multiprocessing.get_context("fork").Process(target=action, args=([venv],))
+    worker.start()
+    worker.join(DEADLINE)
+    assert worker.exitcode == 0
+    assert venv.log_run(["python", "-c", "print('there')"]).stdout == "there\n"
+    path = venv.venv_dir
+    venv.delete()
+    assert not os.path.exists(path)
+
+
+# Copies.
+
+
+@dataclasses.dataclass
+class Job:
+    """What a caller keeps a runner in."""
+
+    venv: VenvRunner
+
+
+COPIES: dict[str, Callable[[VenvRunner], VenvRunner]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda venv: pickle.loads(pickle.dumps(venv)),
+    "asdict": lambda venv: dataclasses.asdict(Job(venv))["venv"],
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_opens_the_same_environment_and_owns_nothing(way: str) -> None:
+    """It works; to drop it deletes nothing and lets go of nothing that is the original's."""
+    with VenvRunner.temporary(with_pip=False) as venv:
+        copied = COPIES[way](venv)
+        assert (copied.venv_dir, copied.installer) == (venv.venv_dir, venv.installer)
+        assert copied.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+        del copied
+        assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+    assert not os.path.exists(venv.venv_dir)
+
+
+def test_what_holds_a_resource_refuses_to_be_copied() -> None:
+    """With the way to do it: send the path, or a specification."""
+    with VenvRunner.temporary(with_pip=False) as venv:
+        handle: Any = venv._handle
+        for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match=r"VenvRunner\.open\(venv_dir\), or send a VenvSpec"):
+                duplicate(handle)
+
+
+# Few descriptors.
+
+
+@pytest.mark.parametrize("free", range(11))
+def test_few_descriptors_leave_nothing_for_good(free: int, tmp_path: Path) -> None:
+    """Either it works or there is one clear error; what could not be deleted then is deleted as soon as it can be."""
+    VenvRunner.temporary(with_pip=False).delete()  # all is loaded
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fill = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1 + free, limits[1]))
+        try:
+            while len(fill) < used:
+                fill.append(os.dup(0))  # what is closed below the highest one is no free one
+        except OSError:
+            for descriptor in fill[len(fill) - free :] if free else []:
+                os.close(descriptor)
+                fill.remove(descriptor)
+        try:
+            with VenvRunner.temporary(with_pip=False) as venv:
+                pass
+        except (VenvError, OSError):
+            venv = None
+    finally:
+        for descriptor in fill:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    VenvRunner.temporary(with_pip=False).delete()  # and the cleanup that failed is tried again
+    assert venv is None or not os.path.exists(venv.venv_dir)
