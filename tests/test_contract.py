@@ -168,7 +168,7 @@ def test_the_result_has_what_was_run(call: Caller, kind: Callable[[Any], Any]) -
 
 
 def test_an_iterator_of_arguments_becomes_a_list(call: Caller) -> None:
-    """What can be read only once is no use in a result."""
+    """What can be read only once is useless in a result."""
     result = call(iter([*call.code("pass"), Path("a")]))
     assert type(result.args) is list
     assert result.args[1:] == ["-c", "pass", "a"]

@@ -131,7 +131,7 @@ def test_an_ended_command_has_its_output_so_far(kind: Any) -> None:
     assert str(error).startswith("Command '['a']' ")
 
 
-def test_a_bad_byte_is_told_as_the_standard_exception_does() -> None:
+def test_a_bad_byte_reads_as_in_the_standard_exception() -> None:
     """All attributes are there; only `repr` leaves out the output, which may be secret or megabytes."""
     ours, standard = (cls("utf-8", b"a\xff", 1, 2, "why") for cls in (OutputDecodeError, UnicodeDecodeError))
     assert str(ours) == str(standard)

@@ -598,7 +598,7 @@ def test_a_loop_over_lines_is_recorded(venv: VenvRunner, tmp_path: Path, mode: s
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_leaving_a_double_early_takes_no_time(tmp_path: Path, mode: str) -> None:
-    """There is no process to be waited for, also if the answer never ends by itself."""
+    """No process has to be waited for, also if the answer never ends by itself."""
     runner = ScriptedVenvRunner(tmp_path / "scripted")
     runner.answer(["tool"], stdout="one\ntwo\n", returncode=None)
     begun = time.monotonic()

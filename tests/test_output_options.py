@@ -21,8 +21,8 @@ FOREVER = "\nwhile True: signal.pause()"
 class Gate:
     """A file for which a child waits."""
 
-    def __init__(self, folder: Path, name: str = "gate") -> None:
-        self.path = folder / name
+    def __init__(self, directory: Path, name: str = "gate") -> None:
+        self.path = directory / name
         self.wait = f"\nwhile not os.path.exists({str(self.path)!r}): time.sleep(0.005)\n"
 
     def open(self) -> None:
@@ -56,7 +56,7 @@ def test_a_timeout_is_not_silence(call: Caller) -> None:
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("level", ["callable", None], ids=["callable", "nowhere"])
-def test_a_line_now_and_then_is_no_silence(drive: Caller, stream: str, level: str | None) -> None:
+def test_a_line_now_and_then_breaks_the_silence(drive: Caller, stream: str, level: str | None) -> None:
     """Each line of either stream starts the time again, also if the lines go nowhere; the command may run for any time."""
     source = f"import sys, time\nfor n in range(15): print(n, file=sys.{stream}, flush=True); time.sleep(0.1)"
     sinks = (None, None) if level is None else (lambda line: None, lambda line: None)
@@ -78,7 +78,7 @@ def test_bytes_without_a_line_are_silence(drive: Caller) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "async def"])
-def test_the_time_of_a_callback_is_no_silence(drive: Caller, gate: Gate, kind: str) -> None:
+def test_the_time_of_a_callback_does_not_count(drive: Caller, gate: Gate, kind: str) -> None:
     """A slow callback keeps a command from writing, or from being heard: that is not the command's silence."""
 
     def slow(line: str) -> None:
@@ -197,7 +197,7 @@ def test_an_update_comes_when_it_is_printed(drive: Caller, gate: Gate) -> None:
 
 
 def test_each_update_breaks_the_silence_of_a_heartbeat(drive: Caller, caplog: pytest.LogCaptureFixture) -> None:
-    """Where an update is a line, a progress bar is no silence; else it is."""
+    """Where an update is a line, a progress bar is not silent; else it is."""
     caplog.set_level(logging.INFO, "venvrunner")
     source = "import sys, time\nfor n in range(120): sys.stdout.write(f'{n} %\\r'); sys.stdout.flush(); time.sleep(0.01)"
     drive.run(source, heartbeat=1)

@@ -319,7 +319,7 @@ def test_a_process_is_started_for_others_in_the_meantime(monkeypatch: pytest.Mon
 
 
 def test_the_cancel_of_an_answer_takes_no_time() -> None:
-    """An answer that does not end by itself is no process: there is no grace to be waited for."""
+    """An answer that does not end by itself is not a process: it needs no grace."""
     venv = ScriptedVenvRunner()
     venv.answer(["tool"], stdout="begun\n", returncode=None)
 

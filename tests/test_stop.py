@@ -339,12 +339,12 @@ def test_an_installation_is_stopped_too(tmp_path: Path) -> None:
         assert venv.install(str(project), no_index=True).added == {"slow": "1.0"}
 
 
-def builds(folder: Path) -> list[int]:
+def builds(directory: Path) -> list[int]:
     """Return the processes that work for a project below a directory (Linux)."""
     found = []
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if name.isdigit() and os.readlink(f"/proc/{name}/cwd").startswith(str(folder)):
+            if name.isdigit() and os.readlink(f"/proc/{name}/cwd").startswith(str(directory)):
                 found.append(int(name))
     return found
 

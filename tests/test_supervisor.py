@@ -224,7 +224,7 @@ def test_a_leader_that_is_gone_does_not_shorten_the_grace_of_the_others() -> Non
 
 
 def test_the_end_of_a_leader_means_nothing_outside_the_ladder() -> None:
-    """A normal end is no rung."""
+    """A normal end is not a rung."""
     one = lingering()
     one.leader_gone(101.0)
     assert (one.phase, one.signals()) == (Phase.LINGERING, [])
@@ -349,7 +349,7 @@ def test_silence_for_too_long_is_a_limit() -> None:
 
 
 def test_a_line_starts_the_silence_afresh() -> None:
-    """Its time counts from the delivery of the last line: what a slow callback takes is no silence of the command."""
+    """Its time counts from the delivery of the last line: the time of a slow callback does not count."""
     one = life(silence_timeout=3.0)
     one.heard(102.0)
     one.tick(103.0)
