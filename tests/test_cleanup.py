@@ -208,7 +208,7 @@ def test_few_descriptors_leave_nothing_for_good(free: int, tmp_path: Path) -> No
     VenvRunner.temporary(with_pip=False).delete()  # all is loaded
     used = max(map(int, os.listdir("/proc/self/fd")))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    fill = []
+    fill: list[int] = []
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1 + free, limits[1]))
         try:
