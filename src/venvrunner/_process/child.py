@@ -272,8 +272,13 @@ def _exit_descriptor(pid: int) -> IO[bytes] | None:
     if not is_child(pid):
         return None
     try:
-        return open(os.pidfd_open(pid), "rb", buffering=0)
+        number = os.pidfd_open(pid)
     except (AttributeError, OSError):
+        return None
+    try:
+        return open(number, "rb", buffering=0)
+    except OSError:
+        os.close(number)
         return None
 
 

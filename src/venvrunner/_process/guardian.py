@@ -137,8 +137,10 @@ class Guardian:
 
     def close(self) -> None:
         """Have the rest killed without waiting for it, and close all descriptors; more than once does no harm."""
-        self.send(signal.SIGKILL)
-        self._close(*self._fds)
+        try:
+            self.send(signal.SIGKILL)
+        finally:
+            self._close(*self._fds)
 
     def _open(self) -> None:
         """Open the pipes, the file for the task and a descriptor of this process, none of which other children inherit."""

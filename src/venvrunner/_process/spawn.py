@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from venvrunner._process import failures
 from venvrunner._process.child import Child
 from venvrunner._process.command import Command
-from venvrunner._process.session import HAS_SELECTABLE_PIPES, start_options
+from venvrunner._process.session import HAS_SELECTABLE_PIPES, KILL, group_of, is_child, start_options
 from venvrunner._process.source import Source
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
         if command.contain and not is_replaced():
             guardian = _guardian()
             argv, options = guardian.wrap(argv, options, grace=command.grace)
-        process: Any = subprocess.Popen(argv, **options)
+        process = _open(argv, options)
         if guardian is not None:
             guardian.started()
     except Exception as exc:  # noqa: BLE001  raised afresh: the frames of the standard library show the arguments
@@ -60,6 +60,22 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
             raise
         return child
     raise failure
+
+
+def _open(argv: list[str], options: dict[str, Any]) -> Any:
+    """Return what ``Popen`` returns. If it raises after the child was started, the child is ended."""
+    if is_replaced():
+        return subprocess.Popen(argv, **options)
+    popen: type[subprocess.Popen[bytes]] = subprocess.Popen
+    process = popen.__new__(popen)
+    try:
+        popen.__init__(process, argv, **options)
+    except Exception:
+        if is_child(getattr(process, "pid", None)):
+            group_of(process).send(KILL)
+            process.wait()
+        raise
+    return process
 
 
 def _guardian() -> "Guardian":
