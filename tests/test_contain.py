@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import venvrunner
 from conftest import DEADLINE, LINUX, MEASURED, alive, children, descriptors, wait_until
 from venvrunner._process import guardian as guardian_module
 from venvrunner._process.guardian import Guardian
@@ -760,10 +761,11 @@ for run in (plain, contained):
 def _as_nobody(source: str) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a helper that becomes another user, whose interpreter that user can read too."""
     interpreter = "/usr/bin/python3"
-    version = "import sys; assert sys.version_info >= (3, 11)"
-    done = subprocess.run([interpreter, "-c", version], user=NOBODY, cwd="/", capture_output=True, check=False)
+    source_dir = os.path.dirname(os.path.dirname(str(venvrunner.__file__)))
+    probe = f"import sys; assert sys.version_info >= (3, 11); sys.path.insert(0, {source_dir!r}); import venvrunner"
+    done = subprocess.run([interpreter, "-c", probe], user=NOBODY, cwd="/", capture_output=True, check=False)
     if done.returncode:
-        pytest.skip(f"{interpreter} is too old")
+        pytest.skip(f"{interpreter} is too old, or this package can't be read by other users")
     with helper(source, interpreter=interpreter) as process:
         yield process
 

@@ -1,6 +1,7 @@
 """The runners that tests get: as all others, but their commands are noted, and they know the wheelhouse."""
 
 import contextlib
+import functools
 import subprocess
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar, Self, Unpack
@@ -52,6 +53,10 @@ class NotedRunner(Runner):
                         yield line
 
         return iterate()
+
+
+for _name in ("log_run", "async_log_run", "lines", "async_lines"):
+    functools.update_wrapper(getattr(NotedRunner, _name), getattr(Runner, _name))  # its signature, too
 
 
 class NotedVenvRunner(NotedRunner, VenvRunner):
