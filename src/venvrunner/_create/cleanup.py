@@ -11,6 +11,7 @@ import functools
 import operator
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -78,6 +79,7 @@ class Cleanup(Owned):
         self._action = action
         self.failed = False
         self._threads: list[int] = []
+        self._deliverers: list[int] = []
         self._is_over = False
         self._over = _thread.allocate_lock()
         self._over.acquire()
@@ -153,20 +155,26 @@ class Cleanup(Owned):
             return
         except BaseException as exc:  # noqa: BLE001  it is delivered
             self._interruption = exc
-            self._see_the_end()
+            # A handler that raises many times a millisecond does so between any two steps.
+            try:
+                self._see_the_end()
+            except BaseException as exc:  # noqa: BLE001  the same
+                self._interruption = exc
+                self._see_the_end()
         yield
 
     def _see_the_end(self) -> None:
-        if not self._threads:  # no thread is to be had: too many, or the interpreter is about to end
+        if not self._threads and not self._is_over:  # no thread is to be had: too many, or the interpreter is about to end
             self._run()
         end = time.monotonic() + _PATIENCE
-        while not self._is_over and (left := end - time.monotonic()) > 0:
+        # Threads no longer run once the interpreter ends; by then all has been tried.
+        while not self._is_over and (left := end - time.monotonic()) > 0 and not sys.is_finalizing():
             try:
                 self._over.acquire(timeout=left)
-            except BaseException as exc:  # noqa: BLE001  it is delivered
+            except BaseException as exc:  # noqa: BLE001  the same
                 self._interruption = exc
-        if self._interruption is not None:
-            _thread.start_new_thread(self._deliver, ())
+        if self._interruption is not None and not self._deliverers:
+            self._deliverers.extend(map(_thread.start_new_thread, [self._deliver], [()]))
 
     def _deliver(self) -> None:
         """Send a signal again: Python would only print what its handler has raised in a finalizer."""
@@ -209,7 +217,10 @@ def _signal_of(error: BaseException) -> int | None:
 
 
 def _at_exit() -> None:
-    errors = [cleanup.attempt() for cleanup in list(_pending.values())]
+    left = list(_pending.values())
+    errors = [cleanup.attempt() for cleanup in left]
+    for cleanup in left:
+        cleanup.cancel()  # also what is another process's: no thread runs when the modules are dropped
     for error in filter(None, errors):
         raise error
 
