@@ -345,7 +345,7 @@ def test_an_interrupt_inside_the_ladder_hurries_and_leaves_nothing(monkeypatch: 
     monkeypatch.setattr(child.Child, "send", interrupted)
     tree = Tree(raiser(BugError()))
     with pytest.raises(KeyboardInterrupt):
-        asyncio.run(async_log_run(["sh", "-c", STUBBORN], None, tree, grace=10 * DEADLINE))
+        asyncio.run(async_log_run(["sh", "-c", STUBBORN], None, tree, grace=2 * DEADLINE))
     assert tree.gone
 
 
@@ -463,7 +463,7 @@ def test_a_further_cancel_leaves_the_whole_grace(tmp_path: Path, turns: int) -> 
 
     async def main() -> None:
         ready = asyncio.Event()
-        task = asyncio.create_task(async_log_run(patient.args, None, lambda _line: ready.set(), grace=10 * DEADLINE))
+        task = asyncio.create_task(async_log_run(patient.args, None, lambda _line: ready.set(), grace=2 * DEADLINE))
         await ready.wait()
         for _cancel in range(5):
             task.cancel()
@@ -485,7 +485,7 @@ def test_a_cancel_while_a_timeout_ends_the_command_is_a_cancel(tmp_path: Path) -
     patient = Patient(tmp_path)
 
     async def main() -> None:
-        task = asyncio.create_task(async_log_run(patient.args, timeout=2, grace=10 * DEADLINE))
+        task = asyncio.create_task(async_log_run(patient.args, timeout=2, grace=2 * DEADLINE))
         await turns_until(lambda: patient.begun.exists() or task.done(), "the time is up")
         assert not task.done(), "the child was not ready in time"
         task.cancel()

@@ -24,7 +24,8 @@ from venvrunner import CommandStoppedError, FakeVenvRunner, Runner, VenvError, V
 from venvrunner._process.supervisor import GRACE
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 
-ENDLESS = "import os, signal; print('begun', os.getpid(), flush=True)\nwhile True: signal.pause()"
+ENDLESS = "import os, signal; signal.alarm(60); print('begun', os.getpid(), flush=True)\nwhile True: signal.pause()"
+"""Source of a child that does not end by itself; but for the alarm: a stop that does nothing then fails, and does not hang."""
 ARGS = ["python", "-c", ENDLESS]
 WAYS = ["log_run", "async_log_run", "lines", "async_lines"]
 KINDS = ["venv", "fake", "recording"]
