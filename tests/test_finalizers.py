@@ -1,0 +1,193 @@
+"""What is dropped is cleaned up, and a handler that raises meanwhile reaches the program; and what few descriptors leave."""
+
+import _thread
+import asyncio
+import operator
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import venvrunner
+from conftest import DEADLINE
+from venvrunner import VenvInUseError, VenvRunner
+from venvrunner._create.cleanup import Cleanup
+
+
+class Owner:
+    """Something that owes a cleanup."""
+
+
+def drop_and_wait(holder: list[Owner], before: Callable[[], object] = int) -> None:
+    """Drop what a list holds, by C code alone; then wait for a signal that may be sent again a moment later."""
+    list(map(operator.call, [before, holder.clear]))
+    threading.Event().wait(DEADLINE)
+
+
+def test_a_signal_that_comes_just_before_a_finalizer_splits_nothing_and_is_not_lost() -> None:
+    """All in C code: the handler would run at the first step of a finalizer in Python, which only prints what it raises."""
+    done: list[str] = []
+    holder = [Owner()]
+    cleanup = Cleanup(holder[0], lambda: done.append("cleaned up"))
+    with pytest.raises(KeyboardInterrupt):
+        drop_and_wait(holder, _thread.interrupt_main)
+    assert done == ["cleaned up"]
+    assert not cleanup.is_pending
+
+
+class Alarm(Exception):  # noqa: N818  no error
+    """What a handler raises."""
+
+
+def test_what_a_handler_raises_while_a_finalizer_waits_reaches_the_program() -> None:
+    """After the cleanup, and also if the program waits in a call of the system by then."""
+    done: list[str] = []
+
+    class Handler:
+        def ring(self, signum: int, frame: object) -> None:
+            raise Alarm
+
+    def act() -> None:
+        signal.pthread_kill(_main, signal.SIGUSR1)
+        done.append("cleaned up")
+
+    _main = _thread.get_ident()
+    holder = [Owner()]
+    Cleanup(holder[0], act)
+    before = signal.signal(signal.SIGUSR1, Handler().ring)
+    try:
+        with pytest.raises(Alarm):
+            drop_and_wait(holder)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert done == ["cleaned up"]
+
+
+def test_a_cleanup_that_fails_is_tried_again() -> None:
+    """When the next one succeeds, for instance: there are descriptors again."""
+    done: list[str] = []
+
+    def fail_once() -> None:
+        done.append("tried")
+        if len(done) == 1:
+            raise OSError
+
+    holder = [Owner(), Owner()]
+    cleanups = [Cleanup(holder[0], fail_once), Cleanup(holder[1], lambda: done.append("another"))]
+    del holder[0]
+    assert cleanups[0].is_pending
+    holder.clear()
+    assert done == ["tried", "another", "tried"]
+    assert not any(cleanup.is_pending for cleanup in cleanups)
+
+
+def test_lock_files_are_for_their_user_alone(tmp_path: Path) -> None:
+    """No other user can lock them, whatever the umask."""
+    before = os.umask(0)
+    try:
+        venv = VenvRunner("venv", tmp_path, with_pip=False)
+        venv.log_run(["python", "-c", ""])
+    finally:
+        os.umask(before)
+    notes = [path for path in Path(venv.venv_dir, ".venvrunner").iterdir() if path.name != "state"]
+    assert {path.name.partition("-")[0] for path in notes} == {"lock", "user"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in notes} == {0o600}
+
+
+LIMITED = """
+import os, resource, sys
+from venvrunner import VenvError, VenvRunner
+
+top, free = sys.argv[1], int(sys.argv[2])
+parent = VenvRunner("parent", top, with_pip=False)
+named = VenvRunner("named", top, with_pip=False)
+parent.fork("new", top).delete()  # all is loaded
+actions = {
+    "create": lambda: VenvRunner("new", top, with_pip=False).delete(),
+    "fork": lambda: parent.fork("new", top).delete(),
+    "open": lambda: VenvRunner.open(parent.venv_dir),
+    "delete": named.delete,
+}
+before = sorted(os.listdir("/proc/self/fd"))
+for name, action in actions.items():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        for _ in range(free):
+            os.close(taken.pop())
+        try:
+            action()
+        except VenvError as exc:
+            assert "Too many open files" in str(exc), exc
+        finally:
+            for number in taken:
+                os.close(number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert set(os.listdir(top)) <= {"parent", "named"}, (name, os.listdir(top))
+    assert sorted(os.listdir("/proc/self/fd")) == before, name
+parent.log_run(["python", "-c", ""])
+named.delete()
+assert os.listdir(top) == ["parent"]
+"""
+
+
+@pytest.mark.parametrize("free", range(6))
+def test_few_descriptors_leave_no_half_environment(free: int, tmp_path: Path) -> None:
+    """Created, forked, opened and deleted with so many: all of it, or a clear error and nothing; at once and without a word."""
+    env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
+    command = [sys.executable, "-W", "error", "-c", LIMITED, str(tmp_path), str(free)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=3 * DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_an_async_block_lets_the_task_go_on_that_holds_the_environment() -> None:
+    """It waits on the loop; a cancel meanwhile does not lose the cleanup."""
+    paths: list[str] = []
+    released = asyncio.Event()
+
+    async def use(*, cancelled: bool) -> None:
+        async with VenvRunner.temporary(with_pip=False) as venv:
+            paths.append(venv.venv_dir)
+            held = asyncio.Event()
+
+            async def change() -> None:
+                async with venv._changing_async():
+                    held.set()
+                    await released.wait()
+
+            task = asyncio.create_task(change())
+            await held.wait()
+            loop = asyncio.get_running_loop()
+            loop.call_soon(user.cancel if cancelled else released.set)
+        await task
+
+    user = asyncio.create_task(use(cancelled=False))
+    await asyncio.wait_for(user, DEADLINE)
+    released.clear()
+    user = asyncio.create_task(use(cancelled=True))
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(user, DEADLINE)
+    released.set()
+    assert [path for path in paths if os.path.exists(path)] == []  # noqa: ASYNC240  nothing else runs
+
+
+def test_who_waits_for_an_environment_of_the_same_loop_gets_an_error_in_time(tmp_path: Path) -> None:
+    """As in a sync block."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    other = VenvRunner.open(venv.venv_dir, wait=0.05)
+    with venv._changing(), pytest.raises(VenvInUseError), other._changing():
+        pass
