@@ -235,15 +235,15 @@ def test_the_first_signal_is_polite(call: Caller) -> None:
 def test_the_first_signal_can_be_chosen(call: Caller, number: signal.Signals) -> None:
     """With `stop_signal`: SIGINT, which a Python child sees as KeyboardInterrupt, or any other; nothing else comes first."""
     source = """
-import signal, sys
+import os, signal
 
 def end(number, _frame):
-    print("got", number, flush=True)
-    sys.exit()
+    os.write(1, b"got %d\\n" % number)
+    os._exit(0)
 
 for number in signal.SIGINT, signal.SIGUSR1, signal.SIGTERM:
     signal.signal(number, end)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 while True:
     signal.pause()
 """
@@ -444,19 +444,20 @@ def end(*_args):
     open({str(self.begun)!r}, "w").close()
     while not os.path.exists({str(self.gate)!r}):
         time.sleep(0.01)
-    print("last words " * 20_000, flush=True)
+    words = b"last words " * 20_000 + b"\\n"
+    while words:
+        words = words[os.write(1, words):]
     open({str(self.ended)!r}, "w").close()
-    sys.exit()
+    os._exit(0)
 
 signal.signal(signal.SIGTERM, end)
-print("ready", flush=True)
+os.write(1, b"ready\\n")  # not print(): a handler that interrupts it can't print
 while True:
     signal.pause()
 """
         self.args = [sys.executable, "-c", source]
 
 
-@pytest.mark.slow  # it failed twice in one loaded run for a reason that is not known yet, and never since
 @pytest.mark.parametrize("turns", [0, 1, 3, 100])
 def test_a_further_cancel_leaves_the_whole_grace(tmp_path: Path, turns: int) -> None:
     """Five cancels: the handler of the child still comes to its end, and all that it prints is read meanwhile."""
