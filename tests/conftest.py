@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import importlib
 import os
 import signal
 import subprocess
@@ -127,6 +128,13 @@ def _take_signals() -> None:
     for name in ("SIGHUP", "SIGTERM"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session")
+def uvloop_opened() -> None:
+    """Let uvloop open the pipe that it keeps as long as the process lives, before descriptors are counted."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("uvloop").run(asyncio.sleep(0))
 
 
 @pytest.fixture(autouse=True)

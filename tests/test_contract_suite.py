@@ -1,13 +1,14 @@
 """The contract that ships for runners: every runner of the package keeps it, and each broken promise is found."""
 
+import asyncio
 import inspect
 import itertools
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,9 +20,44 @@ from venvrunner._suite.replays import NotedReplay, replays
 from venvrunner._suite.runners import NotedVenvRunner, fake_runner, real_runners
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 from venvrunner.testing._examples import way_to_loop, way_to_run
-from venvrunner.testing.contract import EXAMPLES, RunnerContract, VenvRunnerContract
+from venvrunner.testing.contract import EXAMPLES, Backend, RunnerContract, VenvRunnerContract
 
 pytest_plugins = ["pytester"]
+
+_Result = TypeVar("_Result")
+
+
+class Uvloop(Backend):
+    """asyncio's tasks on another loop."""
+
+    def run(self, main: Callable[[], Awaitable[_Result]]) -> _Result:
+        async def call() -> _Result:
+            return await main()
+
+        with asyncio.Runner(loop_factory=pytest.importorskip("uvloop").new_event_loop) as runner:
+            return runner.run(call())
+
+
+class Trio(Backend):
+    """Nothing of asyncio."""
+
+    def run(self, main: Callable[[], Awaitable[_Result]]) -> _Result:
+        result: _Result = pytest.importorskip("trio").run(main)
+        return result
+
+    async def gather(self, *functions: Callable[[], Awaitable[_Result]]) -> list[_Result]:
+        results: dict[int, _Result] = {}
+
+        async def one(number: int) -> None:
+            results[number] = await functions[number]()
+
+        async with pytest.importorskip("trio").open_nursery() as nursery:
+            for number in range(len(functions)):
+                nursery.start_soon(one, number)
+        return [results[number] for number in range(len(functions))]
+
+    async def turn(self) -> None:
+        await pytest.importorskip("trio").lowlevel.checkpoint()
 
 
 @pytest.fixture(scope="session")
@@ -150,20 +186,25 @@ class TestReplayFixture(VenvRunnerContract):
         return replays(Journal())(recording)
 
 
-def runs_of(name: str, make: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
+WAYS = {"call": ("log_run", "async_log_run"), "loop": ("lines", "async_lines")}
+
+
+def runs_of(
+    name: str, make: Callable[[], Any], backend: Backend | None = None, ways: Mapping[str, tuple[str, ...]] = WAYS
+) -> Iterator[Callable[[], Any]]:
     """Yield the runs of a test of the contract, with each of its parameters and a new runner, as pytest would do them."""
     test: Any = getattr(VenvRunnerContract(), name)
     needed = inspect.signature(test).parameters
+    backend = backend or Backend()
     sets: list[dict[str, Any]] = [{}]
     for mark in getattr(test, "pytestmark", []):
         names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
         sets = [dict(zip(names, value if len(names) > 1 else [value], strict=True)) for value in mark.args[1]]
-    ways = {"call": ("log_run", "async_log_run"), "loop": ("lines", "async_lines")}
     for way, more in itertools.product(next((ways[name] for name in ways if name in needed), ("",)), sets):
         runner = make()
-        given = {"runner": runner, **more}
+        given = {"runner": runner, "backend": backend, **more}
         if getattr(runner, way, None):
-            given |= {"call": way_to_run(runner, way), "loop": way_to_loop(runner, way)}
+            given |= {"call": way_to_run(runner, way, backend), "loop": way_to_loop(runner, way, backend)}
         yield partial(test, **{name: value for name, value in given.items() if name in needed})
 
 
@@ -187,6 +228,28 @@ def keeps(name: str, make: Callable[[], Any]) -> bool:
     except (Exception, pytest.fail.Exception):  # noqa: BLE001  any failure will do: a promise is kept or not
         return False
     return True
+
+
+ASYNC_WAYS = {"call": ("async_log_run",), "loop": ("async_lines",)}
+
+
+@pytest.mark.usefixtures("uvloop_opened")
+@pytest.mark.parametrize("backend", [Uvloop(), Trio()], ids=["uvloop", "trio"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_contract_holds_on_every_loop(kind: str, backend: Backend, request: pytest.FixtureRequest) -> None:
+    """Each promise about the asynchronous half, for each runner class of the package."""
+    names = {name for name in dir(VenvRunnerContract) if name.startswith("test_")}
+    if kind.startswith("fake"):
+        names = {name for name in names if hasattr(RunnerContract, name)}
+    asynchronous = {
+        name
+        for name in names
+        if {"call", "loop", "backend"} & inspect.signature(getattr(VenvRunnerContract, name)).parameters.keys()
+    }
+    assert len(asynchronous) > 20
+    for name in sorted(asynchronous):
+        for run in runs_of(name, partial(new_runner, kind, KINDS[kind], request), backend, ASYNC_WAYS):
+            run()
 
 
 @pytest.mark.slow

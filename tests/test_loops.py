@@ -23,13 +23,7 @@ Main = Callable[[], Coroutine[Any, Any, Any]]
 Loop = Callable[[Main], Any]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _load_uvloop() -> None:
-    """Let libuv open the pipe that it keeps as long as the process lives, before a test looks."""
-    with contextlib.suppress(ImportError):
-        import uvloop  # noqa: PLC0415  it is not on every platform
-
-        uvloop.run(asyncio.sleep(0))
+pytestmark = pytest.mark.usefixtures("uvloop_opened")
 
 
 def _uvloop(main: Main) -> Any:

@@ -1,9 +1,7 @@
 """What a record of the standard library's logging knows besides its text, and what the record of an adapter has."""
 
 import asyncio
-import contextlib
 import functools
-import importlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -151,13 +149,6 @@ def run_by_asyncio(log: Callable[[], Awaitable[Any]]) -> None:
     asyncio.run(in_a_task_of_asyncio(log))
 
 
-@pytest.fixture(scope="module")
-def _uvloop() -> None:
-    """Have what its first run opens for the whole process opened before descriptors are counted."""
-    with contextlib.suppress(ImportError):
-        importlib.import_module("uvloop").run(asyncio.sleep(0))
-
-
 def run_by_uvloop(log: Callable[[], Awaitable[Any]]) -> None:
     pytest.importorskip("uvloop").run(in_a_task_of_asyncio(log))
 
@@ -171,7 +162,7 @@ def run_by_trio(log: Callable[[], Awaitable[Any]]) -> None:
     anyio.run(in_a_task_of_anyio, log, backend="trio")
 
 
-@pytest.mark.usefixtures("_uvloop")
+@pytest.mark.usefixtures("uvloop_opened")
 @pytest.mark.parametrize("run", [run_by_asyncio, run_by_uvloop, run_by_anyio, run_by_trio])
 def test_no_event_loop_hides_the_callers_line(run: Callable[[Any], None], caplog: pytest.LogCaptureFixture) -> None:
     """The frames of each library that runs coroutines are passed over, also those that throw a cancel into them."""

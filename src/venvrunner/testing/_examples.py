@@ -1,6 +1,5 @@
 """The commands that the contract of runners runs, and what it watches them with."""
 
-import asyncio
 import contextlib
 import inspect
 import logging
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from venvrunner.runner import Runner
+from venvrunner.testing._backend import Backend
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 """``log_run``, or ``async_log_run`` on a loop of its own."""
@@ -79,14 +79,14 @@ class Handler(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def way_to_run(runner: Runner, name: str) -> Run:
+def way_to_run(runner: Runner, name: str, backend: Backend) -> Run:
     """Return one of the two ways to run a command as a plain function."""
     if name == "log_run":
         return runner.log_run
-    return lambda *args, **options: asyncio.run(runner.async_log_run(*args, **options))
+    return lambda *args, **options: backend.run(lambda: runner.async_log_run(*args, **options))
 
 
-def way_to_loop(runner: Runner, name: str) -> Loop:
+def way_to_loop(runner: Runner, name: str, backend: Backend) -> Loop:
     """Return one of the two ways to iterate over lines as a function that returns them.
 
     The function takes the command line, and what to do with each line: a true result leaves the loop.
@@ -107,7 +107,7 @@ def way_to_loop(runner: Runner, name: str) -> Loop:
                         break
 
         if name == "async_lines":
-            asyncio.run(main())
+            backend.run(main)
         else:
             with contextlib.closing(iterate(args, **options)) as lines:
                 for line in lines:

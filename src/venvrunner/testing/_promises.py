@@ -1,6 +1,5 @@
 """The contract of all runners."""
 
-import asyncio
 import inspect
 import logging
 import os
@@ -15,6 +14,7 @@ import pytest
 
 from venvrunner import subprocess_util
 from venvrunner.runner import Runner
+from venvrunner.testing._backend import Backend
 from venvrunner.testing._examples import (
     BAD_BYTE,
     ENDLESS,
@@ -104,12 +104,12 @@ class RunnerContract(UsageContract):
         assert out == LINES
         assert err == [f"err: {LINES[0]}", *LINES[1:]]
 
-    def test_an_async_callable_is_awaited(self, call: Run) -> None:
+    def test_an_async_callable_is_awaited(self, call: Run, backend: Backend) -> None:
         """In both ways, one line after the other."""
         lines: list[str] = []
 
         async def take(line: str) -> None:
-            await asyncio.sleep(0)
+            await backend.turn()
             lines.append(line)
 
         call(EXACT.args, None, take)

@@ -1,10 +1,10 @@
 """The promises of runners about their use: in loops over lines, on event loops, in threads, and when they are stopped."""
 
-import asyncio
 import os
 import pickle
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from venvrunner import subprocess_util
 from venvrunner.exceptions import CommandStoppedError
 from venvrunner.runner import Runner
+from venvrunner.testing._backend import Backend
 from venvrunner.testing._examples import (
     ENDLESS,
     EXACT,
@@ -40,15 +41,20 @@ class UsageContract:
         msg = "a contract needs a runner! Give the test class a fixture named runner that returns one."
         raise NotImplementedError(msg)
 
+    @pytest.fixture
+    def backend(self) -> Backend:
+        """Return the event loop to run on; override it to check a runner on another one than asyncio's."""
+        return Backend()
+
     @pytest.fixture(params=["log_run", "async_log_run"])
-    def call(self, request: pytest.FixtureRequest, runner: Runner) -> Run:
+    def call(self, request: pytest.FixtureRequest, runner: Runner, backend: Backend) -> Run:
         """Each of the two ways in turn."""
-        return way_to_run(runner, request.param)
+        return way_to_run(runner, request.param, backend)
 
     @pytest.fixture(params=["lines", "async_lines"])
-    def loop(self, request: pytest.FixtureRequest, runner: Runner) -> Loop:
+    def loop(self, request: pytest.FixtureRequest, runner: Runner, backend: Backend) -> Loop:
         """Each of the two ways to iterate over lines in turn."""
-        return way_to_loop(runner, request.param)
+        return way_to_loop(runner, request.param, backend)
 
     @pytest.mark.parametrize("name", ["lines", "async_lines"])
     def test_its_iterators_have_the_signature_of_the_functions(self, runner: Runner, name: str) -> None:
@@ -125,7 +131,7 @@ class UsageContract:
         call(NUMBERED[0].args, None, run_another)
         assert texts == ["out 1\n"]
 
-    def test_twenty_at_once_on_one_loop(self, runner: Runner) -> None:
+    def test_twenty_at_once_on_one_loop(self, runner: Runner, backend: Backend) -> None:
         """Each has its own lines and its own result."""
 
         async def one(example: Example) -> tuple[str, list[str]]:
@@ -133,9 +139,9 @@ class UsageContract:
             return (await runner.async_log_run(example.args, None, lines.append)).stdout, lines
 
         async def main() -> list[tuple[str, list[str]]]:
-            return await asyncio.gather(*map(one, NUMBERED))
+            return await backend.gather(*(partial(one, example) for example in NUMBERED))
 
-        assert asyncio.run(main()) == [(f"out {n}\n", [f"out {n}"]) for n in range(len(NUMBERED))]
+        assert backend.run(main) == [(f"out {n}\n", [f"out {n}"]) for n in range(len(NUMBERED))]
 
     def test_any_thread_may_run_a_command(self, runner: Runner) -> None:
         """Several at once."""
@@ -147,7 +153,7 @@ class UsageContract:
             texts = list(pool.map(one, NUMBERED[:8]))
         assert texts == [f"out {n}\n" for n in range(8)]
 
-    def test_log_run_works_inside_a_running_loop(self, runner: Runner) -> None:
+    def test_log_run_works_inside_a_running_loop(self, runner: Runner, backend: Backend) -> None:
         """As in a notebook; also with an `async def` callable."""
         lines: list[str] = []
 
@@ -158,11 +164,11 @@ class UsageContract:
             runner.log_run(NUMBERED[0].args, None, take)
             return runner.log_run(NUMBERED[1].args).stdout
 
-        assert asyncio.run(main()) == "out 1\n"
+        assert backend.run(main) == "out 1\n"
         assert lines == ["out 0"]
 
     @pytest.mark.parametrize("name", ["log_run", "async_log_run"])
-    def test_a_patch_of_the_module_function_is_seen(self, runner: Runner, name: str) -> None:
+    def test_a_patch_of_the_module_function_is_seen(self, runner: Runner, backend: Backend, name: str) -> None:
         """It gets the resolved command line, and the established parameters by position."""
         seen: list[Any] = []
         answer = subprocess.CompletedProcess([], 0, "patched", "")
@@ -178,6 +184,6 @@ class UsageContract:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(subprocess_util, name, patched if name == "log_run" else async_patched)
             options: Any = {"errors": "replace", "cwd": os.sep}
-            result = way_to_run(runner, name)(NUMBERED[0].args, log, "info", "error", False, **options)  # noqa: FBT003  the established signature
+            result = way_to_run(runner, name, backend)(NUMBERED[0].args, log, "info", "error", False, **options)  # noqa: FBT003  the established signature
         assert result is answer
         assert seen == [((runner.resolve(NUMBERED[0].args), log, "info", "error", False), "replace", os.sep)]

@@ -17,10 +17,11 @@ import pytest
 
 from venvrunner.exceptions import InvalidRequirementError
 from venvrunner.runner import Runner
+from venvrunner.testing._backend import Backend
 from venvrunner.testing._examples import EXAMPLES, Example, Run
 from venvrunner.testing._promises import RunnerContract
 
-__all__ = ["EXAMPLES", "Example", "RunnerContract", "VenvRunnerContract"]
+__all__ = ["Backend", "EXAMPLES", "Example", "RunnerContract", "VenvRunnerContract"]
 
 
 class VenvRunnerContract(RunnerContract):
