@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from venvrunner._process import failures
 from venvrunner._process.command import Command
-from venvrunner._process.pipes import CAPACITY, Pump, pending
+from venvrunner._process.pipes import CAPACITY, Pump, capacity, pending
 from venvrunner._process.session import HAS_SELECTABLE_PIPES, KILL, REAPS_LAST, Group, group_of, is_child
 from venvrunner._process.supervisor import REAP
 from venvrunner.exceptions import ContainmentError
@@ -146,7 +146,8 @@ class Child:
             count = pipe.pending() if isinstance(pipe, Pump) else pending(pipe.fileno())
             if count is None:
                 self._unknown.add(number)
-            owed[number] = CAPACITY if count is None else count
+                count = CAPACITY if isinstance(pipe, Pump) else capacity(pipe.fileno())
+            owed[number] = count
         return owed
 
     def dry(self) -> Iterable[int]:
@@ -186,8 +187,11 @@ class Child:
     def kill(self) -> None:
         self.send(KILL)
         end = time.monotonic() + REAP
-        while not self._has_ended and time.monotonic() < end:
-            if self.look() is None:
+        while not self.empty() and time.monotonic() < end:
+            if self._has_ended:
+                self.send(KILL)  # a member may have started another before the signal reached it
+                time.sleep(_PAUSE[0])
+            elif self.look() is None:
                 self._await_exit(end)
 
     def __del__(self) -> None:

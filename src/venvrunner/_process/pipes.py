@@ -40,6 +40,22 @@ def pending(fd: int) -> int | None:
     return int(struct.unpack("i", answer)[0])
 
 
+def capacity(fd: int) -> int:
+    """Return the number of bytes that a pipe can hold: at most that many are pending.
+
+    >>> import os
+    >>> reader, writer = os.pipe()
+    >>> capacity(reader) >= 4096
+    True
+    >>> os.close(reader), os.close(writer)
+    (None, None)
+    """
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)  # pyright: ignore[reportPossiblyUnboundVariable]  NameError is caught
+    except (OSError, AttributeError, NameError):
+        return CAPACITY
+
+
 class Pump:
     """Reads a pipe in a thread of its own, for systems where pipes can't be waited for (Windows).
 
