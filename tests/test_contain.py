@@ -18,7 +18,8 @@ import venvrunner
 from conftest import DEADLINE, LINUX, MEASURED, alive, children, descriptors, wait_until
 from venvrunner._process import guardian as guardian_module
 from venvrunner._process.guardian import Guardian
-from venvrunner.exceptions import ContainmentError
+from venvrunner.exceptions import CommandTimeoutError, ContainmentError
+from venvrunner.subprocess_util import log_run
 
 if not LINUX:
     pytest.skip("a guardian needs Linux", allow_module_level=True)
@@ -337,6 +338,14 @@ def test_a_stopped_process_ends() -> None:
         let_go(process)
         process.wait(DEADLINE)
         assert guardian.outcome() == 0
+
+
+def test_a_command_cannot_stop_its_guardian() -> None:
+    """Not longer than until it is to end."""
+    line = "kill -STOP $PPID; echo $$; exec sleep 61"
+    with pytest.raises(CommandTimeoutError) as caught:
+        log_run(["sh", "-c", line], timeout=1, contain=True)
+    assert not alive(int(caught.value.stdout or 0))
 
 
 def test_no_zombie_is_left_while_the_command_runs() -> None:

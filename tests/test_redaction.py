@@ -452,6 +452,29 @@ def test_the_message_about_a_wrong_argument_shows_no_credential(drive: Caller, a
     assert "pw-in-url" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stdout_loglevel": "hunter2"},
+        {"logger": "hunter2"},
+        {"errors": "hunter2"},
+        {"carriage_return": "hunter2"},
+        {"stop_signal": "hunter2"},
+        {"timeout": "hunter2"},
+        {"extra_env": {"hunter2": 3}},
+        {"extra_env": {"hunter2=": "x"}},
+        {"hunter2": 1},
+    ],
+    ids=str,
+)
+def test_the_message_about_a_wrong_option_shows_no_secret(drive: Caller, options: dict[str, Any]) -> None:
+    """Whichever option it was put into by mistake."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        drive(["true"], secrets=iter(["hunter2"]), **options)
+    assert "hunter2" not in "".join(traceback.format_exception_only(caught.value))
+    assert "hunter2" not in repr(caught.value)
+
+
 @pytest.mark.parametrize("secrets", [SECRET, [SECRET, 1], [None], SECRET.encode()], ids=repr)
 def test_secrets_are_several_strings(call: Caller, secrets: object) -> None:
     """One string would be taken for its characters, and mask every letter."""

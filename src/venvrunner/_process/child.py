@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from venvrunner._process import failures
 from venvrunner._process.command import Command
 from venvrunner._process.pipes import CAPACITY, Pump, capacity, pending
-from venvrunner._process.session import HAS_SELECTABLE_PIPES, KILL, REAPS_LAST, Group, group_of, is_child
+from venvrunner._process.session import CONTINUE, HAS_SELECTABLE_PIPES, KILL, REAPS_LAST, Group, group_of, is_child
 from venvrunner._process.supervisor import REAP
 from venvrunner.exceptions import ContainmentError
 
@@ -164,6 +164,7 @@ class Child:
             self._group.send(signum)
         else:
             self._guardian.send(signum)
+            self._group.send(CONTINUE)  # the command may have stopped its guardian
 
     def empty(self) -> bool:
         return self._is_reaped or (self._has_ended and self._group.ended())

@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+from collections.abc import Iterable
 from typing import Any
 
 from venvrunner._process.command import Command
@@ -30,8 +31,23 @@ def explained(error: Exception, command: Command) -> Exception:
         where = () if filename is None else (redactor.mask(os.fsdecode(filename)),)
         return type(error)(error.errno, redactor.mask(reason), *where)
     if isinstance(error, KeyError | subprocess.SubprocessError | TypeError | ValueError | OSError):
-        return type(error)(*(redactor.mask(arg) if isinstance(arg, str) else arg for arg in error.args))
+        return type(error)(*_masked_args(error, redactor))
     return error
+
+
+def masked(error: Exception, secrets: Iterable[str]) -> Exception:
+    """Return an exception about an argument, with its secrets masked.
+
+    Args:
+        error: what was raised; it is returned if it shows no secret.
+        secrets: the strings to mask.
+    """
+    args = _masked_args(error, Redactor(secrets))
+    return error if args == error.args else type(error)(*args)
+
+
+def _masked_args(error: Exception, redactor: Redactor) -> tuple[object, ...]:
+    return tuple(redactor.mask(arg) if isinstance(arg, str) else arg for arg in error.args)
 
 
 def _reason(error: OSError, command: Command) -> tuple[str, Any]:

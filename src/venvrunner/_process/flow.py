@@ -186,7 +186,10 @@ class Run:
             except Exception:  # noqa: BLE001  what is read is of less use than the grace
                 source.mute()
             self._look()
-            if life.has_exited and not source.empty():
+            if life.has_exited:
+                if source.empty():
+                    life.group_empty()
+                    break
                 life.leader_gone(time.monotonic())
                 if life.phase is Phase.KILLING:  # a member may have started another before the signal reached it
                     source.send(KILL)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from venvrunner._process.checks import check_errors
+from venvrunner._process import checks, failures
 from venvrunner._process.command import Command, RunOptions, Stopped, TimedOut
 from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
@@ -72,19 +72,40 @@ class Invocation:
         *,
         taken: deque[str] | None = None,
     ) -> None:
+        secrets = checks.strings("secrets", options.get("secrets", ()))
+        try:
+            self._prepare(args, logger, (stdout_loglevel, stderr_loglevel), errors, {**options, "secrets": secrets}, taken)
+        except (TypeError, ValueError) as exc:
+            failure = failures.masked(exc, secrets)
+        else:
+            self._debug(f"Running subprocess: {self._shown!r}")
+            self._began = time.monotonic()
+            return
+        raise failure
+
+    def _prepare(
+        self,
+        args: Sequence[StrPath],
+        logger: object,
+        levels: tuple[Level, Level],
+        errors: str,
+        options: RunOptions,
+        taken: deque[str] | None,
+    ) -> None:
+        """Check all arguments, and open nothing."""
         self.command = command = Command(args, options)
-        self._errors = check_errors(errors)
+        self._errors = checks.check_errors(errors)
         self._redactor = Redactor(command.secrets)
         if logger is None:
             import logging  # noqa: PLC0415  slow to import
 
             logger = logging.getLogger("venvrunner")
         self._shown = self._redactor.mask_all(command.argv)
-        sinks = {1: line_sink(stdout_loglevel, "stdout", logger, self._redactor, self._shown)}
+        sinks = {1: line_sink(levels[0], "stdout", logger, self._redactor, self._shown)}
         if taken is not None:
             sinks[1] = _both(taken.append, sinks[1])
         if not command.merge_stderr:
-            sinks[2] = line_sink(stderr_loglevel, "stderr", logger, self._redactor, self._shown)
+            sinks[2] = line_sink(levels[1], "stderr", logger, self._redactor, self._shown)
         self.streams = {
             number: Stream(sink, errors, carriage_return=command.carriage_return, keep=command.keep)
             for number, sink in sinks.items()
@@ -93,8 +114,6 @@ class Invocation:
             log = log_method(logger, "info", stream=None, command=self._shown)
             command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
         self._debug = log_method(logger, "debug", stream=None, command=self._shown)
-        self._debug(f"Running subprocess: {self._shown!r}")
-        self._began = time.monotonic()
 
     @contextmanager
     def concluded(self) -> Generator[None]:
@@ -169,9 +188,19 @@ class Invocation:
 def _both(first: Callable[[str], Any], second: Callable[[str], Any] | None) -> Callable[[str], Any]:
     if second is None:
         return first
+    return _Both(first, second)
 
-    def call(line: str) -> Any:
-        first(line)
-        return second(line)
 
-    return call
+class _Both:
+    """Calls two functions, and looks like the second in a message."""
+
+    def __init__(self, first: Callable[[str], Any], second: Callable[[str], Any]) -> None:
+        self._first = first
+        self._second = second
+
+    def __call__(self, line: str) -> Any:
+        self._first(line)
+        return self._second(line)
+
+    def __repr__(self) -> str:
+        return repr(self._second)

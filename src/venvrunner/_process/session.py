@@ -10,13 +10,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from venvrunner._process import proc
 from venvrunner._process.supervisor import Stop
 
 __tracebackhide__ = True
+
+
+_RECENT = 0.005
+"""Seconds for which a listing of all processes serves the commands that end meanwhile."""
 
 
 class Group(Protocol):
@@ -107,7 +111,7 @@ class Session(ProcessGroup):
 
     def leader_reaped(self) -> None:
         """Note at once whether the leader was the last of its session."""
-        members = self._members()
+        members = self._members(proc.processes())
         if members is None:
             super().leader_reaped()
         else:
@@ -117,22 +121,25 @@ class Session(ProcessGroup):
         """Return whether no member is left that is more than a zombie; reap those that this process has adopted."""
         if self._gone or os.getpid() != self._owner:
             return True
-        members = self._members()
+        # A hundred commands that end at once share this look: it counts only if it has seen that the leader is dead.
+        members = self._members(proc.recent_processes(_RECENT))
+        if not any(member.pid == self._id and member.is_dead for member in members or ()):
+            members = self._members(proc.processes())
         if members is None:
             return False
         if any(not member.is_dead for member in members):
             return False
         # A member that forks and ends may have hidden its child from the look. Zombies don't mind.
         super().send(signal.SIGKILL)
+        members = self._members(proc.processes()) or []
         for member in members:
-            if member.parent == self._owner and member.pid != self._id:
+            if member.is_dead and member.parent == self._owner and member.pid != self._id:
                 with contextlib.suppress(OSError):
                     os.waitpid(member.pid, os.WNOHANG)
-        return not any(not member.is_dead for member in self._members() or ())
+        return all(member.is_dead for member in members)
 
-    def _members(self) -> list[proc.Process] | None:
+    def _members(self, everything: Sequence[proc.Process]) -> list[proc.Process] | None:
         """Return the members of the session; ``None``: the system does not tell."""
-        everything = list(proc.processes())
         return [process for process in everything if process.session == self._id] if everything else None
 
     def _send_to(self, pid: int, signum: int) -> None:
@@ -244,13 +251,13 @@ if sys.platform == "win32":
     START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     HAS_SELECTABLE_PIPES = False
     REAPS_LAST = False
-    KILL = -1
+    KILL = CONTINUE = -1
 else:
     _group_class = Session if sys.platform == "linux" else ProcessGroup
     START_OPTIONS = {"start_new_session": True}
     HAS_SELECTABLE_PIPES = True
     REAPS_LAST = sys.platform == "linux"
-    KILL = signal.SIGKILL
+    KILL, CONTINUE = signal.SIGKILL, signal.SIGCONT
 """Whether a child can be seen to end without being reaped (``REAPS_LAST``): elsewhere, ``waitid`` or ``/proc`` is missing."""
 
 

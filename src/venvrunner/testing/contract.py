@@ -21,7 +21,7 @@ from venvrunner.testing._backend import Backend
 from venvrunner.testing._examples import EXAMPLES, Example, Run
 from venvrunner.testing._promises import RunnerContract
 
-__all__ = ["Backend", "EXAMPLES", "Example", "RunnerContract", "VenvRunnerContract"]
+__all__ = ["EXAMPLES", "Backend", "Example", "RunnerContract", "VenvRunnerContract"]
 
 
 class VenvRunnerContract(RunnerContract):
