@@ -233,3 +233,81 @@ def test_few_descriptors_leave_nothing_for_good(free: int, tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     VenvRunner.temporary(with_pip=False).delete()  # and the cleanup that failed is tried again
     assert venv is None or not os.path.exists(venv.venv_dir)
+
+
+# What has been made unreadable or read-only.
+
+SPOILED = """
+import ctypes, os, struct, tempfile
+from venvrunner import CreationError, VenvRunner
+
+top = tempfile.gettempdir()
+venv = VenvRunner.temporary(with_pip=False)
+path = venv.venv_dir
+# Without capabilities, modes apply to root as well: the number of the third version, this thread, and three empty sets.
+assert ctypes.CDLL(None).capset(struct.pack("Ii", 0x20080522, 0), bytes(24)) == 0
+"""
+
+SPOILS = {
+    "the environment": "os.chmod(path, 0)",
+    "its state": "os.chmod(f'{path}/.venvrunner', 0)",
+    "its lock": "os.chmod(f'{path}/.venvrunner/lock', 0)",
+    "all, read-only": "[os.chmod(folder, 0o555) for folder, _, _ in os.walk(os.path.dirname(path), topdown=False)]",
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILS)
+def test_a_temporary_environment_is_removed_whatever_its_modes(spoiled: str, tmp_path: Path) -> None:
+    """A command may have changed them; they belong to this user, so they can be changed back."""
+    source = f"{SPOILED}with venv:\n    {SPOILS[spoiled]}\nassert os.listdir(top) == []"
+    returncode, _stdout, stderr = run(source, tmp=tmp_path / "tmp")
+    assert (returncode, stderr) == (0, "")
+
+
+def test_a_directory_that_cannot_be_removed_yet_hides_no_other_error(tmp_path: Path) -> None:
+    """What is raised in a block propagates; delete() raises an error of ours; the directory is removed when it can be."""
+    source = """
+os.chmod(top, 0o555)
+try:
+    with venv:
+        raise KeyError("first")
+except KeyError:
+    pass
+try:
+    venv.delete()
+except CreationError as exc:
+    assert "delete the environment" in str(exc)
+else:
+    raise AssertionError
+os.chmod(top, 0o755)
+"""
+    returncode, _stdout, stderr = run(SPOILED + source, tmp=tmp_path / "tmp")
+    assert (returncode, stderr) == (0, "")
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_block_in_a_generator_that_is_left_at_the_exit_ends(tmp_path: Path) -> None:
+    """Its end comes while the modules are dropped, when no thread runs any more."""
+    source = """
+from venvrunner import VenvRunner
+def use():
+    with VenvRunner.temporary(with_pip=False) as venv:
+        yield venv
+generator = use()
+next(generator)
+"""
+    returncode, _stdout, stderr = run(source, tmp=tmp_path / "tmp")
+    assert (returncode, stderr, os.listdir(tmp_path / "tmp")) == (0, "", [])
+
+
+def test_virtualenv_leaves_no_directory_where_it_has_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It creates a temporary one then, and removes it at the end of its session only."""
+    for name in list(os.environ):
+        if name.startswith("XDG_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", os.devnull)
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path / "cache"))
+    source = "from venvrunner import VenvRunner\nVenvRunner.temporary(with_pip=False).delete()"
+    returncode, _stdout, stderr = run(source, tmp=tmp_path / "tmp")
+    assert "using temporary app-data" in stderr
+    assert (returncode, os.listdir(tmp_path / "tmp")) == (0, [])

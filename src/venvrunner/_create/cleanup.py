@@ -31,6 +31,10 @@ _PAUSE = 0.0002
 """Seconds between two looks at whether a finalizer has ended."""
 
 
+_LAST = -1000
+"""The priority of the cleanup at the end of a process of ``multiprocessing``: its own children have ended by then."""
+
+
 class Owned:
     """Something of the system's that belongs to the process that made it: not to a fork of that, and not to a copy."""
 
@@ -91,6 +95,7 @@ class Cleanup(Owned):
         starting = _Reference(owner, operator.methodcaller("start"))
         starting.start = functools.partial(self._threads.extend, map(_thread.start_new_thread, [self._run], [()]))
         self._references: tuple[object, ...] = (waiting, starting)
+        _register()
         _pending[id(self)] = self
 
     @property
@@ -104,6 +109,8 @@ class Cleanup(Owned):
         Raises:
             BaseException: what the function raises, or what a signal handler raised meanwhile.
         """
+        if not self.is_pending:
+            return  # at once: when the modules are dropped, no thread runs any more
         try:
             uninterrupted(self._call, quick=True)
         except BaseException:
@@ -226,3 +233,15 @@ def _at_exit() -> None:
 
 
 atexit.register(surely, _at_exit)
+_registered: int | None = None
+"""The process that :func:`_register` was last called in."""
+
+
+def _register() -> None:
+    """Clean up at the end of a process of ``multiprocessing``, too: those that are forked run nothing of ``atexit``."""
+    global _registered  # noqa: PLW0603
+    if _registered != (pid := os.getpid()):
+        process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+        if process is not None and util is not None and process.parent_process() is not None:
+            util.Finalize(None, surely, (_at_exit,), exitpriority=_LAST)
+        _registered = pid

@@ -8,6 +8,7 @@ from typing import Any
 
 from venvrunner._create import deletion
 from venvrunner._create.cleanup import Cleanup, Owned
+from venvrunner._create.errors import explained
 from venvrunner._create.ownership import Ownership
 from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._create.users import User
@@ -29,9 +30,17 @@ class _Belongings:
     def give_back(self) -> None:
         """Take the notes back, and remove the temporary directory unless something in it is needed."""
         self.user.leave()
-        self.commands.leave()
-        if self.folder is not None and not self.owner.forks():
+        if self.folder is not None and not self._has_forks():
             self.folder.remove()
+        else:
+            self.commands.leave()
+
+    def _has_forks(self) -> bool:
+        try:
+            return bool(self.owner.forks())
+        except PermissionError:
+            self.owner.make_readable()
+            return bool(self.owner.forks())
 
 
 class Handle(Owned):
@@ -107,9 +116,10 @@ class Handle(Owned):
         return self._belongings.folder is not None
 
     def _let_go(self) -> None:
-        self._end.now()
-        if self._belongings.folder is not None:
-            self._belongings.folder.remove()  # if forks have kept it until now
+        with explained(self.venv_dir, "delete the environment"):
+            self._end.now()
+            if self._belongings.folder is not None:
+                self._belongings.folder.remove()  # if forks have kept it until now
 
     def leave(self, error: BaseException | None) -> None:
         """Let go of the environment, and delete it first if it is a temporary one.

@@ -22,6 +22,7 @@ from typing import Any, cast
 from venvrunner._create import users
 from venvrunner._create.hold import STATE, Held, Hindrances
 from venvrunner._create.locks import is_inconclusive, without_waiting
+from venvrunner._create.removal import Directory
 from venvrunner._create.users import Commands, User
 from venvrunner.exceptions import VenvInUseError
 
@@ -81,6 +82,15 @@ class Ownership:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [os.path.join(self._state, name) for name in names if name.startswith(kind + "-")]
+
+    def make_readable(self) -> None:
+        """Let this process read the state again, after something has changed the mode of its directory.
+
+        Raises:
+            OSError: it belongs to another user.
+        """
+        with Directory(self.venv_dir) as directory, Directory(STATE, within=directory):
+            pass  # opening a directory makes it readable
 
     def note_fork(self, fork_dir: str) -> None:
         """Freeze the environment for a fork; to be called while the lock is held."""

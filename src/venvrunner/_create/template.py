@@ -62,7 +62,9 @@ def build(venv_dir: str, interpreter: Interpreter, *, with_pip: bool) -> None:
     seed = ["--no-download", "--no-periodic-update", "--no-setuptools"] if with_pip else ["--no-seed"]
     # virtualenv starts every interpreter that it is told of, but not the running one.
     which = [] if interpreter == find(None) else [f"--python={interpreter.executable}"]
-    virtualenv.session_via_cli([*seed, *which, "--activators=", venv_dir], setup_logging=False, env=env).run()
+    # The block removes the temporary directory that virtualenv creates if it can't write to its cache.
+    with virtualenv.session_via_cli([*seed, *which, "--activators=", venv_dir], setup_logging=False, env=env) as session:
+        session.run()
 
 
 def is_current(data: bytes) -> bool:
