@@ -2,6 +2,7 @@
 
 import _thread
 import asyncio
+import errno
 import operator
 import os
 import signal
@@ -16,8 +17,10 @@ import pytest
 
 import venvrunner
 from conftest import DEADLINE
-from venvrunner import VenvInUseError, VenvRunner
+from venvrunner import CreationError, VenvInUseError, VenvRunner
+from venvrunner._create import locks
 from venvrunner._create.cleanup import Cleanup
+from venvrunner._create.ownership import Ownership
 
 
 class Owner:
@@ -98,6 +101,58 @@ def test_lock_files_are_for_their_user_alone(tmp_path: Path) -> None:
     notes = [path for path in Path(venv.venv_dir, ".venvrunner").iterdir() if path.name != "state"]
     assert {path.name.partition("-")[0] for path in notes} == {"lock", "user"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in notes} == {0o600}
+
+
+def test_a_runner_whose_use_cannot_be_noted_on_a_full_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only in a read-only directory, where nobody can change it, is an environment used without a note."""
+    path = VenvRunner("venv", tmp_path, with_pip=False).venv_dir
+    real = os.open
+
+    def fill(name: str, flags: int, *given: int) -> int:
+        if os.path.basename(name).startswith("user-") and flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(name, flags, *given)
+
+    def refuse(*paths: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "open", fill)
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(CreationError, match="No space left on device"):
+        VenvRunner.open(path)
+
+
+def test_two_paths_of_one_environment_are_one(tmp_path: Path) -> None:
+    """The runners of a thread do not keep it from recreating and deleting, by whatever path they know the environment."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    first = VenvRunner("venv", tmp_path / "link", with_pip=False)
+    second = VenvRunner("venv", tmp_path / "real", with_pip=False, wait=0)
+    second.delete()
+    assert not os.path.exists(first.venv_dir)
+
+
+def test_a_lock_is_released_where_it_belongs_to_a_place_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where the unlocking of another place than the one that was locked is an error."""
+    locked: dict[tuple[int, int], int] = {}
+
+    class Locking:
+        LK_NBLCK, LK_UNLCK = 1, 2
+
+        def locking(self, number: int, mode: int, size: int) -> None:
+            status, place = os.fstat(number), os.lseek(number, 0, os.SEEK_CUR)
+            if mode == self.LK_UNLCK:
+                if locked.pop((status.st_ino, place), None) != number:
+                    raise PermissionError(errno.EACCES, "not locked")
+            elif locked.setdefault((status.st_ino, place), number) != number:
+                raise PermissionError(errno.EACCES, "locked")
+
+    monkeypatch.setattr(locks, "_flock", None)
+    monkeypatch.setattr(locks, "_locking", Locking())
+    before = sorted(os.listdir("/proc/self/fd"))
+    with Ownership(str(tmp_path)).held(0):
+        pass
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 LIMITED = """

@@ -1,5 +1,6 @@
 """A process that is forked from one with environments: it uses them, and what it ends, leaves or deletes is its own."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -72,6 +73,28 @@ in_child(lambda: venv.__exit__(None, None, None))
 in_child(lambda: globals().pop("venv"))
 print(len(Ownership(venv.venv_dir)._files("user")) == 1)
 """,
+    "the note of a command in another thread": """
+import threading
+started, (read, write) = threading.Event(), os.pipe()
+arguments = ["python", "-c", "print(1, flush=True); open(0).read()"]
+options = {"stdin": read, "stdout_loglevel": lambda line: started.set()}
+thread = threading.Thread(target=lambda: venv.log_run(arguments, **options))
+thread.start()
+assert started.wait(10)
+reading, writing = os.pipe()
+pid = os.fork()
+if not pid:
+    os.close(write)
+    os.close(writing)
+    os.read(reading, 1)
+    os._exit(0)
+os.close(write)
+thread.join()
+VenvRunner("venv", top, with_pip=False, wait=1)
+os.close(writing)
+os.waitpid(pid, 0)
+print(True)
+""",
     "an environment, which it may use": """
 in_child(lambda: print(venv.log_run(["python", "-c", "print(True)"]).stdout.strip()))
 """,
@@ -136,3 +159,49 @@ print(time.monotonic() - begin, os.path.exists(temporary.venv_dir))
     seconds, exists = run(source, tmp_path).split()
     assert exists == "True"
     assert float(seconds) < DEADLINE / 4
+
+
+def test_a_preexec_function_leaves_the_command_its_note(tmp_path: Path) -> None:
+    """It makes ``subprocess`` fork as ``os.fork`` does; a process that the command leaves behind still uses the environment."""
+    source = """
+read, write = os.pipe()
+source = "import os\\nif not os.fork(): os.setsid(); os.read(0, 1)"
+venv.log_run(["python", "-c", source], stdin=read, preexec_fn=int)
+try:
+    VenvRunner("venv", top, with_pip=False, wait=0)
+except VenvInUseError:
+    print(True)
+"""
+    assert run(source, tmp_path) == "True\n"
+
+
+MULTIPROCESSING = """
+import multiprocessing, os, sys
+from venvrunner import VenvRunner
+
+kept = []
+
+def keep():
+    kept.append(VenvRunner.temporary(with_pip=False))
+    assert os.path.exists(kept[0].venv_dir)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    worker = context.Process(target=keep)
+    worker.start()
+    worker.join()
+    sys.exit(worker.exitcode)
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_worker_of_multiprocessing_deletes_what_it_has_at_its_end(method: str, tmp_path: Path) -> None:
+    """A forked one ends without ``atexit``."""
+    program, top = tmp_path / "program.py", tmp_path / "top"
+    program.write_text(MULTIPROCESSING)
+    top.mkdir()
+    env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1]), "TMPDIR": str(top)}
+    command = [sys.executable, str(program), method]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=3 * DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path for path in top.iterdir() if path.name.startswith("venvrunner-")] == []

@@ -1,5 +1,6 @@
 """A lock on an open file: it lasts until the last process that has the descriptor closes it, also by being killed."""
 
+import contextlib
 import errno
 import functools
 import os
@@ -7,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from venvrunner._create.cleanup import Owned
+from venvrunner._process import ambient
 
 __tracebackhide__ = True
 
@@ -18,6 +20,7 @@ except ImportError:  # Windows
     _flock, _locking = None, import_module("msvcrt")
 
 _REFUSED = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 _INCONCLUSIVE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 
 CHILDREN_INHERIT = _flock is not None
@@ -37,6 +40,15 @@ def is_inconclusive(error: OSError) -> bool:
     return error.errno in _INCONCLUSIVE
 
 
+def is_refused(error: OSError) -> bool:
+    """Return whether an error says that a directory is read-only for this process.
+
+    >>> is_refused(PermissionError(errno.EACCES, "")), is_refused(OSError(errno.ENOSPC, "No space left on device"))
+    (True, False)
+    """
+    return error.errno in _READ_ONLY
+
+
 def without_waiting(path: str, flags: int) -> int:
     """Open a file, an *opener* of :func:`open`: what may be a pipe where a file should be would wait for its other end."""
     return os.open(path, flags | _NEVER_WAIT)
@@ -48,16 +60,14 @@ class LockFile(Owned):
     A signal handler that raises between the call that opens a file and the note of its number would lose the descriptor, and
     one between the note and the call that closes it would close the next file of that number. So each pair is one step of
     Python's, in which no handler runs: a C function that calls both.
-    """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._numbers: dict[int, int] = {}
+    A fork of this process has none of its lock files open: it would keep the locks that this process releases.
+    """
 
     @property
     def number(self) -> int | None:
         """The descriptor, if it is open."""
-        return self._numbers.get(0)
+        return _open.get(self)
 
     def open(self, path: str, *, make: bool = True) -> int:
         """Open the file and return the descriptor; a link is refused.
@@ -70,13 +80,12 @@ class LockFile(Owned):
             OSError: it can't be opened.
         """
         flags = (os.O_RDWR | os.O_CREAT if make else os.O_RDONLY) | _FLAGS
-        self._numbers.update(enumerate(map(os.open, [path], [flags], [0o600])))
-        return self._numbers[0]
+        _open.update(zip([self], map(os.open, [path], [flags], [0o600]), strict=True))
+        return _open[self]
 
     def close(self) -> None:
-        """Close it, if it is open; more than once does no harm. A fork of this process leaves it open."""
-        if self.is_ours:
-            any(map(os.close, iter(functools.partial(self._numbers.pop, 0, None), None)))
+        """Close it, if it is open; more than once does no harm."""
+        any(map(os.close, iter(functools.partial(_open.pop, self, None), None)))
 
     def try_lock(self) -> bool:
         """Lock the file, unless another descriptor has it locked, of this process or of another (``flock(2)``)."""
@@ -93,15 +102,33 @@ class LockFile(Owned):
 
     def unlock(self) -> None:
         """Unlock the file, also for processes that have inherited the descriptor by a fork of this one."""
-        if self.is_ours and self.number is not None:
-            if _flock is not None:
-                _flock.flock(self.number, _flock.LOCK_UN)
-            else:
-                _locking.locking(self.number, _locking.LK_UNLCK, 1)
+        if self.number is not None and _flock is not None:  # elsewhere there is no fork, and to close it unlocks it
+            _flock.flock(self.number, _flock.LOCK_UN)
 
     def is_at(self, path: str) -> bool:
         """Return whether the open file is still the one at a path."""
         try:
-            return os.path.samestat(os.fstat(self._numbers[0]), os.stat(path, follow_symlinks=False))
+            return os.path.samestat(os.fstat(_open[self]), os.stat(path, follow_symlinks=False))
         except OSError:
             return False
+
+
+_open: dict[LockFile, int] = {}
+"""The descriptors of the files that are open now."""
+
+
+def _close_all() -> None:
+    """Close them, in a new fork of this process.
+
+    That of a command which is about to start stays open: with a *preexec_fn*, ``subprocess`` forks in the same way.
+    """
+    passed = ambient.current().passed
+    for number in _open.values():
+        if number not in passed:
+            with contextlib.suppress(OSError):
+                os.close(number)
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_all)

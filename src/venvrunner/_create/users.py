@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from venvrunner._create.cleanup import Cleanup, Owned
-from venvrunner._create.locks import CHILDREN_INHERIT, LockFile, is_inconclusive
+from venvrunner._create.locks import CHILDREN_INHERIT, LockFile, is_inconclusive, is_refused
 from venvrunner._create.notes import read_name, write_name
 
 __tracebackhide__ = True
@@ -36,7 +36,7 @@ class User(Owned):
             path: a file that does not exist; no other process looks for it before this returns.
 
         Raises:
-            OSError: it is not known whether that is possible: no descriptor is free, say.
+            OSError: it could be possible, but is not now: no descriptor is free, or the disk is full, say.
         """
         self.leave()
         presence = _presence()
@@ -45,17 +45,17 @@ class User(Owned):
         except OSError as exc:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-            if is_inconclusive(exc):
+            if not is_refused(exc):
                 raise
         else:
             self.path = path
-            presence.threads[path] = self._thread
+            presence.threads[os.path.basename(path)] = self._thread
 
     def leave(self) -> None:
         """Take the note back; more than once does no harm."""
         path, holder = self.path, self._holder
         if self.is_ours and path is not None and holder is not None:
-            _presence().threads.pop(path, None)
+            _presence().threads.pop(os.path.basename(path), None)
             holder.names.discard(path)
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -81,10 +81,15 @@ class Commands:
     def leave(self) -> None:
         """Remove the files, but those that a process still has which a command has left behind."""
         folder, name = os.path.split(self._path)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for other in os.listdir(folder):
-                if other.startswith(name):
-                    _holder_of(os.path.join(folder, other))
+        try:
+            found = os.listdir(folder)
+        except OSError as exc:
+            if is_inconclusive(exc):
+                raise
+            return  # it is gone, or was made unreadable
+        for other in found:
+            if other.startswith(name):
+                _holder_of(os.path.join(folder, other))
 
 
 class CommandNote(AbstractContextManager[Mapping[str, Any]]):
@@ -145,12 +150,14 @@ def others(paths: Iterable[str], thread: threading.Thread, but: User | None = No
     """
     found: list[str] = []
     threads = _presence().threads
+    own = None if but is None or but.path is None else os.path.basename(but.path)
     for path in paths:
-        noted = threads.get(path)
-        if (noted is not None and noted() is thread) or (but is not None and but.path == path):
+        name = os.path.basename(path)  # it is random; the directory may have several paths
+        noted = threads.get(name)
+        if (noted is not None and noted() is thread) or name == own:
             continue
-        if (name := _holder_of(path)) is not None:
-            found.append(name)
+        if (holder := _holder_of(path)) is not None:
+            found.append(holder)
     return found
 
 
@@ -206,7 +213,8 @@ class _Presence(Owned):
     """The locked files of this process: usually one for each file system.
 
     Attributes:
-        threads: which thread made a runner's note: the object, because the next thread may have the same number.
+        threads: which thread made a runner's note, by its file's name: the object, because the next thread may have the same
+            number.
     """
 
     def __init__(self) -> None:
