@@ -8,6 +8,7 @@ install their own. What must not be split runs in a helper thread instead, where
 import _thread
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -16,6 +17,8 @@ __tracebackhide__ = True
 _Result = TypeVar("_Result")
 _LEVELS = 3
 """How often a handler may raise between two steps of the wait itself before the work goes on alone."""
+_LOOK = 1.0
+"""Seconds after which the main thread looks whether the helper thread has begun at all."""
 
 
 def uninterrupted(
@@ -119,10 +122,14 @@ class _Work(Generic[_Result]):
                 _thread.start_new_thread(self._run if self._quick else self._run_in_thread_object, ())
             except RuntimeError:  # no thread is to be had: too many, or the interpreter is about to end
                 self._run()
+        end = None if self._patience < 0 else time.monotonic() + self._patience
         while not self._ended:
             try:
-                if not self._lock.acquire(timeout=self._patience):
+                seconds = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+                if seconds <= 0:
                     break
+                if not self._lock.acquire(timeout=seconds):
+                    self._run()  # does nothing if the thread has begun; it may have died before, of too little memory
             except BaseException as exc:  # noqa: BLE001  it is raised in the end
                 self.interruption = exc
                 if self._interrupted is not None:
