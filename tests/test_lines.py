@@ -119,6 +119,18 @@ def test_a_bad_byte_shows_in_its_own_line_only() -> None:
     assert split([b"\\xff \xc3\xa9\nbad \xff\n\xe2\x82\xac"]) == ["\\xff é", "bad \\xff", "€"]
 
 
+def test_a_bad_byte_is_noted_also_if_it_is_not_kept() -> None:
+    """The first one, under strict; a character that comes in two chunks is not bad."""
+    stream = Stream(None, keep=1)
+    for chunk in b"\xe2\x82", b"\xac", b"bad \xff", b"\xfe", b"good":
+        stream.feed(chunk)
+    assert stream.bad is not None
+    assert (stream.bad.object, stream.bad.start) == (b"bad \xff", 4)
+    other = Stream(None, "replace", keep=1)
+    other.feed(b"\xff")
+    assert other.bad is None
+
+
 def test_lines_come_as_soon_as_they_end() -> None:
     """No line waits for the next chunk, and none comes before its end."""
     splitter = LineSplitter()

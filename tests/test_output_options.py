@@ -232,11 +232,15 @@ def test_what_is_kept_begins_with_a_whole_character(call: Caller) -> None:
         assert text == "€" * (keep // 3)
 
 
-def test_what_is_not_kept_may_have_a_bad_byte(drive: Caller) -> None:
-    """Only what is returned has to be right."""
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_bad_byte_is_an_error_also_in_what_is_not_kept(drive: Caller, is_read: bool) -> None:
+    """As without `keep`; with another `errors` it is none."""
+    source = "import os; os.write(1, b'bad \\xff\\n'); os.write(1, b'good\\n')"
     lines: list[str] = []
-    result = drive.run("import os; os.write(1, b'bad \\xff\\n'); os.write(1, b'good\\n')", None, lines.append, keep=5)
-    assert (result.stdout, lines) == ("good\n", ["bad \\xff", "good"])
+    with pytest.raises(UnicodeDecodeError):
+        drive.run(source, None, lines.append if is_read else None, keep=5)
+    assert lines == (["bad \\xff", "good"] if is_read else [])
+    assert drive.run(source, keep=5, errors="replace").stdout == "good\n"
 
 
 def test_a_failure_has_what_is_kept(call: Caller) -> None:

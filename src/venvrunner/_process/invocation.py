@@ -77,6 +77,7 @@ class Invocation:
             self._prepare(args, logger, (stdout_loglevel, stderr_loglevel), errors, {**options, "secrets": secrets}, taken)
         except (TypeError, ValueError) as exc:
             failure = failures.masked(exc, secrets)
+            failure.__context__ = None  # that of a wrong text holds all of it
         else:
             self._debug(f"Running subprocess: {self._shown!r}")
             self._began = time.monotonic()
@@ -143,6 +144,8 @@ class Invocation:
         self._debug(f"exit code {returncode} after {run.duration:.2f} s")
         try:
             stdout, stderr = (data.decode("utf-8", self._errors) for data in self._data())
+            if bad := next((stream.bad for stream in self.streams.values() if stream.bad is not None), None):
+                raise bad
         except UnicodeDecodeError as exc:
             failure = OutputDecodeError(*exc.args)
         else:

@@ -1,5 +1,6 @@
 """Bytes in, decoded lines out; without I/O."""
 
+import codecs
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,7 @@ class Stream:
 
     Attributes:
         heard: whether the last chunk completed a line.
+        bad: the first error of decoding, if *errors* is strict and only the last bytes are kept: it may be in the others.
 
     >>> stream = Stream(print, keep=2)
     >>> stream.feed(b"a\nb"), stream.finish(), stream.data()
@@ -101,8 +103,10 @@ class Stream:
     ) -> None:
         self.sink = sink
         self.heard = False
+        self.bad: UnicodeDecodeError | None = None
         self._carriage_return = carriage_return
         self._keep = keep
+        self._strict = codecs.getincrementaldecoder("utf-8")() if errors == "strict" else None
         self._chunks: deque[bytes] = deque()
         self._held = self._total = 0
         self._splitter = LineSplitter(errors, carriage_return=carriage_return)
@@ -137,6 +141,11 @@ class Stream:
         return kept[start:]
 
     def _keep_last(self, data: bytes, keep: int) -> None:
+        if self._strict is not None:
+            try:
+                self._strict.decode(data)
+            except UnicodeDecodeError as exc:
+                self.bad, self._strict = exc, None
         if self._chunks and len(self._chunks[-1]) < _SMALL:
             self._chunks[-1] += data  # many small chunks would need more memory than what is in them
         else:
