@@ -348,6 +348,23 @@ def test_a_command_cannot_stop_its_guardian() -> None:
     assert not alive(int(caught.value.stdout or 0))
 
 
+def test_a_stopped_guardian_sees_that_its_parent_has_died() -> None:
+    """The death of the parent wakes it, and it ends what the command has started."""
+    source = f"""
+import os
+from venvrunner.subprocess_util import log_run
+def die(line):
+    os.write(1, f"{{line}}\\n".encode())
+    os.kill(os.getpid(), {int(signal.SIGKILL)})
+log_run(["sh", "-c", "kill -STOP $PPID; echo $$; exec sleep 61"], None, die, contain=True)
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", source], env=env, stdout=-1, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == -signal.SIGKILL
+    pid = int(done.stdout)
+    wait_until(lambda: not alive(pid), "the command is left")
+
+
 def test_no_zombie_is_left_while_the_command_runs() -> None:
     """The guardian reaps the orphans that it adopts."""
     line = "for i in 1 2 3 4 5; do (sh -c 'echo $$' &) ; done; read line"

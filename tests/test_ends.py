@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import venvrunner
 from conftest import DEADLINE, LINUX, Caller, alive, children, wait_until
 from venvrunner import CommandTimeoutError
 from venvrunner._process import child, flow, lines, proc, session, supervisor
@@ -597,3 +598,47 @@ def test_a_chain_of_forks_cannot_hide_from_the_ladder(drive: Caller) -> None:
     for _time in range(3):
         with pytest.raises(CommandTimeoutError):
             drive(["sh", "-c", f"{drive.python} -c '{CHAIN}' & sleep 60"], timeout=0.5, grace=0.5)
+
+
+STRANGE_PROC = """
+import ctypes, os, sys
+from venvrunner import CommandTimeoutError
+from venvrunner._process.proc import processes
+from venvrunner.subprocess_util import log_run
+
+libc = ctypes.CDLL(None)
+new_mounts, new_pids, private, detached = 0x20000, 0x20000000, 0x44000, 2
+if sys.argv[1] == "foreign":
+    refused = libc.unshare(new_pids)
+else:
+    refused = libc.unshare(new_mounts) or libc.mount(None, b"/", None, private, None) or libc.umount2(b"/proc", detached)
+if refused:
+    print("refused")
+    sys.exit()
+libc.prctl(36, 1, 0, 0, 0)  # reap orphans, as the first process of a system does
+pid = os.fork()
+if not pid:  # the first process of a PID namespace, if there is a new one
+    print(len(processes()))
+    cleanup = "(trap 'sleep 0.3; echo cleaned; exit' TERM; echo ready; while :; do sleep 0.05; done) & wait"
+    try:
+        log_run(["sh", "-c", cleanup], timeout=1, grace=60)
+    except CommandTimeoutError as error:
+        print(error.stdout.split())
+    sys.stdout.flush()
+    os._exit(0)
+while os.wait()[0] != pid:
+    pass
+"""
+
+
+@pytest.mark.skipif(not LINUX or os.getuid() != 0, reason="only root may change what /proc shows (Linux)")
+@pytest.mark.parametrize("kind", ["foreign", "none"])
+def test_a_proc_that_is_not_ours_is_not_believed(kind: str) -> None:
+    """In another PID namespace its numbers stand for other processes. The process group ends then, within its grace."""
+    env = {**os.environ, "PYTHONPATH": str(Path(str(venvrunner.__file__)).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGE_PROC, kind], env=env, capture_output=True, text=True, timeout=2 * DEADLINE, check=False
+    )
+    if done.stdout == "refused\n":
+        pytest.skip("this system refuses new namespaces")
+    assert (done.stdout, done.stderr) == ("0\n['ready', 'cleaned']\n", "")

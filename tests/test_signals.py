@@ -1,18 +1,22 @@
 """Ctrl-C, alarms and other things that a host program does with signals and forks, each in a program of its own."""
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 import venvrunner
 from conftest import DEADLINE, MEASURED, alive, end_all, wait_until
+from venvrunner import CommandTimeoutError
+from venvrunner._process import proc
+from venvrunner.subprocess_util import async_log_run
 
 HEAD = """
 import asyncio, faulthandler, gc, logging, os, random, signal, sys, threading, time
@@ -277,6 +281,22 @@ def test_a_storm_of_signals_leaves_nothing(start: Callable[[str], Program], way:
     stdout, stderr = program.process.communicate(timeout=120 + rounds)
     # What an alarm raises inside a __del__ is written to stderr by the interpreter and goes no further.
     assert (program.process.returncode, stdout) == (0, "some\n"), stderr
+
+
+def test_the_end_of_an_async_call_opens_nothing_where_a_handler_may_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler raises in the main thread, between any two steps: the number of a file just opened would be lost."""
+    threads: list[int] = []
+    listed = proc.processes
+
+    def processes() -> Sequence[proc.Process]:
+        threads.append(threading.get_ident())
+        return listed()
+
+    monkeypatch.setattr(proc, "processes", processes)
+    with pytest.raises(CommandTimeoutError):
+        asyncio.run(async_log_run(["sleep", "60"], timeout=0.05))
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 KEPT = """

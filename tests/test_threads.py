@@ -175,17 +175,30 @@ while True:
 """
 
 
+TRIO = """
+import trio
+async def main():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: async_log_run(command, None, say, grace=0.3))
+        await trio.sleep_forever()
+trio.run(main)
+"""
+
+
 @pytest.mark.parametrize(
     "call",
     [
         "log_run(command, None, say, grace=0.3)",
         "asyncio.run(async_log_run(command, None, say, grace=0.3))",
         "ThreadPoolExecutor(1).submit(lambda: log_run(command, None, say, grace=0.3)).result()",
+        TRIO,
     ],
-    ids=["sync", "async", "pool"],
+    ids=["sync", "async", "pool", "trio"],
 )
 def test_ctrl_c_sends_sigint_first(call: str, tmp_path: Path) -> None:
-    """Then SIGTERM, after the grace."""
+    """Then SIGTERM, after the grace; also to a command in a task that is cancelled since another has got the Ctrl-C."""
+    if call is TRIO:
+        pytest.importorskip("trio", minversion="0.31")
     marker = tmp_path / "seen"
     program = start(f"command = [sys.executable, '-c', {CHILD!r}, {str(marker)!r}]\n{call}")
     try:

@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from venvrunner._process import ambient
 from venvrunner._process.command import Stopped
 from venvrunner._process.drive import CTRL_C, WATCH
 from venvrunner._process.flow import EscapedError, Pending, Run, Wait
-from venvrunner._process.guard import surely
-from venvrunner._process.running import Interruption, asyncio_was_interrupted
+from venvrunner._process.guard import surely, uninterrupted
+from venvrunner._process.running import Interruption, asyncio_was_interrupted, is_of_ctrl_c
 from venvrunner._process.session import HAS_SELECTABLE_PIPES
 from venvrunner._process.waiters import loop_waiter
 
@@ -104,7 +105,7 @@ class AsyncDrive:
             return
         interrupt = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and error.interrupt)
         if not isinstance(error, Exception):  # a cancel: by asyncio.run's first Ctrl-C, or by the loop that ends after it?
-            interrupt = self._interruption.seen() or asyncio_was_interrupted() or interrupt
+            interrupt = self._interruption.seen() or asyncio_was_interrupted() or is_of_ctrl_c(error) or interrupt
         with self.waiter.shielded():
             further = await self._climb(interrupt=interrupt)
         if further is not None and type(further) is not type(error):
@@ -118,7 +119,7 @@ class AsyncDrive:
         for _interruption in range(_INTERRUPTIONS):
             try:
                 while True:
-                    request = flow.send(answer)
+                    request = uninterrupted(partial(flow.send, answer), quick=True)
                     assert isinstance(request, Wait)
                     answer, cancel = await self._patiently(request)
                     further = cancel or further

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from venvrunner._process import failures
 from venvrunner._process.command import Command
 from venvrunner._process.pipes import CAPACITY, Pump, capacity, pending
-from venvrunner._process.session import CONTINUE, HAS_SELECTABLE_PIPES, KILL, REAPS_LAST, Group, group_of, is_child
+from venvrunner._process.session import CONTINUE, HAS_SELECTABLE_PIPES, KILL, Group, group_of, is_child
 from venvrunner._process.supervisor import REAP
 from venvrunner.exceptions import ContainmentError
 
@@ -209,7 +209,7 @@ class Child:
 
     def _reap(self) -> None:
         process = self._process
-        if not (REAPS_LAST and _is_standard(process)):
+        if not (self._group.keeps_leader and _is_standard(process)):
             process.poll()
         elif process.returncode is None:
             # Not by poll(): a handler that raises in it leaves it locked.
@@ -235,12 +235,15 @@ class Child:
     def _ended(self) -> bool:
         """Return whether the process has ended; set its exit status, if that can be known."""
         process = self._process
-        if REAPS_LAST:
+        if hasattr(os, "waitid"):
             with contextlib.suppress(ChildProcessError):
                 info = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if info is None:
                     return False
                 self.returncode = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+                if not self._group.keeps_leader:
+                    process.poll()
+                    self._group.leader_reaped()
                 return True
             if process.returncode is None and _is_standard(process):
                 # Popen says 0 then, whatever the truth.

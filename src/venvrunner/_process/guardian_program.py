@@ -95,6 +95,7 @@ def main(orders: Orders, program: Program) -> None:
     if call(_PR_SET_CHILD_SUBREAPER, 1) != 0:
         _report(orders.report, "error guardian the system refuses prctl")
         return
+    call(_PR_SET_PDEATHSIG, signal.SIGCONT)  # the command may have stopped this process
     guard = _Guard(orders, wake)
     guard.wait(0)
     if guard.kills:

@@ -14,12 +14,20 @@ class Process(NamedTuple):
     session: int
 
 
+def is_ours() -> bool:
+    """Return whether ``/proc`` is mounted and shows the numbers that this process knows (``pid_namespaces(7)``)."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
 def processes() -> Sequence[Process]:
-    """Return all processes of the system; none where ``/proc`` can't be read."""
+    """Return all processes of the system; none where ``/proc`` can't be read, or shows those of another PID namespace."""
     global _last  # noqa: PLW0603  the last listing is one of the whole system
     began = time.monotonic()
     try:
-        names = os.listdir("/proc")
+        names = os.listdir("/proc") if is_ours() else []
     except OSError:
         names = []
     found = [one for name in names if name.isdigit() and (one := process(name)) is not None]

@@ -133,3 +133,8 @@ def asyncio_was_interrupted() -> bool:
     """Return whether the first Ctrl-C has come to ``asyncio.run``, which only cancels the main task then."""
     runner = getattr(getattr(signal.getsignal(signal.SIGINT), "func", None), "__self__", None)
     return bool(getattr(runner, "_interrupt_count", 0))
+
+
+def is_of_ctrl_c(cancel: BaseException) -> bool:
+    """Return whether a cancel is due to Ctrl-C, as far as it tells: that of trio has a reason (from trio 0.31 on)."""
+    return "KeyboardInterrupt" in f"{getattr(cancel, 'source', '')} {getattr(cancel, 'reason', '')}"

@@ -24,7 +24,13 @@ _RECENT = 0.005
 
 
 class Group(Protocol):
-    """The processes that a child started, itself included."""
+    """The processes that a child started, itself included.
+
+    Attributes:
+        keeps_leader: whether the child is to be reaped last, because its number protects the others.
+    """
+
+    keeps_leader: bool
 
     def send(self, signum: int) -> None:
         """Send a signal to every member; that no member is left is no error."""
@@ -46,6 +52,8 @@ class Lone:
         process: what ``subprocess.Popen`` returned. If it is no child of ours, its methods do what its maker thought of.
     """
 
+    keeps_leader = sys.platform == "linux"
+
     def __init__(self, process: Any) -> None:
         self._process = process
 
@@ -66,7 +74,10 @@ class ProcessGroup:
     """The process group that a child leads (POSIX).
 
     The system gives a process number to no other process as long as a group has it (POSIX 3.293, "Process Group Lifetime").
+    The leader is reaped at once, because the group counts as long as it is a zombie.
     """
+
+    keeps_leader = False
 
     def __init__(self, leader: int) -> None:
         self._id = leader
@@ -90,7 +101,11 @@ class ProcessGroup:
         self.send(0)
 
     def ended(self) -> bool:
-        """Return whether no member of the group is left."""
+        """Return whether no member of the group is left; reap those that this process has adopted."""
+        if os.getpid() == self._owner and not self._gone:
+            with contextlib.suppress(OSError):  # none is a child of ours
+                while os.waitpid(-self._id, os.WNOHANG)[0]:
+                    pass
         self.send(0)
         return self._gone
 
@@ -98,8 +113,10 @@ class ProcessGroup:
 class Session(ProcessGroup):
     """The session that a child leads (Linux): also processes that left its group by ``setpgid``, as ``timeout`` and shells do.
 
-    ``/proc/N/stat`` has the session of each process. Where ``/proc`` can't be read, this is the group alone.
+    ``/proc/N/stat`` has the session of each process.
     """
+
+    keeps_leader = True
 
     def send(self, signum: int) -> None:
         """Send a signal to every member of the session: to its first group at once, to the others one by one."""
@@ -157,6 +174,8 @@ class Session(ProcessGroup):
 class WindowsTree:
     """The tree below a child on Windows. Written from the documentation; never run there by the authors."""
 
+    keeps_leader = False
+
     def __init__(self, leader: int) -> None:
         self._id = leader
 
@@ -185,7 +204,11 @@ def group_of(process: Any) -> Group:
     pid: object = process.pid
     if type(pid) is not int or pid <= 1 or not is_child(pid):
         return Lone(process)
-    return _group_class(pid) if _leads_session(pid) else Lone(process)
+    if not _leads_session(pid):
+        return Lone(process)
+    if sys.platform == "win32":
+        return WindowsTree(pid)
+    return Session(pid) if sys.platform == "linux" and proc.is_ours() else ProcessGroup(pid)
 
 
 def is_child(pid: object) -> bool:
@@ -247,18 +270,13 @@ def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if sys.platform == "win32":
-    _group_class: type[Any] = WindowsTree
     START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     HAS_SELECTABLE_PIPES = False
-    REAPS_LAST = False
     KILL = CONTINUE = -1
 else:
-    _group_class = Session if sys.platform == "linux" else ProcessGroup
     START_OPTIONS = {"start_new_session": True}
     HAS_SELECTABLE_PIPES = True
-    REAPS_LAST = sys.platform == "linux"
     KILL, CONTINUE = signal.SIGKILL, signal.SIGCONT
-"""Whether a child can be seen to end without being reaped (``REAPS_LAST``): elsewhere, ``waitid`` or ``/proc`` is missing."""
 
 
 def lost_reason() -> str:
