@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
@@ -26,6 +27,9 @@ MEASURED: dict[str, str] = {}
 """Environment variables for children that run what no test runs in its own process."""
 
 LINUX = sys.platform == "linux"
+
+hypothesis.settings.register_profile("venvrunner", deadline=None)  # no test judges by the time that it takes
+hypothesis.settings.load_profile("venvrunner")
 
 
 @pytest.fixture

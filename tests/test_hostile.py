@@ -162,7 +162,7 @@ def written(text: str) -> str:
     return text.replace("$", "%24").replace("\\", "%5C").replace("'", "%27").replace('"', "%22")
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXTS, slot=st.sampled_from(SLOTS))
 @example(text="https://me:hunter2@host.example/x\\", slot="requirements")
 @example(

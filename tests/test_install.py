@@ -153,7 +153,7 @@ def test_a_path_may_have_any_letters(name: str, recorder: Recorder, tmp_path: Pa
     assert argv[-2:] == ["--", str(tmp_path / name)]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.one_of(
         st.text(max_size=40),
