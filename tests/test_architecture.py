@@ -101,7 +101,7 @@ def says_it_is_pure(module: str) -> bool:
 @pytest.mark.parametrize("module", POLICY)
 def test_the_policy_is_without_io(module: str) -> None:
     """Lines, redraws and the state machine know no process, no clock, no file and no loop; and they say so."""
-    assert set(imports(module)) <= {"collections", "collections.abc", "enum", "io", "re", "typing"}
+    assert set(imports(module)) <= {"codecs", "collections", "collections.abc", "enum", "io", "re", "typing"}
     assert says_it_is_pure(module)
 
 

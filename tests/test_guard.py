@@ -1,7 +1,11 @@
 """What no signal handler may split, where no thread does what it should."""
 
 import _thread
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -43,3 +47,24 @@ def test_the_very_exception_propagates(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ValueError, match="mine") as caught:
             uninterrupted(fail)
         assert caught.value is error
+
+
+def test_a_failure_holds_nothing_in_a_circle() -> None:
+    """What the work had in its hands goes with the exception, and not at the next collection of garbage."""
+
+    class Thing:
+        pass
+
+    def fail(thing: Thing) -> None:
+        raise ValueError(thing)
+
+    thing = Thing()
+    alive = weakref.ref(thing)
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            uninterrupted(partial(fail, thing))
+        del thing
+        assert alive() is None
+    finally:
+        gc.enable()

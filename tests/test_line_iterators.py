@@ -5,6 +5,8 @@ import contextlib
 import gc
 import inspect
 import logging
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import venvrunner
 from conftest import DEADLINE, Caller, alive, wait_until
 from venvrunner import (
     CommandError,
@@ -621,3 +624,49 @@ def test_iterators_are_what_they_are_typed_as() -> None:
     assert isinstance(found, Generator)
     more: AsyncIterator[str] = subprocess_util.async_lines(["true"])
     assert isinstance(more, AsyncGenerator)
+
+
+LEFT_OPEN = """
+import asyncio, sys
+from venvrunner import FakeVenvRunner
+from venvrunner.subprocess_util import async_lines
+
+KEPT = []
+
+async def main():
+    for lines in (async_lines, FakeVenvRunner().async_lines):
+        iterator = lines(["sh", "-c", "echo $$; exec sleep 60"], grace=0.1)
+        KEPT.append(iterator)
+        print(await anext(iterator), flush=True)
+
+"""
+
+
+@pytest.mark.parametrize("run", ["asyncio.run(main())", "__import__('uvloop').run(main())"], ids=["asyncio", "uvloop"])
+def test_a_loop_that_ends_closes_its_iterators_in_silence(run: str) -> None:
+    """It closes all async generators at once that it knows; the inner ones are ours to close."""
+    if "uvloop" in run:
+        pytest.importorskip("uvloop")
+    env = {**os.environ, "PYTHONPATH": str(Path(str(venvrunner.__file__)).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN + run], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert len(pids) == 2
+    wait_until(lambda: not any(map(alive, pids)), "the commands are left")
+
+
+def test_an_iterator_that_is_left_at_the_exit_is_closed() -> None:
+    """Its program ends, and so does the command."""
+    source = """
+from venvrunner.subprocess_util import lines
+iterator = lines(["sh", "-c", "echo $$; exec sleep 60"], grace=0.1)
+print(next(iterator), flush=True)
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(str(venvrunner.__file__)).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", source], env=env, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    wait_until(lambda: not alive(int(done.stdout)), "the command is left")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import os
 import pickle
 import re
@@ -263,6 +264,16 @@ def test_a_stop_without_a_command_is_forgotten(make: Callable[[str], Runner]) ->
         runner = make(kind)
         runner.stop()
         assert runner.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_stops_its_own_commands_only(duplicate: Callable[[Runner], Runner]) -> None:
+    """Also the copy of a runner that has run a command."""
+    runner = FakeVenvRunner()
+    runner.log_run(["true"])
+    other = duplicate(runner)
+    done = runner.log_run(["sh", "-c", "echo one; echo two"], None, lambda line: other.stop())
+    assert done.stdout == "one\ntwo\n"
 
 
 def test_the_exception_is_ours_and_travels() -> None:

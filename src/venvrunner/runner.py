@@ -11,6 +11,7 @@ from typing import Any, Unpack, cast
 from venvrunner import subprocess_util
 from venvrunner._process import ambient
 from venvrunner._process.command import RunOptions
+from venvrunner._process.drivers import Inner
 from venvrunner._process.running import Running
 from venvrunner._process.supervisor import GRACE
 from venvrunner._types import StrPath
@@ -216,7 +217,7 @@ class Runner(ABC):
         argv = self.resolve(args)
         options["env"] = self.environment(options.get("env"))
         levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
-        found = subprocess_util.async_lines(argv, logger=logger, check=check, errors=errors, **levels, **options)
+        found = Inner(subprocess_util.async_lines(argv, logger=logger, check=check, errors=errors, **levels, **options))
 
         async def iterate() -> AsyncGenerator[str, None]:
             async with contextlib.aclosing(found):
@@ -321,6 +322,10 @@ class Runner(ABC):
             heartbeat=heartbeat,
             secrets=secrets,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: all but the commands that run through this runner."""
+        return {name: value for name, value in vars(self).items() if name != "_running_commands"}
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Return the context manager that a command runs under; it yields attributes of :class:`.ambient.Ambient`."""

@@ -187,8 +187,9 @@ def async_lines(
     async def iterate() -> AsyncGenerator[str, None]:
         run: Any = None
         with invocation.concluded():
-            async with contextlib.aclosing(drivers.async_lines(invocation.command, invocation.streams, taken)) as found:
-                async for item in found:
+            inner = drivers.Inner(drivers.async_lines(invocation.command, invocation.streams, taken))
+            async with contextlib.aclosing(inner):
+                async for item in inner:
                     if isinstance(item, str):
                         yield item
                     else:

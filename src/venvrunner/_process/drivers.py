@@ -1,7 +1,9 @@
 """Runs a command for a caller: sync or async, as a whole or line by line; all of it is the one flow of :mod:`.flow`."""
 
+import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
+from typing import Generic, Self, TypeVar
 
 from venvrunner._process.async_drive import AsyncDrive
 from venvrunner._process.command import Command
@@ -11,6 +13,8 @@ from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import is_coroutine_function
 
 __tracebackhide__ = True
+
+_Item = TypeVar("_Item")
 
 
 def run(command: Command, streams: Mapping[int, Stream]) -> Run:
@@ -87,3 +91,28 @@ async def async_lines(command: Command, streams: Mapping[int, Stream], taken: de
     for line in taken:
         yield line
     yield drive.run
+
+
+class Inner(Generic[_Item]):
+    """An async generator that another one iterates over and closes.
+
+    An event loop that ends closes all async generators that it knows, at the same time: the outer one would find that the
+    inner one is being closed already. So the loop must not know the inner one (``sys.set_asyncgen_hooks``).
+    """
+
+    def __init__(self, generator: AsyncGenerator[_Item]) -> None:
+        self._generator = generator
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Awaitable[_Item]:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return self._generator.__anext__()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    def aclose(self) -> Awaitable[None]:
+        return self._generator.aclose()

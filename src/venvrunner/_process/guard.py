@@ -7,6 +7,7 @@ install their own. What must not be split runs in a helper thread instead, where
 
 import _thread
 import contextvars
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,7 +31,8 @@ def uninterrupted(
 ) -> _Result:
     """Run a function to its end, whatever signal handlers raise meanwhile.
 
-    Outside the main thread no handler runs, and the function is called directly.
+    Outside the main thread no handler runs, and the function is called directly; so it is when the interpreter is about to
+    end, and starts no more threads.
 
     Args:
         action: the function. It runs in a copy of the caller's context.
@@ -47,17 +49,18 @@ def uninterrupted(
     >>> uninterrupted(lambda: "done")
     'done'
     """
-    if threading.get_ident() != threading.main_thread().ident:
+    if threading.get_ident() != threading.main_thread().ident or sys.is_finalizing():
         return action()
     work = _Work(action, interrupted, quick=quick, patience=patience)
     _see_through(work)
     if work.interruption is not None:
         raise work.interruption from work.error
-    if work.error is not None:
+    error, work.error = work.error, None  # the frames of the traceback hold the work
+    if error is not None:
         try:
-            raise work.error
+            raise error
         finally:
-            del work  # or the traceback would hold it in a circle
+            del error  # or the traceback would hold it in a circle
     return work.result
 
 
