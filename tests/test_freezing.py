@@ -263,6 +263,112 @@ def test_a_fork_that_was_killed_is_made_anew_wherever_that_came(parent: VenvRunn
     parent.delete()
 
 
+_KILLED = """
+import os, signal, sys
+from venvrunner import VenvRunner
+from venvrunner._create import fork
+def kill(*args, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+fork._make = kill
+VenvRunner.open(sys.argv[1]).fork("child", sys.argv[2])
+"""
+
+
+def test_a_fork_that_was_killed_while_it_was_made_does_not_freeze_its_parent(parent: VenvRunner, tmp_path: Path) -> None:
+    """What is left of it is refused, and can be deleted or recreated; the parent can be changed at once."""
+    result = run_python(_KILLED, parent.venv_dir, str(tmp_path / "forks"))
+    assert result.returncode == -9, result.stderr
+    assert (tmp_path / "forks" / "child").exists()
+    with pytest.raises(InvalidPathError, match="never finished"):
+        VenvRunner.open(tmp_path / "forks" / "child")
+    parent.install(str(make_wheel(tmp_path, "pocket")), extra_env={"PIP_NO_INDEX": "1"})
+    child = parent.fork("child", tmp_path / "forks")
+    assert run(child, "pocket") == f"pocket 1.0 {child.venv_dir}\n"
+    with pytest.raises(VenvInUseError, match="child"):
+        parent.delete()
+
+
+def test_a_fork_that_is_being_made_freezes_its_parent(parent: VenvRunner, tmp_path: Path) -> None:
+    """As soon as it is noted: it is not finished, and a living process holds it."""
+    result = run_python(_BEING_MADE, parent.venv_dir, str(tmp_path / "forks"))
+    assert result.stdout == "['child']\n[]\n", result.stderr
+    parent.delete()
+
+
+_BEING_MADE = """
+import os, sys
+from venvrunner import CreationError, VenvRunner
+from venvrunner._create import fork
+from venvrunner._create.ownership import Ownership
+parent = VenvRunner.open(sys.argv[1])
+def look(*args, **options):
+    print([os.path.basename(path) for path in Ownership(sys.argv[1]).forks()])
+    raise OSError("enough")
+fork._make = look
+try:
+    parent.fork("child", sys.argv[2])
+except CreationError:
+    look_again = Ownership(sys.argv[1]).forks()
+    print(look_again)
+"""
+
+
+def _move(child: VenvRunner) -> None:
+    Path(child.venv_dir).rename(Path(child.venv_dir).with_name("moved"))
+
+
+def _copy(child: VenvRunner) -> None:
+    shutil.copytree(child.venv_dir, Path(child.venv_dir).with_name("moved"), symlinks=True)
+
+
+@pytest.mark.parametrize("change", [_move, _copy])
+def test_a_fork_that_was_moved_or_copied_holds_its_parent_when_it_is_opened(
+    change: Callable[[VenvRunner], None], parent: VenvRunner, tmp_path: Path
+) -> None:
+    """Once, however often it is opened; without it, the parent is free."""
+    child = parent.fork("child", tmp_path / "forks")
+    with child:  # let go of it
+        pass
+    change(child)
+    for _ in range(2):
+        moved = VenvRunner.open(tmp_path / "forks" / "moved")
+    assert run(moved, "python", "-c", "import sys; print(sys.prefix)") == f"{moved.venv_dir}\n"
+    if change is _copy:
+        child.delete()
+    with pytest.raises(VenvInUseError, match=r"it has forks that need it, '[^']*/moved'!"):
+        parent.delete()
+    moved.delete()
+    parent.delete()
+
+
+@pytest.mark.parametrize("end", ["gone", "moved", "broken", "recreated"])
+def test_a_fork_without_its_parent_is_refused(end: str, tmp_path: Path) -> None:
+    """By `open` and as a parent itself; the error names the one that is missing, also at two removes."""
+    parent = VenvRunner("parent", tmp_path / "top", with_pip=False)
+    child = parent.fork("child", tmp_path)
+    grandchild = child.fork("grandchild", tmp_path)
+    with parent, child, grandchild:  # let go of them
+        pass
+    path = Path(parent.venv_dir)
+    match end:
+        case "gone":
+            shutil.rmtree(path)
+        case "moved":
+            path.rename(path.with_name("moved"))
+        case "broken":
+            (path / "bin" / "python").unlink()
+        case _:
+            (next(path.glob("lib/python*"))).rename(path / "lib" / "python3.0")
+    for name in ("child", "grandchild"):
+        with pytest.raises(InvalidPathError, match=f"its parent .*{'child' if name == 'grandchild' else ''}.*{path}"):
+            VenvRunner.open(tmp_path / name)
+    with pytest.raises(CreationError, match=f"can't fork .*its parent .*{path}"):
+        child.fork("another", tmp_path)
+    if end == "moved":
+        path.with_name("moved").rename(path)
+        VenvRunner.open(tmp_path / "grandchild")
+
+
 def test_twenty_threads_fork_at_once(parent: VenvRunner, tmp_path: Path) -> None:
     """Each has its own, and all of them work."""
     with ThreadPoolExecutor(20) as pool:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import virtualenv
 
-from projects import OFFLINE, contents, find_tool, install, make_wheel, packages, run, scripts
+from projects import OFFLINE, contents, find_tool, install, make_wheel, packages, run, scripts, write_script
 from test_creation import run_python
-from venvrunner import InvalidPathError, VenvRunner
+from venvrunner import InvalidPathError, VenvInUseError, VenvRunner
+from venvrunner.installing import InstallerName
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")]
 
@@ -43,6 +44,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "uv": _uv(),
     "uv, relocatable": _uv("--relocatable"),
     "bare": lambda path: VenvRunner(path.name, path.parent, with_pip=False),
+    "with pip": lambda path: VenvRunner(path.name, path.parent),
     "open to the system": lambda path: VenvRunner(path.name, path.parent, system_site_packages=True),
 }
 
@@ -258,3 +260,106 @@ def test_a_fork_whose_path_is_longer_than_its_parents_is_safe_from_pip(tmp_path:
     child.log_run(["pip", "uninstall", "-y", "pocket"], check=False)
     assert run(child, "pocket") == f"pocket 1.0 {child.venv_dir}\n"
     assert run(parent, "pocket") == f"pocket 1.0 {parent.venv_dir}\n"
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_a_parent_that_is_opened_by_another_spelling_of_its_path_is_not_changed(
+    installer: InstallerName, tmp_path: Path
+) -> None:
+    """Through a link, its scripts name another directory than its path does: a fork's are the fork's all the same."""
+    install(VenvRunner("parent", tmp_path / "top"), make_wheel(tmp_path, "pocket"))
+    (tmp_path / "link").symlink_to("top")
+    parent = VenvRunner.open(tmp_path / "link" / "parent", installer=installer)
+    (scripts(parent) / "python3").unlink()
+    (scripts(parent) / "python3").symlink_to(scripts(parent) / "python")
+    before = contents(parent)
+    for number, venv in enumerate([parent, VenvRunner.open(tmp_path / "top" / "parent", installer=installer)]):
+        child = venv.fork(f"child-{number}", tmp_path / "link")
+        standalone = venv.fork(f"standalone-{number}", tmp_path / "link", standalone=True)
+        for fork in (child, standalone):
+            assert run(fork, "pocket") == f"pocket 1.0 {fork.venv_dir}\n"
+            assert run(fork, "python3", "-c", "import sys; print(sys.prefix)") == f"{fork.venv_dir}\n"
+            fork.log_run(["pip", "uninstall", "-y", "pocket"])
+        with pytest.raises(VenvInUseError, match=f"/top/child-{number}"):
+            venv.install_package("pocket")
+    (tmp_path / "link").unlink()
+    assert list(contents(VenvRunner.open(tmp_path / "top" / "parent")).values()) == list(before.values())
+    assert run(VenvRunner.open(tmp_path / "top" / "child-0"), "pocket") == f"pocket 1.0 {tmp_path}/top/child-0\n"
+
+
+def test_an_environment_is_the_same_by_each_spelling_of_its_path(tmp_path: Path) -> None:
+    """It is reused, and its own thread can recreate it; nobody is told that it is in use."""
+    first = VenvRunner("venv", tmp_path / "top", with_pip=False)
+    (tmp_path / "link").symlink_to("top")
+    (tmp_path / "top" / "venv" / "mark").touch()
+    again = VenvRunner("venv", tmp_path / "link", with_pip=False, exist="reuse", wait=0)
+    assert (tmp_path / "top" / "venv" / "mark").exists()
+    VenvRunner("venv", tmp_path / "link", with_pip=False, wait=0)
+    assert not (tmp_path / "top" / "venv" / "mark").exists()
+    for place in (tmp_path / "link" / "venv" / "fork", tmp_path / "top" / "venv" / "lib" / "fork"):
+        with pytest.raises(InvalidPathError, match="which is in its parent"):
+            first.fork(place.name, place.parent)
+    again.delete()
+    assert not list((tmp_path / "top").iterdir())
+
+
+def _move(old: Path, new: Path) -> None:
+    old.rename(new)
+
+
+def _copy(old: Path, new: Path) -> None:
+    subprocess.run(["cp", "-a", str(old), str(new)], check=True)
+
+
+def _copy_by_links(old: Path, new: Path) -> None:
+    subprocess.run(["cp", "-al", str(old), str(new)], check=True)
+
+
+@pytest.mark.parametrize("maker", ["virtualenv", "stdlib, links", "with pip"])
+@pytest.mark.parametrize("change", [_move, _copy, _copy_by_links])
+def test_a_moved_or_copied_environment_is_repaired(change: Callable[[Path, Path], None], maker: str, tmp_path: Path) -> None:
+    """Its commands are its own where it is now, after `open` and in a fork; the original's stay the original's."""
+    MAKERS[maker](tmp_path / "old")
+    original = VenvRunner.open(tmp_path / "old")
+    install(original, make_wheel(tmp_path, "pocket"))
+    write_script(original, "elsewhere", f"#!{os.path.realpath(sys.executable)}\nprint('elsewhere')\n")
+    with original:  # let go of it
+        pass
+    change(tmp_path / "old", tmp_path / "the new")
+    before = None if change is _move else contents(original)
+    venv = VenvRunner.open(tmp_path / "the new")
+    child = venv.fork("child", tmp_path)
+    for one in (child, venv):
+        assert run(one, "pocket") == f"pocket 1.0 {one.venv_dir}\n"
+        assert run(one, "elsewhere") == "elsewhere\n"
+    if change is not _move:
+        assert run(original, "pocket") == f"pocket 1.0 {original.venv_dir}\n"
+    child.delete()
+    if (scripts(venv) / "pip").exists():
+        run(venv, "pip", "uninstall", "-y", "pocket")
+    else:
+        venv.uninstall("pocket")
+    assert not list(Path(venv.venv_dir).rglob("pocket.py"))
+    if before is not None:
+        assert contents(original) == before
+
+
+def test_a_repair_reaches_the_scripts_for_shells(tmp_path: Path) -> None:
+    """After `activate`, the environment's own commands come first."""
+    MAKERS["stdlib, links"](tmp_path / "old")
+    (tmp_path / "old" / "bin" / "tool").write_text(f"#!{tmp_path}/old/bin/python\n")
+    (tmp_path / "old").rename(tmp_path / "new")
+    VenvRunner.open(tmp_path / "new")
+    script = f'. "{tmp_path}/new/bin/activate" && python -c "import sys; print(sys.prefix)"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path}/new\n"
+
+
+def test_a_moved_environment_that_cannot_be_repaired_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands would be another one's; the error says what to do."""
+    VenvRunner("old", tmp_path)
+    _copy(tmp_path / "old", tmp_path / "new")
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    with pytest.raises(InvalidPathError, match=r"was moved or copied: 'pip.*' in it runs .* which repairs it, or recreate it"):
+        VenvRunner.open(tmp_path / "new")
+    VenvRunner.open(tmp_path / "old")

@@ -24,7 +24,9 @@ from venvrunner import (
     NotAVenvError,
     VenvExistsError,
     VenvRunner,
+    VenvSpec,
 )
+from venvrunner.installing import InstallerName
 
 
 def again(top: Path, **options: Any) -> bool:
@@ -82,6 +84,30 @@ def test_requirements_are_installed_and_compared(
     assert not again(tmp_path, requirements=[])
     assert len(reasons()) == 2
     assert all(reason.endswith("its requirements have changed") for reason in reasons())
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+@pytest.mark.parametrize("form", ["{url}", "pocket @ {url}", "pocket@{url} ; python_version > '3'"])
+def test_a_file_that_a_url_names_is_compared_too(
+    form: str, installer: InstallerName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: Callable[[], list[str]]
+) -> None:
+    """Kept as long as the file is the same, recreated with its new contents after a change."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (tmp_path / "two words").mkdir()
+    wheel = make_wheel(tmp_path / "two words")
+    requirement = form.format(url=wheel.as_uri())
+    VenvRunner("venv", tmp_path, requirements=[requirement], installer=installer)
+    assert again(tmp_path, requirements=[requirement], installer=installer)
+    os.utime(wheel, (1, 1))
+    assert not again(tmp_path, requirements=[requirement], installer=installer)
+    spec = VenvSpec(requirements=[requirement], installer=installer)
+    (tmp_path / "venv" / "mark").touch()
+    spec.create("venv", tmp_path)
+    assert (tmp_path / "venv" / "mark").exists()
+    os.utime(wheel, (2, 2))
+    spec.create("venv", tmp_path)
+    assert not (tmp_path / "venv" / "mark").exists()
+    assert [reason.partition(": ")[2] for reason in reasons()] == ["its requirements have changed"] * 2
 
 
 def test_an_environment_without_pip_gets_its_requirements_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +255,41 @@ def test_what_is_no_working_environment_is_not_adopted(what: str, tmp_path: Path
     with pytest.raises(InvalidPathError, match=reason):
         VenvRunner.open(tmp_path / "venv")
     assert listing(tmp_path).keys() == before
+
+
+def make_base(base: Path, version: str, names: tuple[str, ...]) -> None:
+    """Make an installation of Python that has nothing but an interpreter with these names, and a standard library."""
+    shutil.rmtree(base, ignore_errors=True)
+    (base / "bin").mkdir(parents=True)
+    (base / "lib" / f"python{version}").mkdir(parents=True)
+    (base / "lib" / f"python{version}" / "os.py").touch()
+    (base / "bin" / names[0]).touch(mode=0o755)
+    for name in names[1:]:
+        (base / "bin" / name).symlink_to(names[0])
+
+
+@pytest.mark.parametrize("names", [("python3.12", "python3"), ("python3",)])
+@pytest.mark.parametrize("kind", ["link", "copy"])
+def test_an_environment_whose_interpreter_became_another_version_is_not_adopted(
+    kind: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Its packages would not be found: told by the interpreter's name, or by the standard library beside it."""
+    base, path = tmp_path / "base", tmp_path / "venv"
+    make_base(base, "3.12", names)
+    (path / "bin").mkdir(parents=True)
+    (path / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
+    (path / "pyvenv.cfg").write_text(f"home = {base}/bin\n")
+    if kind == "link":
+        (path / "bin" / "python").symlink_to(base / "bin" / "python3")
+    else:
+        (path / "bin" / "python3").touch(mode=0o755)
+        (path / "bin" / "python").symlink_to("python3")
+    VenvRunner.open(path)
+    make_base(base, "3.13", tuple(name.replace("2", "3") for name in names))
+    with pytest.raises(InvalidPathError, match=r"its interpreter is Python 3\.13 and its packages are those of Python 3\.12"):
+        VenvRunner.open(path)
+    (path / "lib" / "python3.13" / "site-packages").mkdir(parents=True)  # as an upgrade of it would have
+    VenvRunner.open(path)
 
 
 def test_deleting_twice_does_no_harm(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from venvrunner._create import creation, layout
+from venvrunner._create.adoption import adopt
 from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
 from venvrunner._create.handle import Handle
@@ -157,7 +158,7 @@ class VenvRunner(InstallingRunner):
         """
         check_installer(installer)
         handle = Handle(os.path.abspath(path), wait)
-        creation.adopt(handle.venv_dir, handle.user, wait=wait)
+        adopt(handle.venv_dir, handle.user, wait=wait)
         top_dir, name = os.path.split(handle.venv_dir)
         return cls._made(name, top_dir, handle, installer)
 

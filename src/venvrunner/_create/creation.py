@@ -1,7 +1,6 @@
 """Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
 
 import functools
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -16,7 +15,7 @@ from venvrunner._create.purpose import Order, check_order, misfit_of, purpose_of
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
-from venvrunner.exceptions import CreationError, InvalidPathError, VenvExistsError
+from venvrunner.exceptions import VenvExistsError
 
 __tracebackhide__ = True
 
@@ -129,51 +128,6 @@ def occupy(
 def _finish(owner: Ownership, purpose: dict[str, Any]) -> None:
     with explained(owner.venv_dir):
         owner.finish(purpose)
-
-
-def adopt(venv_dir: str, user: User, *, wait: float) -> None:
-    """Take an environment as it is.
-
-    Args:
-        venv_dir: an absolute path.
-        user: who is going to use it, which is noted in it if it can be written to.
-        wait: seconds to wait while somebody changes it.
-
-    Raises:
-        InvalidPathError: there is no working environment.
-        VenvInUseError: somebody is changing it.
-        CreationError: that it is used can't be noted, and this is not because it is read-only.
-    """
-    owner = Ownership(venv_dir)
-
-    def enter() -> None:
-        with explained(venv_dir, "use the environment"):
-            _refuse_broken(venv_dir)
-            if owner.unfinished():
-                msg = f"{venv_dir!r} is no working environment: its creation was never finished! Make it anew."
-                raise InvalidPathError(msg)
-            owner.enter(user)
-
-    _refuse_broken(venv_dir)
-    if not os.access(venv_dir, os.W_OK):
-        return  # nobody here can change it
-    try:
-        with owner.held(wait):
-            uninterrupted(enter, quick=True)
-    except CreationError:
-        _refuse_broken(venv_dir)  # it was deleted meanwhile
-        raise
-
-
-def _refuse_broken(venv_dir: str) -> None:
-    reason = None
-    if not os.path.isfile(os.path.join(venv_dir, "pyvenv.cfg")):
-        reason = "there is no pyvenv.cfg"
-    elif CURRENT.find_command(venv_dir, "python") is None:
-        reason = "its interpreter is gone"
-    if reason is not None:
-        msg = f"{venv_dir!r} is no working environment: {reason}! Make it with VenvRunner(name, top_dir)."
-        raise InvalidPathError(msg)
 
 
 def _check_options(order: Order, exist: str, wait: float) -> None:

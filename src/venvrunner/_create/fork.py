@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from venvrunner._create import copying, creation, pack, scripts
+from venvrunner._create.condition import defect
 from venvrunner._create.errors import explained
 from venvrunner._create.hold import STATE
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import Ownership
+from venvrunner._create.ownership import Ownership, portable
+from venvrunner._create.paths import same, within
+from venvrunner._create.relocation import ACTIVATE
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
@@ -28,7 +31,6 @@ LAST = "~venvrunner_parent.pth"
 _LINES = {FIRST, LAST}
 _NOTE = "sys._venvrunner_inherited"
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)[\d.]*t?(\.exe)?")
-_ACTIVATE = re.compile(r"(de)?activate(_this)?(\.\w+)?", re.IGNORECASE)
 _INHERITED = "inherited-"
 """What the folders of packages are called that a standalone fork has instead of ancestors."""
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
@@ -58,6 +60,8 @@ def fork(
     if exist not in {"clear", "error"}:
         msg = f"exist must be 'clear' or 'error' for a fork, not {exist!r}!"
         raise ValueError(msg)
+    # By the real path, so that a link on the way to it can be removed or changed later.
+    parent_dir = os.path.realpath(parent_dir)
     parent = Ownership(parent_dir)
     with explained(venv_dir, "make a fork"):
         _check_parent(parent)
@@ -66,7 +70,7 @@ def fork(
 
     def note() -> None:
         with explained(venv_dir, "make a fork"):
-            parent.note_fork(venv_dir)
+            parent.note_fork(os.path.realpath(venv_dir))
 
     def make() -> None:
         with explained(venv_dir, "make a fork"):
@@ -86,7 +90,7 @@ def fork(
         # From here on the parent is frozen, so others can be forked at the same time.
         uninterrupted(make, quick=True)
 
-    purpose = {"fork": parent_dir, "standalone": standalone}
+    purpose = {"folder": portable(venv_dir), "fork": portable(parent_dir), "standalone": standalone}
     needed = None if standalone else parent_dir
     creation.occupy(venv_dir, user, purpose, build, exist=exist, wait=wait, parent_dir=needed)
 
@@ -95,26 +99,26 @@ def lineage(venv_dir: str) -> list[str]:
     """Return an environment and what it needs, the nearest first."""
     found: list[str] = []
     following: str | None = venv_dir
-    while following is not None and following not in found:
+    while following is not None and not any(same(following, other) for other in found):
         found.append(following)
         following = Ownership(following).parent()
     return found
 
 
 def _check_parent(parent: Ownership) -> None:
-    if CURRENT.find_command(parent.venv_dir, "python") is None or parent.unfinished():
-        msg = f"can't fork {parent.venv_dir!r}: it is no working environment! Make it anew first."
+    if reason := defect(parent):
+        msg = f"can't fork {parent.venv_dir!r}: {reason}! Recreate it first."
         raise CreationError(msg)
 
 
 def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> None:
     wanted = os.path.realpath(venv_dir)
-    for ancestor in map(os.path.realpath, ancestors):
-        if wanted == ancestor or wanted.startswith(ancestor + os.sep):
+    for ancestor in ancestors:
+        if within(wanted, ancestor) is not None:
             msg = f"a fork can't be in {venv_dir!r}, which is in its parent {ancestor!r}! Choose another folder."
             raise InvalidPathError(msg)
-        if ancestor.startswith(wanted) and not standalone:
-            # pip tells by the first letters of a path alone whether a package is in the environment (misc.is_local).
+        if os.path.realpath(ancestor).startswith(wanted) and not standalone:
+            # pip compares the first letters of real paths to tell whether a package is in the environment (misc.is_local).
             msg = (
                 f"a fork can't be in {venv_dir!r}: its parent's path {ancestor!r} begins with the same letters, so that pip"
                 " would take the parent's packages for the fork's and remove them! Choose another name."
@@ -175,7 +179,7 @@ class _Maker:
 
     def _fill_link(self, old: str, new: str) -> None:
         real = os.path.realpath(old)
-        if any(real.startswith(os.path.realpath(ancestor) + os.sep) for ancestor in self._ancestors[1:]):
+        if any(within(real, ancestor) is not None for ancestor in self._ancestors[1:]):
             self._share(real, new)  # what the parent has of its own parent
         else:
             os.symlink(pack.link_target(old, self._parent_dir), new)
@@ -193,7 +197,7 @@ class _Maker:
         if _INTERPRETER.fullmatch(entry.name):
             copying.copy(entry.path, new)
             return
-        if _ACTIVATE.fullmatch(entry.name):
+        if ACTIVATE.fullmatch(entry.name):
             return  # full of the parent's path
         with open(entry.path, "rb") as file:
             start = file.read(2)

@@ -10,7 +10,8 @@ The folder ``.venvrunner`` in an environment holds:
 ``user-*``
     one locked file for each runner and for each command that is running; see :mod:`.users`.
 ``fork-*``
-    one file for each fork, with the fork's path in it; as long as that is a fork, the environment is frozen.
+    one file for each fork, with the fork's path in it; as long as that is a fork, the environment is frozen. What a killed
+    process has left of one is none.
 """
 
 import contextlib
@@ -20,8 +21,9 @@ import threading
 from typing import Any, cast
 
 from venvrunner._create import users
-from venvrunner._create.hold import STATE, Held, Hindrances
-from venvrunner._create.locks import is_inconclusive, without_waiting
+from venvrunner._create.hold import LOCK, STATE, Held, Hindrances
+from venvrunner._create.locks import LockFile, is_inconclusive, without_waiting
+from venvrunner._create.paths import same
 from venvrunner._create.removal import Directory
 from venvrunner._create.users import Commands, User
 from venvrunner.exceptions import VenvInUseError
@@ -108,12 +110,29 @@ class Ownership:
                 if is_inconclusive(exc):
                     raise
                 continue  # nothing of ours
-            parent = Ownership(fork_dir).parent()
-            if parent is not None and os.path.realpath(parent) == os.path.realpath(self.venv_dir):
+            if Ownership(fork_dir).needs(self.venv_dir):
                 found.append(fork_dir)
             else:
                 os.unlink(path)
         return sorted(found)
+
+    def needs(self, parent_dir: str) -> bool:
+        """Return whether this is a fork of an environment: finished, or about to be."""
+        parent = self.parent()
+        return parent is not None and same(parent, parent_dir) and (not self.unfinished() or self._is_held())
+
+    def _is_held(self) -> bool:
+        """Return whether a process holds the lock; without it, what is unfinished stays so."""
+        file = LockFile()
+        try:
+            file.open(os.path.join(self._state, LOCK), make=False)
+            return not file.try_lock()
+        except OSError as exc:
+            if is_inconclusive(exc):
+                raise
+            return False
+        finally:
+            file.close()
 
     def refuse_if_frozen(self, what: str) -> None:
         """Make sure that the environment has no forks, which would see every change; to be called while the lock is held.
@@ -148,14 +167,24 @@ class Ownership:
         """Return the environment that this one is a fork of and needs."""
         notes = self._notes()
         parent = notes[0].get("parent") if notes else None
-        if not isinstance(parent, str) or "\0" in parent:
-            return None
-        return os.fsdecode(parent.encode("utf-8", "surrogateescape"))
+        return local(parent) if isinstance(parent, str) and "\0" not in parent else None
 
     def purpose(self) -> dict[str, Any] | None:
         """Return what the environment was made for; ``None``: it was made by something else, or is not finished."""
         notes = self._notes()
         return notes[1] if notes and len(notes) > 1 else None
+
+    def is_in_place(self) -> bool:
+        """Return whether the environment is where it was made, however that place is spelled."""
+        made_in = (self.purpose() or {}).get("folder")
+        return isinstance(made_in, str) and same(local(made_in), self.venv_dir)
+
+    def note_place(self) -> None:
+        """Note where the environment is now; to be called while the lock is held. One that another tool made has no notes."""
+        notes = self._notes()
+        if notes and len(notes) > 1:
+            notes[1]["folder"] = portable(self.venv_dir)
+            replace_file(self._state_file, "".join(json.dumps(note) + "\n" for note in notes))
 
     def unfinished(self) -> bool:
         """Tell whether this is what an interrupted creation or deletion has left."""
@@ -188,6 +217,11 @@ def portable(path: str) -> str:
     '/m\u00f6we'
     """
     return os.fsencode(path).decode("utf-8", "surrogateescape")
+
+
+def local(text: str) -> str:
+    """Return the path that :func:`portable` has made a text of."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 def _read_file(path: str) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from venvrunner._create import copying, scripts
+from venvrunner._create.paths import within
 
 __tracebackhide__ = True
 
@@ -81,9 +82,10 @@ def _walk(venv_dir: str) -> Iterator[tuple[str, str]]:
 def link_target(path: str, venv_dir: str) -> str:
     """Return what a link says, so that it holds in a copy of the environment too."""
     target = os.readlink(path)
-    if os.path.isabs(target) and os.path.commonpath([target, venv_dir]) == venv_dir:
-        return os.path.relpath(target, os.path.dirname(path))
-    return target
+    inside = within(target, venv_dir) if os.path.isabs(target) else None
+    if inside is None:
+        return target
+    return os.path.relpath(os.path.join(venv_dir, inside), os.path.dirname(path))
 
 
 def about(data: bytes) -> dict[str, Any] | None:

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import re
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from venvrunner._create import place
+from venvrunner._create.condition import defect
 from venvrunner._create.interpreters import Interpreter
-from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import Ownership, portable
 
 __tracebackhide__ = True
@@ -77,12 +78,42 @@ def _fingerprint(requirement: str) -> str:
 
 
 def _state_of(requirement: str) -> list[int] | None:
-    """Return what changes when a local file changes; a folder's state is never the same."""
-    for path in (requirement, requirement.rpartition("[")[0]):  # with and without extras
+    """Return what changes when a local file changes; a directory's state is never the same."""
+    for path in _local_paths(requirement):
         with contextlib.suppress(OSError, ValueError):
             status = os.stat(path)
             return [status.st_size, status.st_mtime_ns] if os.path.isfile(path) else [time.time_ns()]
     return None
+
+
+def _local_paths(requirement: str) -> Iterator[str]:
+    """Yield the paths that a requirement may mean.
+
+    >>> next(_local_paths("name[extra] @ file:///a%20b/x.whl#sha256=12; python_version > '3'"))
+    '/a b/x.whl'
+    >>> list(_local_paths("./mine[test]"))
+    ['./mine[test]', './mine']
+    """
+    location = _NAME.sub("", requirement, count=1)
+    if location[:5].lower() == "file:":
+        from urllib.parse import urlsplit  # noqa: PLC0415  slow to import
+        from urllib.request import url2pathname  # noqa: PLC0415  the same
+
+        # A marker comes after the URL, and so do the extras of a project's directory.
+        url = _MARKER.sub("", location)
+        with contextlib.suppress(ValueError):
+            yield url2pathname(urlsplit(url).path)
+            yield url2pathname(urlsplit(url).path).rpartition("[")[0]
+        return
+    for text in dict.fromkeys([requirement, location, _MARKER.sub("", location)]):
+        yield text
+        if without_extras := text.rpartition("[")[0]:
+            yield without_extras
+
+
+_NAME = re.compile(r"^[\w.-]+\s*(\[[^\]]*\])?\s*@\s*")
+"""The name before a direct reference."""
+_MARKER = re.compile(r"\s*;.*$", re.DOTALL)
 
 
 def _difference(name: str, old: object, new: object) -> str:
@@ -99,11 +130,6 @@ def misfit_of(owner: Ownership, purpose: dict[str, Any]) -> str | None:
     if made_for is None:
         return "it was made by something else, so what is in it is not known"
     for name, value in purpose.items():
-        if made_for.get(name) != value:
+        if made_for.get(name) != value and not (name == "folder" and owner.is_in_place()):
             return _difference(name, made_for.get(name), value)
-    if CURRENT.find_command(owner.venv_dir, "python") is None:
-        return "its interpreter is gone"
-    parent = owner.parent()
-    if parent is not None and not place.is_there(parent):
-        return f"its parent {parent!r} is gone"
-    return None
+    return defect(owner)

@@ -11,6 +11,8 @@ import os
 import re
 from typing import NamedTuple
 
+from venvrunner._create.paths import same
+
 __tracebackhide__ = True
 
 _LONGEST = 127
@@ -31,11 +33,13 @@ class Script(NamedTuple):
         python: the interpreter's name, such as ``python3``.
         options: what follows the interpreter, with the blank before it.
         body: all that follows the first lines.
+        folder: the interpreter's directory; ``None``: that of the script, wherever it is.
     """
 
     python: str
     options: str
     body: bytes
+    folder: str | None = None
 
     def text(self, scripts: str) -> bytes:
         r"""Return the script for an environment.
@@ -59,11 +63,25 @@ class Script(NamedTuple):
 
 
 def parse(text: bytes, scripts: str) -> Script | None:
-    r"""Return a script if it is one that an interpreter in a script folder runs.
+    r"""Return a script if an interpreter in a script directory runs it, however its path is spelled.
 
     >>> parse(b"#!/v/bin/python3 -I\nimport x\n", "/v/bin")
-    Script(python='python3', options=' -I', body=b'import x\n')
+    Script(python='python3', options=' -I', body=b'import x\n', folder='/v/bin')
     >>> parse(b"#!/usr/bin/env python3\nimport x\n", "/v/bin") is None
+    True
+    """
+    script = read(text)
+    if script is None or script.folder is None or script.folder == scripts or same(script.folder, scripts):
+        return script
+    return None
+
+
+def read(text: bytes) -> Script | None:
+    r"""Return a script if an interpreter with an absolute path, or one beside it, runs it.
+
+    >>> read(b"#!/v/bin/python3 -I\nimport x\n")
+    Script(python='python3', options=' -I', body=b'import x\n', folder='/v/bin')
+    >>> read(b"import x\n") is None
     True
     """
     match = _SHELL.match(text) or _PLAIN.match(text)
@@ -71,9 +89,10 @@ def parse(text: bytes, scripts: str) -> Script | None:
         return None
     path = match["path"]
     if path.startswith(_RELATIVE):
-        name = path.removeprefix(_RELATIVE).strip(b"\"'")
+        folder, name = None, path.removeprefix(_RELATIVE).strip(b"\"'")
     else:
-        folder, _, name = path.strip(b"\"'").rpartition(b"/")
-        if folder != os.fsencode(scripts):
+        place, _, name = path.strip(b"\"'").rpartition(b"/")
+        folder = os.fsdecode(place)
+        if not os.path.isabs(folder):
             return None
-    return Script(os.fsdecode(name), os.fsdecode(match["options"]), text[match.end() :])
+    return Script(os.fsdecode(name), os.fsdecode(match["options"]), text[match.end() :], folder)

@@ -1,0 +1,85 @@
+"""Open an existing environment: refuse one that does not work, and repair one that was moved or copied."""
+
+import os
+
+from venvrunner._create import relocation
+from venvrunner._create.condition import defect
+from venvrunner._create.errors import explained
+from venvrunner._create.ownership import Ownership
+from venvrunner._create.users import User
+from venvrunner._process.guard import uninterrupted
+from venvrunner.exceptions import CreationError, InvalidPathError
+
+__tracebackhide__ = True
+
+
+def adopt(venv_dir: str, user: User, *, wait: float) -> None:
+    """Use an existing environment.
+
+    Args:
+        venv_dir: an absolute path.
+        user: who is going to use it, which is noted in it if it can be written to.
+        wait: seconds to wait while another process changes it, or the environment that it is a fork of.
+
+    Raises:
+        InvalidPathError: it does not work, or was moved and can't be repaired.
+        VenvInUseError: another process is changing it.
+        CreationError: its use can't be noted, although it is writable.
+    """
+    owner = Ownership(venv_dir)
+
+    def enter() -> None:
+        with explained(venv_dir, "use the environment"):
+            _refuse_broken(owner)
+            if not owner.is_in_place():
+                relocation.repair(venv_dir)
+                owner.note_place()
+            owner.enter(user)
+
+    _refuse_broken(owner)
+    if not os.access(venv_dir, os.W_OK):
+        _refuse_moved(owner)
+        return  # no process of this user can change it
+    try:
+        with owner.held(wait):
+            _freeze_parent(owner, wait)
+            uninterrupted(enter, quick=True)
+    except CreationError:
+        _refuse_broken(owner)  # it was deleted meanwhile
+        raise
+
+
+def _freeze_parent(owner: Ownership, wait: float) -> None:
+    """Note a fork that was moved or copied in its parent, which knows it by its old place at best."""
+    parent_dir = owner.parent()
+    if parent_dir is None or owner.is_in_place() or not os.access(parent_dir, os.W_OK):
+        return
+    parent = Ownership(parent_dir)
+
+    def note() -> None:
+        with explained(owner.venv_dir, "use the environment"):
+            if not any(os.path.realpath(owner.venv_dir) == fork_dir for fork_dir in parent.forks()):
+                parent.note_fork(os.path.realpath(owner.venv_dir))
+
+    with parent.held(wait):
+        uninterrupted(note, quick=True)
+
+
+def _refuse_broken(owner: Ownership) -> None:
+    with explained(owner.venv_dir, "use the environment"):
+        reason = defect(owner)
+    if reason is not None:
+        msg = f"{owner.venv_dir!r} is not a working environment: {reason}! Create it with VenvRunner(name, top_dir)."
+        raise InvalidPathError(msg)
+
+
+def _refuse_moved(owner: Ownership) -> None:
+    with explained(owner.venv_dir, "use the environment"):
+        strays = [] if owner.is_in_place() else relocation.strays(owner.venv_dir)
+    if strays:
+        path, script = strays[0]
+        msg = (
+            f"{owner.venv_dir!r} was moved or copied: {os.path.basename(path)!r} in it runs the interpreter in"
+            f" {script.folder!r}! Open it once as a user who can write to it, which repairs it, or recreate it."
+        )
+        raise InvalidPathError(msg)

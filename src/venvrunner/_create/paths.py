@@ -1,0 +1,46 @@
+"""Compare paths by the directories that they lead to: two spellings can name one directory (links, mounts, case)."""
+
+import os
+
+__tracebackhide__ = True
+
+
+def same(first: str, second: str) -> bool:
+    """Return whether two paths lead to the same existing file or directory.
+
+    >>> same(os.curdir, os.getcwd()), same("/missing", "/missing")
+    (True, False)
+    """
+    try:
+        return os.path.samefile(first, second)
+    except (OSError, ValueError):
+        return False
+
+
+def within(path: str, directory: str) -> str | None:
+    """Return the rest of a path below a directory, whatever spelling leads into it; ``None`` if it is not in there.
+
+    Args:
+        path: an absolute path; it need not exist.
+        directory: the directory.
+
+    >>> within(os.path.join(os.getcwd(), "missing", "file"), os.curdir)
+    'missing/file'
+    >>> within(os.getcwd(), os.curdir), within(os.sep, os.curdir)
+    ('', None)
+    """
+    try:
+        wanted = os.stat(directory)
+    except (OSError, ValueError):
+        return None
+    names: list[str] = []
+    while True:
+        try:
+            if os.path.samestat(os.stat(path), wanted):
+                return os.path.join("", *reversed(names))
+        except (OSError, ValueError):
+            pass  # it does not exist, but what it is in may
+        path, name = os.path.split(path)
+        if not name:
+            return None
+        names.append(name)
