@@ -85,11 +85,12 @@ def test_wrong_arguments_are_explained(args: list[str], folder: Path) -> None:
 def test_prune_removes_what_is_of_no_use_any_more(folder: Path, tmp_path: Path) -> None:
     """Packs of interpreters that are gone or upgraded, or of another virtualenv, damaged ones, and interrupted stores."""
     running = find(None)
-    size, time = running.stamp
+    size, time, digest = running.stamp
     useless = [
         put(running._replace(executable=str(tmp_path / "gone"))),
-        put(running._replace(stamp=(size + 1, time))),
-        put(running._replace(stamp=(size, time + 1))),
+        put(running._replace(stamp=(size + 1, time, digest))),
+        put(running._replace(stamp=(size, time + 1, digest))),
+        put(running._replace(stamp=(size, time, "0" * len(digest)))),
         put(running, virtualenv=["/gone/virtualenv/__init__.py", 1, 2]),
     ]
     damaged = {"d" * 32: put(running).read_bytes()[:-1], "e" * 32: b"", "f" * 32: b"venvpk01" + b"\xff" * 40}

@@ -301,6 +301,27 @@ def test_an_interpreter_that_was_replaced_is_asked_anew(by: str, machine: Path, 
     assert (old.executable, old.stamp != new.stamp) == (new.executable, True)
 
 
+@pytest.mark.parametrize("by", ["path", "version", "copy"])
+def test_a_launcher_of_the_same_size_and_time_is_asked_anew(
+    by: str, machine: Path, pretend: Pretend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Python is a shared library, each version's launcher has as many bytes; its environments are its own version's."""
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path / "cache"))
+    path = machine / "bin" / "python3"
+    text = {"path": str(path), "version": ">=3.90", "copy": str(machine / "copy")}[by]
+    if by == "copy":
+        (machine / "copy").symlink_to(path)
+    seen = []
+    for version in ("3.90.1", "3.91.0"):
+        os.utime(pretend(path, version), ns=(1, 1))
+        found = find(text)
+        VenvRunner("venv", tmp_path, python=text, with_pip=False)
+        (lib,) = (tmp_path / "venv" / "lib").iterdir()
+        seen.append((found.version, lib.name, found.stamp[:2]))
+    assert seen[0] == ("3.90.1", "python3.90", seen[1][2])
+    assert seen[1][:2] == ("3.91.0", "python3.91")
+
+
 _LOOK = """
 import importlib.metadata, json, site, sys, sysconfig
 print(json.dumps({

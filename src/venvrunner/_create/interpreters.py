@@ -5,13 +5,16 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from venvrunner._create import cache, layout
+from venvrunner._create.locks import without_waiting
 from venvrunner.environment import get_clean_environment
 from venvrunner.exceptions import InterpreterNotFoundError
 
 __tracebackhide__ = True
 
 if TYPE_CHECKING:
-    from python_discovery import DiskCache, PythonInfo
+    from python_discovery import ContentStore, DiskCache, PythonInfo
+
+Stamp = tuple[int, int, str]
 
 
 class Interpreter(NamedTuple):
@@ -21,13 +24,13 @@ class Interpreter(NamedTuple):
         executable: its absolute path.
         implementation: ``cpython``, ``pypy`` …
         version: as ``3.12.1``.
-        stamp: size and time of the executable's file: an upgrade in place makes another interpreter of it.
+        stamp: see :func:`stamp_of`: an upgrade in place makes another interpreter of it.
     """
 
     executable: str
     implementation: str
     version: str
-    stamp: tuple[int, int]
+    stamp: Stamp
 
     def __str__(self) -> str:
         """Show what people know it by."""
@@ -65,7 +68,9 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     if info is None:
         msg = f"there is no interpreter {os.fspath(python)!r}! Give a path, a version or a range; found: {_list(env)}."
         raise InterpreterNotFoundError(msg)
-    return _interpreter(info)
+    # A copy of an interpreter, in an environment say, tells of the one that it was copied from, which may be another by now.
+    base = info if info.executable == _executable(info) else _ask(_executable(info), env)
+    return _interpreter(info if base is None else base)
 
 
 _SOURCES = ("PATH", "PYENV_ROOT", "ASDF_DATA_DIR", "MISE_DATA_DIR", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME", "HOME")
@@ -149,14 +154,43 @@ def _known() -> "DiskCache | None":
     from python_discovery import DiskCache  # noqa: PLC0415  the same
 
     folder = cache.folder()
-    return None if folder is None else DiskCache(Path(folder))
+    if folder is None:
+        return None
+
+    class Known(DiskCache):
+        def py_info(self, path: Path) -> "ContentStore":
+            """Look an interpreter up by its contents too: python-discovery compares the time of its file alone."""
+            try:
+                return super().py_info(path / stamp_of(str(path))[2])
+            except OSError:
+                return super().py_info(path)
+
+    return Known(Path(folder))
 
 
-def stamp_of(executable: str) -> tuple[int, int]:
-    """Return what changes when an executable is replaced: its size and its time.
+def stamp_of(executable: str) -> Stamp:
+    """Return what changes when an executable is replaced: its size, its time, and a hash of its contents.
+
+    Where Python is a shared library, the executable is a small launcher: two versions have the same size, and the same time if
+    both come out of reproducible archives. Of a large one, the beginning and the end are hashed: its build ID is in there.
 
     Raises:
-        OSError: it is not there.
+        OSError: it does not exist.
     """
     status = os.stat(executable)
-    return status.st_size, status.st_mtime_ns
+    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if key not in _digests:
+        import hashlib  # noqa: PLC0415  slow to import
+
+        with open(executable, "rb", opener=without_waiting) as file:
+            content = file.read(_HASHED)
+            file.seek(max(status.st_size - _HASHED, len(content)))
+            content += file.read(_HASHED)
+        _digests[key] = hashlib.sha256(content).hexdigest()[:16]
+    return status.st_size, status.st_mtime_ns, _digests[key]
+
+
+_HASHED = 65_536
+"""Bytes that are hashed at each end of an executable."""
+_digests: dict[tuple[int, ...], str] = {}
+"""The hashes of the files that were read already."""

@@ -127,6 +127,8 @@ class Ownership:
         try:
             file.open(os.path.join(self._state, LOCK), make=False)
             return not file.try_lock()
+        except PermissionError:
+            return True  # another user's
         except OSError as exc:
             if is_inconclusive(exc):
                 raise
