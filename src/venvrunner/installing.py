@@ -9,10 +9,11 @@ from typing import Any, Literal, Unpack, cast, get_args
 
 from venvrunner import subprocess_util
 from venvrunner._create import layout
-from venvrunner._create.fork import package_folders
+from venvrunner._create.packages import own_directories
 from venvrunner._create.temporary import temporary_folder
-from venvrunner._install import bundled, installation, metadata
-from venvrunner._install.installation import Call, Place
+from venvrunner._install import bundled, installation, inventory, metadata
+from venvrunner._install.installation import Place
+from venvrunner._install.inventory import Call
 from venvrunner._install.pip import Pip
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request, RequestOptions, make_request
@@ -232,17 +233,23 @@ class InstallingRunner(Runner):
             return installation.run(steps, self._perform)
 
     def installed(self) -> dict[str, str]:
-        """Return what is installed, with what a fork has inherited; from metadata, without a process.
+        """Return what is installed, as ``pip list`` shows it, with what a fork has inherited; from metadata, without a process.
+
+        Only for an environment that sees the packages of its system, its interpreter is asked where these are.
 
         Returns:
             versions by normalized names (PEP 503), sorted.
+
+        Raises:
+            CreationError: a directory of packages can't be read.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv:
         ...     list(venv.installed())
         ['pip']
         """
-        return metadata.installed(package_folders(self.venv_dir))
+        found = installation.run(inventory.look(self.venv_dir, self.environment(), {}), self._perform)
+        return metadata.versions(found)
 
     def _install_now(self, request: Request, **options: Any) -> Receipt:
         with temporary_folder() as folder:
@@ -252,7 +259,7 @@ class InstallingRunner(Runner):
     def _installer(self) -> Pip | Uv:
         if self.installer == "uv":
             return Uv.bundled()
-        if bundled.has_pip(package_folders(self.venv_dir)):
+        if bundled.has_pip(own_directories(self.venv_dir)):
             return Pip.own()
         return Pip.from_wheel(bundled.pip_wheel(self.venv_dir))
 

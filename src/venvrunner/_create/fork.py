@@ -15,7 +15,8 @@ from venvrunner._create.errors import explained
 from venvrunner._create.hold import STATE
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import Ownership, portable
-from venvrunner._create.paths import same, within
+from venvrunner._create.packages import INHERITED, layers, lineage
+from venvrunner._create.paths import within
 from venvrunner._create.relocation import ACTIVATE
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
@@ -31,8 +32,6 @@ LAST = "~venvrunner_parent.pth"
 _LINES = {FIRST, LAST}
 _NOTE = "sys._venvrunner_inherited"
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)[\d.]*t?(\.exe)?")
-_INHERITED = "inherited-"
-"""What the folders of packages are called that a standalone fork has instead of ancestors."""
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
 
 Share = Callable[[str, str], None]
@@ -93,16 +92,6 @@ def fork(
     purpose = {"folder": portable(venv_dir), "fork": portable(parent_dir), "standalone": standalone}
     needed = None if standalone else parent_dir
     creation.occupy(venv_dir, user, purpose, build, exist=exist, wait=wait, parent_dir=needed)
-
-
-def lineage(venv_dir: str) -> list[str]:
-    """Return an environment and what it needs, the nearest first."""
-    found: list[str] = []
-    following: str | None = venv_dir
-    while following is not None and not any(same(following, other) for other in found):
-        found.append(following)
-        following = Ownership(following).parent()
-    return found
 
 
 def _check_parent(parent: Ownership) -> None:
@@ -217,25 +206,9 @@ def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
         copying.copy_tree(first, packages, share, leave_out=_LINES)
         inherited: list[str] = []
         for number, layer in enumerate(others, start=1):
-            copied = os.path.join(os.path.dirname(packages), f"{_INHERITED}{number}")
+            copied = os.path.join(os.path.dirname(packages), f"{INHERITED}{number}")
             os.mkdir(copied)
             copying.copy_tree(layer, copied, share, leave_out=_LINES)
             inherited.append(copied)
         if inherited:
             _lead_to(inherited, packages)
-
-
-def package_folders(venv_dir: str) -> list[str]:
-    """Return where an environment's Python looks for packages, in its order: its own folders, then those of its ancestors."""
-    found = (
-        layer for ancestor in lineage(venv_dir) for folder in CURRENT.package_folders(ancestor) for layer in layers(folder)
-    )
-    return list(dict.fromkeys(found))
-
-
-def layers(packages: str) -> list[str]:
-    """Return an environment's own packages, and behind them those that a standalone fork has beside them."""
-    found = [packages]
-    while os.path.isdir(following := os.path.join(os.path.dirname(packages), f"{_INHERITED}{len(found)}")):
-        found.append(following)
-    return found

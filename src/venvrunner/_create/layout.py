@@ -1,8 +1,9 @@
-"""Where things are in an environment, and which names and paths one can have; without I/O but for `find_command`."""
+"""Where things are in an environment, and which names and paths one can have."""
 
 import functools
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -52,14 +53,18 @@ class Layout(NamedTuple):
         return None
 
     def package_folders(self, venv_dir: str) -> list[str]:
-        """Return the folders of packages in an environment; usually one."""
-        import glob  # noqa: PLC0415  slow to import
+        """Return the directories of packages in an environment; usually one.
 
-        root = glob.escape(venv_dir)
-        found = (path for pattern in self.packages for path in glob.glob(os.path.join(root, *pattern.split("/"))))
+        Raises:
+            OSError: it is not known which there are.
+        """
         unique: dict[str, str] = {}
-        for path in found:
-            unique.setdefault(os.path.realpath(path), path)  # lib64 is often a link to lib
+        for pattern in self.packages:
+            found = [venv_dir]
+            for part in pattern.split("/"):
+                found = [os.path.join(path, name) for path in found for name in (_list(path) if part == "*" else [part])]
+            for path in filter(_is_directory, found):
+                unique.setdefault(os.path.realpath(path), path)  # lib64 is often a link to lib
         return list(unique.values())
 
     def managed_interpreters(self, env: Mapping[str, str]) -> list[str]:
@@ -93,6 +98,21 @@ class Layout(NamedTuple):
         if similar:
             return f"{message} Did you mean {' or '.join(map(repr, similar))}?"
         return f"{message} Install the package that provides this command first."
+
+
+def _list(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_directory(path: str) -> bool:
+    """Same as :func:`os.path.isdir`, but what is not known is no "no": the caller would take an environment for empty."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 POSIX = Layout("posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True)

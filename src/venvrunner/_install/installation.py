@@ -3,15 +3,15 @@
 import os
 import subprocess
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from venvrunner._create.fork import package_folders
 from venvrunner._install import describe
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
 from venvrunner._install.explanation import explained
+from venvrunner._install.inventory import Call, look
 from venvrunner._install.lock import Lock, LockedFile, requirement_lines, select
-from venvrunner._install.metadata import installed
-from venvrunner._install.receipt import Receipt, table
+from venvrunner._install.metadata import Distribution, versions
+from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
 from venvrunner.exceptions import CommandError, CommandTimeoutError
 
@@ -42,14 +42,9 @@ class Installer(Protocol):
         ...
 
 
-class Call(NamedTuple):
-    """A command that is to be run, with the keywords of ``log_run``."""
-
-    argv: list[str]
-    options: dict[str, Any]
-
-
 Steps = Generator[Call, subprocess.CompletedProcess[str], Receipt]
+Perform = Callable[[Call], subprocess.CompletedProcess[str]]
+T = TypeVar("T")
 Outcome = subprocess.CompletedProcess[str] | BaseException | None
 """What a call has come to; ``None`` before the first."""
 
@@ -118,8 +113,7 @@ def uninstall(installer: Installer, names: list[str], place: Place, options: Map
 
 
 def _change(argv: list[str], place: Place, options: Mapping[str, Any], secrets: set[str]) -> Steps:
-    folders = package_folders(place.venv_dir)
-    before = installed(folders)
+    before = yield from look(place.venv_dir, place.variables, options)
     keywords = {
         "heartbeat": HEARTBEAT,
         **options,
@@ -132,12 +126,12 @@ def _change(argv: list[str], place: Place, options: Mapping[str, Any], secrets: 
         done = yield Call(argv, keywords)
     except CommandError as exc:
         error = explained(exc)
-        _note_changes(error, before, installed(folders))
+        _note_changes(error, before, (yield from look(place.venv_dir, place.variables, options)))
         raise error from None
     except CommandTimeoutError as exc:
-        _note_changes(exc, before, installed(folders))
+        _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
         raise
-    return Receipt(done, before, installed(folders))
+    return _receipt(done, before, (yield from look(place.venv_dir, place.variables, options)))
 
 
 def _all_secrets(options: Mapping[str, Any], secrets: set[str], variables: Mapping[str, str]) -> list[str]:
@@ -147,13 +141,19 @@ def _all_secrets(options: Mapping[str, Any], secrets: set[str], variables: Mappi
     return [*given, *sorted(secrets | secrets_of_variables({**variables, **added}))]
 
 
-def _note_changes(error: BaseException, before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    receipt = Receipt(subprocess.CompletedProcess([], 0), before, after)
-    if shown := table(receipt.added, receipt.changed, receipt.removed):
+def _note_changes(error: BaseException, before: Mapping[str, Distribution], after: Mapping[str, Distribution]) -> None:
+    if shown := _receipt(subprocess.CompletedProcess([], 0), before, after).table():
         error.add_note(f"Changed before it failed:\n{shown}")
 
 
-def run(steps: Steps, perform: Callable[[Call], subprocess.CompletedProcess[str]]) -> Receipt:
+def _receipt(
+    done: subprocess.CompletedProcess[str], before: Mapping[str, Distribution], after: Mapping[str, Distribution]
+) -> Receipt:
+    sources = ({name: one.source for name, one in side.items() if one.source is not None} for side in (before, after))
+    return Receipt(done, versions(before), versions(after), *sources)
+
+
+def run(steps: Generator[Call, subprocess.CompletedProcess[str], T], perform: Perform) -> T:
     """Do the steps one after the other."""
     outcome: Outcome = None
     while isinstance(step := _next(steps, outcome), Call):
@@ -164,7 +164,10 @@ def run(steps: Steps, perform: Callable[[Call], subprocess.CompletedProcess[str]
     return step
 
 
-async def run_async(steps: Steps, perform: Callable[[Call], Awaitable[subprocess.CompletedProcess[str]]]) -> Receipt:
+async def run_async(
+    steps: Generator[Call, subprocess.CompletedProcess[str], T],
+    perform: Callable[[Call], Awaitable[subprocess.CompletedProcess[str]]],
+) -> T:
     """Same as :func:`run`, but a coroutine."""
     outcome: Outcome = None
     while isinstance(step := _next(steps, outcome), Call):
@@ -175,7 +178,7 @@ async def run_async(steps: Steps, perform: Callable[[Call], Awaitable[subprocess
     return step
 
 
-def _next(steps: Steps, outcome: Outcome) -> Call | Receipt:
+def _next(steps: Generator[Call, subprocess.CompletedProcess[str], T], outcome: Outcome) -> Call | T:
     if isinstance(outcome, StopIteration):  # by a callback; a generator can't raise it (PEP 479)
         steps.close()
         raise outcome
@@ -184,5 +187,5 @@ def _next(steps: Steps, outcome: Outcome) -> Call | Receipt:
             return steps.throw(outcome)
         return next(steps) if outcome is None else steps.send(outcome)
     except StopIteration as end:
-        receipt: Receipt = end.value
-        return receipt
+        returned: T = end.value
+        return returned

@@ -1,34 +1,58 @@
 """What is installed, read from the metadata of the packages; no process is started."""
 
+import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
 
 __tracebackhide__ = True
 
-_MADE = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info", re.IGNORECASE)
-"""How the folder of a package's metadata is named (PyPA, "Recording installed projects")."""
 _KINDS = (".dist-info", ".egg-info")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
+"""A project's name; pip leaves directories such as ``~lf-1.0.dist-info`` after an interruption."""
+_CANONICAL = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*((a|b|rc)(0|[1-9]\d*))?(\.post(0|[1-9]\d*))?(\.dev(0|[1-9]\d*))?")
+"""The versions that are spelled in their one way already (PEP 440, appendix B)."""
 
 
-def installed(folders: Iterable[str]) -> dict[str, str]:
-    """Return the packages in some folders: versions by normalized names, sorted by name.
+class Distribution(NamedTuple):
+    """An installed package.
+
+    Attributes:
+        version: its version, normalized.
+        source: where it was installed from if that was no index, as ``pip freeze`` has it: a URL, with ``-e`` before it if it
+            is editable; else ``None``.
+    """
+
+    version: str
+    source: str | None
+
+
+def installed(directories: Iterable[str]) -> dict[str, Distribution]:
+    """Return the packages in some directories by their normalized names, sorted; the same ones as ``pip list``.
 
     Args:
-        folders: where Python looks for packages; of two with one name, the first counts.
+        directories: where Python looks for packages; of two with one name, the first counts.
+
+    Raises:
+        OSError: a directory can't be read.
 
     >>> installed([])
     {}
     """
-    found: dict[str, str] = {}
-    for folder in folders:
-        try:
-            entries = sorted(name for name in os.listdir(folder) if name.endswith(_KINDS))
-        except OSError:
-            continue
-        here = dict(filter(None, (_identity(os.path.join(folder, name)) for name in entries)))
-        found = here | found
+    found: dict[str, Distribution] = {}
+    for directory in directories:
+        for link, path in _metadata_in(directory):
+            identity = _identity(path)
+            if identity is not None and identity[0] not in found and _NAME.fullmatch(identity[0]):
+                source = _source(path) if link is None else f"-e {link}"
+                found[identity[0]] = Distribution(_normalized_version(identity[1]), source)
     return dict(sorted(found.items()))
+
+
+def versions(packages: Mapping[str, Distribution]) -> dict[str, str]:
+    """Return the versions alone."""
+    return {name: package.version for name, package in packages.items()}
 
 
 def normalized(name: str) -> str:
@@ -40,14 +64,112 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _identity(path: str) -> tuple[str, str] | None:
-    match = _MADE.fullmatch(os.path.basename(path))
-    if match is not None:
-        return normalized(match["name"]), match["version"]
-    from importlib.metadata import PathDistribution  # noqa: PLC0415  slow to import, and only needed for old forms
-    from pathlib import Path  # noqa: PLC0415  the same
+def _metadata_in(directory: str) -> Iterator[tuple[str | None, str]]:
+    """Yield the metadata in a directory or an egg, and of that in another directory, which that is.
 
-    metadata = PathDistribution(Path(path)).metadata
-    if "Name" not in metadata or "Version" not in metadata:
+    The order is that of the system, as for Python and pip: where there are two of one project, that decides.
+    """
+    if directory.lower().endswith(".egg"):
+        yield None, os.path.join(directory, "EGG-INFO")
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield from ((None, os.path.join(directory, name)) for name in names if name.lower().endswith(_KINDS))
+    for name in names:
+        if name.endswith(".egg-link"):
+            with open(os.path.join(directory, name), encoding="utf-8", errors="surrogateescape") as file:
+                lines = [line.strip() for line in file]
+            target = next(filter(None, lines), None)
+            if target is not None:
+                target = os.path.normpath(os.path.join(directory, target))
+                yield from ((target, path) for _link, path in _metadata_in(target))
+
+
+def _identity(path: str) -> tuple[str, str] | None:
+    """Return name and version: by the name of the metadata's directory where it has them, as that is much faster."""
+    stem, kind = os.path.splitext(os.path.basename(path))
+    name, _, version = stem.partition("-") if kind.lower() in _KINDS else ("", "", "")
+    if kind.lower() == ".dist-info" and name and version:
+        return normalized(name), version
+    headers = _headers(path)
+    name = name or headers.get("name", "")
+    return (normalized(name), headers["version"]) if name and "version" in headers else None
+
+
+def _headers(path: str) -> dict[str, str]:
+    """Return the headers of a file of metadata that have one line, by their names in lower case."""
+    for name in ("METADATA", "PKG-INFO", ""):
+        if (text := _read(os.path.join(path, name) if name else path)) is not None:
+            break
+    else:
+        return {}
+    headers: dict[str, str] = {}
+    for line in text.split("\n\n", 1)[0].splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not name.startswith((" ", "\t")):
+            headers.setdefault(name.lower(), value.strip())
+    return headers
+
+
+def _read(path: str) -> str | None:
+    """Return the text of a file, which may be in an egg that is one file; ``None``: there is no such file."""
+    egg, _, name = path.partition(f"{os.sep}EGG-INFO{os.sep}")
+    if name and os.path.isfile(egg):
+        import zipfile  # noqa: PLC0415  slow to import
+
+        try:
+            with zipfile.ZipFile(egg) as file:
+                return file.read(f"EGG-INFO/{name}").decode("utf-8", "replace")
+        except (KeyError, zipfile.BadZipFile):
+            return None
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    return normalized(metadata["Name"]), metadata["Version"]
+
+
+def _source(path: str) -> str | None:
+    """Return what direct_url.json says (https://packaging.python.org/en/latest/specifications/direct-url/)."""
+    text = _read(os.path.join(path, "direct_url.json"))
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not isinstance(cast("dict[str, Any]", found).get("url"), str):
+        return None
+    said = cast("dict[str, Any]", found)
+    url = str(said["url"])
+    vcs, archive, local = (_table(said, name) for name in ("vcs_info", "archive_info", "dir_info"))
+    if vcs:
+        url = f"{vcs.get('vcs')}+{url}@{vcs.get('commit_id')}"
+    parts = [f"{name}={value}" for name, value in sorted(_table(archive, "hashes").items())]
+    if not parts and isinstance(archive.get("hash"), str):  # the form before hashes
+        parts.append(archive["hash"])
+    if said.get("subdirectory"):
+        parts.append(f"subdirectory={said['subdirectory']}")
+    if parts:
+        url += "#" + "&".join(parts)
+    return f"-e {url}" if local.get("editable") is True else url
+
+
+def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
+    value = table.get(name)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _normalized_version(version: str) -> str:
+    """Return the one spelling of a version; as it is if it is none.
+
+    >>> _normalized_version("1.0"), _normalized_version("01.0-ALPHA_1"), _normalized_version("nonsense")
+    ('1.0', '1.0a1', 'nonsense')
+    """
+    if _CANONICAL.fullmatch(version):
+        return version
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  slow to import, and only needed for odd forms
+
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        return version

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar, Self, Unpack
 
 from venvrunner._create.temporary import TemporaryPlace
-from venvrunner._install.installation import Call
+from venvrunner._install.inventory import Call
 from venvrunner._suite.journal import Journal
 from venvrunner._types import StrPath
 from venvrunner.fake import FakeVenvRunner

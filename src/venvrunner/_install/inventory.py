@@ -1,0 +1,52 @@
+"""Look at what is installed: without a process, unless the environment sees the packages of its system."""
+
+import json
+import os
+import subprocess
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple
+
+from venvrunner._create.errors import explained
+from venvrunner._create.layout import CURRENT
+from venvrunner._create.packages import search_path
+from venvrunner._create.settings import read_settings
+from venvrunner._install.metadata import Distribution, installed
+
+__tracebackhide__ = True
+
+_PRINT_PATH = "import json, sys; print('\\n' + json.dumps([path for path in sys.path if path]))"
+
+
+class Call(NamedTuple):
+    """A command that is to be run, with the keywords of ``log_run``."""
+
+    argv: list[str]
+    options: dict[str, Any]
+
+
+def look(
+    venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]
+) -> Generator[Call, subprocess.CompletedProcess[str], dict[str, Distribution]]:
+    """Return what is installed; yield the command that tells where the system has its packages, if they count.
+
+    Args:
+        venv_dir: the environment.
+        variables: the environment variables of its commands.
+        options: keywords of the call that this is a part of.
+
+    Raises:
+        CreationError: a directory of packages can't be read.
+    """
+    with explained(venv_dir, "read what is installed"):
+        directories = search_path(venv_dir)
+        sees_system = read_settings(venv_dir).get("include-system-site-packages", "").lower() == "true"
+    python = CURRENT.find_command(venv_dir, "python")
+    if sees_system and python is not None:
+        # Each distribution has its own places for them, and its own site.py.
+        quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": variables}
+        kept = {name: options[name] for name in ("logger", "timeout") if name in options}
+        done = yield Call([python, "-c", _PRINT_PATH], {**kept, **quiet})
+        found = json.loads(done.stdout.splitlines()[-1])
+        directories += [path for path in found if os.access(path, os.R_OK | os.X_OK)]  # Python skips others too
+    with explained(venv_dir, "read what is installed"):
+        return installed(directories)
