@@ -1,9 +1,12 @@
 """Forks: all that the parent has works in them, what they change is their own, and the parent stays as it was."""
 
+import asyncio
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from projects import (
     install,
     install_editable,
     listed,
+    make_slow_project,
     make_wheel,
     make_wheels,
     packages,
@@ -19,7 +23,8 @@ from projects import (
     scripts,
     write_script,
 )
-from venvrunner import VenvRunner
+from venvrunner import NoSuchPackageError, VenvRunner
+from venvrunner._install.stand_ins import stand_ins
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
 
@@ -138,6 +143,62 @@ def test_an_upgrade_that_is_uninstalled_brings_the_inherited_version_back(child:
     install(child, make_wheel(tmp_path, "pocket", "2.0"))
     run(child, "pip", "uninstall", "-y", "pocket")
     assert run(child, "python", "-c", VERSION) == "1.0\n"
+
+
+def uv_fork(parent: VenvRunner, tmp_path: Path, kind: str) -> VenvRunner:
+    """Return a fork that uv fills."""
+    child = parent.fork("child", tmp_path)
+    if kind == "of a fork":
+        child = child.fork("grandchild", tmp_path)
+    elif kind == "standalone":
+        child = child.fork("alone", tmp_path, standalone=True)
+    child.installer = "uv"
+    return child
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "of a fork", "standalone"])
+def test_uv_does_not_install_again_what_is_inherited(kind: str, is_async: bool, parent: VenvRunner, tmp_path: Path) -> None:
+    """Neither a dependency nor what is asked for by name, and no trace is left of how it was shown."""
+    child, before = uv_fork(parent, tmp_path, kind), contents(parent)
+    wheel = make_wheel(tmp_path, "extra", requires=["needy", "loose"])
+    offline: Any = {"no_index": True, "find_links": [str(wheel.parent)]}
+    names = ("extra", "pocket", "wires")
+    receipt = asyncio.run(child.async_install(*names, **offline)) if is_async else child.install(*names, **offline)
+    assert (receipt.added, receipt.changed, receipt.removed) == ({"extra": "1.0"}, {}, {})
+    assert {path.name for path in packages(child).glob("*.dist-info")} == {"extra-1.0.dist-info"}
+    assert run(child, "extra") == f"extra 1.0 {child.venv_dir}\n"
+    assert contents(parent) == before
+    assert child.install("extra", **offline).added == {}
+
+
+@pytest.mark.parametrize("kind", ["plain", "of a fork", "standalone"])
+def test_uv_upgrades_what_is_inherited_in_the_fork(kind: str, parent: VenvRunner, tmp_path: Path) -> None:
+    """The receipt shows the change, the parent has none, and the inherited version is back when that is uninstalled."""
+    child, before = uv_fork(parent, tmp_path, kind), contents(parent)
+    data = {"share/pocket/notes.txt": "notes 2.0\n"}
+    make_wheel(tmp_path, "pocket", "2.0", data=data, scripts={"pocket-raw": "#!python\nprint('raw 2.0')\n"})
+    offline: Any = {"no_index": True, "find_links": [str(tmp_path)]}
+    assert str(child.install("needy", "pocket", upgrade=True, **offline)) == "changed  pocket  1.0 -> 2.0"
+    assert run(child, "pocket") == f"pocket 2.0 {child.venv_dir}\n"
+    assert run(child, "pip", "check") == "No broken requirements found.\n"
+    assert str(child.uninstall("pocket")) == "changed  pocket  2.0 -> 1.0"
+    assert run(child, "python", "-c", VERSION) == "1.0\n"
+    assert contents(parent) == before
+
+
+def test_what_shows_uv_the_inherited_packages_goes_with_a_failure(parent: VenvRunner, tmp_path: Path) -> None:
+    """Also what a killed process has left of it."""
+    child = uv_fork(parent, tmp_path, "plain")
+    with stand_ins(child.venv_dir):
+        left = list(packages(child).glob("*.dist-info"))
+        assert {path.name.partition("-")[0] for path in left} >= {"pocket", "needy", "loose", "pip"}
+        with pytest.raises(NoSuchPackageError):
+            child.install("pocket", "no-such-package", no_index=True)
+        assert not list(packages(child).glob("*.dist-info"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.install(str(make_slow_project(tmp_path / "slow", tmp_path / "gate")), no_index=True, timeout=1)
+    assert not list(packages(child).glob("*.dist-info"))
 
 
 def test_an_editable_installation_of_the_parent_works_in_the_fork(child: VenvRunner, editable: Path) -> None:

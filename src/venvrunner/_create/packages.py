@@ -1,7 +1,7 @@
 """Where an environment's Python looks for packages, found without running it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.locks import without_waiting
@@ -44,8 +44,8 @@ def own_directories(venv_dir: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def search_path(venv_dir: str) -> list[str]:
-    """Return where an environment's Python looks: these directories, and after each what its ``.pth`` files add.
+def search_path(directories: Iterable[str]) -> list[str]:
+    """Return where Python looks if it looks into some directories: these, and after each what its ``.pth`` files add.
 
     What lines of code in such files add is not known, and neither are the packages of the system.
 
@@ -53,7 +53,7 @@ def search_path(venv_dir: str) -> list[str]:
         OSError: a directory can't be listed.
     """
     found: dict[str, None] = {}
-    for directory in own_directories(venv_dir):
+    for directory in directories:
         found[directory] = None
         found |= dict.fromkeys(_added_by_pth_files(directory))
     return list(found)

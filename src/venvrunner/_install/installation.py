@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from venvrunner._install import describe
@@ -13,6 +14,7 @@ from venvrunner._install.lock import Lock, LockedFile, requirement_lines, select
 from venvrunner._install.metadata import Distribution, versions
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
+from venvrunner._install.stand_ins import stand_ins
 from venvrunner.exceptions import CommandError, CommandTimeoutError
 
 __tracebackhide__ = True
@@ -27,6 +29,11 @@ class Installer(Protocol):
     @property
     def index_variable(self) -> str:
         """The environment variable that says where to look instead of what the user has configured."""
+        ...
+
+    @property
+    def starts_python(self) -> bool:
+        """Whether it asks the environment's Python what is installed; else it looks into one directory itself."""
         ...
 
     def install(self, request: Request, python: str) -> list[str]:
@@ -81,7 +88,9 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     keywords = {**options, "extra_env": {**given, **index}}
-    return (yield from _change(installer.install(public, place.python), place, keywords, secrets_of([*lines, *texts])))
+    argv = installer.install(public, place.python)
+    around = nullcontext() if installer.starts_python else stand_ins(place.venv_dir)
+    return (yield from _change(argv, place, keywords, secrets_of([*lines, *texts]), around))
 
 
 def _unlocked(
@@ -109,10 +118,12 @@ def _write(place: Place, name: str, text: str) -> str:
 
 def uninstall(installer: Installer, names: list[str], place: Place, options: Mapping[str, Any]) -> Steps:
     """Same as :func:`install`, but removes packages."""
-    return (yield from _change(installer.uninstall(names, place.python), place, options, set()))
+    return (yield from _change(installer.uninstall(names, place.python), place, options, set(), nullcontext()))
 
 
-def _change(argv: list[str], place: Place, options: Mapping[str, Any], secrets: set[str]) -> Steps:
+def _change(
+    argv: list[str], place: Place, options: Mapping[str, Any], secrets: set[str], around: AbstractContextManager[None]
+) -> Steps:
     before = yield from look(place.venv_dir, place.variables, options)
     keywords = {
         "heartbeat": HEARTBEAT,
@@ -123,7 +134,8 @@ def _change(argv: list[str], place: Place, options: Mapping[str, Any], secrets: 
     # An installer that is ended can't remove what it unpacked, so it gets a temporary folder of its own.
     keywords["extra_env"] = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.folder) | dict(options.get("extra_env") or {})
     try:
-        done = yield Call(argv, keywords)
+        with around:
+            done = yield Call(argv, keywords)
     except CommandError as exc:
         error = explained(exc)
         _note_changes(error, before, (yield from look(place.venv_dir, place.variables, options)))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from venvrunner._create.errors import explained
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.packages import search_path
+from venvrunner._create.packages import own_directories, search_path
 from venvrunner._create.settings import read_settings
 from venvrunner._install.metadata import Distribution, installed
 
@@ -38,7 +38,7 @@ def look(
         CreationError: a directory of packages can't be read.
     """
     with explained(venv_dir, "read what is installed"):
-        directories = search_path(venv_dir)
+        directories = search_path(own_directories(venv_dir))
         sees_system = read_settings(venv_dir).get("include-system-site-packages", "").lower() == "true"
     python = CURRENT.find_command(venv_dir, "python")
     if sees_system and python is not None:

@@ -22,10 +22,12 @@ class Distribution(NamedTuple):
         version: its version, normalized.
         source: where it was installed from if that was no index, as ``pip freeze`` has it: a URL, with ``-e`` before it if it
             is editable; else ``None``.
+        metadata: the path of the file that describes it, if it is one.
     """
 
     version: str
     source: str | None
+    metadata: str | None
 
 
 def installed(directories: Iterable[str]) -> dict[str, Distribution]:
@@ -46,7 +48,7 @@ def installed(directories: Iterable[str]) -> dict[str, Distribution]:
             identity = _identity(path)
             if identity is not None and identity[0] not in found and _NAME.fullmatch(identity[0]):
                 source = _source(path) if link is None else f"-e {link}"
-                found[identity[0]] = Distribution(_normalized_version(identity[1]), source)
+                found[identity[0]] = Distribution(_normalized_version(identity[1]), source, _file(path))
     return dict(sorted(found.items()))
 
 
@@ -110,6 +112,11 @@ def _headers(path: str) -> dict[str, str]:
         if colon and not name.startswith((" ", "\t")):
             headers.setdefault(name.lower(), value.strip())
     return headers
+
+
+def _file(path: str) -> str | None:
+    """Return the path of the file of metadata."""
+    return next(filter(os.path.isfile, (os.path.join(path, "METADATA"), os.path.join(path, "PKG-INFO"), path)), None)
 
 
 def _read(path: str) -> str | None:

@@ -27,6 +27,11 @@ class Pip(NamedTuple):
         """The environment variable that says where to look; before a ``pip.conf``."""
         return "PIP_INDEX_URL"
 
+    @property
+    def starts_python(self) -> bool:
+        """Whether it asks the environment's Python what is installed, so that it sees what a fork inherits."""
+        return True
+
     @classmethod
     def own(cls) -> "Pip":
         """Return that of the environment. ``-I``: a ``pip.py`` in the working directory must not be taken for it."""

@@ -73,7 +73,8 @@ class Receipt(subprocess.CompletedProcess[str]):
         return Redactor().mask("\n".join(f"{kind:7}  {name:{width}}  {version}" for kind, name, version in rows))
 
     def _difference(self, name: str) -> str:
-        sides = zip(self.changed[name], self.sources.get(name, (None, None)), strict=True)
+        old, new = self.changed[name]
+        sides = zip((old, new), self.sources[name] if old == new else (None, None), strict=True)
         return " -> ".join(version if source is None else f"{version} ({source})" for version, source in sides)
 
 

@@ -28,6 +28,11 @@ class Uv(NamedTuple):
         """The environment variable that says where to look; before a ``uv.toml``, and also before ``--index-url``."""
         return "UV_DEFAULT_INDEX"
 
+    @property
+    def starts_python(self) -> bool:
+        """Whether it asks the environment's Python what is installed; uv looks into its directory of packages instead."""
+        return False
+
     @classmethod
     def bundled(cls) -> "Uv":
         """Return the uv that the package of that name has brought; never one that happens to be on ``PATH``.
