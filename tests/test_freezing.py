@@ -365,8 +365,13 @@ def test_a_fork_without_its_parent_is_refused(end: str, tmp_path: Path) -> None:
     with pytest.raises(CreationError, match=f"can't fork .*its parent .*{path}"):
         child.fork("another", tmp_path)
     if end == "moved":
+        VenvRunner.open(path.with_name("moved")).install(str(make_wheel(tmp_path, "pocket")), extra_env={"PIP_NO_INDEX": "1"})
         path.with_name("moved").rename(path)
-        VenvRunner.open(tmp_path / "grandchild")
+        opened = VenvRunner.open(tmp_path / "grandchild")
+        for venv, fork in ((VenvRunner.open(path), "child"), (VenvRunner.open(tmp_path / "child"), "grandchild")):
+            with pytest.raises(VenvInUseError, match=f"it has forks that need it, '[^']*/{fork}'!"):
+                venv.delete()
+        opened.delete()
 
 
 def test_twenty_threads_fork_at_once(parent: VenvRunner, tmp_path: Path) -> None:

@@ -138,10 +138,13 @@ class VenvRunner(InstallingRunner):
 
     @classmethod
     def open(cls, path: StrPath, *, wait: float = _WAIT, installer: InstallerName = "pip") -> Self:
-        r"""Take an environment that is there, whatever made it, as it is.
+        r"""Open an existing environment, whichever tool created it.
+
+        Its packages stay as they are. One that was moved or copied is repaired: its commands run the interpreter of the old
+        place, until they are made to run its own.
 
         Args:
-            path: the environment's folder.
+            path: the environment's directory.
             wait: seconds to wait, at most, while somebody changes it; default 30.
             installer: as for the class.
 
@@ -149,8 +152,9 @@ class VenvRunner(InstallingRunner):
             the runner.
 
         Raises:
-            InvalidPathError: there is no environment, or none that works.
-            VenvInUseError: somebody is still changing it.
+            InvalidPathError: there is no environment, or it does not work: its interpreter is gone or has become another
+                version, its creation was interrupted, its parent is gone, or it was moved and can't be written to.
+            VenvInUseError: another process is still changing it, or its parent.
 
         >>> with VenvRunner.temporary() as venv:
         ...     VenvRunner.open(venv.venv_dir).log_run(["python", "-c", "print('same')"]).stdout

@@ -5,7 +5,8 @@ import os
 from venvrunner._create import relocation
 from venvrunner._create.condition import defect
 from venvrunner._create.errors import explained
-from venvrunner._create.ownership import Ownership
+from venvrunner._create.ownership import Ownership, new_note
+from venvrunner._create.packages import lineage
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
 from venvrunner.exceptions import CreationError, InvalidPathError
@@ -27,13 +28,14 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
         CreationError: its use can't be noted, although it is writable.
     """
     owner = Ownership(venv_dir)
+    note: str | None = None
 
     def enter() -> None:
         with explained(venv_dir, "use the environment"):
             _refuse_broken(owner)
             if not owner.is_in_place():
                 relocation.repair(venv_dir)
-                owner.note_place()
+                owner.note_place(note)
             owner.enter(user)
 
     _refuse_broken(owner)
@@ -42,27 +44,39 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
         return  # no process of this user can change it
     try:
         with owner.held(wait):
-            _freeze_parent(owner, wait)
+            note = _freeze_parent(owner, wait)
+            for ancestor in map(Ownership, lineage(venv_dir)[1:]):
+                if ancestor.is_in_place():
+                    _freeze_parent(ancestor, wait)
             uninterrupted(enter, quick=True)
     except CreationError:
         _refuse_broken(owner)  # it was deleted meanwhile
         raise
 
 
-def _freeze_parent(owner: Ownership, wait: float) -> None:
-    """Note a fork that was moved or copied in its parent, which knows it by its old place at best."""
-    parent_dir = owner.parent()
-    if parent_dir is None or owner.is_in_place() or not os.access(parent_dir, os.W_OK):
-        return
-    parent = Ownership(parent_dir)
+def _freeze_parent(owner: Ownership, wait: float) -> str | None:
+    """Note a fork in its parent if that does not know it: one of them was moved, or the fork was copied.
 
-    def note() -> None:
+    Returns:
+        the name under which the parent knows it; ``None``: it is no fork, or its parent can't be changed by this user.
+    """
+    parent_dir, name = owner.parent(), (owner.purpose() or {}).get("note")
+    if parent_dir is None or not os.access(parent_dir, os.W_OK):
+        return None
+    parent = Ownership(parent_dir)
+    if isinstance(name, str) and owner.is_in_place():
+        if parent.knows_fork(name):
+            return name
+    else:
+        name = new_note("fork")  # the original may have the other
+
+    def write() -> None:
         with explained(owner.venv_dir, "use the environment"):
-            if not any(os.path.realpath(owner.venv_dir) == fork_dir for fork_dir in parent.forks()):
-                parent.note_fork(os.path.realpath(owner.venv_dir))
+            parent.note_fork(os.path.realpath(owner.venv_dir), name)
 
     with parent.held(wait):
-        uninterrupted(note, quick=True)
+        uninterrupted(write, quick=True)
+    return name
 
 
 def _refuse_broken(owner: Ownership) -> None:

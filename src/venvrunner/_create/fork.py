@@ -14,7 +14,7 @@ from venvrunner._create.condition import defect
 from venvrunner._create.errors import explained
 from venvrunner._create.hold import STATE
 from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import Ownership, portable
+from venvrunner._create.ownership import Ownership, new_note, portable
 from venvrunner._create.packages import INHERITED, layers, lineage
 from venvrunner._create.paths import within
 from venvrunner._create.relocation import ACTIVATE
@@ -67,9 +67,11 @@ def fork(
         line = lineage(parent_dir)
         _check_places(venv_dir, line, standalone=standalone)
 
+    name = new_note("fork")
+
     def note() -> None:
         with explained(venv_dir, "make a fork"):
-            parent.note_fork(os.path.realpath(venv_dir))
+            parent.note_fork(os.path.realpath(venv_dir), name)
 
     def make() -> None:
         with explained(venv_dir, "make a fork"):
@@ -89,7 +91,7 @@ def fork(
         # From here on the parent is frozen, so others can be forked at the same time.
         uninterrupted(make, quick=True)
 
-    purpose = {"folder": portable(venv_dir), "fork": portable(parent_dir), "standalone": standalone}
+    purpose = {"folder": portable(venv_dir), "fork": portable(parent_dir), "standalone": standalone, "note": name}
     needed = None if standalone else parent_dir
     creation.occupy(venv_dir, user, purpose, build, exist=exist, wait=wait, parent_dir=needed)
 

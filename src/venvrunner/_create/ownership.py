@@ -76,7 +76,7 @@ class Ownership:
         return users.others(self._files("user"), thread, but)
 
     def _new(self, kind: str) -> str:
-        return os.path.join(self._state, f"{kind}-{os.urandom(8).hex()}")
+        return os.path.join(self._state, new_note(kind))
 
     def _files(self, kind: str) -> list[str]:
         try:
@@ -94,14 +94,23 @@ class Ownership:
         with Directory(self.venv_dir) as directory, Directory(STATE, within=directory):
             pass  # opening a directory makes it readable
 
-    def note_fork(self, fork_dir: str) -> None:
-        """Freeze the environment for a fork; to be called while the lock is held."""
-        with open(self._new("fork"), "xb") as file:
+    def note_fork(self, fork_dir: str, name: str) -> None:
+        """Freeze the environment for a fork; to be called while the lock is held.
+
+        Args:
+            fork_dir: the fork.
+            name: what :func:`new_note` has returned for it; the fork has it among its own notes.
+        """
+        with open(os.path.join(self._state, name), "wb") as file:
             file.write(os.fsencode(fork_dir))
+
+    def knows_fork(self, name: str) -> bool:
+        """Return whether a fork is noted under a name."""
+        return os.path.lexists(os.path.join(self._state, name))
 
     def forks(self) -> list[str]:
         """Return the paths of the forks that there are; to be called while the lock is held."""
-        found: list[str] = []
+        found: set[str] = set()
         for path in self._files("fork"):
             try:
                 with open(path, "rb", opener=without_waiting) as file:
@@ -111,7 +120,7 @@ class Ownership:
                     raise
                 continue  # nothing of ours
             if Ownership(fork_dir).needs(self.venv_dir):
-                found.append(fork_dir)
+                found.add(fork_dir)
             else:
                 os.unlink(path)
         return sorted(found)
@@ -181,11 +190,15 @@ class Ownership:
         made_in = (self.purpose() or {}).get("folder")
         return isinstance(made_in, str) and same(local(made_in), self.venv_dir)
 
-    def note_place(self) -> None:
-        """Note where the environment is now; to be called while the lock is held. One that another tool made has no notes."""
+    def note_place(self, note: str | None = None) -> None:
+        """Note where the environment is now; to be called while the lock is held. One that another tool made has no notes.
+
+        Args:
+            note: the name under which its parent knows it now.
+        """
         notes = self._notes()
         if notes and len(notes) > 1:
-            notes[1]["folder"] = portable(self.venv_dir)
+            notes[1] |= {"folder": portable(self.venv_dir)} | ({} if note is None else {"note": note})
             replace_file(self._state_file, "".join(json.dumps(note) + "\n" for note in notes))
 
     def unfinished(self) -> bool:
@@ -210,6 +223,11 @@ class Ownership:
                     break
                 notes.append(cast("dict[str, Any]", note))
         return notes
+
+
+def new_note(kind: str) -> str:
+    """Return a name for a file among an environment's notes."""
+    return f"{kind}-{os.urandom(8).hex()}"
 
 
 def portable(path: str) -> str:
