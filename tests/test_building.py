@@ -1,7 +1,9 @@
 """Building: a runner is an environment for `build`, and the output of hooks goes to a logger."""
 
 import functools
+import json
 import logging
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from build import BuildBackendException, ProjectBuilder
+from pyproject_hooks import quiet_subprocess_runner
 
 from projects import ONLINE
 from venvrunner import CommandError, CommandTimeoutError, FakeVenvRunner, InvalidCommandError, Runner, VenvRunner
+from venvrunner.environment import REMOVED
 
 if TYPE_CHECKING:
     from build.env import IsolatedEnv
@@ -85,6 +89,62 @@ def test_a_runner_is_an_isolated_environment(venv: VenvRunner) -> None:
     assert extra["PATH"].startswith(str(Path(venv.python_executable).parent))
     fake: IsolatedEnv = FakeVenvRunner()
     assert fake.python_executable == sys.executable
+
+
+EFFECTS = """import json, os, site, subprocess, sys
+def get_requires_for_build_wheel(config_settings=None):
+    names = %(names)r
+    found = {"path": [entry for entry in sys.path if entry != os.getcwd()], "prefixes": [sys.prefix, sys.base_prefix]}
+    found |= {"executable": sys.executable, "flags": repr(sys.flags), "user": site.getuserbase(), "platlib": sys.platlibdir}
+    found |= {"shown": {name: os.environ.get(name, "") for name in names if not name.startswith(("PYTHON", "UV_", "PIP_"))}}
+    if any(name.startswith("PIP_") for name in names):
+        from pip._internal.cli.main_parser import create_main_parser
+        from pip._internal.commands import create_command
+        found["pip"] = repr(vars(create_main_parser().get_default_values()))
+        found["install"] = repr(vars(create_command("install").parser.get_default_values()))
+    if any(name.startswith("UV_") for name in names):
+        found["uv"] = subprocess.run([%(uv)r, "python", "find"], capture_output=True, text=True, check=False).stdout
+    with open("effects.json", "w") as file:
+        json.dump(found, file)
+    return []
+"""
+"""What Python, pip and uv make of their variables, in their own words."""
+HARMFUL = {"PIP_DRY_RUN": "1", "PIP_USER": "1", "PIP_IGNORE_INSTALLED": "1", "PIP_REQUIRE_VIRTUALENV": "1"}
+HARMFUL |= {"PIP_HELP": "1", "PIP_VERSION": "1", "UV_SYSTEM_PYTHON": "1", "PYTHONINSPECT": "1"}
+
+
+@pytest.mark.parametrize("name", sorted(REMOVED))
+def test_a_build_is_as_isolated_as_a_command(
+    name: str, venv: VenvRunner, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `build`'s own runner, which only adds variables: each one that a command does not get has no effect on a hook."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    backend = EFFECTS % {"names": [name], "uv": str(Path(sys.executable).with_name("uv"))}
+    write(project, {"backend.py": backend})
+
+    def effects() -> object:
+        assert ProjectBuilder.from_isolated_env(venv, project).get_requires_for_build("wheel") == set()
+        return json.loads((project / "effects.json").read_text())
+
+    monkeypatch.delenv(name, raising=False)
+    expected = effects()
+    monkeypatch.setenv(name, HARMFUL.get(name, str(elsewhere)))
+    assert effects() == expected
+
+
+def test_a_build_imports_nothing_of_the_hosts_pythonpath(
+    venv: VenvRunner, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module beside the host's own does not become part of a build."""
+    write(tmp_path / "host", {"hosts_own.py": "", "sitecustomize.py": "raise SystemExit('the host is here')"})
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "host"))
+    source = "def get_requires_for_build_wheel(config_settings=None):\n    import hosts_own\n    return []\n"
+    write(project, {"backend.py": source})
+    with pytest.raises(BuildBackendException) as caught:
+        ProjectBuilder.from_isolated_env(venv, project, runner=quiet_subprocess_runner).get_requires_for_build("wheel")
+    assert isinstance(caught.value.exception, subprocess.CalledProcessError)
+    assert b"No module named 'hosts_own'" in caught.value.exception.output
 
 
 @pytest.mark.parametrize("kind", ["venv", "fake"])

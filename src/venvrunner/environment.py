@@ -12,6 +12,8 @@ _START = "makes every Python interpreter run something else at its start"
 _ACTIVE = "names another environment as the active one"
 _PIP_PLACE = "makes pip install somewhere else"
 _PIP_WHAT = "changes what every pip command installs"
+_PIP_OTHER = "makes pip choose files for another Python"
+_PIP_NOTHING = "makes pip print something and install nothing"
 _PIP_GUARD = "makes pip judge the environment by rules of the caller's shell"
 _UV_PLACE = "makes uv work on something other than the environment"
 
@@ -33,9 +35,19 @@ REMOVED: Mapping[str, str] = {
     "PIP_ROOT": _PIP_PLACE,
     "PIP_USER": _PIP_PLACE,
     "PIP_PYTHON": _PIP_PLACE,
+    "PIP_SRC": _PIP_PLACE,
     "PIP_REQUIREMENT": _PIP_WHAT,
+    "PIP_REQUIREMENTS_FROM_SCRIPT": _PIP_WHAT,
     "PIP_EDITABLE": _PIP_WHAT,
+    "PIP_GROUP": _PIP_WHAT,
     "PIP_DRY_RUN": _PIP_WHAT,
+    "PIP_IGNORE_INSTALLED": _PIP_WHAT,
+    "PIP_PLATFORM": _PIP_OTHER,
+    "PIP_PYTHON_VERSION": _PIP_OTHER,
+    "PIP_IMPLEMENTATION": _PIP_OTHER,
+    "PIP_ABI": _PIP_OTHER,
+    "PIP_HELP": _PIP_NOTHING,
+    "PIP_VERSION": _PIP_NOTHING,
     "PIP_REQUIRE_VIRTUALENV": _PIP_GUARD,
     "PIP_RESPECT_VIRTUALENV": _PIP_GUARD,
     "UV_PYTHON": _UV_PLACE,
@@ -45,6 +57,9 @@ REMOVED: Mapping[str, str] = {
     "UV_PREFIX": _UV_PLACE,
 }
 """Variables that break isolation, each with its reason."""
+
+_NEUTRAL: Mapping[str, str] = {"UV_SYSTEM_PYTHON": "0"}
+"""Values with the effect of no variable, where it is not that of the empty string: uv refuses that as a boolean."""
 
 CREATION_PREFIX = "VIRTUALENV_"
 """What virtualenv reads its options from; removed in addition while an environment is created."""
@@ -125,6 +140,22 @@ def current_environment(scripts: str, ambient: Mapping[str, str]) -> dict[str, s
     '/mine'
     """
     return _with_scripts_first({**UNLESS_SET, **ambient, **_defaults(NEVER_ASK, ambient)}, scripts)
+
+
+def additions(env: Mapping[str, str], ambient: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes *ambient* the same as *env* for a caller that can add variables but remove none.
+
+    A variable that *env* does not have gets a value with the effect of no variable: the empty string, but for a few.
+
+    Args:
+        env: the environment variables of a command.
+        ambient: ``os.environ``, as it is now.
+
+    >>> additions({"A": "1", "B": "2"}, {"A": "1", "B": "1", "PYTHONPATH": "/elsewhere", "UV_SYSTEM_PYTHON": "1"})
+    {'PYTHONPATH': '', 'UV_SYSTEM_PYTHON': '0', 'B': '2'}
+    """
+    removed = {name: _NEUTRAL.get(name, "") for name in ambient if name not in env}
+    return removed | {name: value for name, value in env.items() if ambient.get(name) != value}
 
 
 def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from venvrunner._process.drivers import Inner
 from venvrunner._process.running import Running
 from venvrunner._process.supervisor import GRACE
 from venvrunner._types import StrPath
+from venvrunner.environment import additions
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 
@@ -255,13 +256,14 @@ class Runner(ABC):
         With this, every runner is an isolated environment to ``build.ProjectBuilder.from_isolated_env``.
 
         Returns:
-            the variables of :meth:`environment` that this process does not have, or with another value.
+            the variables of :meth:`environment` that this process does not have, or with another value. A variable that
+            :meth:`environment` removes is here with a value that has the same effect, such as an empty ``PYTHONPATH``.
 
         >>> from venvrunner import FakeVenvRunner
         >>> FakeVenvRunner().make_extra_environ()["PIP_NO_INPUT"]
         '1'
         """
-        return {name: value for name, value in self.environment().items() if os.environ.get(name) != value}
+        return additions(self.environment(), os.environ)
 
     def hook_runner(
         self,
