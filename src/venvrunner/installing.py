@@ -11,7 +11,7 @@ from venvrunner import subprocess_util
 from venvrunner._create import layout
 from venvrunner._create.packages import own_directories
 from venvrunner._create.temporary import temporary_folder
-from venvrunner._install import bundled, installation, inventory, metadata
+from venvrunner._install import bundled, installation, inventory, metadata, pip_settings
 from venvrunner._install.installation import Place
 from venvrunner._install.inventory import Call
 from venvrunner._install.pip import Pip
@@ -115,7 +115,8 @@ class InstallingRunner(Runner):
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment variables that a command gets: cleaned, and with this environment as the active one.
 
-        What *env* has from ``os.environ`` is cleaned like that; what it has of its own is kept.
+        What *env* has from ``os.environ`` is cleaned like that; what it has of its own is kept. If a configuration file of pip
+        would install somewhere else, its other settings are among the variables, and pip reads no file.
 
         Args:
             env: what the caller gives as ``env=``; default ``None``: ``os.environ``.
@@ -131,7 +132,8 @@ class InstallingRunner(Runner):
         ...     venv.environment()["VIRTUAL_ENV"] == venv.venv_dir
         True
         """
-        return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
+        variables = venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
+        return variables | pip_settings.overruled(variables, self.venv_dir)
 
     @abstractmethod
     def _changing(self) -> AbstractContextManager[None]:

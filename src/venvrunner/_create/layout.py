@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import stat
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -24,6 +25,7 @@ class Layout(NamedTuple):
         packages: patterns of the folders of packages.
         base_python: where an interpreter's installation has its executable.
         movable: whether scripts are text, so that a copy of an environment can be made to work.
+        pip_settings: the name of pip's configuration files, one of which may be in an environment.
 
     >>> POSIX.scripts("/v"), WINDOWS.command_names("pip")[:2]
     ('/v/bin', ['pip', 'pip.exe'])
@@ -34,6 +36,7 @@ class Layout(NamedTuple):
     packages: tuple[str, ...]
     base_python: str
     movable: bool
+    pip_settings: str
 
     def scripts(self, venv_dir: str) -> str:
         """Return the script folder of an environment."""
@@ -115,8 +118,12 @@ def _is_directory(path: str) -> bool:
         return False
 
 
-POSIX = Layout("posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True)
-WINDOWS = Layout("nt_venv", (".exe", ".bat", ".cmd", ".com"), ("Lib/site-packages",), "python.exe", movable=False)
+POSIX = Layout(
+    "posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True, pip_settings="pip.conf"
+)
+WINDOWS = Layout(
+    "nt_venv", (".exe", ".bat", ".cmd", ".com"), ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini"
+)
 CURRENT = WINDOWS if os.name == "nt" else POSIX
 
 
@@ -133,6 +140,31 @@ def current_scripts() -> str:
     import sysconfig  # noqa: PLC0415  slow to import
 
     return sysconfig.get_path("scripts")
+
+
+def config_folders(env: Mapping[str, str]) -> tuple[list[str], str]:
+    """Return the folders that configuration files of the system are in, the first one first, and the user's."""
+    home = env.get("HOME") or os.path.expanduser("~")
+    if CURRENT is WINDOWS:
+        home = env.get("USERPROFILE") or home
+        return [env.get("PROGRAMDATA") or r"C:\ProgramData"], env.get("APPDATA") or os.path.join(home, "AppData", "Roaming")
+    system = (env.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
+    return [*system, "/etc"], env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+
+
+def pip_folders(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the folders of pip's configuration files: those of the system, and those of the user; a later one overrides."""
+    system, user = config_folders(env)
+    home = (CURRENT is WINDOWS and env.get("USERPROFILE")) or env.get("HOME") or os.path.expanduser("~")
+    if sys.platform == "darwin":
+        library = os.path.join("Library", "Application Support", "pip")
+        native = os.path.join(home, library)
+        user = native if os.path.isdir(native) else os.path.join(home, ".config", "pip")
+        return [os.path.join(os.sep, library)], [os.path.join(home, ".pip"), user]
+    folders = [os.path.join(folder, "pip") for folder in system if folder != "/etc"]
+    if CURRENT is POSIX:
+        return [*folders, "/etc"], [os.path.join(home, ".pip"), os.path.join(user, "pip")]
+    return folders, [os.path.join(home, "pip"), os.path.join(user, "pip")]
 
 
 _CONTROLS = {"Cc", "Zl", "Zp"}

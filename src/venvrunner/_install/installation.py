@@ -36,8 +36,17 @@ class Installer(Protocol):
         """Whether it asks the environment's Python what is installed; else it looks into one directory itself."""
         ...
 
+    @property
+    def file_variable(self) -> str:
+        """The environment variable that names a configuration file."""
+        ...
+
     def install(self, request: Request, python: str) -> list[str]:
         """Return the command line for an installation."""
+        ...
+
+    def overruled(self, env: Mapping[str, str], venv_dir: str, cwd: str) -> tuple[Mapping[str, str], str]:
+        """Return variables, and the text of a configuration file or nothing, so that no configuration moves an installation."""
         ...
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
@@ -87,10 +96,18 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     texts = texts_of([*public.requirements_files, *public.constraints], place.variables)
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
-    keywords = {**options, "extra_env": {**given, **index}}
+    keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options), **index}}
     argv = installer.install(public, place.python)
     around = nullcontext() if installer.starts_python else stand_ins(place.venv_dir)
     return (yield from _change(argv, place, keywords, secrets_of([*lines, *texts]), around))
+
+
+def _overruled(installer: Installer, place: Place, options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables with which no configuration of the user's moves an installation."""
+    extra = cast("Mapping[str, str | None]", options.get("extra_env") or {})
+    env = {name: value for name, value in {**place.variables, **extra}.items() if value is not None}
+    variables, text = installer.overruled(env, place.venv_dir, options.get("cwd") or os.getcwd())
+    return {**variables, **({installer.file_variable: _write(place, "settings.toml", text)} if text else {})}
 
 
 def _unlocked(
@@ -118,7 +135,9 @@ def _write(place: Place, name: str, text: str) -> str:
 
 def uninstall(installer: Installer, names: list[str], place: Place, options: Mapping[str, Any]) -> Steps:
     """Same as :func:`install`, but removes packages."""
-    return (yield from _change(installer.uninstall(names, place.python), place, options, set(), nullcontext()))
+    given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
+    keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options)}}
+    return (yield from _change(installer.uninstall(names, place.python), place, keywords, set(), nullcontext()))
 
 
 def _change(

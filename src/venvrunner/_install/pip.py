@@ -1,9 +1,10 @@
 """The command lines of pip; nothing is run here."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from venvrunner._install import pip_settings
 from venvrunner._install.lock import LockedFile, requirement_lines
 from venvrunner._install.request import Request
 
@@ -32,6 +33,11 @@ class Pip(NamedTuple):
         """Whether it asks the environment's Python what is installed, so that it sees what a fork inherits."""
         return True
 
+    @property
+    def file_variable(self) -> str:
+        """The environment variable that names the configuration file."""
+        return pip_settings.FILE_VARIABLE
+
     @classmethod
     def own(cls) -> "Pip":
         """Return that of the environment. ``-I``: a ``pip.py`` in the working directory must not be taken for it."""
@@ -49,6 +55,10 @@ class Pip(NamedTuple):
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
         return "locked.txt", "\n".join(requirement_lines(files, indexed=False))
+
+    def overruled(self, env: Mapping[str, str], venv_dir: str, cwd: str) -> tuple[Mapping[str, str], str]:
+        """Return the variables that keep configuration files from moving an installation, and no file."""
+        return pip_settings.overruled(env, venv_dir), ""
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages, without asking."""

@@ -1,8 +1,9 @@
 """The command lines of uv; nothing is run here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from venvrunner._install import uv_settings
 from venvrunner._install.lock import LockedFile, pylock_text
 from venvrunner._install.request import Request
 from venvrunner._install.requirements import is_lock_name
@@ -33,6 +34,11 @@ class Uv(NamedTuple):
         """Whether it asks the environment's Python what is installed; uv looks into its directory of packages instead."""
         return False
 
+    @property
+    def file_variable(self) -> str:
+        """The environment variable that names the one configuration file to read."""
+        return uv_settings.FILE_VARIABLE
+
     @classmethod
     def bundled(cls) -> "Uv":
         """Return the uv that the package of that name has brought; never one that happens to be on ``PATH``.
@@ -61,6 +67,10 @@ class Uv(NamedTuple):
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
         return "pylock.toml", pylock_text(files)
+
+    def overruled(self, env: Mapping[str, str], venv_dir: str, cwd: str) -> tuple[Mapping[str, str], str]:
+        """Return no variables, and the text of the configuration file that keeps others from moving an installation."""
+        return {}, uv_settings.overruled(env, cwd)
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages."""

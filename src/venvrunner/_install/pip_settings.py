@@ -1,0 +1,93 @@
+"""The configuration files of pip: what in them would move an installation, and what stays in force without them."""
+
+import os
+import re
+from collections.abc import Mapping
+
+from venvrunner._create import layout
+from venvrunner.environment import REMOVED
+
+__tracebackhide__ = True
+
+FILE_VARIABLE = "PIP_CONFIG_FILE"
+_PREFIX = "PIP_"
+_HARMFUL = {name.removeprefix(_PREFIX).lower().replace("_", "-") for name in REMOVED if name.startswith(_PREFIX)}
+"""The settings of the variables that a command does not get."""
+_SECTIONS = ("global", "install", "uninstall")
+"""What counts for an installation; ``[download]``, say, may be about other platforms."""
+_SUSPECT = re.compile(rf"^\s*(--)?({'|'.join(sorted(_HARMFUL)).replace('-', '[-_]')})\s*[=:]", re.IGNORECASE | re.MULTILINE)
+
+
+def overruled(env: Mapping[str, str], venv_dir: str) -> dict[str, str]:
+    """Return the variables with which pip installs into an environment, whatever its configuration files say.
+
+    A variable can't take back what a file says: pip ignores an empty one. So if a file would move an installation, pip reads no
+    file, and gets all other settings of the sections ``[global]`` and ``[install]`` as variables.
+
+    Args:
+        env: the environment variables of the command.
+        venv_dir: the environment.
+
+    Returns:
+        no variable if no file would move an installation.
+
+    >>> overruled({"PIP_CONFIG_FILE": os.devnull}, "/v")
+    {}
+    """
+    texts = list(filter(None, map(_read, files(env, venv_dir))))
+    if not any(map(_SUSPECT.search, texts)):
+        return {}
+    settings = _settings(texts)
+    if not any(value and section in _SECTIONS and name in _HARMFUL for (section, name), value in settings.items()):
+        return {}
+    kept = {
+        _PREFIX + name.upper().replace("-", "_"): value
+        for wanted in ("global", "install")
+        for (section, name), value in settings.items()
+        if section == wanted and value and name not in _HARMFUL
+    }
+    return {name: value for name, value in kept.items() if not env.get(name)} | {FILE_VARIABLE: os.devnull}
+
+
+def files(env: Mapping[str, str], venv_dir: str) -> list[str]:
+    """Return the configuration files that pip reads; a later one overrides.
+
+    The rules are pip's: https://pip.pypa.io/en/stable/topics/configuration/
+    """
+    chosen = env.get(FILE_VARIABLE)
+    if chosen == os.devnull:
+        return []
+    system, user = layout.pip_folders(env)
+    if chosen and os.path.exists(chosen):
+        user = []
+    found = [os.path.join(folder, layout.CURRENT.pip_settings) for folder in (*system, *user, venv_dir)]
+    return [*found, chosen] if chosen else found
+
+
+def _read(path: str) -> str | None:
+    """Return what is in a file as pip would read it; ``None`` if it can't be read, of which pip says more."""
+    try:
+        with open(path, encoding="locale") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return None
+
+
+def _settings(texts: list[str]) -> dict[tuple[str, str], str]:
+    """Return values by section and name; none if pip refuses a file."""
+    import configparser  # noqa: PLC0415  slow to import, and hardly any file gets here
+
+    found: dict[tuple[str, str], str] = {}
+    for text in texts:
+        parser = configparser.RawConfigParser()
+        parser.optionxform = _normalized  # type: ignore[assignment]
+        try:
+            parser.read_string(text)
+        except configparser.Error:
+            return {}
+        found.update({(section, name): value for section in parser.sections() for name, value in parser.items(section)})
+    return found
+
+
+def _normalized(name: str) -> str:
+    return name.lower().replace("_", "-").removeprefix("--")

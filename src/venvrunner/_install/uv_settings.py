@@ -1,0 +1,135 @@
+"""The configuration files of uv: what in them would move an installation, and one file with all the rest."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, cast
+
+from venvrunner._create import layout
+
+__tracebackhide__ = True
+
+FILE_VARIABLE = "UV_CONFIG_FILE"
+_HARMFUL = {"target", "prefix", "python", "system", "python-version", "python-platform", "group", "extra", "all-extras"}
+"""Settings of ``[pip]`` that move an installation, choose files for another Python, or change what every call installs."""
+_PROJECT_ONLY = {
+    "build-backend", "conflicts", "default-groups", "dependency-groups", "dev-dependencies", "managed", "package", "sources",
+    "workspace",
+}  # fmt: skip
+"""Settings of a ``pyproject.toml`` that uv refuses in any other file; none counts for ``uv pip``."""
+_YES = {"1", "true", "t", "yes", "y", "on"}
+
+Settings = dict[str, Any]
+
+
+def overruled(env: Mapping[str, str], cwd: str) -> str:
+    """Return the text of a configuration file that replaces all others, so that uv installs where it is told.
+
+    Args:
+        env: the environment variables of uv.
+        cwd: its working directory.
+
+    Returns:
+        the empty string if no file would move an installation.
+
+    >>> overruled({"UV_NO_CONFIG": "1"}, "/")
+    ''
+    """
+    try:
+        found = [_absolute(settings, folder) for folder, settings in _files(env, cwd)]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return ""  # uv says more of a file that is wrong
+    if not any(_HARMFUL & settings.get("pip", {}).keys() for settings in found):
+        return ""
+    merged: Settings = {}
+    for settings in found:
+        merged = _combined(merged, settings)
+    merged["pip"] = {name: value for name, value in merged["pip"].items() if name not in _HARMFUL}
+    return "".join(f"{json.dumps(name)} = {_toml(value)}\n" for name, value in merged.items() if name not in _PROJECT_ONLY)
+
+
+def _files(env: Mapping[str, str], cwd: str) -> list[tuple[str, Settings]]:
+    """Return the folders and contents of the files that uv reads; an earlier one overrides.
+
+    The rules are uv's: https://docs.astral.sh/uv/concepts/configuration-files/
+    """
+    if chosen := env.get(FILE_VARIABLE):
+        path = os.path.join(cwd, chosen)
+        return [(os.path.dirname(path), _read(path))]
+    if env.get("UV_NO_CONFIG", "").lower() in _YES:
+        return []
+    system, user = layout.config_folders(env)
+    found = [_project(os.path.join(cwd, env.get("UV_WORKING_DIR", ""), env.get("UV_PROJECT", "")))]
+    found += [_file(os.path.join(user, "uv"))]
+    found += [next(filter(None, (_file(os.path.join(folder, "uv")) for folder in system)), None)]
+    return [file for file in found if file is not None]
+
+
+def _project(start: str) -> tuple[str, Settings] | None:
+    """Return that of a directory or the nearest one above; but that of the workspace in which it is."""
+    folder, nearest = os.path.abspath(start), None
+    while True:
+        nearest = nearest or _file(folder) or _table(folder)
+        project = _table(folder)
+        if project is not None and "workspace" in project[1]:
+            return _file(folder) or project
+        if folder == os.path.dirname(folder):
+            return nearest
+        folder = os.path.dirname(folder)
+
+
+def _file(folder: str) -> tuple[str, Settings] | None:
+    path = os.path.join(folder, "uv.toml")
+    return (folder, _read(path)) if os.path.isfile(path) else None
+
+
+def _table(folder: str) -> tuple[str, Settings] | None:
+    path = os.path.join(folder, "pyproject.toml")
+    settings = _read(path).get("tool", {}).get("uv") if os.path.isfile(path) else None
+    return None if settings is None else (folder, settings)
+
+
+def _read(path: str) -> Settings:
+    import tomllib  # noqa: PLC0415  slow to import, and few have such a file
+
+    with open(path, "rb") as file:
+        return tomllib.load(file)
+
+
+def _absolute(settings: Settings, folder: str) -> Settings:
+    """Return settings whose relative paths, which begin at the file's folder, are absolute."""
+
+    def place(value: object) -> object:
+        if isinstance(value, list):
+            return [place(one) for one in cast("list[object]", value)]
+        if isinstance(value, dict):
+            return {name: place(one) if name == "url" else one for name, one in cast("dict[str, object]", value).items()}
+        return os.path.join(folder, value) if isinstance(value, str) and ":" not in value else value
+
+    changed: Settings = {
+        name: place(value) if name in {"index", "index-url", "extra-index-url", "find-links"} else value
+        for name, value in settings.items()
+    }
+    return changed | ({"pip": _absolute(changed["pip"], folder)} if "pip" in changed else {})
+
+
+def _combined(first: Settings, second: Settings) -> Settings:
+    """Return two tables as one, as uv does: tables and lists are joined, and of other values the first counts."""
+    both = second | first
+    for name in first.keys() & second.keys():
+        one, other = first[name], second[name]
+        if isinstance(one, dict) and isinstance(other, dict):
+            both[name] = _combined(cast("Settings", one), cast("Settings", other))
+        elif isinstance(one, list) and isinstance(other, list):
+            both[name] = [*cast("list[object]", one), *cast("list[object]", other)]
+    return both
+
+
+def _toml(value: object) -> str:
+    """Return a value as TOML; its strings and numbers are JSON's."""
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value).items()
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(one)}" for name, one in items) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, cast('list[object]', value)))}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,340 @@
+"""Configuration: no file and no variable of the user's moves or fakes an installation, and what it needs stays in force."""
+
+import asyncio
+import os
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import pytest
+
+from index_server import forget_settings
+from projects import make_wheel
+from venvrunner import InstallationError, Receipt, VenvRunner
+from venvrunner._install import uv_settings
+from venvrunner.installing import InstallerName
+
+
+def quick_first(values: Iterable[str]) -> list[Any]:
+    """Return parameters; all but the first are slow together, as each of them runs an installer."""
+    first, *others = values
+    return [first, *(pytest.param(value, marks=pytest.mark.slow) for value in others)]
+
+
+ways = pytest.mark.parametrize("way", ["install", "async_install"])
+
+
+class Machine(NamedTuple):
+    """Where settings can be, and where packages are.
+
+    Attributes:
+        home: the user's directory.
+        system: the directory of the system's settings.
+        cwd: the working directory.
+        wheels: holds the package `pocket`, and only the user's settings name it.
+        elsewhere: where nothing must ever be installed.
+    """
+
+    home: Path
+    system: Path
+    cwd: Path
+    wheels: Path
+    elsewhere: Path
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A user without any settings yet; the index is one that does not exist."""
+    forget_settings(monkeypatch, tmp_path / "home")
+    for name in ("PIP_CONFIG_FILE", "UV_NO_CONFIG"):
+        monkeypatch.delenv(name)
+    found = Machine(*(tmp_path / name for name in Machine._fields))
+    for folder in found[:-1]:
+        folder.mkdir()
+    make_wheel(found.wheels, "pocket")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(found.home / ".config"))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(found.system))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.chdir(found.cwd)
+    return found
+
+
+@pytest.fixture
+def target() -> Iterator[VenvRunner]:
+    """An environment of the test's own."""
+    with VenvRunner.temporary() as venv:
+        yield venv
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def install(venv: VenvRunner, way: str, *requirements: str, **options: Any) -> Receipt:
+    if way == "install":
+        return venv.install(*requirements, **options)
+    return asyncio.run(venv.async_install(*requirements, **options))
+
+
+def check(venv: VenvRunner, machine: Machine) -> None:
+    """Make sure that the package is in the environment, as far as Python can tell, and nowhere else."""
+    where = venv.log_run(["python", "-c", "import pocket; print(pocket.__file__)"]).stdout
+    assert where.startswith(venv.venv_dir)
+    assert venv.installed()["pocket"] == "1.0"
+    assert not machine.elsewhere.exists()
+
+
+PIP_SETTINGS = {
+    "target": "{elsewhere}",
+    "prefix": "{elsewhere}",
+    "root": "{elsewhere}",
+    "python": sys.executable,
+    "src": "{elsewhere}",
+    "user": "true",
+    "dry-run": "yes",
+    "DRY_RUN": "1",
+    "--target": "{elsewhere}",
+    "require-virtualenv": "true",
+    "ignore-installed": "true",
+    "requirement": "{elsewhere}/r.txt",
+    "editable": "{elsewhere}",
+    "group": "test",
+    "platform": "win32",
+    "python-version": "3.7",
+    "implementation": "pp",
+    "abi": "none",
+    "version": "true",
+    "help": "true",
+}
+PIP_FILES = {
+    "user": "{home}/.config/pip/pip.conf",
+    "legacy": "{home}/.pip/pip.conf",
+    "system": "{system}/pip/pip.conf",
+    "environment": "{venv}/pip.conf",
+    "variable": "{home}/mine.conf",
+}
+
+
+def pip_conf(
+    machine: Machine,
+    venv: VenvRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    *,
+    file: str = "user",
+    section: str = "global",
+) -> None:
+    """Write a setting into one of pip's files, beside those that say where packages are."""
+    path = PIP_FILES[file].format(home=machine.home, system=machine.system, venv=venv.venv_dir)
+    text = f"[global]\nno-index = true\nfind-links =\n    {machine.wheels}\n"
+    text += "" if section == "global" else f"[{section}]\n"
+    write(Path(path), f"{text}{name} = {value.format(elsewhere=machine.elsewhere)}\n")
+    if file == "variable":
+        monkeypatch.setenv("PIP_CONFIG_FILE", path)
+
+
+@pytest.mark.parametrize("name", quick_first(PIP_SETTINGS))
+def test_no_setting_of_pip_moves_an_installation(
+    name: str, machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package comes from where the same file says, and goes into the environment; by `pip` as a command too."""
+    pip_conf(machine, target, monkeypatch, name, PIP_SETTINGS[name])
+    assert target.install("pocket").added == {"pocket": "1.0"}
+    check(target, machine)
+    target.uninstall("pocket")
+    target.log_run(["pip", "install", "pocket"])
+    check(target, machine)
+
+
+@ways
+@pytest.mark.parametrize("section", quick_first(["global", "install"]))
+@pytest.mark.parametrize("file", quick_first(PIP_FILES))
+def test_no_file_of_pip_moves_an_installation(
+    file: str, section: str, way: str, machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the user's files nor the system's, that in the environment and that of a variable."""
+    pip_conf(machine, target, monkeypatch, "target", "{elsewhere}", file=file, section=section)
+    assert install(target, way, "pocket").added == {"pocket": "1.0"}
+    check(target, machine)
+    target.log_run(["pip", "uninstall", "--yes", "pocket"])
+    assert "pocket" not in target.installed()
+
+
+def test_what_builds_a_package_is_not_moved_either(
+    machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip starts another pip for what a build needs."""
+    pip_conf(machine, target, monkeypatch, "target", "{elsewhere}")
+    make_wheel(
+        machine.wheels, "tool", modules={"tool.py": _TOOL.format(wheel=str(machine.wheels / "pocket-1.0-py3-none-any.whl"))}
+    )
+    write(machine.cwd / "pyproject.toml", '[build-system]\nrequires = ["tool"]\nbuild-backend = "tool"\n')
+    target.install(".")
+    check(target, machine)
+
+
+_TOOL = """import os, shutil
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return os.path.basename(shutil.copy({wheel!r}, folder))
+"""
+
+
+def test_a_harmless_configuration_is_read_by_pip_itself(
+    machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a file that would move something is kept from pip; `[download]` may be about other platforms."""
+    pip_conf(machine, target, monkeypatch, "platform", "win32", section="download")
+    assert "PIP_CONFIG_FILE" not in target.environment()
+    pip_conf(machine, target, monkeypatch, "target", "")
+    assert "PIP_CONFIG_FILE" not in target.environment()
+    target.install("pocket")
+    check(target, machine)
+
+
+def test_later_files_of_pip_override_earlier_ones(
+    machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pip has it, also without its files; and a variable overrides all of them."""
+    empty = machine.home / "empty"
+    empty.mkdir()
+    system = write(machine.system / "pip" / "pip.conf", f"[global]\nfind-links = {empty}\ntimeout = 7\nretries = 1\n")
+    pip_conf(machine, target, monkeypatch, "dry-run", "true")
+    monkeypatch.setenv("PIP_RETRIES", "2")
+    env = target.environment()
+    assert (env["PIP_FIND_LINKS"].split(), env["PIP_TIMEOUT"], env["PIP_RETRIES"]) == ([str(machine.wheels)], "7", "2")
+    target.install("pocket")
+    check(target, machine)
+    assert system.exists()
+
+
+def test_a_broken_configuration_is_told_by_pip(machine: Machine, target: VenvRunner) -> None:
+    """It is not taken for an empty one."""
+    write(machine.home / ".pip" / "pip.conf", "[global]\ntarget = x\ntarget = y\n")
+    with pytest.raises(InstallationError) as caught:
+        target.install("pocket")
+    assert "option 'target'" in caught.value.stderr
+
+
+def test_the_callers_own_place_is_kept(machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is set for one command on purpose counts, as ever."""
+    pip_conf(machine, target, monkeypatch, "target", str(machine.home / "other"))
+    target.log_run(["pip", "install", "pocket"], env={**os.environ, "PIP_TARGET": str(machine.elsewhere)})
+    assert (machine.elsewhere / "pocket.py").exists()
+
+
+UV_SETTINGS = {
+    "target": '"{elsewhere}"',
+    "prefix": '"{elsewhere}"',
+    "python": '"/usr/bin/python3"',
+    "system": "true",
+    "python-version": '"3.7"',
+    "python-platform": '"windows"',
+    "group": '["test"]',
+    "extra": '["test"]',
+}
+UV_FILES = {
+    "user": "{home}/.config/uv/uv.toml",
+    "system": "{system}/uv/uv.toml",
+    "working directory": "{cwd}/uv.toml",
+    "above it": "{cwd}/../uv.toml",
+    "project": "{cwd}/pyproject.toml",
+    "variable": "{home}/mine.toml",
+}
+
+
+def uv_toml(machine: Machine, monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, file: str = "user") -> None:
+    """Write a setting into one of uv's files, beside those that say where packages are."""
+    path = Path(UV_FILES[file].format(home=machine.home, system=machine.system, cwd=machine.cwd))
+    write(path, "")
+    places = f'no-index = true\nfind-links = ["{os.path.relpath(machine.wheels, path.parent)}"]\n'
+    table = "[tool.uv]\n" if file == "project" else ""
+    table += f"{places}[{'tool.uv.' if table else ''}pip]\n{name} = {value.format(elsewhere=machine.elsewhere)}\n"
+    project = '[project]\nname = "mine"\nversion = "1"\n[tool.uv.sources]\nx = { path = "x" }\n' if file == "project" else ""
+    write(path, project + table)
+    if file == "variable":
+        monkeypatch.setenv("UV_CONFIG_FILE", str(path))
+
+
+@pytest.mark.parametrize("name", UV_SETTINGS)
+def test_no_setting_of_uv_moves_an_installation(name: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package comes from where the same file says, and goes into the environment."""
+    uv_toml(machine, monkeypatch, name, UV_SETTINGS[name])
+    with VenvRunner.temporary(installer="uv") as venv:
+        assert venv.install("pocket").added == {"pocket": "1.0"}
+        check(venv, machine)
+
+
+@ways
+@pytest.mark.parametrize("file", UV_FILES)
+def test_no_file_of_uv_moves_an_installation(file: str, way: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the user's file nor those of the system, the working directory and what is above it, and of a variable."""
+    uv_toml(machine, monkeypatch, "target", '"{elsewhere}"', file=file)
+    with VenvRunner.temporary(installer="uv") as venv:
+        assert install(venv, way, "pocket").added == {"pocket": "1.0"}
+        check(venv, machine)
+        assert venv.uninstall("pocket").removed == {"pocket": "1.0"}
+
+
+def test_the_files_of_uv_are_merged_as_uv_does(machine: Machine) -> None:
+    """Tables and lists are joined, and of other values the nearest counts; relative paths begin at the file."""
+    write(machine.system / "uv" / "uv.toml", 'offline = true\nfind-links = ["s"]\n[pip]\ntarget = "s"\nno-deps = true\n')
+    write(
+        machine.home / ".config" / "uv" / "uv.toml",
+        '[[index]]\nname = "mine"\nurl = "https://host.example/%7Fx"\n[pip]\nno-deps = false\n',
+    )
+    root = '[tool.uv]\noffline = false\nfind-links = ["./r"]\nindex = [{ url = "i", name = "é" }]\n'
+    root += '[tool.uv.workspace]\nmembers = ["cwd"]\n'
+    write(machine.cwd.parent / "pyproject.toml", root)
+    write(machine.cwd / "pyproject.toml", "[tool.uv]\nno-index = true\n")
+    found = tomllib.loads(uv_settings.overruled(dict(os.environ), str(machine.cwd)))
+    assert found == {
+        "offline": False,
+        "find-links": [f"{machine.cwd.parent}/./r", str(machine.system / "uv" / "s")],
+        "index": [
+            {"url": str(machine.cwd.parent / "i"), "name": "é"},
+            {"url": "https://host.example/%7Fx", "name": "mine"},
+        ],
+        "pip": {"no-deps": False},
+    }
+
+
+@pytest.mark.parametrize("text", ["[pip]\ntarget = ", "pip = 1\n", "[pip]\nlink-mode = 'copy'\n"])
+def test_what_moves_nothing_is_left_to_uv(text: str, machine: Machine) -> None:
+    """Also a file that is wrong: uv says so, and installs nothing."""
+    write(machine.cwd / "uv.toml", text)
+    assert not uv_settings.overruled(dict(os.environ), str(machine.cwd))
+
+
+@pytest.mark.parametrize("installer", get_args(InstallerName))
+def test_the_index_of_a_call_overrides_that_of_the_files(
+    installer: InstallerName, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a file that would move the installation, given for this call alone."""
+    page = machine.home / "simple" / "pocket" / "index.html"
+    write(page, "")
+    wheel = make_wheel(page.parent, "pocket", "2.0")
+    write(page, f'<a href="{wheel.name}">{wheel.name}</a>')
+    wrong = machine.wheels.as_uri()
+    pip = write(machine.home / "mine.conf", f"[global]\nindex-url = {wrong}\ntarget = {machine.elsewhere}\n")
+    uv = write(machine.home / "mine.toml", f'index-url = "{wrong}"\n[pip]\ntarget = "{machine.elsewhere}"\n')
+    with VenvRunner.temporary(installer=installer) as venv:
+        files = {"PIP_CONFIG_FILE": str(pip), "UV_CONFIG_FILE": str(uv)}
+        assert venv.install("pocket", index_url=page.parents[1].as_uri(), extra_env=files).added == {"pocket": "2.0"}
+    assert not machine.elsewhere.exists()
+
+
+@pytest.mark.parametrize(
+    "name", quick_first(["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_VERSION", "PIP_HELP", "PIP_USER"])
+)
+def test_no_variable_of_pip_moves_an_installation(
+    name: str, machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inherited one is gone, whatever the command."""
+    monkeypatch.setenv(name, "1" if "{" not in PIP_SETTINGS[name[4:].lower().replace("_", "-")] else str(machine.elsewhere))
+    target.install("pocket", no_index=True, find_links=[machine.wheels])
+    check(target, machine)
