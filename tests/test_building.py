@@ -110,7 +110,7 @@ def get_requires_for_build_wheel(config_settings=None):
 """
 """What Python, pip and uv make of their variables, in their own words."""
 HARMFUL = {"PIP_DRY_RUN": "1", "PIP_USER": "1", "PIP_IGNORE_INSTALLED": "1", "PIP_REQUIRE_VIRTUALENV": "1"}
-HARMFUL |= {"PIP_HELP": "1", "PIP_VERSION": "1", "UV_SYSTEM_PYTHON": "1", "PYTHONINSPECT": "1"}
+HARMFUL |= {"UV_SYSTEM_PYTHON": "1", "PYTHONINSPECT": "1"}
 
 
 @pytest.mark.parametrize("name", sorted(REMOVED))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -11,9 +12,11 @@ from typing import Any, NamedTuple, get_args
 import pytest
 
 from index_server import forget_settings
-from projects import make_wheel
-from venvrunner import InstallationError, Receipt, VenvRunner
+from projects import make_wheel, packages
+from venvrunner import InstallationError, NotInstalledError, Receipt, VenvRunner
 from venvrunner._install import uv_settings
+from venvrunner._install.promised import missing, promised
+from venvrunner._install.request import Request
 from venvrunner.installing import InstallerName
 
 
@@ -328,9 +331,7 @@ def test_the_index_of_a_call_overrides_that_of_the_files(
     assert not machine.elsewhere.exists()
 
 
-@pytest.mark.parametrize(
-    "name", quick_first(["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_VERSION", "PIP_HELP", "PIP_USER"])
-)
+@pytest.mark.parametrize("name", quick_first(["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_USER"]))
 def test_no_variable_of_pip_moves_an_installation(
     name: str, machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,3 +339,83 @@ def test_no_variable_of_pip_moves_an_installation(
     monkeypatch.setenv(name, "1" if "{" not in PIP_SETTINGS[name[4:].lower().replace("_", "-")] else str(machine.elsewhere))
     target.install("pocket", no_index=True, find_links=[machine.wheels])
     check(target, machine)
+
+
+PRETENDING = [("pip", "PIP_DRY_RUN", "1"), ("pip", "PIP_TARGET", "{elsewhere}"), ("uv", "UV_EXCLUDE", "{cwd}/excluded.txt")]
+
+
+@ways
+@pytest.mark.parametrize(("installer", "setting", "value"), PRETENDING)
+def test_an_installer_that_only_pretends_is_an_error(
+    installer: InstallerName, setting: str, value: str, way: str, machine: Machine
+) -> None:
+    """The caller's own variable counts, and the exception says what is not there, without secrets."""
+    write(machine.cwd / "excluded.txt", "pocket\n")
+    file = write(machine.cwd / "r.txt", "pocket==1.0\n")
+    wheel = str(machine.wheels / "pocket-1.0-py3-none-any.whl")
+    extra = {setting: value.format(elsewhere=machine.elsewhere, cwd=machine.cwd), "TOKEN": "https://me:hunter22@host.example/"}
+    options: dict[str, Any] = {"no_index": True, "find_links": [machine.wheels], "extra_env": extra}
+    with VenvRunner.temporary(installer=installer) as venv:
+        for requirements, files in ((["Pocket >= 1"], []), ([wheel], []), ([], [file])):
+            with pytest.raises(NotInstalledError, match="but 'pocket' is not installed") as caught:
+                install(venv, way, *requirements, requirements_files=files, **options)
+            assert (caught.value.packages, caught.value.returncode) == (["pocket"], 0)
+            assert "hunter22" not in "".join([str(caught.value), repr(caught.value), *caught.value.__notes__])
+            assert pickle.loads(pickle.dumps(caught.value)).packages == ["pocket"]
+        assert "pocket" not in venv.installed()
+
+
+def test_what_was_there_before_satisfies(machine: Machine, target: VenvRunner) -> None:
+    """An installation that has nothing to do, and one of which nothing can be expected, is no error."""
+    target.install("pocket", no_index=True, find_links=[machine.wheels])
+    dry = {"PIP_DRY_RUN": "1"}
+    assert not target.install("pocket>=1", no_index=True, extra_env=dry).added
+    target.install("other; python_version < '3'", no_index=True, extra_env=dry)
+    make_wheel(machine.wheels, "pocket", "2.0")
+    with pytest.raises(NotInstalledError):
+        target.install("pocket>=2", no_index=True, find_links=[machine.wheels], extra_env=dry)
+
+
+def test_what_the_interpreter_finds_is_installed(machine: Machine, target: VenvRunner) -> None:
+    """A package in a directory that only a .pth file names: pip has nothing to do, and all is well."""
+    other = machine.home / "other"
+    target.log_run(["pip", "install", "--no-index", "--target", str(other), str(next(machine.wheels.iterdir()))])
+    write(packages(target) / "other.pth", f"{other}\n")
+    assert target.install("pocket", no_index=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Zope.Interface[test] >= 5 ; python_version > '3'", {}),
+        ("Zope.Interface[test]>=5,<6", {"zope-interface": "<6,>=5"}),
+        ("x @ https://host.example/y-1.0.tar.gz", {"x": ""}),
+        ("https://host.example/y-1.0.tar.gz", {}),
+        ("https://host.example/y_z-1.0%2Blocal-py3-none-any.whl", {"y-z": "==1.0+local"}),
+        ("https://host.example/y.whl", {}),
+        ("git+https://host.example/y", {}),
+        ("{cwd}/mine", {"my-own": ""}),
+        ("{cwd}/mine[test]", {"my-own": ""}),
+        ("{uri}/mine", {"my-own": ""}),
+        ("{cwd}/nameless", {}),
+        ("{cwd}/nothing", {}),
+    ],
+)
+def test_only_what_is_known_is_expected(text: str, expected: dict[str, str], machine: Machine) -> None:
+    """A name that an installer has yet to find out is not guessed."""
+    write(machine.cwd / "mine" / "pyproject.toml", '[project]\nname = "My.Own"\n')
+    write(machine.cwd / "nameless" / "pyproject.toml", "[build-system]\nrequires = []\n")
+    asked = text.format(cwd=machine.cwd, uri=machine.cwd.as_uri()) if "{" in text else text
+    assert promised(Request(requirements=(asked,))) == promised(Request(editable=(asked,))) == expected
+
+
+def test_files_are_read_as_far_as_they_name_packages(machine: Machine) -> None:
+    """Options, files that a file names and what has a marker are left to the installer; a lock file has names alone."""
+    lines = ["-r more.txt", "--index-url https://x/", "", "# c", "a==1 \\", " --hash=sha256:00", "b>=2  # why"]
+    lines += ["c; python_version<'3'", "${D}", "e --hash=x"]
+    plain = write(machine.cwd / "r.txt", "\n".join(lines))
+    lock = write(machine.cwd / "pylock.toml", '[[packages]]\nname = "f"\nversion = "1.0"\n[[packages]]\nname = "g"\n')
+    found = promised(Request(requirements_files=(str(plain), str(lock), "no-such-file")))
+    assert found == {"a": "==1", "b": ">=2", "e": "", "f": "==1.0", "g": ""}
+    assert missing(found, {"a": "1", "b": "1", "e": "x", "f": "weird"}, changed=False) == ["b", "g"]
+    assert missing(found, {"a": "1", "b": "1", "e": "x", "f": "2.0"}, changed=True) == ["g"]

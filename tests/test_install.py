@@ -41,7 +41,8 @@ class Recorder:
         self._record = Path(venv.venv_dir) / "argv"
         python = Path(venv.python_executable)
         python.unlink()
-        python.write_text(f'#!/bin/sh\nprintf "%s\\0" "$@" > "{self._record}"\n')
+        # What is asked after an installation is not written down.
+        python.write_text(f'#!/bin/sh\n[ -e "{self._record}" ] || printf "%s\\0" "$@" > "{self._record}"\n')
         python.chmod(python.stat().st_mode | stat.S_IXUSR)
 
     def install(self, text: str) -> list[str] | None:

@@ -13,7 +13,6 @@ _ACTIVE = "names another environment as the active one"
 _PIP_PLACE = "makes pip install somewhere else"
 _PIP_WHAT = "changes what every pip command installs"
 _PIP_OTHER = "makes pip choose files for another Python"
-_PIP_NOTHING = "makes pip print something and install nothing"
 _PIP_GUARD = "makes pip judge the environment by rules of the caller's shell"
 _UV_PLACE = "makes uv work on something other than the environment"
 
@@ -46,8 +45,6 @@ REMOVED: Mapping[str, str] = {
     "PIP_PYTHON_VERSION": _PIP_OTHER,
     "PIP_IMPLEMENTATION": _PIP_OTHER,
     "PIP_ABI": _PIP_OTHER,
-    "PIP_HELP": _PIP_NOTHING,
-    "PIP_VERSION": _PIP_NOTHING,
     "PIP_REQUIRE_VIRTUALENV": _PIP_GUARD,
     "PIP_RESPECT_VIRTUALENV": _PIP_GUARD,
     "UV_PYTHON": _UV_PLACE,

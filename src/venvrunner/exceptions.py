@@ -7,7 +7,8 @@
     │   └── InstallationError
     │       ├── HashError
     │       ├── NoFittingVersionError     is a LookupError
-    │       └── NoSuchPackageError        is a LookupError
+    │       ├── NoSuchPackageError        is a LookupError
+    │       └── NotInstalledError
     ├── CommandStoppedError      is a RuntimeError
     ├── CommandTimeoutError      is a subprocess.TimeoutExpired
     ├── ContainmentError         is a RuntimeError
@@ -107,6 +108,43 @@ class NoFittingVersionError(InstallationError, LookupError):
 
 class NoSuchPackageError(InstallationError, LookupError):
     """There is no package of that name where the installer has looked."""
+
+
+class NotInstalledError(InstallationError):
+    """An installer succeeded, and a package that it was told to install is not in the environment.
+
+    Args:
+        returncode: the exit status of the installer, which is 0.
+        cmd: its command line.
+        output: all that was read from its standard output.
+        stderr: all that was read from its standard error.
+        shown: the command line as people may see it; default: *cmd*.
+        packages: the normalized names of the packages that are not installed, or not in a version that was asked for.
+
+    Attributes:
+        packages: as given.
+
+    >>> print(NotInstalledError(0, ["pip", "install", "pocket"], packages=["pocket"]))
+    The installer succeeded, but 'pocket' is not installed in the environment. Command: '['pip', 'install', 'pocket']'
+    """
+
+    def __init__(
+        self,
+        returncode: int,
+        cmd: Sequence[str],
+        output: str | None = None,
+        stderr: str | None = None,
+        *,
+        shown: Sequence[str] | None = None,
+        packages: Sequence[str] = (),
+    ) -> None:
+        super().__init__(returncode, cmd, output, stderr, shown=shown)
+        self.packages = list(packages)
+
+    def __str__(self) -> str:
+        """Name the packages and the masked command line."""
+        names, verb = ", ".join(map(repr, self.packages)), "is" if len(self.packages) == 1 else "are"
+        return f"The installer succeeded, but {names} {verb} not installed in the environment. Command: '{self._shown}'"
 
 
 class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):

@@ -183,6 +183,7 @@ class InstallingRunner(Runner):
             InstallerNotFoundError: there is no such installer on this machine.
             VenvInUseError: the environment has forks, or somebody else is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
+            NotInstalledError: the installer succeeded, and a package is not in the environment.
             subprocess.TimeoutExpired: the time was up.
 
         >>> from venvrunner import InstallationError, VenvRunner

@@ -12,13 +12,17 @@ from venvrunner._install.explanation import explained
 from venvrunner._install.inventory import Call, look
 from venvrunner._install.lock import Lock, LockedFile, requirement_lines, select
 from venvrunner._install.metadata import Distribution, versions
+from venvrunner._install.promised import ASK, missing, promised
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
 from venvrunner._install.stand_ins import stand_ins
-from venvrunner.exceptions import CommandError, CommandTimeoutError
+from venvrunner._process.sinks import Redactor
+from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalledError
 
 __tracebackhide__ = True
 
+_SHOWN = 1000
+"""Characters of what an installer printed, for a note."""
 HEARTBEAT = 10.0
 """Seconds after which an installer that prints nothing is said to run still, by default."""
 
@@ -97,9 +101,38 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options), **index}}
-    argv = installer.install(public, place.python)
+    secrets = secrets_of([*lines, *texts])
     around = nullcontext() if installer.starts_python else stand_ins(place.venv_dir)
-    return (yield from _change(argv, place, keywords, secrets_of([*lines, *texts]), around))
+    receipt = yield from _change(installer.install(public, place.python), place, keywords, secrets, around)
+    yield from _check(
+        receipt, promised(request), place, {**keywords, "secrets": _all_secrets(keywords, secrets, place.variables)}
+    )
+    return receipt
+
+
+def _check(
+    receipt: Receipt, promise: Mapping[str, str], place: Place, options: Mapping[str, Any]
+) -> Generator[Call, subprocess.CompletedProcess[str], None]:
+    """Make sure that the installer has installed what it was told.
+
+    Raises:
+        NotInstalledError: neither the metadata nor the interpreter knows of a package.
+    """
+    packages = versions((yield from look(place.venv_dir, place.variables, options)))
+    names = missing(promise, packages, changed=bool(receipt.added or receipt.changed))
+    if not names:
+        return
+    asked = yield _ask(place, [place.python, "-I", "-c", ASK, *names], options, check=False)
+    names = [name for name in names if name in packages or name in asked.stdout.split()]
+    if names:
+        redactor = Redactor(options["secrets"])
+        shown = redactor.mask_all(receipt.args)
+        error = NotInstalledError(0, receipt.args, receipt.stdout, receipt.stderr, shown=shown, packages=names)
+        error.add_note(f"The installer's last lines:\n{redactor.mask(receipt.stdout + receipt.stderr)[-_SHOWN:].strip()}")
+        error.add_note(
+            "A setting may send packages elsewhere, leave them out or only pretend: look at env=, extra_env= and files."
+        )
+        raise error
 
 
 def _overruled(installer: Installer, place: Place, options: Mapping[str, Any]) -> dict[str, str]:
@@ -116,14 +149,18 @@ def _unlocked(
     """Ask the interpreter what fits it; return the request for exactly these files of a lock file."""
     import packaging  # noqa: PLC0415  only its path is needed
 
-    quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": place.variables}
-    kept = {name: options[name] for name in ("logger", "timeout") if name in options}
-    described = yield Call([place.python, "-I", "-S", describe.__file__, str(packaging.__file__)], {**kept, **quiet})
+    described = yield _ask(place, [place.python, "-I", "-S", describe.__file__, str(packaging.__file__)], options)
     files = select(lock, described.stdout)
     name, text = installer.lock_file(files)
     if request.has_sources():
         name, text = "locked.txt", "\n".join(requirement_lines(files, indexed=True))
     return request._replace(lock=None, requirements_files=(_write(place, name, text),), require_hashes=True, deps=False)
+
+
+def _ask(place: Place, argv: list[str], options: Mapping[str, Any], *, check: bool = True) -> Call:
+    """Return the call of an interpreter for something that nobody else needs to see."""
+    quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": place.variables, "check": check}
+    return Call(argv, {**{name: options[name] for name in ("logger", "timeout") if name in options}, **quiet})
 
 
 def _write(place: Place, name: str, text: str) -> str:

@@ -11,8 +11,10 @@ __tracebackhide__ = True
 
 FILE_VARIABLE = "PIP_CONFIG_FILE"
 _PREFIX = "PIP_"
-_HARMFUL = {name.removeprefix(_PREFIX).lower().replace("_", "-") for name in REMOVED if name.startswith(_PREFIX)}
-"""The settings of the variables that a command does not get."""
+_INSTEAD = {"help", "version"}
+"""What pip does instead of an installation; it ignores variables of these names."""
+_HARMFUL = {name.removeprefix(_PREFIX).lower().replace("_", "-") for name in REMOVED if name.startswith(_PREFIX)} | _INSTEAD
+"""The settings of the variables that a command does not get, and these."""
 _SECTIONS = ("global", "install", "uninstall")
 """What counts for an installation; ``[download]``, say, may be about other platforms."""
 _SUSPECT = re.compile(rf"^\s*(--)?({'|'.join(sorted(_HARMFUL)).replace('-', '[-_]')})\s*[=:]", re.IGNORECASE | re.MULTILINE)
