@@ -1,5 +1,6 @@
 """The configuration files of pip: what in them would move an installation, and what stays in force without them."""
 
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -36,10 +37,10 @@ def overruled(env: Mapping[str, str], venv_dir: str) -> dict[str, str]:
     >>> overruled({"PIP_CONFIG_FILE": os.devnull}, "/v")
     {}
     """
-    texts = list(filter(None, map(_read, files(env, venv_dir))))
-    if not any(map(_SUSPECT.search, texts)):
+    paths = files(env, venv_dir)
+    if not any(map(_is_suspect, paths)):
         return {}
-    settings = _settings(texts)
+    settings = _settings(list(filter(None, map(_read, paths))))
     if not any(value and section in _SECTIONS and name in _HARMFUL for (section, name), value in settings.items()):
         return {}
     kept = {
@@ -64,6 +65,21 @@ def files(env: Mapping[str, str], venv_dir: str) -> list[str]:
         user = []
     found = [os.path.join(folder, layout.CURRENT.pip_settings) for folder in (*system, *user, venv_dir)]
     return [*found, chosen] if chosen else found
+
+
+def _is_suspect(path: str) -> bool:
+    """Tell whether a file seems to have a harmful setting; every command asks, so a file that is the same is not read again."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return _seems_harmful(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _seems_harmful(path: str, *identity: int) -> bool:
+    text = _read(path)
+    return text is not None and _SUSPECT.search(text) is not None
 
 
 def _read(path: str) -> str | None:
