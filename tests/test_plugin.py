@@ -61,10 +61,18 @@ def test_the_mark_says_what_an_environment_has(pytester: pytest.Pytester, monkey
         pylock=f"""
         lock-version = "1.0"
         created-by = "test"
+        dependency-groups = ["dev"]
         [[packages]]
         name = "needy"
         version = "1.0"
         wheels = [{{path = "wheelhouse/needy-1.0-py3-none-any.whl", hashes = {{sha256 = {json.dumps(digest)}}}}}]
+        [[packages]]
+        name = "none"
+        directory = {{path = "none"}}
+        [[packages]]
+        name = "missing"
+        marker = "'dev' in dependency_groups"
+        directory = {{path = "missing"}}
         """,
     )
     monkeypatch.chdir(pytester.mkdir("elsewhere"))
@@ -84,7 +92,7 @@ def test_the_mark_says_what_an_environment_has(pytester: pytest.Pytester, monkey
             assert "needy" in venv_runner.installed()
             assert venv_runner.install_package("pocket").added == {{"pocket": "1.0"}}
 
-        @pytest.mark.venv(lock="pylock.toml")
+        @pytest.mark.venv(lock="pylock.toml", lock_groups=["dev"], lock_extras=(), lock_projects=False)
         def test_lock(venv_runner):
             assert "needy" in venv_runner.installed()
             with pytest.raises(venvrunner.NoSuchPackageError):
@@ -223,8 +231,8 @@ def test_a_wrong_option_ends_the_run_before_it_begins(
 def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) -> None:
     """Without a traceback; a mark that has no effect too, unless it stands above several tests, or the test asks late."""
     wrong = {
-        "['pip']": "TypeError: the mark venv takes arguments by name only: requirements, python, lock! *",
-        "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock.",
+        "['pip']": "TypeError: the mark venv takes arguments by name only: requirements, python, lock, lock_extras, *",
+        "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock, *",
         "requirements='pip'": "TypeError: requirements must be several values, such as a list! Use [[]'pip'].",
         "requirements=[3]": "TypeError: a requirement must be a str, not int!",
         "requirements=3": "TypeError: requirements must be several values, such as a list!",

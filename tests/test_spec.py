@@ -121,7 +121,7 @@ def test_every_option_reaches_the_environment(tmp_path: Path) -> None:
         ({"installer": "conda"}, ValueError, "conda"),
         ({"lock": "missing.toml"}, LockFileError, r"missing\.toml"),
         ({"lock": "pylock.toml", "requirements": ["pocket"]}, InvalidRequirementError, "exactly"),
-        ({"lock": "pylock.toml"}, LockFileError, "names files by paths"),
+        ({"lock": "pylock.toml"}, LockFileError, "names files or directories by paths"),
         ({"unknown": 1}, TypeError, "unknown"),
     ],
 )
@@ -143,3 +143,23 @@ def test_an_interpreter_is_looked_for_where_the_environment_is_made(tmp_path: Pa
     with pytest.raises(InterpreterNotFoundError, match="found"):
         spec.create("venv", tmp_path)
     assert not (tmp_path / "venv").exists()
+
+
+def test_choices_from_a_lock_file_travel(lock: Path) -> None:
+    """They tell one specification from another, and a directory that is left out may be named by its path."""
+    text = lock.read_text() + '\n[[packages]]\nname = "mine"\ndirectory = {path = "."}\n'
+    lock.write_text(
+        text.replace("packages]]", "packages]]\nmarker = \"'dev' in dependency_groups\"", 1).replace(
+            '"1.0"\n', '"1.0"\ndependency-groups = ["dev"]\n', 1
+        )
+    )
+    with pytest.raises(LockFileError, match="lock_projects=False"):
+        VenvSpec(lock=lock)
+    spec = VenvSpec(lock=lock, lock_groups=["dev"], lock_projects=False)
+    assert pickle.loads(pickle.dumps(spec)) == spec == VenvSpec(lock=lock, lock_groups=("dev",), lock_projects=False)
+    assert {spec: 1} != {VenvSpec(lock=lock, lock_projects=False): 1}
+    assert "lock_groups=('dev',), lock_projects=False" in repr(spec)
+    with spec.temporary() as venv:
+        assert venv.installed().items() >= {("pocket", "1.0")}
+    with VenvSpec(lock=lock, lock_projects=False, with_pip=False).temporary() as venv:
+        assert venv.installed() == {}

@@ -64,11 +64,16 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
             ``"path/pyproject.toml:name"`` (PEP 735); default: none.
         lock: the path of a lock file (PEP 751), by itself: exactly what it lists is installed, each file with its hash;
             default ``None``.
+        lock_extras: names of extras that the lock file has, to install too; default ``None``: none.
+        lock_groups: names of dependency groups that it has; default ``None``: its default groups. ``[]`` chooses none.
+        lock_projects: whether to install the directories that it lists, such as the project itself: these must be its own
+            directory or below it, and have no hash; default true.
         index_url: the URL or path of the package index; default ``None``: the one that the user has configured, or PyPI.
         extra_index_urls: more indexes, besides those that the user has configured; default: none.
         find_links: folders of wheels, or URLs of pages with links to them, besides the same; default: none.
         no_index: whether to look into *find_links* only, and into no index; default false.
-        require_hashes: whether each file must have its hash in a requirements file; default false.
+        require_hashes: whether each file must have its hash in a requirements file, and nothing in a lock file be without one;
+            default false.
         upgrade: whether to bring what is there already to the newest version; default false.
         deps: whether to install what the requirements need; default true.
 
@@ -170,8 +175,9 @@ class InstallingRunner(Runner):
         Args:
             *requirements: each as for :meth:`install_package`; a project's folder may have extras: ``".[test]"``.
             **options: what else to install (``requirements_files``, ``constraints``, ``editable``, ``dependency_groups``,
-                ``lock``), from where (``index_url``, ``extra_index_urls``, ``find_links``, ``no_index``) and how
-                (``require_hashes``, ``upgrade``, ``deps``): see :class:`InstallOptions`; and those of :meth:`log_run`, such as
+                ``lock``, and ``lock_extras``, ``lock_groups``, ``lock_projects`` for what to choose from it), from where
+                (``index_url``, ``extra_index_urls``, ``find_links``, ``no_index``) and how (``require_hashes``, ``upgrade``,
+                ``deps``): see :class:`InstallOptions`; and those of :meth:`log_run`, such as
                 ``timeout``, ``logger`` or ``stdout_loglevel``.
 
         Returns:

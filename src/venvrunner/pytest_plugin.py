@@ -15,12 +15,13 @@ import pytest
 TYPE_CHECKING = False  # as in the package itself
 if TYPE_CHECKING:
     from venvrunner import FakeVenvRunner, Runner, VenvRunner
+    from venvrunner._install.request import RequestOptions
     from venvrunner._suite.journal import Journal
 
 __all__ = ["VenvRunnerFactory"]
 
 INSTALLERS = ("pip", "uv")
-_KEYWORDS = ("requirements", "python", "lock")
+_KEYWORDS = ("requirements", "python", "lock", "lock_extras", "lock_groups", "lock_projects")
 _FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner"})
 _JOURNAL = pytest.StashKey["Journal"]()
 _FOLDERS = pytest.StashKey[set[str]]()
@@ -53,6 +54,9 @@ class VenvRunnerFactory:
         requirements: Iterable[str] = (),
         python: str | os.PathLike[str] | None = None,
         lock: str | os.PathLike[str] | None = None,
+        lock_extras: Iterable[str] | None = None,
+        lock_groups: Iterable[str] | None = None,
+        lock_projects: bool = True,
     ) -> "VenvRunner":
         """Return a new environment, which is deleted at the end of a ``with`` block, or when it is no longer used.
 
@@ -60,6 +64,9 @@ class VenvRunnerFactory:
             requirements: what it has, each as for :meth:`.VenvRunner.install_package`; relative paths begin at the rootdir.
             python: the interpreter, as for :class:`.VenvRunner`; default: that of the options; a relative path as above.
             lock: a lock file (PEP 751) instead of requirements; the same.
+            lock_extras: what to choose from it, as for :class:`.VenvRunner`.
+            lock_groups: the same.
+            lock_projects: the same.
 
         Returns:
             the runner.
@@ -74,7 +81,8 @@ class VenvRunnerFactory:
 
         self._journal.uses_mark = True  # whose it is, if any, is the caller's business
         default = self._python if python is None else python
-        return self._parents.fork(wanted(requirements, default, lock, root=self._root))
+        chosen: RequestOptions = {"lock_extras": lock_extras, "lock_groups": lock_groups, "lock_projects": lock_projects}
+        return self._parents.fork(wanted(requirements, default, {"lock": lock, **chosen}, root=self._root))
 
 
 @pytest.fixture(scope="session")
@@ -208,7 +216,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options."""
     config.addinivalue_line(
-        "markers", "venv(requirements=[...], python=..., lock=...): what the environment of venv_runner has"
+        "markers",
+        "venv(requirements=[...], python=..., lock=...): what the environment of venv_runner has",
     )
     if _installer(config) not in INSTALLERS:
         msg = f"venv_installer: {_installer(config)!r} is no installer! Use one of {', '.join(map(repr, INSTALLERS))}."

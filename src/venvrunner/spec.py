@@ -9,7 +9,7 @@ from typing import cast
 from venvrunner._create.creation import Exist
 from venvrunner._create.purpose import Order, check_order
 from venvrunner._install.lock import LockText
-from venvrunner._install.request import make_request
+from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
@@ -34,7 +34,11 @@ class VenvSpec:
     Args:
         python: as there; a version or a range is found on any machine.
         requirements: as there, but for paths, which another machine need not have; a ``file:`` URL is taken.
-        lock: as there; the lock file is read now, and its text travels. It must not name files by paths.
+        lock: as there; the lock file is read now, and its text travels. It must not name files by paths, or directories, unless
+            *lock_projects* is false.
+        lock_extras: as there.
+        lock_groups: as there.
+        lock_projects: as there.
         with_pip: as there.
         system_site_packages: as there.
         prompt: as there.
@@ -44,6 +48,9 @@ class VenvSpec:
         python: as given.
         requirements: those given, as a tuple.
         lock: the path of the lock file, as given, which has the text with it.
+        lock_extras: those given, as a tuple; ``None``: as given.
+        lock_groups: the same.
+        lock_projects: as given.
         with_pip: as given.
         system_site_packages: as given.
         prompt: as given.
@@ -65,6 +72,9 @@ class VenvSpec:
     python: str | None = None
     requirements: Sequence[str] = ()
     lock: StrPath | None = None
+    lock_extras: Sequence[str] | None = None
+    lock_groups: Sequence[str] | None = None
+    lock_projects: bool = True
     with_pip: bool = True
     system_site_packages: bool = False
     prompt: str | None = None
@@ -77,15 +87,25 @@ class VenvSpec:
         if not isinstance(self.python, str | None):
             msg = "python must be a str: a path is that of this machine! Write str() around it if all machines have it."
             raise TypeError(msg)
-        request = make_request(self.requirements, {"lock": self.lock})
+        chosen: RequestOptions = {
+            "lock_extras": self.lock_extras,
+            "lock_groups": self.lock_groups,
+            "lock_projects": self.lock_projects,
+        }
+        request = make_request(self.requirements, {"lock": self.lock, **chosen})
         if paths := [text for text in request.requirements if os.path.isabs(text) or _NAMED_PATH.match(text)]:
             msg = f"{paths[0]!r} is a path, which another machine may not have! Give a URL; file:/// if all machines have it."
             raise InvalidRequirementError(msg)
         object.__setattr__(self, "requirements", request.requirements)
         if request.lock is not None:
             if request.lock.needs_its_folder():
-                msg = f"the lock file {request.lock.path!r} names files by paths, which another machine may not have! Use URLs."
+                why = f"the lock file {request.lock.path!r} names files or directories by paths"
+                msg = (
+                    f"{why}, which another machine may not have. Use URLs, and leave out directories with lock_projects=False."
+                )
                 raise LockFileError(msg)
+            object.__setattr__(self, "lock_extras", request.lock.choice.extras)
+            object.__setattr__(self, "lock_groups", request.lock.choice.groups)
             object.__setattr__(self, "lock", LockText(os.fspath(cast("StrPath", self.lock)), request.lock.text))
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from venvrunner._create.fork import fork
 from venvrunner._create.handle import Handle
 from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace
-from venvrunner._install.request import make_request
+from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._types import StrPath
 from venvrunner.environment import get_clean_environment
 from venvrunner.fake import FakeVenvRunner
@@ -41,6 +41,9 @@ class VenvOptions(TypedDict, total=False):
     python: StrPath | None
     requirements: Iterable[str]
     lock: StrPath | None
+    lock_extras: Iterable[str] | None
+    lock_groups: Iterable[str] | None
+    lock_projects: bool
     with_pip: bool
     system_site_packages: bool
     prompt: str | None
@@ -60,6 +63,9 @@ class VenvRunner(InstallingRunner):
             folders of uv, pyenv, asdf and mise; default: the running one.
         requirements: what to install, each as for :meth:`install_package`; default: nothing.
         lock: the path of a lock file (PEP 751) to install instead, as for :meth:`install`; default ``None``.
+        lock_extras: names of extras that the lock file has, to install too; default ``None``: none.
+        lock_groups: names of dependency groups that it has; default ``None``: its default groups. ``[]`` chooses none.
+        lock_projects: whether to install the directories that it lists, such as the project itself; default true.
         with_pip: whether pip is in it; nothing else ever is; default true.
         system_site_packages: whether it sees the packages of its interpreter; default false.
         installer: what installs: ``"pip"`` (default), or ``"uv"``, for which no pip need be in it (extra ``venvrunner[uv]``).
@@ -106,13 +112,17 @@ class VenvRunner(InstallingRunner):
         python: StrPath | None = None,
         requirements: Iterable[str] = (),
         lock: StrPath | None = None,
+        lock_extras: Iterable[str] | None = None,
+        lock_groups: Iterable[str] | None = None,
+        lock_projects: bool = True,
         with_pip: bool = True,
         system_site_packages: bool = False,
         prompt: str | None = None,
         installer: InstallerName = "pip",
     ) -> None:
         self.installer: InstallerName = check_installer(installer)
-        request = make_request(requirements, {"lock": lock})
+        chosen: RequestOptions = {"lock_extras": lock_extras, "lock_groups": lock_groups, "lock_projects": lock_projects}
+        request = make_request(requirements, {"lock": lock, **chosen})
 
         def fill() -> None:
             if not request.is_empty():

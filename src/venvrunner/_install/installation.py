@@ -1,5 +1,6 @@
 """One installation from its beginning to its end, written once for the sync and the async call."""
 
+import logging
 import os
 import subprocess
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
@@ -10,12 +11,15 @@ from venvrunner._install import describe
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
 from venvrunner._install.explanation import explained
 from venvrunner._install.inventory import Call, look
-from venvrunner._install.lock import Lock, LockedFile, requirement_lines, select
+from venvrunner._install.lock import Lock
+from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.metadata import Distribution, versions
 from venvrunner._install.promised import ASK, missing, promised
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
+from venvrunner._install.selection import select
 from venvrunner._install.stand_ins import stand_ins
+from venvrunner._process.loggers import log_method
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalledError
 
@@ -49,8 +53,20 @@ class Installer(Protocol):
         """Return the command line for an installation."""
         ...
 
-    def overruled(self, env: Mapping[str, str], venv_dir: str, cwd: str) -> tuple[Mapping[str, str], str]:
-        """Return variables, and the text of a configuration file or nothing, so that no configuration moves an installation."""
+    def overruled(
+        self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
+    ) -> tuple[Mapping[str, str | None], str]:
+        """Return what keeps the user's configuration from moving an installation.
+
+        Args:
+            env: the environment variables that the installer has otherwise.
+            venv_dir: the environment.
+            cwd: the installer's working directory.
+            is_exact: whether to keep out constraints and other limits too.
+
+        Returns:
+            variables, where ``None`` removes one, and the text of a configuration file or nothing.
+        """
         ...
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
@@ -91,22 +107,28 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     Raises:
         InstallationError: it failed.
     """
-    if request.lock is not None:
-        request = yield from _unlocked(installer, request, request.lock, place, options)
-    public, lines = request.without_secrets()
-    if lines:
-        path = _write(place, "requirements.txt", "\n".join(lines))
-        public = public._replace(requirements_files=(*public.requirements_files, path))
-    texts = texts_of([*public.requirements_files, *public.constraints], place.variables)
-    index = {} if request.index_url is None else {installer.index_variable: request.index_url}
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
-    keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options), **index}}
-    secrets = secrets_of([*lines, *texts])
+    index = {} if request.index_url is None else {installer.index_variable: request.index_url}
+    parts = [request]
+    if request.lock is not None:
+        parts = yield from _unlocked(installer, request, request.lock, place, options)
+    commands: list[list[str]] = []
+    secrets: set[str] = set()
+    promise: dict[str, str] = {}
+    for number, part in enumerate(parts):
+        promise |= promised(part)
+        public, lines = part.without_secrets()
+        if lines:
+            path = _write(place, f"requirements-{number}.txt", "\n".join(lines))
+            public = public._replace(requirements_files=(*public.requirements_files, path))
+        texts = texts_of([*public.requirements_files, *public.constraints], place.variables)
+        secrets |= secrets_of([*lines, *texts])
+        commands.append(installer.install(public, place.python))
+    overruled = _overruled(installer, place, {**options, "extra_env": {**given, **index}}, is_exact=request.lock is not None)
+    keywords = {**options, "extra_env": {**given, **index, **overruled}}
     around = nullcontext() if installer.starts_python else stand_ins(place.venv_dir)
-    receipt = yield from _change(installer.install(public, place.python), place, keywords, secrets, around)
-    yield from _check(
-        receipt, promised(request), place, {**keywords, "secrets": _all_secrets(keywords, secrets, place.variables)}
-    )
+    receipt = yield from _change(commands, place, keywords, secrets, around)
+    yield from _check(receipt, promise, place, {**keywords, "secrets": _all_secrets(keywords, secrets, place.variables)})
     return receipt
 
 
@@ -135,26 +157,37 @@ def _check(
         raise error
 
 
-def _overruled(installer: Installer, place: Place, options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables with which no configuration of the user's moves an installation."""
+def _overruled(
+    installer: Installer, place: Place, options: Mapping[str, Any], *, is_exact: bool = False
+) -> dict[str, str | None]:
+    """Return the variables with which no configuration of the user's moves an installation, or limits an exact one."""
     extra = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     env = {name: value for name, value in {**place.variables, **extra}.items() if value is not None}
-    variables, text = installer.overruled(env, place.venv_dir, options.get("cwd") or os.getcwd())
+    variables, text = installer.overruled(env, place.venv_dir, os.path.abspath(options.get("cwd") or ""), is_exact=is_exact)
     return {**variables, **({installer.file_variable: _write(place, "settings.toml", text)} if text else {})}
 
 
 def _unlocked(
     installer: Installer, request: Request, lock: Lock, place: Place, options: Mapping[str, Any]
-) -> Generator[Call, subprocess.CompletedProcess[str], Request]:
-    """Ask the interpreter what fits it; return the request for exactly these files of a lock file."""
+) -> Generator[Call, subprocess.CompletedProcess[str], list[Request]]:
+    """Ask the interpreter what fits it; return the requests for exactly that of a lock file: first what has a hash."""
     import packaging  # noqa: PLC0415  only its path is needed
 
     described = yield _ask(place, [place.python, "-I", "-S", describe.__file__, str(packaging.__file__)], options)
-    files = select(lock, described.stdout)
-    name, text = installer.lock_file(files)
-    if request.has_sources():
-        name, text = "locked.txt", "\n".join(requirement_lines(files, indexed=True))
-    return request._replace(lock=None, requirements_files=(_write(place, name, text),), require_hashes=True, deps=False)
+    files, requirements, editable, remark = select(lock, described.stdout, require_hashes=request.require_hashes)
+    if remark:
+        log_method(options.get("logger") or logging.getLogger("venvrunner"), "warning")(remark)
+    parts: list[Request] = []
+    if files or not (requirements or editable):
+        name, text = installer.lock_file(files)
+        if request.has_sources():
+            name, text = "locked.txt", "\n".join(requirement_lines(files, indexed=True))
+        path = _write(place, name, text)
+        parts.append(request._replace(lock=None, requirements_files=(path,), require_hashes=True, deps=False))
+    if requirements or editable:
+        # By themselves: where one file needs a hash, an installer wants it of all, and a directory has none.
+        parts.append(request._replace(lock=None, requirements=requirements, editable=editable, deps=False))
+    return parts
 
 
 def _ask(place: Place, argv: list[str], options: Mapping[str, Any], *, check: bool = True) -> Call:
@@ -174,11 +207,15 @@ def uninstall(installer: Installer, names: list[str], place: Place, options: Map
     """Same as :func:`install`, but removes packages."""
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options)}}
-    return (yield from _change(installer.uninstall(names, place.python), place, keywords, set(), nullcontext()))
+    return (yield from _change([installer.uninstall(names, place.python)], place, keywords, set(), nullcontext()))
 
 
 def _change(
-    argv: list[str], place: Place, options: Mapping[str, Any], secrets: set[str], around: AbstractContextManager[None]
+    commands: list[list[str]],
+    place: Place,
+    options: Mapping[str, Any],
+    secrets: set[str],
+    around: AbstractContextManager[None],
 ) -> Steps:
     before = yield from look(place.venv_dir, place.variables, options)
     keywords = {
@@ -189,9 +226,11 @@ def _change(
     }
     # An installer that is ended can't remove what it unpacked, so it gets a temporary folder of its own.
     keywords["extra_env"] = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.folder) | dict(options.get("extra_env") or {})
+    done: list[subprocess.CompletedProcess[str]] = []
     try:
         with around:
-            done = yield Call(argv, keywords)
+            for argv in commands:
+                done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator can't yield in a comprehension
     except CommandError as exc:
         error = explained(exc)
         _note_changes(error, before, (yield from look(place.venv_dir, place.variables, options)))
@@ -199,7 +238,15 @@ def _change(
     except CommandTimeoutError as exc:
         _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
         raise
-    return _receipt(done, before, (yield from look(place.venv_dir, place.variables, options)))
+    return _receipt(_joined(done), before, (yield from look(place.venv_dir, place.variables, options)))
+
+
+def _joined(done: list[subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
+    """Return one completed process for several: the last command line, and all output."""
+    if len(done) == 1:
+        return done[0]
+    stdout, stderr = "".join(one.stdout for one in done), "".join(one.stderr for one in done)
+    return subprocess.CompletedProcess(done[-1].args, done[-1].returncode, stdout, stderr)
 
 
 def _all_secrets(options: Mapping[str, Any], secrets: set[str], variables: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from venvrunner._install import pip_settings
-from venvrunner._install.lock import LockedFile, requirement_lines
+from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.request import Request
 
 __tracebackhide__ = True
@@ -56,9 +56,12 @@ class Pip(NamedTuple):
         """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
         return "locked.txt", "\n".join(requirement_lines(files, indexed=False))
 
-    def overruled(self, env: Mapping[str, str], venv_dir: str, cwd: str) -> tuple[Mapping[str, str], str]:
+    def overruled(
+        self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
+    ) -> tuple[Mapping[str, str | None], str]:
         """Return the variables that keep configuration files from moving an installation, and no file."""
-        return pip_settings.overruled(env, venv_dir), ""
+        limits = pip_settings.NO_LIMITS if is_exact else {}
+        return {**pip_settings.overruled(env, venv_dir), **limits}, ""
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages, without asking."""

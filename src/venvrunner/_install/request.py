@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, TypedDict, cast
 
-from venvrunner._install.lock import Lock, read_lock
+from venvrunner._install.lock import Choice, Lock, read_lock
 from venvrunner._install.requirements import check_credentials, editable, quoted, requirement, requirements_file
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
@@ -26,6 +26,9 @@ class RequestOptions(TypedDict, total=False):
     editable: Iterable[str]
     dependency_groups: Iterable[str]
     lock: StrPath | None
+    lock_extras: Iterable[str] | None
+    lock_groups: Iterable[str] | None
+    lock_projects: bool
     index_url: str | None
     extra_index_urls: Iterable[str]
     find_links: Iterable[StrPath]
@@ -53,7 +56,7 @@ class Request(NamedTuple):
 
     def contents(self) -> tuple[str, ...]:
         """Return what tells one environment's contents from another's: requirements, or the text of a lock file."""
-        return self.requirements if self.lock is None else (f"lock = {self.lock.text}",)
+        return self.requirements if self.lock is None else self.lock.contents()
 
     def is_empty(self) -> bool:
         """Tell whether there is nothing to install."""
@@ -146,8 +149,26 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
         require_hashes=_flag(options, "require_hashes", default=False),
         upgrade=_flag(options, "upgrade", default=False),
         deps=_flag(options, "deps", default=True),
-        lock=None if lock is None else read_lock(lock),
+        lock=_lock(lock, options),
     )
+
+
+def _lock(path: StrPath | None, options: RequestOptions) -> Lock | None:
+    choice = Choice(
+        extras=_names("lock_extras", options.get("lock_extras")),
+        groups=_names("lock_groups", options.get("lock_groups")),
+        projects=_flag(options, "lock_projects", default=True),
+    )
+    if path is not None:
+        return read_lock(path, choice)
+    if choice != Choice():
+        msg = "lock_extras=, lock_groups= and lock_projects= choose from a lock file. Name it with lock=."
+        raise InvalidRequirementError(msg)
+    return None
+
+
+def _names(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(_several(name, values))
 
 
 def group_requirements(groups: Iterable[str]) -> list[str]:

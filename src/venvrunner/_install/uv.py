@@ -4,12 +4,19 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from venvrunner._install import uv_settings
-from venvrunner._install.lock import LockedFile, pylock_text
+from venvrunner._install.locked_file import LockedFile, pylock_text
 from venvrunner._install.request import Request
 from venvrunner._install.requirements import is_lock_name
 from venvrunner.exceptions import InstallerNotFoundError
 
 __tracebackhide__ = True
+
+
+_LIMITS = (
+    *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_NO_EDITABLE"),
+    *("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_NO_BUILD_PACKAGE"),
+)
+"""Variables that change what uv installs, or from which kind of file."""
 
 
 class Uv(NamedTuple):
@@ -68,9 +75,15 @@ class Uv(NamedTuple):
         """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
         return "pylock.toml", pylock_text(files)
 
-    def overruled(self, env: Mapping[str, str], venv_dir: str, cwd: str) -> tuple[Mapping[str, str], str]:
-        """Return no variables, and the text of the configuration file that keeps others from moving an installation."""
-        return {}, uv_settings.overruled(env, cwd)
+    def overruled(
+        self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
+    ) -> tuple[Mapping[str, str | None], str]:
+        """Return the variables of limits, and the text of the configuration file that replaces those of the user.
+
+        No option of uv overrides what is in its files.
+        """
+        limits = dict.fromkeys(_LIMITS) if is_exact else {}
+        return limits, uv_settings.overruled(env, cwd, is_exact=is_exact)
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages."""

@@ -13,24 +13,30 @@ FILE_VARIABLE = "UV_CONFIG_FILE"
 _HARMFUL = {"target", "prefix", "python", "system", "python-version", "python-platform", "group", "extra", "all-extras"}
 """Settings of ``[pip]`` that move an installation, choose files for another Python, or change what every call installs."""
 _PROJECT_ONLY = {
-    "build-backend", "conflicts", "default-groups", "dependency-groups", "dev-dependencies", "managed", "package", "sources",
-    "workspace",
+    "build-backend", "conflicts", "default-groups", "dependency-groups", "dev-dependencies", "environments", "managed",
+    "package", "required-environments", "sources", "workspace",
 }  # fmt: skip
 """Settings of a ``pyproject.toml`` that uv refuses in any other file; none counts for ``uv pip``."""
+_LIMITS = {
+    "constraint-dependencies", "exclude-dependencies", "no-binary", "no-binary-package", "no-build", "no-build-package",
+    "only-binary", "override-dependencies",
+}  # fmt: skip
+"""Settings that change which packages are installed, or from which kind of file."""
 _YES = {"1", "true", "t", "yes", "y", "on"}
 
 Settings = dict[str, Any]
 
 
-def overruled(env: Mapping[str, str], cwd: str) -> str:
+def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> str:
     """Return the text of a configuration file that replaces all others, so that uv installs where it is told.
 
     Args:
         env: the environment variables of uv.
         cwd: its working directory.
+        is_exact: whether to leave out the user's limits too, because each file is given with its hash.
 
     Returns:
-        the empty string if no file would move an installation.
+        the empty string if no file would move, or limit, an installation.
 
     >>> overruled({"UV_NO_CONFIG": "1"}, "/")
     ''
@@ -39,13 +45,15 @@ def overruled(env: Mapping[str, str], cwd: str) -> str:
         found = [_absolute(settings, folder) for folder, settings in _files(env, cwd)]
     except (OSError, ValueError, TypeError, AttributeError):
         return ""  # uv says more of a file that is wrong
-    if not any(_HARMFUL & settings.get("pip", {}).keys() for settings in found):
+    limits: set[str] = _LIMITS if is_exact else set()
+    if not any((_HARMFUL | limits) & settings.get("pip", {}).keys() or limits & settings.keys() for settings in found):
         return ""
     merged: Settings = {}
     for settings in found:
         merged = _combined(merged, settings)
-    merged["pip"] = {name: value for name, value in merged["pip"].items() if name not in _HARMFUL}
-    return "".join(f"{json.dumps(name)} = {_toml(value)}\n" for name, value in merged.items() if name not in _PROJECT_ONLY)
+    merged["pip"] = {name: value for name, value in merged.get("pip", {}).items() if name not in _HARMFUL | limits}
+    kept = {name: value for name, value in merged.items() if name not in _PROJECT_ONLY | limits}
+    return "".join(f"{json.dumps(name)} = {_toml(value)}\n" for name, value in kept.items())
 
 
 def _files(env: Mapping[str, str], cwd: str) -> list[tuple[str, Settings]]:

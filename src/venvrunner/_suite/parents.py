@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from venvrunner._create.ownership import Ownership
-from venvrunner._install.request import make_request
+from venvrunner._install.lock import Choice
+from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._install.requirements import anchored
 from venvrunner._suite.runners import NotedVenvRunner
 from venvrunner._types import StrPath
@@ -27,20 +28,22 @@ class Wanted(NamedTuple):
         python: as for :class:`.VenvRunner`.
         requirements: each as for an installer, all paths absolute.
         lock: the absolute path of a lock file.
+        choice: what to choose from it.
     """
 
     python: str | None
     requirements: tuple[str, ...]
     lock: str | None
+    choice: Choice
 
 
-def wanted(requirements: Iterable[str], python: StrPath | None, lock: StrPath | None, *, root: str) -> Wanted:
+def wanted(requirements: Iterable[str], python: StrPath | None, options: RequestOptions, *, root: str) -> Wanted:
     """Check what an environment is to have.
 
     Args:
         requirements: as for :class:`.VenvRunner`.
         python: as there.
-        lock: as there.
+        options: a lock file instead, and what to choose from it.
         root: the folder that relative paths begin at: those of requirements, of the lock file and of the interpreter.
 
     Raises:
@@ -53,11 +56,13 @@ def wanted(requirements: Iterable[str], python: StrPath | None, lock: StrPath | 
         raise TypeError(msg)
     if isinstance(requirements, Iterable) and not isinstance(requirements, str):
         requirements = [anchored(text, root) if isinstance(text, str) else text for text in requirements]
-    if isinstance(lock, str | os.PathLike):
-        lock = os.path.join(root, lock)
-    request = make_request(requirements, {"lock": lock})
+    lock = options.get("lock")
+    anchored_lock = os.path.join(root, lock) if isinstance(lock, str | os.PathLike) else lock
+    request = make_request(requirements, {**options, "lock": anchored_lock})
     found = None if python is None else anchored_interpreter(python, root)
-    return Wanted(found, request.requirements, None if request.lock is None else request.lock.path)
+    if request.lock is None:
+        return Wanted(found, request.requirements, None, Choice())
+    return Wanted(found, (), request.lock.path, request.lock.choice)
 
 
 def anchored_interpreter(python: StrPath, folder: str) -> str:
@@ -112,8 +117,11 @@ class Parents:
                 return self._runners.open(path, installer=self._installer)
             parent = self._runners(name, self._folder, python=wanted.python, installer=self._installer)
             try:
-                if wanted.requirements or wanted.lock:
-                    parent.install(*wanted.requirements, lock=wanted.lock)
+                if wanted.lock:
+                    extras, groups, projects = wanted.choice
+                    parent.install(lock=wanted.lock, lock_extras=extras, lock_groups=groups, lock_projects=projects)
+                elif wanted.requirements:
+                    parent.install(*wanted.requirements)
             except BaseException:
                 parent.delete()
                 raise
