@@ -91,9 +91,9 @@ def _refuse_moved(owner: Ownership) -> None:
     with explained(owner.venv_dir, "use the environment"):
         strays = [] if owner.is_in_place() else relocation.strays(owner.venv_dir)
     if strays:
-        path, script = strays[0]
+        path, folder, _script = strays[0]
         msg = (
             f"{owner.venv_dir!r} was moved or copied: {os.path.basename(path)!r} in it runs the interpreter in"
-            f" {script.folder!r}! Open it once as a user who can write to it, which repairs it, or recreate it."
+            f" {folder!r}! Open it once as a user who can write to it, which repairs it, or recreate it."
         )
         raise InvalidPathError(msg)

@@ -20,6 +20,7 @@ class Stray(NamedTuple):
     """A script that belongs to an environment and is run by the interpreter of another place."""
 
     path: str
+    folder: str
     script: scripts.Script
 
 
@@ -38,13 +39,14 @@ def strays(venv_dir: str) -> list[Stray]:
             continue
         with open(entry.path, "rb") as file:
             start = file.read(2)
-            script = scripts.read(start + file.read()) if start == b"#!" else None
-        if script is None or script.folder is None or same(script.folder, folder):
+            named = scripts.read(start + file.read()) if start == b"#!" else None
+        old, script = named if named is not None else (None, None)
+        if old is None or script is None or same(old, folder):
             continue
-        is_gone = not os.path.lexists(os.path.join(script.folder, script.python))
-        is_of_another = os.path.isfile(os.path.join(os.path.dirname(script.folder), "pyvenv.cfg"))
+        is_gone = not os.path.lexists(os.path.join(old, script.python))
+        is_of_another = os.path.isfile(os.path.join(os.path.dirname(old), "pyvenv.cfg"))
         if (is_gone or is_of_another) and os.path.lexists(os.path.join(folder, script.python)):
-            found.append(Stray(entry.path, script))
+            found.append(Stray(entry.path, old, script))
     return found
 
 
@@ -56,9 +58,9 @@ def repair(venv_dir: str) -> None:
     """
     folder = CURRENT.scripts(venv_dir)
     old_places: set[str] = set()
-    for path, script in strays(venv_dir):
+    for path, old_folder, script in strays(venv_dir):
         _replace(path, script.text(folder))
-        old_places.add(os.path.dirname(script.folder or ""))
+        old_places.add(os.path.dirname(old_folder))
     new = os.fsencode(venv_dir)
     for entry in copying.entries(folder) if old_places and _PLAIN.fullmatch(new) else ():
         if ACTIVATE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):

@@ -33,13 +33,11 @@ class Script(NamedTuple):
         python: the interpreter's name, such as ``python3``.
         options: what follows the interpreter, with the blank before it.
         body: all that follows the first lines.
-        folder: the interpreter's directory; ``None``: that of the script, wherever it is.
     """
 
     python: str
     options: str
     body: bytes
-    folder: str | None = None
 
     def text(self, scripts: str) -> bytes:
         r"""Return the script for an environment.
@@ -66,21 +64,24 @@ def parse(text: bytes, scripts: str) -> Script | None:
     r"""Return a script if an interpreter in a script directory runs it, however its path is spelled.
 
     >>> parse(b"#!/v/bin/python3 -I\nimport x\n", "/v/bin")
-    Script(python='python3', options=' -I', body=b'import x\n', folder='/v/bin')
+    Script(python='python3', options=' -I', body=b'import x\n')
     >>> parse(b"#!/usr/bin/env python3\nimport x\n", "/v/bin") is None
     True
     """
-    script = read(text)
-    if script is None or script.folder is None or script.folder == scripts or same(script.folder, scripts):
-        return script
-    return None
+    found = read(text)
+    if found is None:
+        return None
+    folder, script = found
+    return script if folder is None or folder == scripts or same(folder, scripts) else None
 
 
-def read(text: bytes) -> Script | None:
-    r"""Return a script if an interpreter with an absolute path, or one beside it, runs it.
+def read(text: bytes) -> tuple[str | None, Script] | None:
+    r"""Return the directory of the interpreter that runs a script, and the script; ``None``: no such interpreter is named.
+
+    The directory is ``None`` if it is that of the script, wherever it is.
 
     >>> read(b"#!/v/bin/python3 -I\nimport x\n")
-    Script(python='python3', options=' -I', body=b'import x\n', folder='/v/bin')
+    ('/v/bin', Script(python='python3', options=' -I', body=b'import x\n'))
     >>> read(b"import x\n") is None
     True
     """
@@ -95,4 +96,4 @@ def read(text: bytes) -> Script | None:
         folder = os.fsdecode(place)
         if not os.path.isabs(folder):
             return None
-    return Script(os.fsdecode(name), os.fsdecode(match["options"]), text[match.end() :], folder)
+    return folder, Script(os.fsdecode(name), os.fsdecode(match["options"]), text[match.end() :])
