@@ -15,7 +15,14 @@ import pytest
 
 from conftest import LINUX
 from index_server import PASSWORD, USER, Index, forget_settings, index
-from venvrunner import InstallationError, InvalidRequirementError, NoSuchPackageError, Receipt, VenvRunner
+from venvrunner import (
+    IndexUnreachableError,
+    InstallationError,
+    InvalidRequirementError,
+    NoSuchPackageError,
+    Receipt,
+    VenvRunner,
+)
 from venvrunner.installing import InstallerName
 
 __all__ = ["index"]
@@ -250,9 +257,10 @@ def test_an_index_that_takes_its_time_is_waited_for(venv: VenvRunner, index: Ind
 @both
 def test_an_index_that_cannot_be_reached_is_no_missing_package(venv: VenvRunner) -> None:
     """Both say so, though pip only by the way."""
-    with pytest.raises(InstallationError) as caught:
+    with pytest.raises(InstallationError, match=r"^pocket could not be installed: ") as caught:
         venv.install("pocket", index_url="http://127.0.0.1:9/simple", extra_env={"PIP_RETRIES": "1"})
-    assert type(caught.value) is InstallationError
+    assert type(caught.value) is IndexUnreachableError
+    assert caught.value.__notes__[-1].startswith("Check the network, the proxy and index_url=")
 
 
 @both

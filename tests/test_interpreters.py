@@ -6,13 +6,16 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from projects import make_wheel
 from test_creation import listing
 from venvrunner import CreationError, InterpreterNotFoundError, VenvRunner
 from venvrunner._create.interpreters import Interpreter, find
 from venvrunner.environment import REMOVED
+from venvrunner.installing import InstallerName
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the interpreters that are made up here are shell scripts")
 
@@ -229,6 +232,123 @@ def test_a_path_that_is_no_interpreter_is_one_clear_error(kind: str, machine: Pa
         find(path)
     assert repr(str(path)) in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+WORDS = ["3.x", "latest", "3..12", "3.12.", "3.12.*.*", ".*", ">=3.x", "==", "3.12.1.5", "3,12", "~3.12", "nosuch3.12"]
+
+
+@pytest.mark.parametrize("text", WORDS)
+def test_what_is_neither_a_version_nor_a_path_is_told_at_once(text: str, machine: Path, pretend: Pretend) -> None:
+    """No interpreter is started for it, and nothing is made."""
+    started = machine / "started"
+    for name in ("python3", "python", "python3.12"):
+        path = machine / "bin" / name
+        path.write_text(f"#!/bin/sh\ntouch '{started}'\n")
+        path.chmod(0o755)
+    before = listing(machine)
+    with pytest.raises(InterpreterNotFoundError) as caught:
+        VenvRunner("venv", machine, python=text)
+    assert "is not a path, a version or a range. Use for instance '3.12'" in str(caught.value)
+    assert listing(machine) == before
+
+
+@pytest.mark.parametrize("text", ["3.90.*", "cpython3.90.*", "python3.90.*", "3.90.2.*"])
+def test_an_asterisk_means_any_release_of_a_version(text: str, machine: Path, pretend: Pretend) -> None:
+    """As in a requirement."""
+    for version in ("3.89.9", "3.90.2", "3.91.1"):
+        pretend(machine / "home" / ".pyenv" / "versions" / version / "bin" / "python", version)
+    assert find(text).version == "3.90.2"
+
+
+def test_any_program_on_path_may_be_named(machine: Path, pretend: Pretend) -> None:
+    """Also one whose name says nothing of Python."""
+    pretend(machine / "bin" / "latest", "3.90.2")
+    assert find("latest").version == "3.90.2"
+
+
+@pytest.mark.parametrize("how", ["absolute", "relative", "environment", "plain"])
+def test_a_directory_is_told_with_the_interpreter_in_it(
+    how: str, machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has the path to give instead."""
+    monkeypatch.chdir(machine)
+    folder = machine / "home" / "mine"
+    folder.mkdir()
+    if how != "plain":
+        pretend(folder / "bin" / "python3", "3.90.2")
+    text = {"absolute": str(folder), "relative": "home/mine", "environment": "home"}.get(how, folder)
+    if how == "environment":
+        pretend(machine / "home" / "bin" / "python", "3.90.2")
+    with pytest.raises(InterpreterNotFoundError) as caught:
+        VenvRunner("venv", machine, python=text)
+    better = machine / "home" / "bin" / "python" if how == "environment" else folder / "bin" / "python3"
+    assert str(caught.value).endswith(
+        f" is a directory, not an interpreter. Give the interpreter in it: python={str(better)!r}."
+    )
+    if how != "plain":
+        assert find(better).version == "3.90.2"
+
+
+def test_a_miss_is_remembered_until_the_machine_changes(
+    machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second error starts no interpreter and says the same; whatever is added or replaced is seen."""
+    count = machine / "count"
+    broken = machine / "bin" / "python3.90"
+    broken.write_text(f"#!/bin/sh\necho >> '{count}'\nexit 1\n")
+    broken.chmod(0o755)
+    pretend(machine / "home" / ".pyenv" / "versions" / "3.91.0" / "bin" / "python", "3.91.0")
+
+    def miss(text: str) -> tuple[str, int]:
+        with pytest.raises(InterpreterNotFoundError) as caught:
+            find(text)
+        return str(caught.value).partition("!")[2], len(count.read_text())
+
+    first = miss("3.90")
+    assert "3.91.0" in first[0]
+    assert miss("3.90") == first
+    assert miss("/no/such/python") == first
+    pretend(machine / "home" / ".pyenv" / "versions" / "3.92.0" / "bin" / "python", "3.92.0")
+    assert "3.92.0" in miss("3.90")[0]
+    os.utime(pretend(broken, "3.90.7"), ns=(1, 1))
+    assert find("3.90").version == "3.90.7"
+
+
+OLD = [8, 7, 6]
+
+
+@pytest.mark.parametrize("minor", OLD)
+def test_a_python_too_old_for_pip_is_one_clear_error(minor: int, machine: Path, pretend: Pretend) -> None:
+    """It names the oldest Python and the installer that needs no pip, whatever was asked for; an environment is kept."""
+    python = pretend(machine / "bin" / f"python3.{minor}", f"3.{minor}.1")
+    old = VenvRunner("venv", machine, with_pip=False)
+    (Path(old.venv_dir) / "precious").touch()
+    del old
+    messages: set[str] = set()
+    for installer in get_args(InstallerName):
+        with pytest.raises(CreationError) as caught:
+            VenvRunner("venv", machine, python=python, installer=installer)
+        messages.add(str(caught.value))
+    (message,) = messages
+    assert message.startswith(f"pip needs Python 3.{OLDEST} or newer, and this is Python 3.{minor}. Use uv instead: ")
+    assert "with_pip=False, installer='uv'" in message
+    assert "seed" not in message
+    assert (machine / "venv" / "precious").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minor", OLD)
+def test_uv_installs_where_pip_is_too_new(minor: int, tmp_path: Path) -> None:
+    """And pip says the same there as at the creation."""
+    try:
+        python = find(f"cpython3.{minor}").executable
+    except InterpreterNotFoundError:
+        pytest.skip(f"this machine has no CPython 3.{minor}")
+    wheel = str(make_wheel(tmp_path, "pocket"))
+    venv = VenvRunner("venv", tmp_path, python=python, with_pip=False)
+    with pytest.raises(CreationError, match=rf"^pip needs Python 3\.{OLDEST} or newer, and this is Python 3\.{minor}\. "):
+        venv.install(wheel)
+    assert VenvRunner.open(venv.venv_dir, installer="uv").install(wheel, no_index=True).added == {"pocket": "1.0"}
 
 
 @pytest.mark.parametrize("python", [b"python3", 3.12, 3, ["3.12"], True])

@@ -12,7 +12,7 @@ import pytest
 
 from index_server import forget_settings
 from projects import ONLINE, contents, find_tool, make_wheel, run
-from venvrunner import HashError, InstallationError, NoFittingVersionError, NoSuchPackageError, VenvRunner
+from venvrunner import BuildFailedError, HashError, InstallationError, NoFittingVersionError, NoSuchPackageError, VenvRunner
 from venvrunner.installing import InstallerName
 
 INSTALLERS = get_args(InstallerName)
@@ -214,7 +214,7 @@ FAILURES: dict[str, tuple[type[InstallationError], str]] = {
     "conflict": (NoFittingVersionError, "needy pocket==1.0 pocket==2.0"),
     "second": (NoSuchPackageError, "needy no-such-thing"),
     "download": (InstallationError, "https://127.0.0.1:9/x-1.0-py3-none-any.whl needy"),
-    "build": (InstallationError, "needy ."),
+    "build": (BuildFailedError, "needy ."),
     "archive": (InstallationError, "needy ./x-1.0-py3-none-any.whl"),
     "hash": (HashError, ""),
 }

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from venvrunner import subprocess_util
     from venvrunner.environment import get_clean_environment
     from venvrunner.exceptions import (
+        BuildFailedError,
         CommandError,
         CommandStoppedError,
         CommandTimeoutError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         ExitCodeLostError,
         ExpectationError,
         HashError,
+        IndexUnreachableError,
         InstallationError,
         InstallerNotFoundError,
         InterpreterNotFoundError,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from venvrunner.venv import VenvOptions, VenvRunner
 
 __all__ = [
+    "BuildFailedError",
     "CommandError",
     "CommandStoppedError",
     "CommandTimeoutError",
@@ -54,6 +57,7 @@ __all__ = [
     "ExpectationError",
     "FakeVenvRunner",
     "HashError",
+    "IndexUnreachableError",
     "InstallOptions",
     "InstallationError",
     "InstallerNotFoundError",

@@ -20,11 +20,11 @@ from typing import NoReturn
 
 from venvrunner import VenvRunner
 from venvrunner._create import cache, template
-from venvrunner._display import Lines, say, shown
+from venvrunner._display import Lines, complain, say, shown
 from venvrunner._process import drivers
 from venvrunner._process.command import Command, RunOptions, TimedOut
 from venvrunner._process.session import lost_reason
-from venvrunner.exceptions import CommandError, VenvError
+from venvrunner.exceptions import VenvError
 
 TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
 """Exit statuses, the same as those of timeout(1) and the shells."""
@@ -191,18 +191,15 @@ def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> 
             try:
                 argv = venv.resolve(command)
             except ValueError as exc:
-                say(str(exc))
+                complain(exc)
                 return NOT_FOUND
             try:
                 return _status(_pass_through(venv, argv, options))
             except OSError as exc:
                 say(f"{argv[0]!r} can't be run: {exc.strerror}! Its mode, or the interpreter in its first line, is wrong.")
                 return NOT_EXECUTABLE
-    except CommandError as exc:
-        # What the installer had to say was shown.
-        say(f"the installation failed: {exc}")
     except (VenvError, OSError) as exc:
-        say(str(exc))
+        complain(exc)
     except TimedOut:
         say(f"{command[0]} was ended: it took longer than {options.timeout} seconds.")
         return TIMEOUT

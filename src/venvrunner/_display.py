@@ -19,6 +19,13 @@ def say(message: str) -> None:
     _print(f"venvrunner: {message}")
 
 
+def complain(error: BaseException) -> None:
+    """Print an exception as Python does at the end of a traceback: its message and its notes, with what to do last."""
+    say(str(error))
+    for note in getattr(error, "__notes__", ()):
+        _print(note)
+
+
 @contextmanager
 def shown(*, is_long: bool) -> Generator["Lines"]:
     """Show what is done in the block; at its end, standard error is as if there had been plain lines only.

@@ -5,7 +5,9 @@
     VenvError
     ├── CommandError             is a subprocess.CalledProcessError
     │   └── InstallationError
+    │       ├── BuildFailedError
     │       ├── HashError
+    │       ├── IndexUnreachableError
     │       ├── NoFittingVersionError     is a LookupError
     │       ├── NoSuchPackageError        is a LookupError
     │       └── NotInstalledError
@@ -95,11 +97,45 @@ class CommandError(VenvError, subprocess.CalledProcessError):
 
 
 class InstallationError(CommandError):
-    """An installer failed; the notes have its reason, and what has changed nevertheless."""
+    """An installer failed; the notes have its reason, what has changed nevertheless, and last what to do.
+
+    Args:
+        headline: what failed and why, masked; default: the message names the command line instead. The others are those of
+            :class:`CommandError`.
+
+    >>> print(InstallationError(1, ["pip", "install", "pocket"], headline="pocket could not be installed: no space left"))
+    pocket could not be installed: no space left. The installer returned non-zero exit status 1.
+    """
+
+    def __init__(self, *args: Any, headline: str | None = None, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self._headline = headline
+
+    def __str__(self) -> str:
+        """Name the package and the reason, then how the installer ended."""
+        if self._headline is None:
+            return super().__str__()
+        ended = str(subprocess.CalledProcessError(self.returncode, "")).removeprefix("Command '' ")
+        return f"{self._headline.rstrip('.')}. The installer {ended}"
+
+
+class BuildFailedError(InstallationError):
+    """A package could not be built: its own build failed, or what its build needs is missing.
+
+    The first note has the build's own output, the part that matters. A build requirement that is not found is an error of the
+    build, not a :class:`NoSuchPackageError`.
+    """
 
 
 class HashError(InstallationError):
     """A file is not the one whose hash is required, or it has no hash and needs one."""
+
+
+class IndexUnreachableError(InstallationError):
+    """A package index, or a page of links, could not be reached, so it is unknown whether it has the package.
+
+    pip tells this only after a second attempt: with ``PIP_RETRIES=0`` it reports a package that does not exist.
+    """
 
 
 class NoFittingVersionError(InstallationError, LookupError):

@@ -45,6 +45,8 @@ def create(venv_dir: str, user: User, order: Order, fill: Callable[[], object], 
     place.check(venv_dir)
     # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
     interpreter = interpreters.find(order.python)
+    if order.with_pip:
+        interpreters.check_pip(interpreter.version)
     purpose = purpose_of(venv_dir, interpreter, order)
 
     def write() -> None:

@@ -1,13 +1,17 @@
 """Which interpreter an environment is made for: the running one, a path, a version or a range of versions."""
 
+import contextlib
 import os
+import re
+import shutil
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from venvrunner._create import cache, layout
 from venvrunner._create.locks import without_waiting
 from venvrunner.environment import get_clean_environment
-from venvrunner.exceptions import InterpreterNotFoundError
+from venvrunner.exceptions import CreationError, InterpreterNotFoundError
 
 __tracebackhide__ = True
 
@@ -41,14 +45,19 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     """Return the interpreter that is asked for.
 
     Args:
-        python: a path; a version, a range or an implementation with one, such as ``"3.12"``, ``">=3.11"``, ``"pypy3.10"``:
-            the running interpreter if it fits, else the first on ``PATH``, in uv's folder, and in those of pyenv, asdf and
-            mise, of which the newest; ``None``: the running one.
+        python: a path; a version, a range or an implementation with one, such as ``"3.12"``, ``"3.12.*"``, ``">=3.11"``,
+            ``"pypy3.10"``: the running interpreter if it fits, else the first on ``PATH``, in uv's folder, and in those of
+            pyenv, asdf and mise, of which the newest; ``None``: the running one.
 
     Raises:
         TypeError: it is neither.
-        InterpreterNotFoundError: there is no such interpreter; the message lists those that were found.
+        InterpreterNotFoundError: there is no such interpreter, and the message lists those that were found; or *python* is
+            neither a path nor a version nor a range.
 
+    >>> find("3.x")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InterpreterNotFoundError: python='3.x' is not a path, a version or a range. Use for instance ...
     >>> find(f"=={sys.version_info.major}.{sys.version_info.minor}.*") == find(None)
     True
     """
@@ -60,11 +69,16 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     if not isinstance(text, str):
         msg = f"python must be a str or a path of str, not {type(python).__name__}!"
         raise TypeError(msg)
-    if isinstance(python, os.PathLike) or os.path.basename(text) != text:
-        text = os.path.abspath(os.path.expanduser(text))
     env = get_clean_environment()
     # What begins with "-" would be an option of the interpreter that is to be asked.
-    info = None if not text or text.startswith("-") or "\0" in text else _search(text, env)
+    usable = bool(text) and not text.startswith("-") and "\0" not in text
+    if isinstance(python, os.PathLike) or os.path.basename(text) != text:
+        text = os.path.abspath(os.path.expanduser(text))
+        if usable:
+            _refuse_directory(text)
+    elif usable:
+        text = _version_or_range(text, env)
+    info = _search(text, env) if usable else None
     if info is None:
         msg = f"there is no interpreter {os.fspath(python)!r}! Give a path, a version or a range; found: {_list(env)}."
         raise InterpreterNotFoundError(msg)
@@ -73,11 +87,85 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     return _interpreter(info if base is None else base)
 
 
+def _refuse_directory(path: str) -> None:
+    if os.path.isdir(path):
+        inside = next(filter(None, (layout.CURRENT.find_command(path, name) for name in ("python3", "python"))), None)
+        better = inside or os.path.join(layout.CURRENT.scripts(path), "python3")
+        msg = f"python={path!r} is a directory, not an interpreter. Give the interpreter in it: python={better!r}."
+        raise InterpreterNotFoundError(msg)
+
+
+_WORDS = re.compile(
+    r"(?P<what>(?P<name>[A-Za-z]*)(?P<version>\d+(?:\.\d+){0,2})?)"
+    r"(?:(?P<any>\.\*)|t?(?:d|-dbg|-debug)?(?:-(?:32|64))?(?:-\w+)?)"
+)
+_RANGE = re.compile(r"[A-Za-z]*\s*[<>=!~]")
+_NAMES = {"", "py", "python", "cpython", "pypy", "graalpy", "graalvm", sys.implementation.name}
+"""Implementations that are looked for by their name; any other name has to be that of a program on PATH."""
+
+
+def _version_or_range(text: str, env: dict[str, str]) -> str:
+    """Return what is looked for, in the words of python-discovery, which takes "3..12" and looks everywhere for "3.x".
+
+    Raises:
+        InterpreterNotFoundError: it is neither a version nor a range, nor the name of a program on ``PATH``.
+    """
+    words = _WORDS.fullmatch(text)
+    if words is not None and words["name"].lower() in _NAMES and not (words["any"] and not words["version"]):
+        return words["what"] if words["any"] else text
+    if _RANGE.match(text):
+        from python_discovery import PythonSpec  # noqa: PLC0415  slow to import
+
+        with contextlib.suppress(ValueError):
+            if PythonSpec.from_string_spec(text).version_specifier is not None:
+                return text
+    elif shutil.which(text, path=env.get("PATH", "")):
+        return text
+    _refuse_directory(os.path.abspath(text))
+    msg = f"python={text!r} is not a path, a version or a range. Use for instance '3.12', '>=3.11' or '/usr/bin/python3'."
+    raise InterpreterNotFoundError(msg)
+
+
 _SOURCES = ("PATH", "PYENV_ROOT", "ASDF_DATA_DIR", "MISE_DATA_DIR", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME", "HOME")
 """The variables that say where interpreters are."""
 
 _found: dict[tuple[str, ...], str] = {}
 """What was found for which words in which places: to look through PATH starts every interpreter and every shim there."""
+
+
+_missed: dict[tuple[str, ...], "_State"] = {}
+"""What was not found for which words, and how the places were then."""
+_listed: "dict[_State, str]" = {}
+"""The last list of all interpreters."""
+
+_State = tuple[object, ...]
+
+
+def _state(env: dict[str, str]) -> _State:
+    """Return what is different as soon as an interpreter is added, removed or replaced; it takes some milliseconds."""
+    # What a shim of a version manager runs depends on the working directory too.
+    where = (os.path.abspath("."), *(env.get(name, "") for name in (*_SOURCES, "PYENV_VERSION", "ASDF_PYTHON_VERSION")))
+    stamps = [_stamp(path) for path in (*layout.CURRENT.managed_interpreters(env), *_programs(env))]
+    return (*where, *stamps)
+
+
+def _programs(env: dict[str, str]) -> Iterator[str]:
+    data = env.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+    for folder in (
+        *env.get("PATH", "").split(os.pathsep),
+        env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python"),
+    ):
+        yield folder
+        with contextlib.suppress(OSError):
+            yield from (os.path.join(folder, name) for name in sorted(os.listdir(folder)) if "py" in name.lower())
+
+
+def _stamp(path: str) -> tuple[object, ...]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return (path,)
+    return path, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _search(text: str, env: dict[str, str]) -> "PythonInfo | None":
@@ -91,10 +179,15 @@ def _search(text: str, env: dict[str, str]) -> "PythonInfo | None":
         info = _ask(_found[question], env)
         if info is not None and info.satisfies(spec, impl_must_match=True):
             return info
+    state = _state(env)
+    if _missed.get(question) == state:
+        return None
     info = _search_path(text, env)
     if info is None and spec.path is None:
         info = next((managed for managed in _managed(env) if managed.satisfies(spec, impl_must_match=True)), None)
-    if info is not None:
+    if info is None:
+        _missed[question] = state
+    else:
         _found[question] = _executable(info)
     return info
 
@@ -139,12 +232,22 @@ def _managed(env: dict[str, str]) -> list["PythonInfo"]:
 
 
 def _list(env: dict[str, str]) -> str:
+    state = _state(env)
+    if state not in _listed:
+        text = ", ".join(_all(env)) or "none"
+        _listed.clear()
+        _listed[state] = text
+        return text
+    return _listed[state]
+
+
+def _all(env: dict[str, str]) -> list[str]:
     from python_discovery import iter_interpreters  # noqa: PLC0415  slow to import
 
     found: dict[str, str] = {}
     for info in (*iter_interpreters(cache=_known(), env=env), *_managed(env)):
         found.setdefault(os.path.realpath(_executable(info)), str(_interpreter(info)))
-    return ", ".join(found.values()) or "none"
+    return list(found.values())
 
 
 def _known() -> "DiskCache | None":
@@ -166,6 +269,31 @@ def _known() -> "DiskCache | None":
                 return super().py_info(path)
 
     return Known(Path(folder))
+
+
+def check_pip(version: str) -> None:
+    """Make sure that there is a pip for a version of Python.
+
+    Raises:
+        CreationError: that Python is too old.
+
+    >>> check_pip("3.8.18")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.CreationError: pip needs Python 3.9 or newer, and this is Python 3.8. Use uv ...
+    """
+    minor = tuple(int(number) for number in version.split(".")[:2])
+    if minor >= sys.version_info[:2]:
+        return  # virtualenv brings a pip for every Python that it runs on itself
+    from virtualenv.seed.wheels.embed import OLDEST_SUPPORTED  # noqa: PLC0415  slow to import
+
+    if minor < OLDEST_SUPPORTED:
+        oldest, this = (".".join(map(str, numbers)) for numbers in (OLDEST_SUPPORTED, minor))
+        msg = (
+            f"pip needs Python {oldest} or newer, and this is Python {this}. "
+            f"Use uv instead: VenvRunner(name, top_dir, python={this!r}, with_pip=False, installer='uv')."
+        )
+        raise CreationError(msg)
 
 
 def stamp_of(executable: str) -> Stamp:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 
+from venvrunner._create.interpreters import check_pip
 from venvrunner._create.settings import read_settings
 from venvrunner.exceptions import CreationError
 
@@ -25,7 +26,8 @@ def pip_wheel(venv_dir: str) -> str:
     version = _version(venv_dir)
     wheel = get_embed_wheel("pip", version)
     if wheel is None:
-        msg = f"the environment in {venv_dir!r} has no pip, and there is none for Python {version}! Make it with_pip=True."
+        check_pip(version)
+        msg = f"{venv_dir!r} has no pip, and virtualenv brings none for Python {version}. Use installer='uv'."
         raise CreationError(msg)
     return str(wheel.path)
 

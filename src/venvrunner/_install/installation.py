@@ -11,6 +11,7 @@ from venvrunner._install import describe
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
 from venvrunner._install.explanation import explained
 from venvrunner._install.inventory import Call, look
+from venvrunner._install.limits import NO_LIMITS, Limits, limits_of
 from venvrunner._install.lock import Lock
 from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.metadata import Distribution, versions
@@ -109,11 +110,13 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     """
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
-    parts = [request]
+    parts, what = [request], [*request.requirements, *request.editable, *request.requirements_files]
     if request.lock is not None:
+        what = [request.lock.path]
         parts = yield from _unlocked(installer, request, request.lock, place, options)
     commands: list[list[str]] = []
     secrets: set[str] = set()
+    files: list[str] = []
     promise: dict[str, str] = {}
     for number, part in enumerate(parts):
         promise |= promised(part)
@@ -121,13 +124,15 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
         if lines:
             path = _write(place, f"requirements-{number}.txt", "\n".join(lines))
             public = public._replace(requirements_files=(*public.requirements_files, path))
-        texts = texts_of([*public.requirements_files, *public.constraints], place.variables)
+        texts = list(texts_of([*public.requirements_files, *public.constraints], place.variables))
+        files += texts
         secrets |= secrets_of([*lines, *texts])
         commands.append(installer.install(public, place.python))
     overruled = _overruled(installer, place, {**options, "extra_env": {**given, **index}}, is_exact=request.lock is not None)
     keywords = {**options, "extra_env": {**given, **index, **overruled}}
     around = nullcontext() if installer.starts_python else stand_ins(place.venv_dir)
-    receipt = yield from _change(commands, place, keywords, secrets, around)
+    failure = _Failure(what, "installed", limits_of({**place.variables, **_added(keywords)}, files))
+    receipt = yield from _change(commands, place, keywords, secrets, failure, around)
     yield from _check(receipt, promise, place, {**keywords, "secrets": _all_secrets(keywords, secrets, place.variables)})
     return receipt
 
@@ -207,7 +212,16 @@ def uninstall(installer: Installer, names: list[str], place: Place, options: Map
     """Same as :func:`install`, but removes packages."""
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options)}}
-    return (yield from _change([installer.uninstall(names, place.python)], place, keywords, set(), nullcontext()))
+    failure = _Failure(names, "removed")
+    return (yield from _change([installer.uninstall(names, place.python)], place, keywords, set(), failure, nullcontext()))
+
+
+class _Failure(NamedTuple):
+    """What a failure is explained with: what was to be installed or removed, and which kinds of files are not to be taken."""
+
+    what: list[str]
+    verb: str
+    limits: Limits = NO_LIMITS
 
 
 def _change(
@@ -215,6 +229,7 @@ def _change(
     place: Place,
     options: Mapping[str, Any],
     secrets: set[str],
+    failure: _Failure,
     around: AbstractContextManager[None],
 ) -> Steps:
     before = yield from look(place.venv_dir, place.variables, options)
@@ -224,17 +239,19 @@ def _change(
         "env": place.variables,
         "secrets": _all_secrets(options, secrets, place.variables),
     }
-    # An installer that is ended can't remove what it unpacked, so it gets a temporary folder of its own.
-    keywords["extra_env"] = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.folder) | dict(options.get("extra_env") or {})
+    # An installer that is ended can't remove what it unpacked, so it gets a temporary folder of its own. And uv breaks lines at
+    # the width of the terminal, also those of a build.
+    own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.folder) | {"COLUMNS": "1000"}
+    keywords["extra_env"] = own | dict(options.get("extra_env") or {})
     done: list[subprocess.CompletedProcess[str]] = []
     try:
         with around:
             for argv in commands:
                 done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator can't yield in a comprehension
     except CommandError as exc:
-        error = explained(exc)
-        _note_changes(error, before, (yield from look(place.venv_dir, place.variables, options)))
-        raise error from None
+        _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
+        mask = Redactor(keywords["secrets"]).mask
+        raise explained(exc, failure.what, mask, failure.limits, verb=failure.verb) from None
     except CommandTimeoutError as exc:
         _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
         raise
@@ -250,10 +267,13 @@ def _joined(done: list[subprocess.CompletedProcess[str]]) -> subprocess.Complete
 
 
 def _all_secrets(options: Mapping[str, Any], secrets: set[str], variables: Mapping[str, str]) -> list[str]:
-    extra = cast("Mapping[str, object]", options.get("extra_env") or {})
-    added = {name: value for name, value in extra.items() if isinstance(value, str)}
     given = options.get("secrets") or ()
-    return [*given, *sorted(secrets | secrets_of_variables({**variables, **added}))]
+    return [*given, *sorted(secrets | secrets_of_variables({**variables, **_added(options)}))]
+
+
+def _added(options: Mapping[str, Any]) -> dict[str, str]:
+    extra = cast("Mapping[str, object]", options.get("extra_env") or {})
+    return {name: value for name, value in extra.items() if isinstance(value, str)}
 
 
 def _note_changes(error: BaseException, before: Mapping[str, Distribution], after: Mapping[str, Distribution]) -> None:

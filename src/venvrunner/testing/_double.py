@@ -3,7 +3,7 @@
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, Unpack, cast
 
@@ -22,7 +22,7 @@ from venvrunner.installing import InstallOptions, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.testing._answers import Answer, Call, Question, no_answer
 from venvrunner.testing._block import Block
-from venvrunner.testing._typed import install_call, kept_options, uninstall_call
+from venvrunner.testing._typed import changed_by, install_call, kept_options, uninstall_call
 
 __tracebackhide__ = True
 
@@ -146,11 +146,14 @@ class DoubleRunner(Block, Runner):
     def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[Change]":
         player = _Player(self._answer, self._change, self._unending)
         options["env"] = self.environment(options.get("env"))
+        if isinstance(secrets := options.get("secrets"), Iterator):
+            options["secrets"] = list(cast("Iterator[str]", secrets))
         try:
             with self._around({"driver": player}):
                 yield Change(player, self.resolve(args))
         except CommandError as exc:
-            raise explained(exc) from None
+            what, verb = changed_by(args)
+            raise explained(exc, what, Redactor(options.get("secrets") or ()).mask, verb=verb) from None
 
     def _answer(self, command: Command) -> Answer:
         """Note a call, and return what it gets."""

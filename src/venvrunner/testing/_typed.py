@@ -44,6 +44,17 @@ def uninstall_call(names: Iterable[str], options: ReportOptions) -> list[str]:
     return ["pip", "uninstall", "--yes", *package_names(names)]
 
 
+def changed_by(call: list[str]) -> tuple[list[str], str]:
+    """Return what a call is to change, and how.
+
+    >>> changed_by(["pip", "install", "--upgrade", "--requirement=r.txt", "pocket"])
+    (['r.txt', 'pocket'], 'installed')
+    """
+    files = ("--requirement=", "--editable=", "--lock=")
+    what = [arg.partition("=")[2] if arg.startswith(files) else arg for arg in call[2:]]
+    return [arg for arg in what if not arg.startswith("-")], "installed" if call[1] == "install" else "removed"
+
+
 def kept_options(options: InstallOptions) -> InstallOptions:
     """Return the keywords of an installation in a form that can be read more than once."""
     kept = {name: list(cast("Any", value)) if isinstance(value, Iterator) else value for name, value in options.items()}
