@@ -44,10 +44,11 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
         return  # no process of this user can change it
     try:
         with owner.held(wait):
-            note = _freeze_parent(owner, wait)
-            for ancestor in map(Ownership, lineage(venv_dir)[1:]):
-                if ancestor.is_in_place():
-                    _freeze_parent(ancestor, wait)
+            with explained(venv_dir, "use the environment"):
+                note = _freeze_parent(owner, wait)
+                for ancestor in map(Ownership, lineage(venv_dir)[1:]):
+                    if ancestor.is_in_place():
+                        _freeze_parent(ancestor, wait)
             uninterrupted(enter, quick=True)
     except CreationError:
         _refuse_broken(owner)  # it was deleted meanwhile
