@@ -145,16 +145,15 @@ def _headline(mask: Callable[[str], str], names: Sequence[str], verb: str, reaso
 
 def _kind(text: str, cmd: Sequence[str], limits: Limits) -> tuple[type[InstallationError], str]:
     """Return the kind of a failure that is not one of a build, and what to do."""
+    fetched = _FETCHED.search(text)
     text = re.sub(r"\n +", " ", text)  # uv breaks long lines as a terminal would
     found = ((kind, advice) for pattern, kind, advice in _KINDS if re.search(pattern, text))
     kind, advice = next(found, (InstallationError, ""))
     name = _not_found(text)
     if kind is NoSuchPackageError:
         return kind, limits.advice(name) or (_TLS if _IGNORED.search(text) else advice)
-    if kind is IndexUnreachableError:
-        fetched = _FETCHED.search(text)
-        if fetched is not None and any(fetched["url"] in argument for argument in cmd):  # a file, not an index
-            return InstallationError, _URL
+    if kind is IndexUnreachableError and fetched is not None and any(fetched["url"] in argument for argument in cmd):
+        return InstallationError, _URL  # a file, not an index
     return kind, advice.format(by="", name=name or "it")
 
 
