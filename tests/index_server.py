@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -80,6 +81,52 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     try:
         assert server.stdout is not None
         yield Index(int(server.stdout.readline()))
+    finally:
+        end_all([server])
+
+
+_DATED = """
+import http.server, json, os, sys, urllib.parse
+
+root = sys.argv[1]
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        parts = urllib.parse.urlsplit(self.path).path.strip("/").split("/")
+        if parts[0] == "simple":
+            names = sorted(name for name in os.listdir(root) if name.startswith(parts[-1] + "-"))
+            times = ["20%s0-01-01T00:00:00Z" % name.split("-")[1][0] for name in names]
+            files = [
+                {"filename": name, "url": f"/{name}", "hashes": {}, "upload-time": time} for name, time in zip(names, times)
+            ]
+            page = {"meta": {"api-version": "1.1"}, "name": parts[-1], "versions": [], "files": files}
+            body = json.dumps(page).encode()
+            self.send_response(200 if files else 404)
+            self.send_header("Content-Type", "application/vnd.pypi.simple.v1+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        else:
+            super().do_GET()
+
+    log_message = lambda *args: None
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: Handler(*args, directory=root))
+print(server.server_port, flush=True)
+import threading
+threading.Thread(target=server.serve_forever, daemon=True).start()
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def dated_index(root: Path) -> Iterator[str]:
+    """Serve a folder as it is, and below `/simple/` as an index with times: version 1.0 is of 2010, 2.0 of 2020, and so on."""
+    command = [sys.executable, "-W", "ignore", "-c", _DATED, str(root)]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
     finally:
         end_all([server])
 

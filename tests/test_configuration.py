@@ -397,6 +397,13 @@ def test_what_the_interpreter_finds_is_installed(machine: Machine, target: VenvR
         ("{cwd}/mine", {"my-own": ""}),
         ("{cwd}/mine[test]", {"my-own": ""}),
         ("{uri}/mine", {"my-own": ""}),
+        ("{uri}/mine[test]", {"my-own": ""}),
+        ("{uri}/mine ; python_version > '3'", {}),
+        ("{uri}/mine#subdirectory=below", {}),
+        ("any @ {uri}/mine", {"any": ""}),
+        ("https://host.example{cwd}/mine", {}),
+        ("{uri}/a%20b%5B1%5D%3B", {"my-own": ""}),
+        ("{uri}/y-1.0%2Blocal-py3-none-any.whl", {"y": "==1.0+local"}),
         ("{cwd}/nameless", {}),
         ("{cwd}/nothing", {}),
     ],
@@ -404,6 +411,7 @@ def test_what_the_interpreter_finds_is_installed(machine: Machine, target: VenvR
 def test_only_what_is_known_is_expected(text: str, expected: dict[str, str], machine: Machine) -> None:
     """A name that an installer has yet to find out is not guessed."""
     write(machine.cwd / "mine" / "pyproject.toml", '[project]\nname = "My.Own"\n')
+    write(machine.cwd / "a b[1];" / "pyproject.toml", '[project]\nname = "My.Own"\n')
     write(machine.cwd / "nameless" / "pyproject.toml", "[build-system]\nrequires = []\n")
     asked = text.format(cwd=machine.cwd, uri=machine.cwd.as_uri()) if "{" in text else text
     assert promised(Request(requirements=(asked,))) == promised(Request(editable=(asked,))) == expected

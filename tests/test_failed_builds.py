@@ -314,13 +314,17 @@ def test_a_scripted_failure_tells_the_same(venv: VenvRunner, tmp_path: Path) -> 
 
 
 def test_a_message_names_what_was_asked_for(venv: VenvRunner, tmp_path: Path) -> None:
-    """A few names, and how many more; a requirements file by its path; never the command line."""
+    """A few names, and how many more; a requirements file or a wheel by its path; never the command line."""
     (tmp_path / "r.txt").write_text("no-such-thing\n")
     first = str(failure(venv, "no-such-thing", "b", "c", "d", "e"))
     assert first.startswith("no-such-thing, b, c and 2 more could not be installed: ")
     assert str(failure(venv, requirements_files=[tmp_path / "r.txt"])).startswith(
         f"{tmp_path / 'r.txt'} could not be installed: "
     )
+    wheel = tmp_path / "two words" / "x-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.write_text("not an archive")
+    assert str(failure(venv, str(wheel))).startswith(f"{wheel} could not be installed: ")
     assert "--" not in first
 
 

@@ -76,6 +76,14 @@ class Ways:
         outer.write_text("# nothing but:\n-r inner.txt\n")
         return [], {"requirements_files": [outer]}
 
+    def spaced(self, password: str) -> tuple[list[str], dict[str, Any]]:
+        folder = self.folder / "two words"
+        folder.mkdir(exist_ok=True)
+        (folder / "inner.txt").write_text(f"--index-url {self.index.url(password)}\npocket\n", encoding="utf-16")
+        outer = self.folder / "outer.txt"
+        outer.write_text('-r "two words/inner.txt"\n', encoding="utf-16")
+        return [], {"requirements_files": [outer]}
+
     def filled_in(self, password: str) -> tuple[list[str], dict[str, Any]]:
         path = self.folder / "filled-in.txt"
         path.write_text(f"--index-url {self.index.url('X').replace('X', '${SECRET}')}\npocket\n")
@@ -105,13 +113,18 @@ class Ways:
         return self.variable(name, password) if name.isupper() else getattr(self, name)(password)
 
 
-WAYS = ["argument", "extra", "links", "direct", "address", "file", "filled_in", "netrc"]
+WAYS = ["argument", "extra", "links", "direct", "address", "file", "spaced", "filled_in", "netrc"]
 ONLY = {"pip": ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"], "uv": ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "named"]}
 
 
 # What becomes of a wrong password; what the other ways do is the same.
 REFUSED: dict[str, dict[str, type[InstallationError]]] = {
-    "pip": {"argument": NoSuchPackageError, "file": NoSuchPackageError, "address": InstallationError},
+    "pip": {
+        "argument": NoSuchPackageError,
+        "file": NoSuchPackageError,
+        "spaced": NoSuchPackageError,
+        "address": InstallationError,
+    },
     "uv": dict.fromkeys([*WAYS, *ONLY["uv"]], NoSuchPackageError)
     | dict.fromkeys(["address", "direct", "links"], InstallationError),
 }

@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -45,18 +46,26 @@ class Recorder:
         python.write_text(f'#!/bin/sh\n[ -e "{self._record}" ] || printf "%s\\0" "$@" > "{self._record}"\n')
         python.chmod(python.stat().st_mode | stat.S_IXUSR)
 
-    def install(self, text: str) -> list[str] | None:
-        """Return the arguments of the interpreter that was started; `None` if the requirement was refused."""
+    def forget(self) -> None:
+        """Let the next start of the interpreter be written down."""
         self._record.unlink(missing_ok=True)
+
+    def recorded(self) -> list[str]:
+        """Return the arguments of the interpreter that was started first."""
+        return self._record.read_text().split("\0")[:-1]
+
+    def install(self, text: str | Path) -> list[str] | None:
+        """Return the arguments of the interpreter that was started; `None` if the requirement was refused."""
+        self.forget()
         refused: ValueError | None = None
         try:
             self.venv.install_package(text)
         except InvalidRequirementError as exc:
             refused = exc
         if refused is None:
-            return self._record.read_text().split("\0")[:-1]
+            return self.recorded()
         assert not self._record.exists(), "a process was started"
-        assert re.search(r"! Name a package, an existing path or a URL\.$", str(refused))
+        assert re.search(r"\. (Name|Use|Give|Insert|A|Write) [^.].*\.$", str(refused)), refused
         return None
 
 
@@ -98,8 +107,8 @@ def test_what_is_no_requirement_is_refused_before_a_process_starts(text: str, re
     assert recorder.install(text) is None
 
 
-@pytest.mark.parametrize("value", [None, 1, b"wheel", Path("x"), ["wheel"]])
-def test_a_requirement_is_a_str(value: object, recorder: Recorder) -> None:
+@pytest.mark.parametrize("value", [None, 1, b"wheel", ["wheel"]])
+def test_a_requirement_is_a_str_or_a_path(value: object, recorder: Recorder) -> None:
     """Anything else is a TypeError that says what it is."""
     with pytest.raises(TypeError, match=type(value).__name__):
         recorder.install(value)  # type: ignore[arg-type]  # a wrong type on purpose
@@ -139,10 +148,11 @@ def test_a_requirement_or_url_reaches_pip_as_it_is(text: str, recorder: Recorder
 )
 @pytest.mark.usefixtures("_in_folder")
 def test_a_path_that_is_there_reaches_pip_absolute(text: str, path: str, extras: str, recorder: Recorder) -> None:
-    """A later working directory or a name that begins with a dash can't change what is meant."""
+    """A later working directory or a name that begins with a dash can't change what is meant: without extras it is a URL."""
     argv = recorder.install(text)
     assert argv is not None
-    assert argv[-2:] == ["--", os.path.abspath(path) + extras]
+    absolute = os.path.abspath(path)
+    assert argv[-2:] == ["--", absolute + extras if extras else Path(absolute).as_uri()]
 
 
 @pytest.mark.parametrize("name", ["größe", "全角\u3000空白", "100%", "it's"])
@@ -151,7 +161,73 @@ def test_a_path_may_have_any_letters(name: str, recorder: Recorder, tmp_path: Pa
     (tmp_path / name).mkdir()
     argv = recorder.install(str(tmp_path / name))
     assert argv is not None
-    assert argv[-2:] == ["--", str(tmp_path / name)]
+    assert argv[-2:] == ["--", (tmp_path / name).as_uri()]
+
+
+MISREAD = [
+    (["-r", "requirements.txt"], "Use requirements_files=['requirements.txt']."),
+    (["-r requirements.txt"], "Use requirements_files=['requirements.txt']."),
+    (["-rrequirements.txt"], "Use requirements_files=['requirements.txt']."),
+    (["--requirement=requirements.txt"], "Use requirements_files=['requirements.txt']."),
+    (["requirements.txt"], "Use requirements_files=['requirements.txt']."),
+    (["./requirements.txt"], "Use requirements_files=['./requirements.txt']."),
+    ([Path("requirements.txt")], "Use requirements_files=['requirements.txt']."),
+    (["pylock.toml"], "Use lock='pylock.toml'."),
+    (["pyproject.toml"], "Name its directory: install('.')."),
+    (["project/setup.py"], "Name its directory: install('project')."),
+    (["-c", "c.txt", "a"], "Use constraints=['c.txt']."),
+    (["-e ."], "Use editable=['.']."),
+    (["-e", "."], "Use editable=['.']."),
+    (["a", "--upgrade"], "Use upgrade=True."),
+    (["-U", "a"], "Use upgrade=True."),
+    (["--pre"], "Use pre=True."),
+    (["--no-deps"], "Use deps=False."),
+    (["--no-index", "a"], "Use no_index=True."),
+    (["-i", "https://host.example/simple"], "Use index_url='https://host.example/simple'."),
+    (["--index-url=https://me:hunter2@host.example/"], "Use index_url='https://****@host.example/'."),
+    (["--find-links", "wheels"], "Use find_links=['wheels']."),
+    (["--group", "test"], "Use dependency_groups=['test']."),
+    (["--config-settings=a=b"], "Use config_settings={'a': 'b'}."),
+    (["--uploaded-prior-to=P7D"], "Use exclude_newer='P7D'."),
+    (["--target=x"], "Name a package, an existing path or a URL."),
+    (["a b"], "Give each by itself: install('a', 'b')."),
+    (["a>=1,<2 b[c]"], "Give each by itself: install('a>=1,<2', 'b[c]')."),
+    (["a, b"], "Give each by itself: install('a', 'b')."),
+    (["git@host:o/r.git"], "Use 'git+ssh://git@host/o/r.git'."),
+    (["r @ git@host:o/r.git"], "Use 'r @ git+ssh://git@host/o/r.git'."),
+]
+
+
+@pytest.mark.parametrize(("call", "remedy"), MISREAD)
+@pytest.mark.usefixtures("_in_folder")
+def test_a_misread_call_is_answered_with_the_right_one(call: list[str], remedy: str, recorder: Recorder) -> None:
+    """Whoever knows the installers' options learns the keyword from the error."""
+    for name in ("requirements.txt", "pylock.toml", "pyproject.toml", "project/setup.py"):
+        Path(name).touch()
+    with pytest.raises(InvalidRequirementError) as caught:
+        recorder.venv.install(*call)
+    assert str(caught.value).endswith(remedy)
+
+
+@pytest.mark.usefixtures("_in_folder")
+def test_a_path_object_is_always_a_path(recorder: Recorder, tmp_path: Path) -> None:
+    """Also one that could be the name of a package, or an option; wherever a path is meant."""
+    for path in (Path("project"), Path("-e"), next(Path().glob("*.whl"))):
+        argv = recorder.install(path)
+        assert argv is not None
+        assert argv[-2:] == ["--", (tmp_path / path).as_uri()]
+    with pytest.raises(InvalidRequirementError, match=r"^'missing' does not exist\. A relative path begins"):
+        recorder.venv.install_package(Path("missing"))
+    options: dict[str, Any] = {
+        "index_url": Path("project"),
+        "extra_index_urls": [Path("-e")],
+        "find_links": [Path("two words")],
+    }
+    recorder.forget()
+    recorder.venv.install(editable=[Path("project")], **options)
+    urls = [(tmp_path / name).as_uri() for name in ("project", "-e", "two words")]
+    argv = recorder.recorded()
+    assert argv[-4:] == [f"--editable={urls[0]}", f"--extra-index-url={urls[1]}", f"--find-links={urls[2]}", "--"]
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,7 +245,7 @@ def test_no_text_becomes_an_option(text: str, recorder: Recorder) -> None:
     argv = recorder.install(text)
     if argv is not None:
         assert argv[:-1] == ["-I", "-m", "pip", "install", "--"]
-        assert argv[-1] == text.strip(" ") or os.path.exists(text.strip(" "))
+        assert argv[-1] == text.strip(" ") or argv[-1].startswith("file:///")
         assert not argv[-1].startswith("-")
         assert len(argv[-1].splitlines()) == 1
 

@@ -1,20 +1,26 @@
 """Installing with pip and with uv: the same request, the same receipt, the same kind of failure."""
 
 import asyncio
+import hashlib
+import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 from unittest import mock
 
 import pytest
 
 from conftest import wait_until
-from projects import make_wheel
+from index_server import dated_index
+from projects import make_wheel, packages
 from venvrunner import (
     CommandError,
     FakeVenvRunner,
@@ -22,11 +28,16 @@ from venvrunner import (
     InstallationError,
     InstallerNotFoundError,
     InvalidRequirementError,
+    LockFileError,
     NoFittingVersionError,
     NoSuchPackageError,
+    Receipt,
     VenvInUseError,
     VenvRunner,
 )
+from venvrunner._install.credentials import secrets_of, texts_of
+from venvrunner._install.cutoff import cutoff
+from venvrunner._install.request import RequestOptions, make_request
 from venvrunner.installing import InstallerName
 
 INSTALLERS = get_args(InstallerName)
@@ -108,6 +119,246 @@ loop = [{include-group = "loop"}]
             venv.install(dependency_groups=[name])
     with pytest.raises(InvalidRequirementError, match=r"missing\.toml"):
         venv.install(dependency_groups=["missing.toml:test"])
+
+
+def make_builder(folder: Path, *, requires: str = "") -> Path:
+    """Write a project whose build back end puts its settings and the version of pocket that it sees into the package."""
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(
+        f'[build-system]\nrequires = [{requires}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    wheel = make_wheel(folder, "built", modules={})
+    (folder / "backend.py").write_text(_BUILDER.format(wheel=str(wheel)))
+    return folder
+
+
+_BUILDER = """import importlib.metadata, json, os, shutil, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    path = shutil.copy({wheel!r}, folder)
+    with zipfile.ZipFile(path, "a") as archive:
+        version = [one.version for one in importlib.metadata.distributions(name="pocket")]
+        archive.writestr("built.json", json.dumps([version, config_settings]))
+    return os.path.basename(path)
+"""
+
+
+def seen_by_build(venv: VenvRunner) -> Any:
+    """Return what the build back end of `make_builder` has seen: versions of pocket, and its settings."""
+    return json.loads((packages(venv) / "built.json").read_text())
+
+
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+def test_settings_and_constraints_reach_a_build(venv: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
+    """Each setting as it is; one that is given several times is a list."""
+    project = make_builder(tmp_path / "project", requires='"pocket"')
+    (tmp_path / "build.txt").write_text("pocket<3\n")
+    settings = {"plain": "a=b,c", "--build-option": ["--one", "--two"], "empty": ""}
+    venv.install(str(project), config_settings=settings, build_constraints=[tmp_path / "build.txt"], **offline)
+    assert seen_by_build(venv) == [["2.0"], settings]
+
+
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+def test_a_pre_release_is_taken_if_asked_for(venv: VenvRunner, tmp_path: Path) -> None:
+    """And only then."""
+    for version in ("1.0", "2.0rc1"):
+        make_wheel(tmp_path, "pocket", version)
+    assert venv.install("pocket", find_links=[tmp_path], no_index=True).added == {"pocket": "1.0"}
+    changed = venv.install("pocket", pre=True, upgrade=True, find_links=[tmp_path], no_index=True).changed
+    assert changed == {"pocket": ("1.0", "2.0rc1")}
+
+
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+def test_releases_after_a_time_are_left_out(venv: VenvRunner, wheels: Path) -> None:
+    """A date begins in UTC, for both installers and whatever zone this machine is in; an age counts back from now."""
+    pocket_2 = datetime(2020, 1, 1, tzinfo=UTC)
+    limits: list[tuple[Any, str]] = [
+        ("2020-01-01", "1.0"),
+        ("2020-01-01T00:00:01Z", "2.0"),
+        (date(2020, 1, 1), "1.0"),
+        (pocket_2 + timedelta(seconds=1), "2.0"),
+        (datetime.now(UTC) - pocket_2 - timedelta(days=1), "2.0"),
+        ("P1D", "2.0"),
+    ]
+    with dated_index(wheels) as index:
+        for limit, version in limits:
+            options: dict[str, Any] = {"index_url": f"{index}/simple/", "extra_env": {"TZ": "Pacific/Kiritimati"}}
+            if venv.installer == "pip":
+                options["extra_env"]["PIP_NO_CACHE_DIR"] = "1"
+            assert venv.install("pocket", exclude_newer=limit, **options).added == {"pocket": version}, limit
+            venv.uninstall("pocket")
+
+
+@pytest.mark.parametrize(
+    ("limit", "why"),
+    [
+        ("yesterday", "not a time. Use a form of ISO 8601"),
+        ("", "not a time"),
+        ("P1W", "not a time"),
+        ("2020-01-01T00:00:00", "needs a time zone"),
+        (datetime(2020, 1, 1), "needs a time zone"),  # noqa: DTZ001  this is the case
+        (timedelta(days=-1), "negative age"),
+        (timedelta(days=999_999), "before the first year"),
+    ],
+)
+def test_a_time_that_installers_read_differently_is_refused(limit: Any, why: str) -> None:
+    """Such as one without a zone."""
+    with pytest.raises(InvalidRequirementError, match=f"^exclude_newer .*{why}"):
+        cutoff(limit)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"config_settings": {"a=b": "c"}}, "must not have '='"),
+        ({"config_settings": {"": "c"}}, "must not have '='"),
+        ({"config_settings": {"a": "b\nc"}}, "must be one line"),
+        ({"build_constraints": ["missing.txt"]}, "^the build constraints file 'missing.txt' does not exist"),
+        ({"lock": "x", "pre": True}, "lock= installs exactly"),
+        ({"lock": "x", "exclude_newer": "2020-01-01"}, "lock= installs exactly"),
+    ],
+)
+def test_a_bad_value_of_a_keyword_is_refused(options: dict[str, Any], why: str) -> None:
+    """Before anything is started."""
+    with pytest.raises(InvalidRequirementError, match=why):
+        make_request([] if "lock" in options else ["pocket"], cast("RequestOptions", options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pre": "yes"},
+        {"exclude_newer": 7},
+        {"build_constraints": "c.txt"},
+        {"config_settings": ["a=b"]},
+        {"config_settings": {"a": 1}},
+        {"config_settings": {1: "a"}},
+    ],
+)
+def test_a_keyword_of_the_wrong_type_is_a_type_error(options: dict[str, Any]) -> None:
+    """It names the keyword."""
+    with pytest.raises(TypeError, match=f"^{next(iter(options))} must"):
+        make_request(["pocket"], cast("RequestOptions", options))
+
+
+@pytest.mark.parametrize(
+    ("options", "since"),
+    [
+        ({"exclude_newer": "2020-01-01"}, "26.0"),
+        ({"build_constraints": [os.devnull]}, "25.3"),
+        ({"config_settings": {"a": "b"}}, "22.1"),
+    ],
+)
+def test_a_pip_that_is_too_old_for_a_keyword_is_not_started(options: dict[str, Any], since: str, tmp_path: Path) -> None:
+    """The error names both versions; nothing else asks which pip it is."""
+    with VenvRunner.temporary() as venv:
+        (info,) = packages(venv).glob("pip-*.dist-info")
+        info.rename(info.with_name("pip-22.0.4.dist-info"))
+        (tmp_path / "c.txt").touch()
+        if "build_constraints" in options:
+            options = {"build_constraints": [tmp_path / "c.txt"]}
+        with pytest.raises(
+            InstallerNotFoundError, match=rf"^{next(iter(options))}= needs pip {since}, .* is 22\.0\.4\. Upgrade"
+        ):
+            venv.install("pip", **options)
+        assert repr(venv.install("pip", no_index=True)) == "nothing changed"
+
+
+def test_a_receipt_tells_of_the_first_package_after_the_last(venv: VenvRunner, offline: dict[str, Any]) -> None:
+    """pip removes the directory of packages with the last of them."""
+    venv.install("pocket", **offline)
+    venv.uninstall("pocket")
+    assert venv.install("pocket==1.0", **offline).added == {"pocket": "1.0"}
+
+
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_file_may_be_at_a_url(is_async: bool, venv: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
+    """Requirements, constraints, constraints of a build, and a lock file; with a password, which is in no argument."""
+
+    def install(*args: str, **options: Any) -> Receipt:
+        return asyncio.run(venv.async_install(*args, **options)) if is_async else venv.install(*args, **options)
+
+    wheel = make_wheel(tmp_path, "needy", requires=["pocket"])
+    (tmp_path / "r.txt").write_text("needy\n")
+    (tmp_path / "c.txt").write_text("pocket<3\n")
+    with dated_index(tmp_path) as http:
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        (tmp_path / "pylock.toml").write_text(_LOCK.format(url=f"{http}/{wheel.name}", digest=digest))
+        secret = http.replace("//", f"//me:{SECRET}@")
+        receipt = install(requirements_files=[f"{secret}/r.txt"], constraints=[f"{secret}/c.txt"], **offline)
+        assert receipt.added == {"needy": "1.0", "pocket": "2.0"}
+        assert SECRET not in "".join(receipt.args)
+        project = make_builder(tmp_path / "project", requires='"pocket"')
+        install(str(project), build_constraints=[f"{http}/c.txt"], **offline)
+        assert seen_by_build(venv)[0] == ["2.0"]
+        venv.uninstall("needy")
+        assert install(lock=f"{secret}/pylock.toml").added == {"needy": "1.0"}
+        assert install(lock=(tmp_path / "pylock.toml").as_uri()).added == {}
+        with pytest.raises(LockFileError, match=r"/missing.toml' can't be used: .*404") as caught:
+            install(lock=f"{secret}/missing.toml")
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(InvalidRequirementError, match="has a password"):
+        install("pocket", build_constraints=[f"{secret}/c.txt"])
+    with pytest.raises(InvalidRequirementError, match="Give it as lock="):
+        install(requirements_files=[f"{http}/pylock.toml"])
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_lock_file_at_a_url_offers_choices_and_no_paths(is_async: bool, tmp_path: Path) -> None:
+    """What it lists by a path is not looked for here, even if there is such a path."""
+    wheel = make_wheel(tmp_path, "needy")
+    (tmp_path / "project").mkdir()
+    with dated_index(tmp_path) as http, VenvRunner.temporary(installer="uv") as venv:
+        text = _LOCK.format(url=f"{http}/{wheel.name}", digest=hashlib.sha256(wheel.read_bytes()).hexdigest())
+        dev = """marker = "'dev' in dependency_groups"\n"""
+        project = f'[[packages]]\nname = "project"\ndirectory = {{ path = "{tmp_path}/project" }}\n'
+        text = text.replace("[[packages]]", 'dependency-groups = ["dev"]\n[[packages]]').replace("wheels", f"{dev}wheels")
+        (tmp_path / "pylock.toml").write_text(text + project)
+        url = f"{http}/pylock.toml"
+
+        def install(**options: Any) -> Receipt:
+            return asyncio.run(venv.async_install(lock=url, **options)) if is_async else venv.install(lock=url, **options)
+
+        with pytest.raises(LockFileError, match=r"lists the path .*/project/?', and there are no paths at a URL\. Download it"):
+            install()
+        assert install(lock_projects=False).added == {}
+        assert install(lock_projects=False, lock_groups=["dev"]).added == {"needy": "1.0"}
+        with pytest.raises(LockFileError, match="'tset' is not in it: its dependency groups are 'dev'"):
+            install(lock_groups=["tset"])
+
+
+_LOCK = """lock-version = "1.0"
+created-by = "test"
+[[packages]]
+name = "needy"
+version = "1.0"
+wheels = [{{ url = "{url}", hashes = {{ sha256 = "{digest}" }} }}]
+"""
+
+
+def test_the_reader_for_secrets_finds_what_installers_find(tmp_path: Path) -> None:
+    """Files that name each other, whatever their encoding, with blanks in their paths, over several lines."""
+    inner = tmp_path / "two words"
+    inner.mkdir()
+    forms = {
+        "quoted.txt": '-r "two words/{}"',
+        "single.txt": "--requirement='two words/{}'",
+        "plain.txt": "-r two words/{}  # why",
+        "escaped.txt": r"-c two\ words/{}",
+        "joined.txt": '-r \\\n"two words/{}"',
+        "url.txt": f"--constraint {inner.as_uri()}/{{}}",
+        "variable.txt": '-r "${{WORDS}}/{}"',
+    }
+    encodings = ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp500"]
+    for encoding in encodings:
+        head = "# -*- coding: cp1252 -*-\n" if encoding == "cp500" else ""
+        actual = "cp1252" if head else encoding
+        for name, line in forms.items():
+            path = tmp_path / name
+            path.write_bytes(f"{head}{line.format('inner.txt')}\n".encode(actual))
+            (inner / "inner.txt").write_bytes(f"{head}--index-url https://me:gr\u00f6\u00dfe@host.example/\n".encode(actual))
+            found = secrets_of(texts_of([str(path)], {"WORDS": "two words"}))
+            assert "gr\u00f6\u00dfe" in found, (name, encoding)
 
 
 FAILURES: list[tuple[str, type[InstallationError], str]] = [
@@ -197,7 +448,7 @@ def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRu
         asyncio.run(venv.async_install(*args, **options))
 
     calls: list[tuple[Callable[..., object], dict[str, Any], str]] = [
-        (venv.install, {"upgrad": 1}, "upgrad= is not known! Did you mean upgrade=? The keywords are: carriage_return, "),
+        (venv.install, {"upgrad": 1}, "upgrad= is not known! Did you mean upgrade=? The keywords are: build_constraints, "),
         (venv.install, {"check": False}, "check= is not known! "),
         (venv.install, {"shell": True}, "shell= can't be used here: "),
         (venv.uninstall, {"upgrade": True}, "upgrade= is not known! The keywords are: carriage_return, close_fds, "),
@@ -213,7 +464,7 @@ def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRu
 def test_a_list_in_the_place_of_its_items_is_told(venv: VenvRunner) -> None:
     """And one string in the place of a list."""
     for change in (venv.install, venv.uninstall):
-        with pytest.raises(TypeError, match=r"not list! Give each by itself, such as install\(\*names\)\.$"):
+        with pytest.raises(TypeError, match=r"not list\. Give each by itself, such as install\(\*names\)\.$"):
             change(["a", "b"])  # type: ignore[arg-type]  # a wrong value on purpose
     with pytest.raises(TypeError, match=r"such as a list! Use \['\.'\]\.$"):
         venv.install(editable=".")

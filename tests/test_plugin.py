@@ -80,6 +80,7 @@ def test_the_mark_says_what_an_environment_has(pytester: pytest.Pytester, monkey
         pytester,
         f"""
         import pytest, venvrunner
+        from pathlib import Path
         pytestmark = pytest.mark.venv(requirements=["pocket"])
 
         def test_module(venv_runner):
@@ -91,6 +92,14 @@ def test_the_mark_says_what_an_environment_has(pytester: pytest.Pytester, monkey
             assert "pocket" not in venv_runner.installed()
             assert "needy" in venv_runner.installed()
             assert venv_runner.install_package("pocket").added == {{"pocket": "1.0"}}
+
+        @pytest.mark.venv(requirements=[Path("wheelhouse", "needy-1.0-py3-none-any.whl")])
+        def test_path(venv_runner):
+            assert "needy" in venv_runner.installed()
+
+        @pytest.mark.venv(lock={(pytester.path / "pylock.toml").as_uri()!r}, lock_groups=["dev"], lock_projects=False)
+        def test_url(venv_runner):
+            assert "needy" in venv_runner.installed()
 
         @pytest.mark.venv(lock="pylock.toml", lock_groups=["dev"], lock_extras=(), lock_projects=False)
         def test_lock(venv_runner):
@@ -104,7 +113,7 @@ def test_the_mark_says_what_an_environment_has(pytester: pytest.Pytester, monkey
         "../test_suite.py",
         settings="venv_wheelhouse = wheelhouse\nvenv_installer = uv",  # which is faster
     )
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=6)
 
 
 def test_an_iterator_in_a_mark_counts_for_each_of_its_tests(pytester: pytest.Pytester) -> None:
@@ -234,9 +243,9 @@ def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) 
         "['pip']": "TypeError: the mark venv takes arguments by name only: requirements, python, lock, lock_extras, *",
         "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock, *",
         "requirements='pip'": "TypeError: requirements must be several values, such as a list! Use [[]'pip'].",
-        "requirements=[3]": "TypeError: a requirement must be a str, not int!",
+        "requirements=[3]": "TypeError: a requirement must be a str or a path, not int.",
         "requirements=3": "TypeError: requirements must be several values, such as a list!",
-        "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement! *",
+        "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement. *Use pre=True.*",
         "python=3.12": "TypeError: python must be a str or a path, such as '3.12', not float!",
         "python='3.99'": "*InterpreterNotFoundError: there is no interpreter '3.99'! Give a path*; found: *",
         "lock='nowhere.toml'": "*LockFileError: *nowhere.toml*",

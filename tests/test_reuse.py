@@ -28,6 +28,29 @@ from venvrunner import (
 )
 from venvrunner.installing import InstallerName
 
+FORMS: list[Callable[[Path], Any]] = [
+    str,
+    Path,
+    lambda wheel: f"{wheel}[none]",
+    lambda wheel: f"{wheel}; python_version > '3'",
+    lambda wheel: wheel.as_uri(),
+    lambda wheel: f"pocket @ {wheel}",
+    lambda wheel: f"pocket @ {wheel.as_uri()}",
+    lambda wheel: f"file:{os.path.relpath(wheel)}",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_environment_is_made_again_when_a_file_changes(form: Callable[[Path], Any], tmp_path: Path) -> None:
+    """However the file is given."""
+    (tmp_path / "two words").mkdir()
+    wheel = make_wheel(tmp_path / "two words", "pocket")
+    options: dict[str, Any] = {"with_pip": False, "installer": "uv", "requirements": [form(wheel)]}
+    VenvRunner("venv", tmp_path, exist="reuse", **options)
+    assert again(tmp_path, **options)
+    os.utime(wheel, ns=(0, 1))
+    assert not again(tmp_path, **options)
+
 
 def again(top: Path, **options: Any) -> bool:
     """Ask for the environment with exist="reuse" and tell whether it was kept."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,10 @@ def test_all_options_of_an_installation_are_in_its_call(tmp_path: Path) -> None:
         no_index=False,
         require_hashes=True,
         deps=False,
+        pre=True,
+        exclude_newer=timedelta(days=7),
+        build_constraints=[tmp_path / "r.txt"],
+        config_settings={"a": ["b", "c"]},
         timeout=5,
     )
     assert venv.calls[0].args[2:] == [
@@ -57,6 +62,11 @@ def test_all_options_of_an_installation_are_in_its_call(tmp_path: Path) -> None:
         "--extra-index-url=https://more.example/",
         f"--find-links={tmp_path}",
         "--require-hashes",
+        "--pre",
+        "--uploaded-prior-to=P7D",
+        f"--build-constraint={tmp_path / 'r.txt'}",
+        "--config-settings=a=b",
+        "--config-settings=a=c",
         "pocket",
     ]
     assert venv.calls[0].timeout == 5

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from index_server import dated_index
 from projects import make_wheel
 from venvrunner import InterpreterNotFoundError, InvalidRequirementError, LockFileError, VenvSpec, subprocess_util
 
@@ -81,6 +82,17 @@ def test_a_specification_arrives_in_another_process(installer: Any, lock: Path, 
     assert result.stdout == "{'pocket': '1.0'}\n"
 
 
+def test_a_lock_file_may_be_at_a_url(lock: Path, tmp_path: Path) -> None:
+    """It is fetched where the specification is written; its text travels."""
+    with dated_index(lock.parent) as http:
+        spec = VenvSpec(lock=f"{http}/pylock.toml", with_pip=False, installer="uv")
+        with pytest.raises(LockFileError, match="404"):
+            VenvSpec(lock=f"{http}/missing.toml")
+    assert spec == VenvSpec(lock=lock.as_uri(), with_pip=False, installer="uv")
+    with pickle.loads(pickle.dumps(spec)).create("venv", tmp_path) as venv:
+        assert venv.installed() == {"pocket": "1.0"}
+
+
 def test_an_environment_is_kept_for_an_equal_specification(lock: Path, tmp_path: Path) -> None:
     """And made anew for another one."""
     with VenvSpec(lock=lock, with_pip=False).create("venv", tmp_path) as venv:
@@ -109,6 +121,9 @@ def test_every_option_reaches_the_environment(tmp_path: Path) -> None:
     [
         ({"requirements": ["-r x"]}, InvalidRequirementError, "-r x"),
         ({"requirements": ["."]}, InvalidRequirementError, "is a path, which another machine may not have"),
+        ({"requirements": [Path("pocket")]}, InvalidRequirementError, "is a path"),
+        ({"requirements": ["file:pocket"]}, InvalidRequirementError, "is a path"),
+        ({"requirements": ["./pocket[a]; python_version > '3'"]}, InvalidRequirementError, "is a path"),
         ({"requirements": ["pocket @ ./pocket"]}, InvalidRequirementError, "is a path"),
         ({"requirements": ["pocket[extra]@/pocket"]}, InvalidRequirementError, "is a path"),
         ({"requirements": "pocket"}, TypeError, "several"),

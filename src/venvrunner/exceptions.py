@@ -341,7 +341,7 @@ class ExpectationError(VenvError, AssertionError):
 
 
 class InstallerNotFoundError(VenvError, RuntimeError):
-    """The installer that was chosen is not there."""
+    """The installer that was chosen is not there, or it is too old for a keyword."""
 
 
 class InvalidCommandError(VenvError, ValueError):

@@ -68,7 +68,7 @@ class FakeVenvRunner(Runner):
         return current_environment(layout.current_scripts(), os.environ)
 
     @staticmethod
-    def install_package(package_name: str) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]  also called on the class
+    def install_package(package_name: StrPath) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]  also called on the class
         """Refuse: what is installed in the current environment is not this object's business.
 
         Args:

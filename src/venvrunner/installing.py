@@ -12,12 +12,13 @@ from venvrunner._create import layout
 from venvrunner._create.packages import own_directories
 from venvrunner._create.temporary import temporary_folder
 from venvrunner._install import bundled, installation, inventory, metadata, pip_settings
+from venvrunner._install.forms import WEB
 from venvrunner._install.installation import Place
-from venvrunner._install.inventory import Call
 from venvrunner._install.pip import Pip
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request, RequestOptions, make_request
 from venvrunner._install.requirements import package_names
+from venvrunner._install.steps import Call, run, run_async
 from venvrunner._install.uv import Uv
 from venvrunner._process.command import RunOptions
 from venvrunner._process.refused import check_keywords
@@ -57,12 +58,12 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
     """The keywords of :meth:`.VenvRunner.install` and its twin: these, and :class:`~.installing.ReportOptions`.
 
     Attributes:
-        requirements_files: paths of requirements files; default: none.
-        constraints: paths of files with constraints; default: none.
-        editable: folders of projects, or URLs of repositories, to install in editable mode; default: none.
+        requirements_files: paths or URLs of requirements files; default: none.
+        constraints: paths or URLs of files with constraints; default: none.
+        editable: directories of projects, or URLs of repositories, to install in editable mode; default: none.
         dependency_groups: names of groups in the ``pyproject.toml`` of the working directory, or
             ``"path/pyproject.toml:name"`` (PEP 735); default: none.
-        lock: the path of a lock file (PEP 751), by itself: exactly what it lists is installed, each file with its hash;
+        lock: the path or URL of a lock file (PEP 751), by itself: exactly what it lists is installed, each file with its hash;
             default ``None``.
         lock_extras: names of extras that the lock file has, to install too; default ``None``: none.
         lock_groups: names of dependency groups that it has; default ``None``: its default groups. ``[]`` chooses none.
@@ -76,6 +77,13 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
             default false.
         upgrade: whether to bring what is there already to the newest version; default false.
         deps: whether to install what the requirements need; default true.
+        pre: whether to take pre-releases and development versions too; default false.
+        exclude_newer: leave out releases that were uploaded later: a ``datetime``, a ``date`` (it begins in UTC), a
+            ``timedelta`` for the least age, or a ``str`` such as ``"2026-01-31"`` or ``"P7D"``. The index must say when files
+            were uploaded, and files in *find_links* have no limit. pip needs version 26.0; default ``None``: no limit.
+        build_constraints: paths or URLs of files with constraints for what builds need. pip needs version 25.3; default: none.
+        config_settings: settings for build back ends, by name: each a ``str`` or a list of them. pip needs version 22.1;
+            default: none.
 
     >>> options: InstallOptions = {"upgrade": True, "timeout": 600}
     >>> offline: InstallOptions = {**options, "no_index": True, "find_links": ["wheels"]}
@@ -148,7 +156,7 @@ class InstallingRunner(Runner):
     def _changing_async(self) -> AbstractAsyncContextManager[None]:
         """Return the same for a coroutine."""
 
-    def install_package(self, package_name: str) -> Receipt:
+    def install_package(self, package_name: StrPath) -> Receipt:
         """Install one package; same as :meth:`install` with one requirement.
 
         Args:
@@ -169,7 +177,7 @@ class InstallingRunner(Runner):
         """
         return self.install(package_name)
 
-    def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Install several things with one call of the installer; a second call at the same time waits for the first.
 
         Args:
@@ -177,8 +185,8 @@ class InstallingRunner(Runner):
             **options: what else to install (``requirements_files``, ``constraints``, ``editable``, ``dependency_groups``,
                 ``lock``, and ``lock_extras``, ``lock_groups``, ``lock_projects`` for what to choose from it), from where
                 (``index_url``, ``extra_index_urls``, ``find_links``, ``no_index``) and how (``require_hashes``, ``upgrade``,
-                ``deps``): see :class:`InstallOptions`; and those of :meth:`log_run`, such as
-                ``timeout``, ``logger`` or ``stdout_loglevel``.
+                ``deps``, ``pre``, ``exclude_newer``, ``build_constraints``, ``config_settings``): see :class:`InstallOptions`;
+                and those of :meth:`log_run`, such as ``timeout``, ``logger`` or ``stdout_loglevel``.
 
         Returns:
             what the installer printed, and what has changed.
@@ -186,7 +194,7 @@ class InstallingRunner(Runner):
         Raises:
             InvalidRequirementError: one of them is wrong, or there is none; nothing was started.
             LockFileError: the lock file is wrong, or does not fit the environment; nothing was installed.
-            InstallerNotFoundError: there is no such installer on this machine.
+            InstallerNotFoundError: there is no such installer on this machine, or it is too old for a keyword.
             VenvInUseError: the environment has forks, or somebody else is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
             NotInstalledError: the installer succeeded, and a package is not in the environment.
@@ -204,13 +212,18 @@ class InstallingRunner(Runner):
         with self._changing():
             return self._install_now(request, **rest)
 
-    async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
+        lock = options.get("lock")
+        if isinstance(lock, str) and WEB.fullmatch(lock):
+            check_keywords(options, InstallOptions.__annotations__)
+            fetching = installation.fetch_lock(lock, self.python_executable, options)
+            options = {**options, "lock": await run_async(fetching, self._perform_async)}
         request, rest = split_options(requirements, options)
         async with self._changing_async():
             with temporary_folder() as folder:
                 steps = installation.install(self._installer(), request, self._place(folder, rest), rest)
-                return await installation.run_async(steps, self._perform_async)
+                return await run_async(steps, self._perform_async)
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
         """Remove packages; one that is not there is no error.
@@ -239,7 +252,7 @@ class InstallingRunner(Runner):
         with self._changing(), temporary_folder() as folder:
             place = self._place(folder, options)
             steps = installation.uninstall(self._installer(), checked, place, options)
-            return installation.run(steps, self._perform)
+            return run(steps, self._perform)
 
     def installed(self) -> dict[str, str]:
         """Return what is installed, as ``pip list`` shows it, with what a fork has inherited; from metadata, without a process.
@@ -257,19 +270,20 @@ class InstallingRunner(Runner):
         ...     list(venv.installed())
         ['pip']
         """
-        found = installation.run(inventory.look(self.venv_dir, self.environment(), {}), self._perform)
+        found = run(inventory.look(self.venv_dir, self.environment(), {}), self._perform)
         return metadata.versions(found)
 
     def _install_now(self, request: Request, **options: Any) -> Receipt:
         with temporary_folder() as folder:
             steps = installation.install(self._installer(), request, self._place(folder, options), options)
-            return installation.run(steps, self._perform)
+            return run(steps, self._perform)
 
     def _installer(self) -> Pip | Uv:
         if self.installer == "uv":
             return Uv.bundled()
-        if bundled.has_pip(own_directories(self.venv_dir)):
-            return Pip.own()
+        version = bundled.pip_version(own_directories(self.venv_dir))
+        if version is not None:
+            return Pip.own(version)
         return Pip.from_wheel(bundled.pip_wheel(self.venv_dir))
 
     def _place(self, folder: str, options: Any) -> Place:
@@ -299,7 +313,7 @@ def check_installer(name: str) -> InstallerName:
     return cast("InstallerName", name)
 
 
-def split_options(requirements: Iterable[str], options: InstallOptions) -> tuple[Request, dict[str, Any]]:
+def split_options(requirements: Iterable[StrPath], options: InstallOptions) -> tuple[Request, dict[str, Any]]:
     """Return the checked request of an installation, and the keywords of ``log_run``.
 
     Raises:

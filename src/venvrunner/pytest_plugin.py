@@ -51,7 +51,7 @@ class VenvRunnerFactory:
     def __call__(
         self,
         *,
-        requirements: Iterable[str] = (),
+        requirements: Iterable[str | os.PathLike[str]] = (),
         python: str | os.PathLike[str] | None = None,
         lock: str | os.PathLike[str] | None = None,
         lock_extras: Iterable[str] | None = None,

@@ -1,13 +1,13 @@
 """VenvSpec: what an environment is to be, as a value that can travel to where the environment is made."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import cast
 
 from venvrunner._create.creation import Exist
 from venvrunner._create.purpose import Order, check_order
+from venvrunner._install.forms import is_path
 from venvrunner._install.lock import LockText
 from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._process.sinks import Redactor
@@ -19,9 +19,6 @@ from venvrunner.venv import VenvOptions, VenvRunner
 __tracebackhide__ = True
 
 __all__ = ["VenvSpec"]
-
-_NAMED_PATH = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@(?!\s*[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
-"""A requirement such as ``name @ ./folder``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +84,19 @@ class VenvSpec:
         if not isinstance(self.python, str | None):
             msg = "python must be a str: a path is that of this machine! Write str() around it if all machines have it."
             raise TypeError(msg)
+        if not isinstance(self.requirements, str):
+            object.__setattr__(self, "requirements", tuple(self.requirements))
+            if paths := [os.fspath(text) for text in self.requirements if is_path(text)]:
+                msg = (
+                    f"{paths[0]!r} is a path, which another machine may not have. Give a URL; file:/// if all machines have it."
+                )
+                raise InvalidRequirementError(msg)
         chosen: RequestOptions = {
             "lock_extras": self.lock_extras,
             "lock_groups": self.lock_groups,
             "lock_projects": self.lock_projects,
         }
         request = make_request(self.requirements, {"lock": self.lock, **chosen})
-        if paths := [text for text in request.requirements if os.path.isabs(text) or _NAMED_PATH.match(text)]:
-            msg = f"{paths[0]!r} is a path, which another machine may not have! Give a URL; file:/// if all machines have it."
-            raise InvalidRequirementError(msg)
         object.__setattr__(self, "requirements", request.requirements)
         if request.lock is not None:
             if request.lock.needs_its_folder():

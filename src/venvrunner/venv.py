@@ -39,7 +39,7 @@ class VenvOptions(TypedDict, total=False):
     """
 
     python: StrPath | None
-    requirements: Iterable[str]
+    requirements: Iterable[StrPath]
     lock: StrPath | None
     lock_extras: Iterable[str] | None
     lock_groups: Iterable[str] | None
@@ -110,7 +110,7 @@ class VenvRunner(InstallingRunner):
         exist: Exist = "clear",
         wait: float = _WAIT,
         python: StrPath | None = None,
-        requirements: Iterable[str] = (),
+        requirements: Iterable[StrPath] = (),
         lock: StrPath | None = None,
         lock_extras: Iterable[str] | None = None,
         lock_groups: Iterable[str] | None = None,

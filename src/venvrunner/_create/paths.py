@@ -1,6 +1,8 @@
-"""Compare paths by the directories that they lead to: two spellings can name one directory (links, mounts, case)."""
+"""Paths: compared by what they lead to, as two spellings can name one directory (links, mounts, case), or read from a URL."""
 
 import os
+import re
+from urllib.parse import unquote
 
 __tracebackhide__ = True
 
@@ -44,3 +46,13 @@ def within(path: str, directory: str) -> str | None:
         if not name:
             return None
         names.append(name)
+
+
+def local_path(quoted_path: str) -> str:
+    """Return the path that a ``file:`` URL has, from the part of the URL that it is.
+
+    >>> local_path("/a%20b")
+    '/a b'
+    """
+    path = unquote(quoted_path, errors="surrogateescape")
+    return path[1:] if os.sep == "\\" and re.match(r"/[A-Za-z]:", path) else path

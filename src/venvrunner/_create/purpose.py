@@ -4,14 +4,17 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from venvrunner._create.condition import defect
 from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.ownership import Ownership, portable
+from venvrunner._create.paths import local_path
 
 __tracebackhide__ = True
+
+_FILE = re.compile(r"([^@;]*@\s*)?file:(//)?(localhost(?=/))?(?P<path>[^\s\[#]*)", re.IGNORECASE)
+"""A requirement that is the URL of a file; an existing path was made one."""
 
 
 class Order(NamedTuple):
@@ -79,41 +82,24 @@ def _fingerprint(requirement: str) -> str:
 
 def _state_of(requirement: str) -> list[int] | None:
     """Return what changes when a local file changes; a directory's state is never the same."""
-    for path in _local_paths(requirement):
+    path = _local_path(requirement)
+    if path is not None:
         with contextlib.suppress(OSError, ValueError):
             status = os.stat(path)
             return [status.st_size, status.st_mtime_ns] if os.path.isfile(path) else [time.time_ns()]
     return None
 
 
-def _local_paths(requirement: str) -> Iterator[str]:
-    """Yield the paths that a requirement may mean.
+def _local_path(requirement: str) -> str | None:
+    """Return the path of what is installed from this machine: a requirement has it as a URL, a lock file's directory is one.
 
-    >>> next(_local_paths("name[extra] @ file:///a%20b/x.whl#sha256=12; python_version > '3'"))
-    '/a b/x.whl'
-    >>> list(_local_paths("./mine[test]"))
-    ['./mine[test]', './mine']
+    >>> _local_path("name[extra] @ file:///a%20b/x.whl#sha256=12 ; python_version > '3'"), _local_path("name")
+    ('/a b/x.whl', None)
     """
-    location = _NAME.sub("", requirement, count=1)
-    if location[:5].lower() == "file:":
-        from urllib.parse import urlsplit  # noqa: PLC0415  slow to import
-        from urllib.request import url2pathname  # noqa: PLC0415  the same
-
-        # A marker comes after the URL, and so do the extras of a project's directory.
-        url = _MARKER.sub("", location)
-        with contextlib.suppress(ValueError):
-            yield url2pathname(urlsplit(url).path)
-            yield url2pathname(urlsplit(url).path).rpartition("[")[0]
-        return
-    for text in dict.fromkeys([requirement, location, _MARKER.sub("", location)]):
-        yield text
-        if without_extras := text.rpartition("[")[0]:
-            yield without_extras
-
-
-_NAME = re.compile(r"^[\w.-]+\s*(\[[^\]]*\])?\s*@\s*")
-"""The name before a direct reference."""
-_MARKER = re.compile(r"\s*;.*$", re.DOTALL)
+    match = _FILE.match(requirement)
+    if match is None:
+        return requirement if os.path.isabs(requirement) else None
+    return local_path(match["path"])
 
 
 def _difference(name: str, old: object, new: object) -> str:

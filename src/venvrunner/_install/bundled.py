@@ -1,6 +1,7 @@
 """The pip for environments that have none: the wheel that virtualenv brings."""
 
 import os
+import re
 from collections.abc import Iterable
 
 from venvrunner._create.interpreters import check_pip
@@ -9,10 +10,16 @@ from venvrunner.exceptions import CreationError
 
 __tracebackhide__ = True
 
+_METADATA = re.compile(r"pip-(?P<version>[^-]+)\.dist-info")
 
-def has_pip(folders: Iterable[str]) -> bool:
-    """Tell whether pip is in one of some folders of packages."""
-    return any(os.path.isfile(os.path.join(folder, "pip", "__main__.py")) for folder in folders)
+
+def pip_version(folders: Iterable[str]) -> str | None:
+    """Return the version of the first pip in some folders of packages; ``""`` if it is not known, ``None`` without pip."""
+    for folder in folders:
+        if os.path.isfile(os.path.join(folder, "pip", "__main__.py")):
+            found = (_METADATA.fullmatch(name) for name in os.listdir(folder))
+            return next((match["version"] for match in found if match), "")
+    return None
 
 
 def pip_wheel(venv_dir: str) -> str:

@@ -1,16 +1,30 @@
 """The credentials that an installation may show: those of its arguments, its variables and its requirements files."""
 
+import codecs
+import contextlib
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
 
+from venvrunner._create.paths import local_path
+from venvrunner._install.forms import FILE
 from venvrunner._process.sinks import userinfos
 
 __tracebackhide__ = True
 
 _VARIABLE = re.compile(r"UV_INDEX_.+_PASSWORD|UV_PUBLISH_(PASSWORD|TOKEN)")
-_NESTED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(?P<path>\S+)", re.MULTILINE)
+_NESTED = re.compile(r"^[ \t]*(?:-r|-c|--requirements?|--constraints?)[ \t=]*(?P<rest>\S.*)$", re.MULTILINE)
+_CONTINUED = re.compile(r"\\\r?\n")
+_CODING = re.compile(rb"^#.*coding[:=][ \t]*(?P<encoding>[-\w.]+)", re.MULTILINE)
+_MARKS = [
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, which it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+]
 _PUT_IN = re.compile(r"\$\{(?P<name>\w+)\}")
 _TOKEN = 8
 """Characters from which on a user without a password is a token, and not a name such as ``git``."""
@@ -50,9 +64,34 @@ def texts_of(paths: Iterable[str], variables: Mapping[str, str]) -> Iterator[str
         if not os.path.isfile(path):
             continue  # a terminal or a pipe would keep us waiting
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                text = file.read()
+            with open(path, "rb") as file:
+                text = _decoded(file.read())
         except OSError:
             continue  # the installer will say so
-        yield _PUT_IN.sub(lambda match: variables.get(match["name"], ""), text)
-        waiting += [os.path.join(os.path.dirname(path), match["path"]) for match in _NESTED.finditer(text)]
+        text = _PUT_IN.sub(lambda match: variables.get(match["name"], ""), text)
+        yield text
+        waiting += [os.path.join(os.path.dirname(path), name) for name in _nested(text)]
+
+
+def _decoded(data: bytes) -> str:
+    """Return the text of a requirements file: a byte order mark decides, then a line that names the encoding (PEP 263)."""
+    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
+    head = b"\n".join(data.split(b"\n", 2)[:2])
+    if encoding == "utf-8" and (match := _CODING.search(head)):
+        encoding = match["encoding"].decode("ascii")
+    try:
+        return data.decode(encoding, errors="replace")
+    except LookupError:  # there is no such encoding
+        return data.decode("utf-8", errors="replace")
+
+
+def _nested(text: str) -> Iterator[str]:
+    """Yield the paths that the lines of a requirements file may name: pip reads a line as a shell does, uv takes all of it."""
+    for match in _NESTED.finditer(_CONTINUED.sub("", text)):
+        rest = match["rest"].strip()
+        words = [rest, rest.partition(" #")[0].strip()]
+        with contextlib.suppress(ValueError):  # a quote that does not end
+            words += shlex.split(rest)[:1]
+        for word in dict.fromkeys(words):
+            url = FILE.fullmatch(word)
+            yield local_path(url["path"]) if url else word.strip("'\"")

@@ -3,16 +3,17 @@
 import logging
 import os
 import subprocess
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, cast
 
-from venvrunner._install import describe
+from venvrunner._install import describe, fetch
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
 from venvrunner._install.explanation import explained
-from venvrunner._install.inventory import Call, look
+from venvrunner._install.forms import shown
+from venvrunner._install.inventory import look
 from venvrunner._install.limits import NO_LIMITS, Limits, limits_of
-from venvrunner._install.lock import Lock
+from venvrunner._install.lock import Lock, LockText, unusable
 from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.metadata import Distribution, versions
 from venvrunner._install.promised import ASK, missing, promised
@@ -20,6 +21,7 @@ from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
 from venvrunner._install.selection import select
 from venvrunner._install.stand_ins import stand_ins
+from venvrunner._install.steps import Call, Steps
 from venvrunner._process.loggers import log_method
 from venvrunner._process.sinks import Redactor
 from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalledError
@@ -79,13 +81,6 @@ class Installer(Protocol):
         ...
 
 
-Steps = Generator[Call, subprocess.CompletedProcess[str], Receipt]
-Perform = Callable[[Call], subprocess.CompletedProcess[str]]
-T = TypeVar("T")
-Outcome = subprocess.CompletedProcess[str] | BaseException | None
-"""What a call has come to; ``None`` before the first."""
-
-
 class Place(NamedTuple):
     """Where something is installed.
 
@@ -102,7 +97,7 @@ class Place(NamedTuple):
     variables: Mapping[str, str]
 
 
-def install(installer: Installer, request: Request, place: Place, options: Mapping[str, Any]) -> Steps:
+def install(installer: Installer, request: Request, place: Place, options: Mapping[str, Any]) -> Steps[Receipt]:
     """Yield the command of an installation, be sent its outcome, and return the receipt.
 
     Raises:
@@ -110,7 +105,7 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     """
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
-    parts, what = [request], [*request.requirements, *request.editable, *request.requirements_files]
+    parts, what = [request], [*map(shown, (*request.requirements, *request.editable)), *request.requirements_files]
     if request.lock is not None:
         what = [request.lock.path]
         parts = yield from _unlocked(installer, request, request.lock, place, options)
@@ -124,7 +119,7 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
         if lines:
             path = _write(place, f"requirements-{number}.txt", "\n".join(lines))
             public = public._replace(requirements_files=(*public.requirements_files, path))
-        texts = list(texts_of([*public.requirements_files, *public.constraints], place.variables))
+        texts = list(texts_of([*public.requirements_files, *public.constraints, *public.build_constraints], place.variables))
         files += texts
         secrets |= secrets_of([*lines, *texts])
         commands.append(installer.install(public, place.python))
@@ -137,9 +132,7 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     return receipt
 
 
-def _check(
-    receipt: Receipt, promise: Mapping[str, str], place: Place, options: Mapping[str, Any]
-) -> Generator[Call, subprocess.CompletedProcess[str], None]:
+def _check(receipt: Receipt, promise: Mapping[str, str], place: Place, options: Mapping[str, Any]) -> Steps[None]:
     """Make sure that the installer has installed what it was told.
 
     Raises:
@@ -174,7 +167,7 @@ def _overruled(
 
 def _unlocked(
     installer: Installer, request: Request, lock: Lock, place: Place, options: Mapping[str, Any]
-) -> Generator[Call, subprocess.CompletedProcess[str], list[Request]]:
+) -> Steps[list[Request]]:
     """Ask the interpreter what fits it; return the requests for exactly that of a lock file: first what has a hash."""
     import packaging  # noqa: PLC0415  only its path is needed
 
@@ -201,6 +194,21 @@ def _ask(place: Place, argv: list[str], options: Mapping[str, Any], *, check: bo
     return Call(argv, {**{name: options[name] for name in ("logger", "timeout") if name in options}, **quiet})
 
 
+def fetch_lock(lock: str, python: str, options: Mapping[str, Any]) -> Steps[LockText]:
+    """Yield the command that fetches a lock file from a URL, be sent its outcome, and return the file.
+
+    Raises:
+        LockFileError: it cannot be fetched.
+    """
+    quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "input": lock, "env": options.get("env")}
+    kept = {name: options[name] for name in ("logger", "timeout", "extra_env") if name in options}
+    try:
+        done = yield Call([python, "-I", fetch.__file__], {**kept, **quiet})
+    except CommandError as exc:
+        raise unusable(lock, str(exc.stderr).strip()) from None
+    return LockText(lock, done.stdout)
+
+
 def _write(place: Place, name: str, text: str) -> str:
     path = os.path.join(place.folder, name)
     with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -208,7 +216,7 @@ def _write(place: Place, name: str, text: str) -> str:
     return path
 
 
-def uninstall(installer: Installer, names: list[str], place: Place, options: Mapping[str, Any]) -> Steps:
+def uninstall(installer: Installer, names: list[str], place: Place, options: Mapping[str, Any]) -> Steps[Receipt]:
     """Same as :func:`install`, but removes packages."""
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options)}}
@@ -231,7 +239,7 @@ def _change(
     secrets: set[str],
     failure: _Failure,
     around: AbstractContextManager[None],
-) -> Steps:
+) -> Steps[Receipt]:
     before = yield from look(place.venv_dir, place.variables, options)
     keywords = {
         "heartbeat": HEARTBEAT,
@@ -286,41 +294,3 @@ def _receipt(
 ) -> Receipt:
     sources = ({name: one.source for name, one in side.items() if one.source is not None} for side in (before, after))
     return Receipt(done, versions(before), versions(after), *sources)
-
-
-def run(steps: Generator[Call, subprocess.CompletedProcess[str], T], perform: Perform) -> T:
-    """Do the steps one after the other."""
-    outcome: Outcome = None
-    while isinstance(step := _next(steps, outcome), Call):
-        try:
-            outcome = perform(step)
-        except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
-            outcome = exc
-    return step
-
-
-async def run_async(
-    steps: Generator[Call, subprocess.CompletedProcess[str], T],
-    perform: Callable[[Call], Awaitable[subprocess.CompletedProcess[str]]],
-) -> T:
-    """Same as :func:`run`, but a coroutine."""
-    outcome: Outcome = None
-    while isinstance(step := _next(steps, outcome), Call):
-        try:
-            outcome = await perform(step)
-        except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
-            outcome = exc
-    return step
-
-
-def _next(steps: Generator[Call, subprocess.CompletedProcess[str], T], outcome: Outcome) -> Call | T:
-    if isinstance(outcome, StopIteration):  # by a callback; a generator can't raise it (PEP 479)
-        steps.close()
-        raise outcome
-    try:
-        if isinstance(outcome, BaseException):
-            return steps.throw(outcome)
-        return next(steps) if outcome is None else steps.send(outcome)
-    except StopIteration as end:
-        returned: T = end.value
-        return returned

@@ -2,31 +2,22 @@
 
 import json
 import os
-import subprocess
-from collections.abc import Generator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from venvrunner._create.errors import explained
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.packages import own_directories, search_path
 from venvrunner._create.settings import read_settings
 from venvrunner._install.metadata import Distribution, installed
+from venvrunner._install.steps import Call, Steps
 
 __tracebackhide__ = True
 
 _PRINT_PATH = "import json, sys; print('\\n' + json.dumps([path for path in sys.path if path]))"
 
 
-class Call(NamedTuple):
-    """A command that is to be run, with the keywords of ``log_run``."""
-
-    argv: list[str]
-    options: dict[str, Any]
-
-
-def look(
-    venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]
-) -> Generator[Call, subprocess.CompletedProcess[str], dict[str, Distribution]]:
+def look(venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]) -> Steps[dict[str, Distribution]]:
     """Return what is installed; yield the command that tells where the system has its packages, if they count.
 
     Args:

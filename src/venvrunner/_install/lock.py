@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from venvrunner._install.forms import WEB
 from venvrunner._install.lock_kinds import other_kind
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
@@ -69,7 +70,7 @@ class Lock(NamedTuple):
     """A lock file that was read and is valid.
 
     Attributes:
-        path: its absolute path.
+        path: its absolute path, or its URL.
         text: what is in it.
         content: what it says.
         choice: what the caller chooses from it.
@@ -93,14 +94,25 @@ class Lock(NamedTuple):
             for source in (*(package.wheels or ()), package.sdist, package.archive, package.vcs)
         ]
         by_path = any(source is not None and source.url is None for source in sources)
-        return by_path or bool(self._directories())
+        return by_path or (self.choice.projects and any(package.directory is not None for package in self.content.packages))
+
+    def is_remote(self) -> bool:
+        """Tell whether it was read from a URL."""
+        return WEB.fullmatch(self.path) is not None
 
     def absolute(self, path: str) -> str:
-        """Return the absolute path for one that is relative to the lock file."""
+        """Return the absolute path for one that is relative to the lock file.
+
+        Raises:
+            LockFileError: the lock file is at a URL.
+        """
+        if self.is_remote():
+            remedy = "Download it with what it lists by paths, or leave out directories with lock_projects=False."
+            raise unusable(self.path, f"it lists the path {path!r}, and there are no paths at a URL", remedy)
         return os.path.abspath(os.path.join(os.path.dirname(self.path), path))
 
     def _directories(self) -> list[tuple[str, bool]]:
-        if not self.choice.projects:
+        if not self.choice.projects or self.is_remote():
             return []
         found = [package.directory for package in self.content.packages if package.directory is not None]
         return [(self.absolute(os.path.join(one.path, one.subdirectory or "")), bool(one.editable)) for one in found]
@@ -146,11 +158,11 @@ Write it, with 'pip lock' for instance, or name the right one.
         remedy = "Write it, with 'pip lock' for instance, or name the right one."
         raise unusable(name, "there is no such file", remedy) from exc
     except OSError as exc:
-        raise unusable(name, exc.strerror) from exc
+        raise unusable(name, exc.strerror or exc) from exc
     except (pylock.PylockValidationError, ValueError) as exc:
         why, remedy = other_kind(name, text, table) or (exc, "")
         raise unusable(name, why, remedy) from exc
-    lock = Lock(os.path.abspath(name), text, content, choice)
+    lock = Lock(name if WEB.fullmatch(name) else os.path.abspath(name), text, content, choice)
     _check_names(lock, "lock_extras", "extras", choice.extras, content.extras or ())
     groups = [*(content.dependency_groups or ()), *(content.default_groups or ())]
     _check_names(lock, "lock_groups", "dependency groups", choice.groups, groups)
@@ -164,6 +176,10 @@ def unusable(path: str, why: object, remedy: str = "") -> LockFileError:
 
 
 def _text(path: str) -> str:
+    if WEB.fullmatch(path):
+        from venvrunner._install.fetch import fetch  # noqa: PLC0415  slow to import
+
+        return fetch(path).replace("\r\n", "\n")
     with open(path, encoding="utf-8", newline="") as file:
         return file.read().replace("\r\n", "\n")  # as TOML has it, and the same on all platforms
 

@@ -1,14 +1,21 @@
 """The command lines of pip; nothing is run here."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from venvrunner._create.paths import local_path
 from venvrunner._install import pip_settings
 from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.request import Request
+from venvrunner.exceptions import InstallerNotFoundError, InvalidRequirementError
 
 __tracebackhide__ = True
+
+_SINCE = {"config_settings": (22, 1), "build_constraints": (25, 3), "exclude_newer": (26, 0)}
+"""The versions of pip that these keywords need."""
+_EXTRAS = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]+))(?P<extras>\[[^\]]*\])(?P<marker> ; .*)?", re.IGNORECASE)
 
 
 class Pip(NamedTuple):
@@ -16,12 +23,14 @@ class Pip(NamedTuple):
 
     Args:
         start: how an interpreter runs it.
+        version: its version; ``""`` if it is not known.
 
     >>> Pip.own().install(Request(requirements=("wheel",), requirements_files=("/r.txt",)), "/v/bin/python")
     ['/v/bin/python', '-I', '-m', 'pip', 'install', '--requirement=/r.txt', '--', 'wheel']
     """
 
     start: tuple[str, ...]
+    version: str = ""
 
     @property
     def index_variable(self) -> str:
@@ -39,18 +48,42 @@ class Pip(NamedTuple):
         return pip_settings.FILE_VARIABLE
 
     @classmethod
-    def own(cls) -> "Pip":
+    def own(cls, version: str = "") -> "Pip":
         """Return that of the environment. ``-I``: a ``pip.py`` in the working directory must not be taken for it."""
-        return cls(("-I", "-m", "pip"))
+        return cls(("-I", "-m", "pip"), version)
 
     @classmethod
     def from_wheel(cls, path: str) -> "Pip":
         """Return the pip in a wheel (run as pip's own documentation says), for environments without pip."""
-        return cls(("-I", os.path.join(path, "pip")))
+        return cls(("-I", os.path.join(path, "pip")), os.path.basename(path).split("-")[1])
 
     def install(self, request: Request, python: str) -> list[str]:
-        """Return the command line for an installation; behind ``--`` nothing is an option."""
-        return [python, *self.start, "install", *request.options(), "--", *request.requirements]
+        """Return the command line for an installation; behind ``--`` nothing is an option.
+
+        Raises:
+            InstallerNotFoundError: this pip is too old for a keyword.
+            InvalidRequirementError: pip cannot read a path, or a marker.
+        """
+        self._check(request)
+        options = [
+            *(["--pre"] if request.pre else []),
+            *([f"--uploaded-prior-to={request.exclude_newer}"] if request.exclude_newer else []),
+            *(f"--build-constraint={path}" for path in request.build_constraints),
+            *(f"--config-settings={setting}" for setting in request.config_settings),
+        ]
+        spelled = request._replace(editable=tuple(map(_editable, request.editable)))
+        requirements = map(_requirement, request.requirements)
+        return [python, *self.start, "install", *spelled.options(), *options, "--", *requirements]
+
+    def _check(self, request: Request) -> None:
+        numbers = re.match(r"(\d+)\.(\d+)", self.version)
+        for keyword, since in _SINCE.items():
+            if getattr(request, keyword) and numbers and tuple(map(int, numbers.groups())) < since:
+                msg = (
+                    f"{keyword}= needs pip {since[0]}.{since[1]}, and this one is {self.version}. "
+                    "Upgrade it with install('pip', upgrade=True), or use installer='uv'."
+                )
+                raise InstallerNotFoundError(msg)
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
@@ -66,3 +99,24 @@ class Pip(NamedTuple):
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages, without asking."""
         return [python, *self.start, "uninstall", "--yes", "--", *names]
+
+
+def _requirement(text: str) -> str:
+    """Return a requirement as pip reads it, which knows extras after a path, and none after a URL."""
+    match = _EXTRAS.fullmatch(text)
+    if match is None:
+        return text
+    path = local_path(match["path"])
+    if ";" in path:
+        remedy = f"Use 'NAME{match['extras']} @ {match['url']}' with the project's name, or move it."
+        msg = f"pip can't install extras of {path!r}: it takes what comes after ';' for a marker. {remedy}"
+        raise InvalidRequirementError(msg)
+    return f"{path}{match['extras']}{match['marker'] or ''}"
+
+
+def _editable(text: str) -> str:
+    if text.startswith("file:") and " ; " in text:
+        remedy = f"Use 'NAME @ {text}' with the project's name, or installer='uv'."
+        msg = f"pip takes no marker for an editable project without a name, as in {text!r}. {remedy}"
+        raise InvalidRequirementError(msg)
+    return text

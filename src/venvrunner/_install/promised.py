@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
+from venvrunner._create.paths import local_path
+from venvrunner._install.forms import FILE, WEB, split_extras, split_marker
 from venvrunner._install.metadata import normalized
 from venvrunner._install.request import Request
 from venvrunner._install.requirements import is_lock_name
@@ -21,7 +23,6 @@ for name in sys.argv[1:]:
 """
 """Prints those of its arguments that are not the names of packages that the interpreter finds."""
 _HASHES = re.compile(r"\s--?[a-z].*")
-_PROJECT = re.compile(r"(?P<path>.+?)(\[[\w\s.,-]*\])?")
 
 
 def promised(request: Request) -> dict[str, str]:
@@ -68,15 +69,21 @@ def _package(text: str) -> tuple[str, str] | None:
     try:
         found = Requirement(text)
     except (InvalidRequirement, RecursionError):
-        return _named_by_path(text)
+        return _named_by_place(text)
     return None if found.marker is not None else (normalized(found.name), str(found.specifier))
 
 
-def _named_by_path(text: str) -> tuple[str, str] | None:
+def _named_by_place(text: str) -> tuple[str, str] | None:
     """Return those of a wheel, or of a project's directory that says its name."""
-    path = unquote(urlsplit(text).path) if re.match(r"(https?|file):", text, re.IGNORECASE) else text
-    if ";" in path:
+    place, marker = split_marker(text)
+    if marker:
         return None
+    place, _extras = split_extras(place)
+    path, is_whole = place, True
+    if url := FILE.fullmatch(place):
+        path, is_whole = local_path(url["path"]), not url["rest"]  # which may name a project below it
+    elif WEB.fullmatch(place):
+        path, is_whole = unquote(urlsplit(place).path), False
     if path.lower().endswith(".whl"):
         from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415  slow to import
 
@@ -85,8 +92,7 @@ def _named_by_path(text: str) -> tuple[str, str] | None:
         except InvalidWheelFilename:
             return None
         return str(name), f"=={version}"
-    match = _PROJECT.fullmatch(path)
-    return _project(match["path"]) if match is not None and os.path.isdir(match["path"]) else None
+    return _project(path) if is_whole and os.path.isdir(path) else None
 
 
 def _project(folder: str) -> tuple[str, str] | None:

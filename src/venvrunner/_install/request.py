@@ -1,20 +1,33 @@
 """What one installation is to do, checked before anything starts."""
 
 import os
-import pathlib
 import re
-from collections.abc import Iterable
-from typing import NamedTuple, TypedDict, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
+from venvrunner._install.cutoff import cutoff
+from venvrunner._install.forms import quoted
 from venvrunner._install.lock import Choice, Lock, read_lock
-from venvrunner._install.requirements import check_credentials, editable, quoted, requirement, requirements_file
+from venvrunner._install.misread import option_advice
+from venvrunner._install.requirements import (
+    check_credentials,
+    editable,
+    file_url,
+    local_place,
+    requirement,
+    requirements_file,
+)
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError
 
 __tracebackhide__ = True
 
+if TYPE_CHECKING:
+    from datetime import date, timedelta
+
 _URL = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -23,23 +36,27 @@ class RequestOptions(TypedDict, total=False):
 
     requirements_files: Iterable[StrPath]
     constraints: Iterable[StrPath]
-    editable: Iterable[str]
+    editable: Iterable[StrPath]
     dependency_groups: Iterable[str]
     lock: StrPath | None
     lock_extras: Iterable[str] | None
     lock_groups: Iterable[str] | None
     lock_projects: bool
-    index_url: str | None
-    extra_index_urls: Iterable[str]
+    index_url: StrPath | None
+    extra_index_urls: Iterable[StrPath]
     find_links: Iterable[StrPath]
     no_index: bool
     require_hashes: bool
     upgrade: bool
     deps: bool
+    pre: bool
+    exclude_newer: "str | date | timedelta | None"
+    build_constraints: Iterable[StrPath]
+    config_settings: Mapping[str, str | Iterable[str]]
 
 
 class Request(NamedTuple):
-    """One installation; all paths are absolute, and nothing in it can be taken for an option."""
+    """One installation: paths are absolute, those to install are ``file:`` URLs, and nothing in it can become an option."""
 
     requirements: tuple[str, ...] = ()
     editable: tuple[str, ...] = ()
@@ -53,6 +70,10 @@ class Request(NamedTuple):
     upgrade: bool = False
     deps: bool = True
     lock: Lock | None = None
+    pre: bool = False
+    exclude_newer: str | None = None
+    build_constraints: tuple[str, ...] = ()
+    config_settings: tuple[str, ...] = ()
 
     def contents(self) -> tuple[str, ...]:
         """Return what tells one environment's contents from another's: requirements, or the text of a lock file."""
@@ -104,11 +125,13 @@ class Request(NamedTuple):
             find_links=public("--find-links ", self.find_links),
             editable=public("--editable ", self.editable),
             requirements=public("", self.requirements),
+            requirements_files=public("--requirement ", self.requirements_files),
+            constraints=public("--constraint ", self.constraints),
         )
         return request, lines
 
 
-def make_request(requirements: Iterable[str], options: RequestOptions) -> Request:
+def make_request(requirements: Iterable[StrPath], options: RequestOptions) -> Request:
     """Check what is to be installed.
 
     Args:
@@ -121,7 +144,7 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
         LockFileError: the lock file can't be used.
     """
     _check_several("requirements", requirements)
-    names = [requirement(text) for text in requirements]
+    names = _requirements(list(requirements))
     names += group_requirements(_several("dependency_groups", options.get("dependency_groups", ())))
     projects = tuple(editable(text) for text in _several("editable", options.get("editable", ())))
     files = tuple(requirements_file(path) for path in _several("requirements_files", options.get("requirements_files", ())))
@@ -131,7 +154,8 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
     if not isinstance(lock, str | os.PathLike | None):
         msg = f"lock must be a str or a path, such as 'pylock.toml', not {type(lock).__name__}!"
         raise TypeError(msg)
-    if lock is not None and (names or projects or files or constraints):
+    pre, limit = _flag(options, "pre", default=False), options.get("exclude_newer")
+    if lock is not None and (names or projects or files or constraints or pre or limit is not None):
         msg = "lock= installs exactly what its file lists! Install anything else by another call."
         raise InvalidRequirementError(msg)
     index_url = options.get("index_url")
@@ -150,6 +174,10 @@ def make_request(requirements: Iterable[str], options: RequestOptions) -> Reques
         upgrade=_flag(options, "upgrade", default=False),
         deps=_flag(options, "deps", default=True),
         lock=_lock(lock, options),
+        pre=pre,
+        exclude_newer=None if limit is None else cutoff(limit),
+        build_constraints=tuple(_build_constraints(options)),
+        config_settings=tuple(_settings(options.get("config_settings", {}))),
     )
 
 
@@ -160,7 +188,7 @@ def _lock(path: StrPath | None, options: RequestOptions) -> Lock | None:
         projects=_flag(options, "lock_projects", default=True),
     )
     if path is not None:
-        return read_lock(path, choice)
+        return read_lock(local_place(path), choice)
     if choice != Choice():
         msg = "lock_extras=, lock_groups= and lock_projects= choose from a lock file. Name it with lock=."
         raise InvalidRequirementError(msg)
@@ -168,10 +196,48 @@ def _lock(path: StrPath | None, options: RequestOptions) -> Lock | None:
 
 
 def _names(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
-    return None if values is None else tuple(_several(name, values))
+    return None if values is None else tuple(os.fspath(value) for value in _several(name, values))
 
 
-def group_requirements(groups: Iterable[str]) -> list[str]:
+def _build_constraints(options: RequestOptions) -> Iterable[str]:
+    for path in _several("build_constraints", options.get("build_constraints", ())):
+        found = requirements_file(path, "build constraints")
+        if Redactor().mask(found) != found:
+            msg = f"build_constraints: {found!r} has a password, which every user of this machine could see. Download the file."
+            raise InvalidRequirementError(Redactor().mask(msg))
+        yield found
+
+
+def _settings(value: object) -> Iterable[str]:
+    """Yield settings of a build back end, each as ``NAME=VALUE``."""
+    if not isinstance(value, Mapping):
+        msg = f"config_settings must be a dict, such as {{'name': 'value'}}, not {type(value).__name__}."
+        raise TypeError(msg)
+    for name, given in cast("Mapping[object, object]", value).items():
+        is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+        values = cast("Iterable[object]", given if is_list else [given])
+        for one in values:
+            if not isinstance(name, str) or not isinstance(one, str):
+                msg = f"config_settings must hold strings, or lists of strings, not {name!r}: {one!r}."
+                raise TypeError(Redactor().mask(msg))
+            if not name.strip() or "=" in name or _CONTROL.search(name + one):
+                msg = f"config_settings can't be {name!r}: {one!r}. A name must not have '=', and both must be one line."
+                raise InvalidRequirementError(Redactor().mask(msg))
+            yield f"{name}={one}"
+
+
+def _requirements(given: list[StrPath]) -> list[str]:
+    found: list[str] = []
+    for number, one in enumerate(given):
+        if isinstance(one, str) and one.strip(" ").startswith("-") and " " not in one.strip(" "):
+            advice = option_advice(one.strip(" "), given[number + 1] if number + 1 < len(given) else None)
+            msg = f"{one!r} is an option, not a requirement. {advice}"
+            raise InvalidRequirementError(Redactor().mask(msg))
+        found.append(requirement(one))
+    return found
+
+
+def group_requirements(groups: Iterable[StrPath]) -> list[str]:
     """Return the requirements of dependency groups (PEP 735).
 
     Args:
@@ -184,7 +250,7 @@ def group_requirements(groups: Iterable[str]) -> list[str]:
     for text in groups:
         import tomllib  # noqa: PLC0415  slow to import, and few have groups
 
-        path, colon, name = text.rpartition(":")
+        path, colon, name = os.fspath(text).rpartition(":")
         path = path if colon else "pyproject.toml"
         if "\0" in path or not os.path.isfile(path):
             raise _no_group(name, path, "there is no such file")
@@ -215,30 +281,29 @@ def _check_several(name: str, values: object) -> None:
         raise TypeError(msg)
 
 
-def _several(name: str, values: object) -> list[str]:
-    found: list[str] = []
+def _several(name: str, values: object) -> list[StrPath]:
     _check_several(name, values)
-    for value in cast("Iterable[object]", values):
-        text: object = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
+    found = list(cast("Iterable[StrPath]", values))
+    for value in found:
+        text: object = os.fspath(value) if isinstance(value, os.PathLike) else value
         if not isinstance(text, str):
             msg = f"{name} must hold strings or paths, not {type(text).__name__}!"
             raise TypeError(msg)
-        found.append(text)
     return found
 
 
-def _place(name: str, value: str) -> str:
-    """Return a URL, or the absolute path of what is there."""
-    if not isinstance(value, str):
-        msg = f"{name} must be a str, not {type(value).__name__}!"
+def _place(name: str, value: StrPath) -> str:
+    """Return a URL; for an existing path, that of the path."""
+    if not isinstance(value, str | os.PathLike):
+        msg = f"{name} must be a str or a path, not {type(value).__name__}!"
         raise TypeError(msg)
-    if _URL.fullmatch(value) and not _UNSAFE.search(value):
-        check_credentials(value)
-        return quoted(value)
-    if value and "\0" not in value and "\n" not in value and os.path.exists(value):
-        path = os.path.abspath(value)
-        return pathlib.Path(path).as_uri() if "," in path else path
-    msg = f"{name}: {Redactor().mask(repr(value))} is neither a URL nor a folder that is there!"
+    text = os.fspath(value)
+    if isinstance(value, str) and _URL.fullmatch(text) and not _UNSAFE.search(text):
+        check_credentials(text)
+        return quoted(text)
+    if text and "\0" not in text and "\n" not in text and os.path.exists(text):
+        return file_url(text)
+    msg = f"{name}: {Redactor().mask(repr(text))} is neither a URL nor an existing directory."
     raise InvalidRequirementError(msg)
 
 

@@ -1,20 +1,36 @@
 """Tell a requirement from what an installer could take for something else; reads the file system for paths only."""
 
 import os
+import pathlib
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from venvrunner._create.paths import local_path
+from venvrunner._install.forms import (
+    ARCHIVES,
+    FILE,
+    LISTS,
+    NAMED,
+    NAMED_URL,
+    REPOSITORY,
+    URL,
+    WEB,
+    is_marker,
+    looks_like_path,
+    misfit,
+    split_extras,
+    split_marker,
+)
+from venvrunner._install.misread import file_advice, option_advice, repository_advice, several_advice
 from venvrunner._process.sinks import Redactor, userinfos
+from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError
 
 __tracebackhide__ = True
 
-_URL = re.compile(r"(https?|file|(git|hg|svn|bzr)\+[a-z]+)://[^\s]+", re.IGNORECASE)
-_REPOSITORY = re.compile(r"(git|hg|svn|bzr)\+[a-z]+://[^\s]+", re.IGNORECASE)
 _NAME = re.compile(r"[A-Z0-9]([A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE | re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_DIRECT = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@")
-_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma", ".tar")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DELIMITER = re.compile(r"[/?#]")
 _OPTION = re.compile(r"\s-|\+[a-z]+://-|@-", re.IGNORECASE)
@@ -22,18 +38,33 @@ _OPTION = re.compile(r"\s-|\+[a-z]+://-|@-", re.IGNORECASE)
 _LONGEST = 8192
 """Characters; the longest that index servers take for a URL."""
 _SHOWN = 100
-_QUOTED = {ord(character): f"%{ord(character):02X}" for character in "$\\'\","}
-_EXTRAS = re.compile(r"(?P<path>.+?)(?P<extras>\[[\w\s.,-]*\])?")
 
 
-def requirement(text: str) -> str:
-    """Return one argument for an installer: a requirement (PEP 508), the absolute path of what is there, or a URL.
+class _Local(NamedTuple):
+    """An existing file or directory.
+
+    Attributes:
+        path: its path, as given.
+        extras: in brackets, or ``""``.
+        marker: or ``""``.
+    """
+
+    path: str
+    extras: str = ""
+    marker: str = ""
+
+
+def requirement(text: StrPath) -> str:
+    """Return one argument for an installer: a requirement (PEP 508), a URL, or the ``file:`` URL of an existing path.
+
+    A path may have extras after it; any form may have a marker. The ``file:`` URL has neither blanks nor other characters that
+    one of the installers takes for something else.
 
     Args:
-        text: what the caller wants to install.
+        text: what the caller wants to install; an object such as :class:`pathlib.Path` is always a path.
 
     Raises:
-        TypeError: it is not a str.
+        TypeError: it is neither a str nor a path.
         InvalidRequirementError: it is nothing of the kind.
 
     >>> requirement("requests[socks] >= 2; python_version > '3'")
@@ -41,44 +72,38 @@ def requirement(text: str) -> str:
     >>> requirement("--index-url=https://elsewhere.example")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.InvalidRequirementError: '--index-url=https://elsewhere.example' is an option, not a requirement! \
-Name a package, an existing path or a URL.
+    venvrunner.exceptions.InvalidRequirementError: '--index-url=https://elsewhere.example' is an option, not a requirement. \
+Use index_url='https://elsewhere.example'.
     """
-    if not isinstance(text, str):
-        msg = f"a requirement must be a str, not {type(text).__name__}!{_each_by_itself(text)}"
-        raise TypeError(msg)
-    stripped = text.strip(" ")
-    if not stripped:
-        raise _invalid(text, "is empty")
-    if _CONTROL.search(stripped):
-        raise _invalid(text, "has a line break or another control character")
-    if stripped.startswith("-"):
-        raise _invalid(text, "is an option, not a requirement")
+    stripped, is_path = _plain(text, "a requirement")
+    local = _local(stripped, is_path=is_path)
+    if local is not None:
+        return _argument(stripped, local)
+    if is_path:
+        raise _invalid(stripped, "does not exist", "A relative path begins at the working directory.")
     if "${" in stripped:
-        raise _invalid(text, "has a variable, which would be put in from the environment", "Put its value in yourself.")
-    if _URL.fullmatch(stripped):
-        return _checked(text, stripped)
-    if _looks_like_path(stripped) and not _DIRECT.match(stripped):
-        return _existing_path(stripped)
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
+        raise _invalid(stripped, "has a variable, which an installer would replace from the environment", "Insert its value.")
+    if URL.match(stripped) or FILE.match(stripped):
+        left, marker = split_marker(stripped)
+        return _checked(stripped, _marked(_place(stripped, left), marker))
+    if match := NAMED.fullmatch(stripped):
+        left, marker = split_marker(match["place"])
+        return _named(stripped, match["name"], left, marker)
+    if looks_like_path(split_marker(stripped)[0]):
+        raise _invalid(stripped, "looks like a path, and there is no such file or directory")
+    why = misfit(stripped)
+    if why is not None:
+        raise _invalid(stripped, f"is not a requirement ({why})", _several_in(stripped))
+    return _checked(stripped, stripped)
 
-    try:
-        Requirement(stripped)
-    except (InvalidRequirement, RecursionError) as exc:
-        reason = str(exc).partition("\n")[0]
-        raise _invalid(text, f"is no requirement ({reason})") from None
-    return _checked(text, stripped)
 
+def file_url(path: str) -> str:
+    """Return the URL of a path, which both installers read as that path, whatever is in it.
 
-def quoted(url: str) -> str:
-    """Return a URL without what a line of a requirements file, or uv in a list of places, takes for something else than itself.
-
-    The URL stays the same one (RFC 3986, 2.4).
-
-    >>> quoted("https://host.example/a$b")
-    'https://host.example/a%24b'
+    >>> file_url("/a [1];b")
+    'file:///a%20%5B1%5D%3Bb'
     """
-    return url.translate(_QUOTED)
+    return pathlib.Path(os.path.abspath(path)).as_uri()
 
 
 def check_credentials(url: str) -> None:
@@ -98,7 +123,7 @@ def package_names(names: Iterable[str]) -> list[str]:
 
     Raises:
         TypeError: one is not a str.
-        InvalidRequirementError: one is no name, or there is none.
+        InvalidRequirementError: one is not a name, or there is none.
 
     >>> package_names(["wheel"])
     ['wheel']
@@ -106,7 +131,7 @@ def package_names(names: Iterable[str]) -> list[str]:
     found = list(names)
     for text in found:
         if not isinstance(text, str):
-            msg = f"the name of a package must be a str, not {type(text).__name__}!{_each_by_itself(text)}"
+            msg = f"the name of a package must be a str, not {type(text).__name__}.{_each_by_itself(text)}"
             raise TypeError(msg)
         if not _NAME.fullmatch(text) or len(text) > _LONGEST:
             raise _invalid(text, "is not the name of a package", "Give the name alone.")
@@ -116,43 +141,39 @@ def package_names(names: Iterable[str]) -> list[str]:
     return found
 
 
-def editable(text: str) -> str:
-    """Return one argument for an editable installation: the absolute path of a project's folder, or a repository's URL.
+def editable(text: StrPath) -> str:
+    """Return one argument for an editable installation: the ``file:`` URL of a project's directory, or a repository's URL.
+
+    Either may have a name before it, as in ``name @ git+https://...``.
 
     Raises:
-        TypeError: it is not a str.
+        TypeError: it is neither a str nor a path.
         InvalidRequirementError: it is neither.
 
     >>> editable("no/such/project")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.InvalidRequirementError: 'no/such/project' looks like a path, and there is no such file or folder! \
-Name a package, an existing path or a URL.
+    venvrunner.exceptions.InvalidRequirementError: 'no/such/project' is neither a project's directory nor a repository. \
+Name one of these, such as '.' or 'git+https://...'.
     """
-    found = requirement(text) if not isinstance(text, str) or _is_other(text) else _existing_path(text)
-    if _REPOSITORY.fullmatch(found) or os.path.isdir(_split_extras(found)[0]):
+    stripped, is_path = _plain(text, "an editable project")
+    local = _local(stripped, is_path=is_path, is_bare=True)
+    found = ""
+    if local is not None:
+        found = _argument(stripped, local)
+    elif not is_path and (URL.match(stripped) or FILE.match(stripped) or NAMED.fullmatch(stripped)):
+        found = requirement(stripped)
+    match = NAMED.fullmatch(found)
+    place = split_marker(match["place"] if match else found)[0]
+    url = FILE.fullmatch(split_extras(place)[0])
+    if REPOSITORY.fullmatch(place) or (url and os.path.isdir(local_path(url["path"]))):
         return found
-    raise _invalid(text, "is neither a project's folder nor a repository", "Name one of these.")
+    remedy = "Name one of these, such as '.' or 'git+https://...'."
+    raise _invalid(stripped, "is neither a project's directory nor a repository", remedy)
 
 
-def _checked(text: str, found: str) -> str:
-    """Return a requirement or URL if no part of it can become an option."""
-    check_credentials(found)
-    if _OPTION.search(found):
-        raise _invalid(text, "has something in it that could become an option")
-    if _SURROGATE.search(found):
-        raise _invalid(text, "has half a character, which no program can be given")
-    if len(found) > _LONGEST:
-        raise _invalid(text, f"is longer than {_LONGEST} characters")
-    return found
-
-
-def _is_other(text: str) -> bool:
-    return not text.strip(" ") or text != text.strip(" ") or bool(_CONTROL.search(text) or _URL.match(text)) or text[0] == "-"
-
-
-def requirements_file(path: str | os.PathLike[str], kind: str = "requirements") -> str:
-    """Return the absolute path of a requirements file, or of one of its kind.
+def requirements_file(path: StrPath, kind: str = "requirements") -> str:
+    """Return the absolute path of a requirements file, or of one of its kind; or its URL.
 
     Raises:
         InvalidRequirementError: there is no such file.
@@ -164,14 +185,27 @@ def requirements_file(path: str | os.PathLike[str], kind: str = "requirements") 
 A relative path begins at the working directory.
     """
     name = os.fspath(path)
+    if is_lock_name(name):
+        msg = f"{Redactor().mask(repr(name))} is a lock file, not a {kind} file! Give it as lock=."
+        raise InvalidRequirementError(msg)
+    if isinstance(path, str) and WEB.fullmatch(name) and not _CONTROL.search(name):
+        return _checked(name, name)
+    name = os.fspath(local_place(path))
     if "\0" in name or not os.path.isfile(name):
         shown = Redactor().mask(repr(name))
         msg = f"the {kind} file {shown} does not exist! A relative path begins at the working directory."
         raise InvalidRequirementError(msg)
-    if is_lock_name(name):
-        msg = f"{Redactor().mask(repr(name))} is a lock file, not a {kind} file! Give it as lock=."
-        raise InvalidRequirementError(msg)
     return os.path.abspath(name)
+
+
+def local_place(path: StrPath) -> StrPath:
+    """Return the path of a ``file:`` URL; anything else as it is.
+
+    >>> local_place("file:///there/pylock.toml"), local_place("https://host.example/pylock.toml")
+    ('/there/pylock.toml', 'https://host.example/pylock.toml')
+    """
+    url = FILE.fullmatch(path) if isinstance(path, str) else None
+    return path if url is None else local_path(url["path"])
 
 
 def is_lock_name(path: str) -> bool:
@@ -183,35 +217,106 @@ def is_lock_name(path: str) -> bool:
     return re.fullmatch(r"pylock(\.[^.]+)?\.toml", os.path.basename(path)) is not None
 
 
-def anchored(text: str, folder: str) -> str:
-    """Return a requirement with its path, if it is one, relative to a folder instead of the working directory.
+def _plain(text: StrPath, what: str) -> tuple[str, bool]:
+    """Return a text without blanks around it, and whether it was given as a path; refuse what no installer may get."""
+    is_path = isinstance(text, os.PathLike)
+    given: object = os.fspath(text) if isinstance(text, os.PathLike) else text
+    if not isinstance(given, str):
+        msg = f"{what} must be a str or a path, not {type(text).__name__}.{_each_by_itself(text)}"
+        raise TypeError(msg)
+    stripped = given if is_path else given.strip(" ")
+    if not stripped:
+        raise _invalid(given, "is empty")
+    if _CONTROL.search(stripped):
+        raise _invalid(given, "has a line break or another control character")
+    if stripped.startswith("-") and not is_path:
+        raise _invalid(given, "is an option, not a requirement", option_advice(stripped))
+    return stripped, is_path
 
-    >>> anchored("./mine[test]", "/project"), anchored("build>=1", "/project"), anchored("x @ https://host/x.whl", "/project")
-    ('/project/./mine[test]', 'build>=1', 'x @ https://host/x.whl')
+
+def _local(text: str, *, is_path: bool, is_bare: bool = False) -> _Local | None:
+    """Return the existing path that a text is, with what comes after it; ``None`` if it is none.
+
+    Args:
+        text: the text.
+        is_path: it was given as a path.
+        is_bare: a name alone is a path.
     """
-    is_path = _looks_like_path(text) and not _URL.fullmatch(text) and not _DIRECT.match(text)
-    return os.path.join(folder, text) if is_path else text
+    if not is_path and (URL.match(text) or FILE.match(text) or NAMED_URL.match(text)):
+        return None
+    ends = [found.start() for found in re.finditer(";", text)]
+    for left, marker in [(text, ""), *((text[:end].rstrip(" "), text[end + 1 :].strip(" ")) for end in reversed(ends))]:
+        for path, extras in ((left, ""), split_extras(left)):
+            is_meant = is_path or is_bare or looks_like_path(path) or (path.endswith(LISTS) and os.path.isfile(path))
+            if is_meant and os.path.exists(path) and (not marker or is_marker(marker)):
+                return _Local(path, extras, marker)
+    return None
 
 
-def _looks_like_path(text: str) -> bool:
-    path = _split_extras(text)[0]
-    has_separator = any(separator in path for separator in (os.sep, os.altsep) if separator)
-    # A marker may hold a separator too.
-    return path.startswith(".") or path.lower().endswith(_ARCHIVES) or (has_separator and ";" not in text)
+def _argument(text: str, local: _Local) -> str:
+    path = os.path.abspath(local.path)
+    if not os.path.isdir(path) and not path.lower().endswith(ARCHIVES):
+        raise _invalid(text, "is a file that can't be installed", file_advice(local.path))
+    return _checked(text, _marked(file_url(path) + local.extras, local.marker))
 
 
-def _existing_path(text: str) -> str:
-    path, extras = _split_extras(text)
-    if os.path.exists(text):
-        path, extras = text, ""
-    if not os.path.exists(path):
-        raise _invalid(text, "looks like a path, and there is no such file or folder")
-    return os.path.abspath(path) + extras
+def _several_in(text: str) -> str | None:
+    """Return the advice for a text that has several requirements."""
+    for words in ([word.strip(",") for word in text.split()], re.split(r"[\s,]+", text)):
+        if len(words) > 1 and all(word and misfit(word) is None for word in words):
+            return several_advice(words)
+    return None
 
 
-def _split_extras(text: str) -> tuple[str, str]:
-    match = _EXTRAS.fullmatch(text)
-    return (text, "") if match is None else (match["path"], match["extras"] or "")
+def _named(text: str, name: str, place: str, marker: str) -> str:
+    """Return ``name @ place ; marker`` as both installers take it."""
+    if URL.fullmatch(place) and not FILE.match(place):
+        found = _marked(name + place, marker) if marker else text
+    elif FILE.match(place):
+        found = _marked(f"{name.rstrip(' @')} @ {_place(text, place)}", marker)
+    elif (advice := repository_advice(text)) is not None:
+        raise _invalid(text, "is an address for git, not a URL", advice)
+    elif os.path.exists(place):
+        found = _marked(f"{name.rstrip(' @')} @ {_argument(text, _Local(place))}", marker)
+    else:
+        raise _invalid(text, "has neither a URL nor an existing path after '@'")
+    why = misfit(found)
+    if why is not None:
+        raise _invalid(text, f"is not a requirement ({why})")
+    return _checked(text, found)
+
+
+def _place(text: str, url: str) -> str:
+    """Return a URL; one of a file gets its absolute and quoted form if the file exists, perhaps with extras after it."""
+    match = FILE.fullmatch(url)
+    if match is None:
+        if not URL.fullmatch(url):
+            raise _invalid(text, "is not a URL", "A URL has no blanks. A marker after it begins with ' ; '.")
+        return url
+    path = local_path(match["path"])
+    for found, extras in ((path, ""), split_extras(path)):
+        if found and os.path.exists(found):
+            return _argument(text, _Local(found, extras)) + (match["rest"] or "")
+    if not match["path"].startswith("/") or not URL.fullmatch(url):
+        raise _invalid(text, "names a file that does not exist", "A relative path begins at the working directory.")
+    return url
+
+
+def _marked(text: str, marker: str) -> str:
+    # pip wants a blank after the semicolon, uv one before it.
+    return f"{text} ; {marker}" if marker else text
+
+
+def _checked(text: str, found: str) -> str:
+    """Return a requirement or URL if no part of it can become an option."""
+    check_credentials(found)
+    if _OPTION.search(found):
+        raise _invalid(text, "has something in it that could become an option")
+    if _SURROGATE.search(found):
+        raise _invalid(text, "has an unpaired surrogate, which can't be encoded")
+    if len(found) > _LONGEST:
+        raise _invalid(text, f"is longer than {_LONGEST} characters")
+    return found
 
 
 def _each_by_itself(value: object) -> str:
@@ -219,7 +324,7 @@ def _each_by_itself(value: object) -> str:
     return " Give each by itself, such as install(*names)." if isinstance(value, list | tuple | set | frozenset) else ""
 
 
-def _invalid(text: str, why: str, remedy: str = "Name a package, an existing path or a URL.") -> InvalidRequirementError:
+def _invalid(text: str, why: str, remedy: str | None = None) -> InvalidRequirementError:
     shown = repr(text if len(text) <= _LONGEST else f"{text[:_SHOWN]}...")
-    msg = f"{Redactor().mask(shown)} {why}! {remedy}"
-    return InvalidRequirementError(msg)
+    msg = f"{shown} {why}. {remedy or 'Name a package, an existing path or a URL.'}"
+    return InvalidRequirementError(Redactor().mask(msg))

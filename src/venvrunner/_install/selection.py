@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from venvrunner._install.forms import quoted
 from venvrunner._install.lock import Lock, unusable
 from venvrunner._install.locked_file import LockedFile
-from venvrunner._install.requirements import check_credentials, quoted, requirement
+from venvrunner._install.requirements import check_credentials, requirement
 from venvrunner._install.unfit import why_unfit
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 
@@ -176,7 +177,7 @@ def _repository(lock: Lock, package: "Package", source: "PackageVcs") -> str:
 
 def _place(lock: Lock, package: "Package", source: "PackageWheel | PackageSdist | PackageArchive") -> tuple[str, str]:
     """Return the path and the URL of a file: the path where both are given and there is such a file."""
-    if source.path is not None and not _UNSAFE.search(source.path):
+    if source.path is not None and not lock.is_remote() and not _UNSAFE.search(source.path):
         path = lock.absolute(source.path)
         if os.path.isfile(path):
             return path, Path(path).as_uri()

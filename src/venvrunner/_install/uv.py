@@ -1,17 +1,19 @@
 """The command lines of uv; nothing is run here."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from venvrunner._create.paths import local_path
 from venvrunner._install import uv_settings
 from venvrunner._install.locked_file import LockedFile, pylock_text
 from venvrunner._install.request import Request
 from venvrunner._install.requirements import is_lock_name
-from venvrunner.exceptions import InstallerNotFoundError
+from venvrunner.exceptions import InstallerNotFoundError, InvalidRequirementError
 
 __tracebackhide__ = True
 
-
+_HASH = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]*%23[^\s\[#]*))", re.IGNORECASE)
 _LIMITS = (
     *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_NO_EDITABLE"),
     *("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_NO_BUILD_PACKAGE"),
@@ -65,11 +67,27 @@ class Uv(NamedTuple):
             raise InstallerNotFoundError(msg) from exc
 
     def install(self, request: Request, python: str) -> list[str]:
-        """Return the command line for an installation; behind ``--`` nothing is an option."""
+        """Return the command line for an installation; behind ``--`` nothing is an option.
+
+        Raises:
+            InvalidRequirementError: uv cannot read a path.
+        """
+        for text in (*request.requirements, *request.editable):
+            if match := _HASH.match(text):
+                remedy = f"Use 'NAME @ {match['url']}' with the project's name, or move it."
+                path = local_path(match["path"])
+                msg = f"uv can't install from {path!r}: it takes '#' for the end of the path. {remedy}"
+                raise InvalidRequirementError(msg)
         # uv itself tells a lock file from a requirements file by its name.
         lock = any(is_lock_name(path) for path in request.requirements_files)
         preview = ["--preview-features=pylock"] if lock else []
-        return [*self._start("install", python), *preview, *request.options(), "--", *request.requirements]
+        options = [
+            *(["--prerelease=allow"] if request.pre else []),
+            *([f"--exclude-newer={request.exclude_newer}"] if request.exclude_newer else []),
+            *(f"--build-constraints={path}" for path in request.build_constraints),
+            *(f"--config-setting={setting}" for setting in request.config_settings),
+        ]
+        return [*self._start("install", python), *preview, *request.options(), *options, "--", *request.requirements]
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file with which :meth:`install` installs exactly these files."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from venvrunner._create.ownership import Ownership
+from venvrunner._install.forms import anchored, anchored_file
 from venvrunner._install.lock import Choice
 from venvrunner._install.request import RequestOptions, make_request
-from venvrunner._install.requirements import anchored
 from venvrunner._suite.runners import NotedVenvRunner
 from venvrunner._types import StrPath
 from venvrunner.exceptions import VenvError
@@ -27,7 +27,7 @@ class Wanted(NamedTuple):
     Attributes:
         python: as for :class:`.VenvRunner`.
         requirements: each as for an installer, all paths absolute.
-        lock: the absolute path of a lock file.
+        lock: the absolute path of a lock file, or its URL.
         choice: what to choose from it.
     """
 
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
     choice: Choice
 
 
-def wanted(requirements: Iterable[str], python: StrPath | None, options: RequestOptions, *, root: str) -> Wanted:
+def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: RequestOptions, *, root: str) -> Wanted:
     """Check what an environment is to have.
 
     Args:
@@ -55,10 +55,10 @@ def wanted(requirements: Iterable[str], python: StrPath | None, options: Request
         msg = f"python must be a str or a path, such as '3.12', not {type(python).__name__}!"
         raise TypeError(msg)
     if isinstance(requirements, Iterable) and not isinstance(requirements, str):
-        requirements = [anchored(text, root) if isinstance(text, str) else text for text in requirements]
+        requirements = [anchored(text, root) if isinstance(text, str | os.PathLike) else text for text in requirements]
     lock = options.get("lock")
-    anchored_lock = os.path.join(root, lock) if isinstance(lock, str | os.PathLike) else lock
-    request = make_request(requirements, {**options, "lock": anchored_lock})
+    lock = anchored_file(lock, root) if isinstance(lock, str | os.PathLike) else lock
+    request = make_request(requirements, {**options, "lock": lock})
     found = None if python is None else anchored_interpreter(python, root)
     if request.lock is None:
         return Wanted(found, request.requirements, None, Choice())

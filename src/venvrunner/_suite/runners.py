@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar, Self, Unpack
 
 from venvrunner._create.temporary import TemporaryPlace
-from venvrunner._install.inventory import Call
+from venvrunner._install.steps import Call
 from venvrunner._suite.journal import Journal
 from venvrunner._types import StrPath
 from venvrunner.fake import FakeVenvRunner
@@ -84,10 +84,10 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.__copy__()
 
-    def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         return super().install(*requirements, **self._with_sources(options))
 
-    async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         return await super().async_install(*requirements, **self._with_sources(options))
 
     def _with_sources(self, options: InstallOptions) -> InstallOptions:

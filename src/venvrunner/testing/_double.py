@@ -106,11 +106,11 @@ class DoubleRunner(Block, Runner):
         """Same as :meth:`.VenvRunner.environment`."""
         return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
 
-    def install_package(self, package_name: str) -> Receipt:
+    def install_package(self, package_name: StrPath) -> Receipt:
         """Same as :meth:`install` with one requirement."""
         return self.install(package_name)
 
-    def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Answer for an installation: it is the call ``pip install``, with options as pip has them and the requirements.
 
         Same arguments, refusals, receipt and exceptions as those of :meth:`.VenvRunner.install`.
@@ -119,7 +119,7 @@ class DoubleRunner(Block, Runner):
         with self._changing(args, rest) as (player, argv):
             return player.receipt(subprocess_util.log_run(argv, **rest))
 
-    async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
         args, rest = install_call(requirements, kept_options(options))
         with self._changing(args, rest) as (player, argv):

@@ -158,18 +158,18 @@ class RecordingVenvRunner(Block, Runner):
                 )
             )
 
-    def install_package(self, package_name: str) -> subprocess.CompletedProcess[str]:
+    def install_package(self, package_name: StrPath) -> subprocess.CompletedProcess[str]:
         """As the runner does; recorded as :meth:`install` is."""
         with self._recorded(install_call([package_name], {})[0], {}) as tap:
-            return tap.noted(self._runner.install_package(package_name))
+            return tap.noted(self._runner.install_package(cast("str", package_name)))
 
-    def install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """As the runner does; recorded as the call ``pip install``, with options as pip has them and the requirements."""
         kept = kept_options(options)
         with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as tap:
             return tap.noted(self._filled().install(*requirements, **kept))
 
-    async def async_install(self, *requirements: str, **options: Unpack[InstallOptions]) -> Receipt:
+    async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
         kept = kept_options(options)
         with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as tap:

@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
+from venvrunner._install.cutoff import shown_cutoff
 from venvrunner._install.request import RequestOptions
 from venvrunner._install.requirements import package_names
 from venvrunner._process.refused import check_keywords
+from venvrunner._types import StrPath
 from venvrunner.installing import InstallOptions, ReportOptions, split_options
 
 __tracebackhide__ = True
@@ -16,26 +18,37 @@ _PIP = {
     "constraints": "constraint",
     "extra_index_urls": "extra-index-url",
     "dependency_groups": "group",
+    "exclude_newer": "uploaded-prior-to",
+    "build_constraints": "build-constraint",
 }
 """Options whose name is another one for pip."""
 
 
-def install_call(requirements: Iterable[str], options: InstallOptions) -> tuple[list[str], dict[str, Any]]:
+def install_call(requirements: Iterable[StrPath], options: InstallOptions) -> tuple[list[str], dict[str, Any]]:
     """Return an installation as a person would type it, and the keywords of ``log_run``; refuse what an installer refuses.
 
     >>> install_call(["pocket"], {"constraints": [], "upgrade": True, "timeout": 5})
     (['pip', 'install', '--upgrade', 'pocket'], {'timeout': 5})
     """
     names = list(requirements)
-    _request, rest = split_options(names, options)
-    kept: dict[str, Any] = dict(options)
+    request, rest = split_options(names, options)
+    kept: dict[str, Any] = {**options, "config_settings": request.config_settings}
+    if (limit := options.get("exclude_newer")) is not None:
+        kept["exclude_newer"] = shown_cutoff(limit)
     typed: list[str] = [] if kept.pop("deps", True) else ["--no-deps"]
     for name in RequestOptions.__annotations__:
         flag = f"--{_PIP.get(name, name)}".replace("_", "-")
         value = kept.get(name)
         values: Any = [value] if isinstance(value, str | os.PathLike) else value or []
         typed += [flag] if value is True else [f"{flag}={os.fspath(one)}" for one in values]
-    return ["pip", "install", *typed, *names], rest
+    return ["pip", "install", *typed, *map(_typed, names)], rest
+
+
+def _typed(requirement: StrPath) -> str:
+    """Return a requirement as it is; a path that could be the name of a package begins with ``./``."""
+    text = os.fspath(requirement)
+    is_bare = isinstance(requirement, os.PathLike) and os.path.basename(text) == text
+    return os.path.join(".", text) if is_bare and not text.startswith(".") else text
 
 
 def uninstall_call(names: Iterable[str], options: ReportOptions) -> list[str]:
