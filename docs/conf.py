@@ -26,7 +26,7 @@ napoleon_use_ivar = True
 nitpicky = True
 nitpick_ignore_regex = [
     # The standard library: linking to it needs its inventory, which is on the network.
-    (r"py:.*", r"(collections|os|subprocess|typing|contextlib)(\..+)?"),
+    (r"py:.*", r"(collections|contextlib|datetime|os|subprocess|typing)(\..+)?"),
     (r"py:meth", r"bytes\..+"),
     # Of pytest, for the same reason.
     (r"py:.*", r"_pytest\..+"),

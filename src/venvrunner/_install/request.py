@@ -24,7 +24,7 @@ from venvrunner.exceptions import InvalidRequirementError
 __tracebackhide__ = True
 
 if TYPE_CHECKING:
-    from datetime import date, timedelta
+    import datetime  # noqa: ICN001  the docs show the name
 
 _URL = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -50,7 +50,7 @@ class RequestOptions(TypedDict, total=False):
     upgrade: bool
     deps: bool
     pre: bool
-    exclude_newer: "str | date | timedelta | None"
+    exclude_newer: "str | datetime.date | datetime.timedelta | None"
     build_constraints: Iterable[StrPath]
     config_settings: Mapping[str, str | Iterable[str]]
 
