@@ -3,9 +3,8 @@
 import logging
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, cast
 
 from venvrunner._install import describe, fetch
@@ -17,7 +16,7 @@ from venvrunner._install.limits import NO_LIMITS, Limits, limits_of
 from venvrunner._install.lock import Lock, LockText, unusable
 from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.metadata import Distribution, versions
-from venvrunner._install.promised import ASK, missing, promised
+from venvrunner._install.promised import ASK, promised
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
 from venvrunner._install.selection import select
@@ -114,7 +113,7 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     commands: list[list[str]] = []
     secrets: set[str] = set()
     files: list[str] = []
-    promise: dict[str, str] = {}
+    promise: set[str] = set()
     for number, part in enumerate(parts):
         promise |= promised(part)
         public, lines = part.without_secrets()
@@ -132,19 +131,18 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     return (yield from _change(commands, place, keywords, secrets, aim, around))
 
 
-def _check(receipt: Receipt, promise: Mapping[str, str], place: Place, options: Mapping[str, Any]) -> Steps[None]:
+def _check(receipt: Receipt, promise: Collection[str], place: Place, options: Mapping[str, Any]) -> Steps[None]:
     """Make sure that the installer has installed what it was told.
 
     Raises:
         NotInstalledError: neither the metadata nor the interpreter knows of a package.
     """
     packages = versions((yield from look(place.venv_dir, place.variables, options)))
-    names = missing(promise, packages, changed=bool(receipt.added or receipt.changed))
-    if not names:
+    unknown = sorted(name for name in promise if name not in packages)
+    if not unknown:
         return
-    asked = yield _ask(place, [place.python, "-I", "-c", ASK, *names], options, check=False)
-    names = [name for name in names if name in packages or name in asked.stdout.split()]
-    if names:
+    asked = yield _ask(place, [place.python, "-I", "-c", ASK, *unknown], options, check=False)
+    if names := [name for name in unknown if name in asked.stdout.split()]:
         redactor = Redactor(options["secrets"])
         shown = redactor.mask_all(receipt.args)
         error = NotInstalledError(0, receipt.args, receipt.stdout, receipt.stderr, shown=shown, packages=names)
@@ -230,7 +228,7 @@ class _Aim(NamedTuple):
     what: list[str]
     verb: str
     limits: Limits = NO_LIMITS
-    promise: Mapping[str, str] = MappingProxyType({})
+    promise: Collection[str] = ()
 
 
 def _change(

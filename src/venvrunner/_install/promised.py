@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from venvrunner._create.paths import local_path
@@ -23,61 +23,47 @@ for name in sys.argv[1:]:
 """
 """Prints those of its arguments that are not the names of packages that the interpreter finds."""
 _HASHES = re.compile(r"\s--?[a-z].*")
+_PLAIN_FILES = (".txt", ".in")
+"""How requirements files end that are nothing else; uv reads scripts and projects, too."""
 
 
-def promised(request: Request) -> dict[str, str]:
-    """Return specifiers of versions by normalized names; an empty one is fulfilled by any version.
+def promised(request: Request) -> set[str]:
+    """Return the normalized names of packages that must be there afterwards, in whatever version.
 
-    What a marker may leave out is not promised, nor what names no package.
+    What a marker may leave out is not promised, nor what names no package. Versions are not looked at: a constraint or an
+    override of the user's may choose another one.
 
-    >>> promised(Request(requirements=("Zope.Interface>=5", "x; python_version < '3'", "/w/y-1.0-py3-none-any.whl")))
-    {'zope-interface': '>=5', 'y': '==1.0'}
+    >>> sorted(promised(Request(requirements=("Zope.Interface>=5", "x; python_version < '3'", "/w/y-1.0-py3-none-any.whl"))))
+    ['y', 'zope-interface']
     """
-    texts = [*request.requirements, *request.editable]
+    names: set[str | None] = set()
+    for text in (*request.requirements, *request.editable):
+        name = _name(text)
+        names.add(_named_by_place(text) if name is None else name)
     for path in request.requirements_files:
-        texts += _lock_lines(path) if is_lock_name(path) else _lines(path)
-    return dict(filter(None, map(_package, texts)))
+        if is_lock_name(path):
+            names |= set(_lock_names(path))
+        elif path.lower().endswith(_PLAIN_FILES):
+            names |= set(map(_name, _lines(path)))
+    return {name for name in names if name}
 
 
-def missing(promise: Mapping[str, str], packages: Mapping[str, str], *, changed: bool) -> list[str]:
-    """Return the names of promised packages that are not there.
-
-    Args:
-        promise: specifiers by names.
-        packages: versions by names.
-        changed: whether the installer has changed something. Then any version counts: the user may have overridden one.
-    """
-    return [name for name, specifier in promise.items() if not _fulfilled(specifier, packages.get(name), changed=changed)]
-
-
-def _fulfilled(specifier: str, version: str | None, *, changed: bool) -> bool:
-    if version is None or not specifier or changed:
-        return version is not None
-    from packaging.specifiers import SpecifierSet  # noqa: PLC0415  slow to import
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  the same
-
-    try:
-        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return True
-
-
-def _package(text: str) -> tuple[str, str] | None:
-    """Return the name and the specifier of a requirement."""
+def _name(text: str) -> str | None:
+    """Return the name of a requirement, or nothing if a marker may leave it out; ``None``: it is not one."""
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
 
     try:
         found = Requirement(text)
     except (InvalidRequirement, RecursionError):
-        return _named_by_place(text)
-    return None if found.marker is not None else (normalized(found.name), str(found.specifier))
+        return None
+    return "" if found.marker is not None else normalized(found.name)
 
 
-def _named_by_place(text: str) -> tuple[str, str] | None:
-    """Return those of a wheel, or of a project's directory that says its name."""
+def _named_by_place(text: str) -> str:
+    """Return that of a wheel, or of a project's directory that says its name; empty: it is not known."""
     place, marker = split_marker(text)
     if marker:
-        return None
+        return ""
     place, _extras = split_extras(place)
     path, is_whole = place, True
     if url := FILE.fullmatch(place):
@@ -88,22 +74,21 @@ def _named_by_place(text: str) -> tuple[str, str] | None:
         from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415  slow to import
 
         try:
-            name, version, *_rest = parse_wheel_filename(os.path.basename(path))
+            return str(parse_wheel_filename(os.path.basename(path))[0])
         except InvalidWheelFilename:
-            return None
-        return str(name), f"=={version}"
-    return _project(path) if is_whole and os.path.isdir(path) else None
+            return ""
+    return _project(path) if is_whole and os.path.isdir(path) else ""
 
 
-def _project(folder: str) -> tuple[str, str] | None:
+def _project(folder: str) -> str:
     import tomllib  # noqa: PLC0415  slow to import
 
     try:
         with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
             name: object = tomllib.load(file)["project"]["name"]
     except (OSError, LookupError, ValueError, TypeError):
-        return None
-    return (normalized(name), "") if isinstance(name, str) else None
+        return ""
+    return normalized(name) if isinstance(name, str) else ""
 
 
 def _lines(path: str) -> Iterator[str]:
@@ -113,15 +98,14 @@ def _lines(path: str) -> Iterator[str]:
             text = file.read().replace("\\\n", " ")
     except (OSError, ValueError):
         return
-    for line in text.splitlines():
+    for line in text.split("\n"):
         kept = _HASHES.sub("", line.partition(" #")[0]).strip()
         if kept and kept[0] not in "-#":
             yield kept
 
 
-def _lock_lines(path: str) -> Iterable[str]:
+def _lock_names(path: str) -> Iterable[str]:
     import tomllib  # noqa: PLC0415  slow to import
 
     with open(path, "rb") as file:
-        packages = tomllib.load(file)["packages"]
-    return [package["name"] + (f"=={package['version']}" if "version" in package else "") for package in packages]
+        return [normalized(package["name"]) for package in tomllib.load(file)["packages"]]
