@@ -230,8 +230,12 @@ import os, signal, sys
 def strike(folder, step, number):
     # Send this process a signal at one of the things that it does to files of a folder; return how many there were so far.
     done = []
+    # Relative paths are those in the folder, by its descriptor.
+    within = (folder, "/proc/self/fd/", ".venvrunner")
+    def is_meant(event, path):
+        return path.startswith(within) or (event.startswith("os.") and not path.startswith("/"))
     def watch(event, args):
-        if any(isinstance(arg, (str, os.PathLike)) and os.fspath(arg).startswith(folder) for arg in args):
+        if any(isinstance(arg, (str, os.PathLike)) and is_meant(event, os.fspath(arg)) for arg in args):
             done.append(event)
             if len(done) == step:
                 os.kill(os.getpid(), number)

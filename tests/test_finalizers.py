@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,12 +109,12 @@ def test_a_runner_whose_use_cannot_be_noted_on_a_full_disk_is_an_error(tmp_path:
     path = VenvRunner("venv", tmp_path, with_pip=False).venv_dir
     real = os.open
 
-    def fill(name: str, flags: int, *given: int) -> int:
+    def fill(name: str, flags: int, *given: int, **where: Any) -> int:
         if os.path.basename(name).startswith("user-") and flags & os.O_CREAT:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(name, flags, *given)
+        return real(name, flags, *given, **where)
 
-    def refuse(*paths: str) -> None:
+    def refuse(*paths: str, **where: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "open", fill)
@@ -205,7 +206,7 @@ def test_few_descriptors_leave_no_half_environment(free: int, tmp_path: Path) ->
     env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
     command = [sys.executable, "-W", "error", "-c", LIMITED, str(tmp_path), str(free)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=3 * DEADLINE)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
 @pytest.mark.asyncio

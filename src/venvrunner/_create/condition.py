@@ -50,7 +50,8 @@ def _versions_of_packages(venv_dir: str) -> set[tuple[str, str]]:
 def _versions_of_interpreter(venv_dir: str) -> set[tuple[str, str]]:
     """Return which version an environment's interpreter has, by its name, else by the standard libraries beside it."""
     command = CURRENT.find_command(venv_dir, "python")
-    assert command is not None
+    if command is None:  # it was removed meanwhile
+        return set()
     real = os.path.realpath(command)
     if found := _parsed([os.path.basename(real)]):
         return found

@@ -1,17 +1,18 @@
 """Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
 
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from venvrunner._create import interpreters, pack, place, template
 from venvrunner._create.errors import explained
+from venvrunner._create.hold import Hindrances, check_open
 from venvrunner._create.interpreters import Interpreter
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import Ownership
 from venvrunner._create.patience import logger
 from venvrunner._create.purpose import Order, check_order, misfit_of, purpose_of
+from venvrunner._create.removal import Directory
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
@@ -49,11 +50,11 @@ def create(venv_dir: str, user: User, order: Order, fill: Callable[[], object], 
         interpreters.check_pip(interpreter.version)
     purpose = purpose_of(venv_dir, interpreter, order)
 
-    def write() -> None:
-        with explained(venv_dir):
-            _write(venv_dir, interpreter, order)
+    def build(directory: Directory) -> None:
+        def write() -> None:
+            with explained(venv_dir):
+                _write(directory, interpreter, order)
 
-    def build() -> None:
         uninterrupted(write)
         fill()
 
@@ -64,7 +65,7 @@ def occupy(
     venv_dir: str,
     user: User,
     purpose: dict[str, Any],
-    build: Callable[[], object],
+    build: Callable[[Directory], object],
     *,
     exist: Exist,
     wait: float,
@@ -76,7 +77,7 @@ def occupy(
         venv_dir: an absolute path.
         user: as for :func:`create`.
         purpose: what the environment is for; one with the same purpose fits.
-        build: makes it in the folder, which has nothing but an empty pyvenv.cfg then.
+        build: makes it in the directory, which has nothing but an empty pyvenv.cfg then.
         exist: as for :func:`create`.
         wait: as for :func:`create`.
         parent_dir: the environment that it needs.
@@ -87,49 +88,58 @@ def occupy(
     place.check(venv_dir)
     if exist == "error":
         _refuse_existing(venv_dir)
-    owner = Ownership(venv_dir)
-    thread = threading.current_thread()
-
-    def hindrances() -> list[str]:
-        if exist == "error":
-            _refuse_existing(venv_dir)
-        return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users(thread)
-
-    def undo() -> None:
-        user.leave()
-        place.remove(owner)
 
     def begin() -> tuple[bool, str | None]:
         """Return whether it is to be built, and why one that is there does not do."""
+        directory = change.directory
+        owner = Ownership(venv_dir, directory)
+
+        def undo() -> None:
+            user.leave()
+            place.remove(directory)
+
         with explained(venv_dir):
-            place.check(venv_dir)
+            is_there = check_open(directory)
             reason = misfit_of(owner, purpose) if exist == "reuse" or owner.unfinished() else None
             if exist == "reuse" and reason is None:
                 owner.enter(user)
                 return False, None
             owner.refuse_if_frozen("made anew")
-            is_there = place.is_there(venv_dir)
             if not is_there:  # else it is what it was, until that it is not finished is noted
                 change.undo = undo
             owner.begin(parent_dir)
             change.undo = undo
-            place.mark(venv_dir)
-            place.clear(venv_dir)
+            place.mark(directory)
+            place.clear(directory)
             owner.enter(user)
+            place.check_place(directory)  # what fills it goes by its path
             return True, reason if is_there else None
 
-    with owner.held(wait, hindrances, make=True) as change:
+    def finish() -> None:
+        with explained(venv_dir):
+            place.check_place(change.directory)
+            Ownership(venv_dir, change.directory).finish(purpose)
+
+    hindrances = _hindrances(venv_dir, purpose, exist)
+    with Ownership(venv_dir).held(wait, hindrances, make=True, follow=False) as change:
         is_to_be_built, reason = uninterrupted(begin, quick=True)
         if reason is not None:
             logger().info("%r is made anew: %s", venv_dir, reason)
         if is_to_be_built:
-            build()
-            uninterrupted(functools.partial(_finish, owner, purpose), quick=True)
+            build(change.directory)
+            uninterrupted(finish, quick=True)
 
 
-def _finish(owner: Ownership, purpose: dict[str, Any]) -> None:
-    with explained(owner.venv_dir):
-        owner.finish(purpose)
+def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindrances:
+    thread = threading.current_thread()
+
+    def hindrances(directory: Directory) -> list[str]:
+        if exist == "error":
+            _refuse_existing(venv_dir)
+        owner = Ownership(venv_dir, directory)
+        return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users(thread)
+
+    return hindrances
 
 
 def _check_options(order: Order, exist: str, wait: float) -> None:
@@ -142,19 +152,19 @@ def _check_options(order: Order, exist: str, wait: float) -> None:
     check_order(order)
 
 
-def _write(venv_dir: str, interpreter: Interpreter, order: Order) -> None:
+def _write(directory: Directory, interpreter: Interpreter, order: Order) -> None:
     data = template.get(interpreter, with_pip=order.with_pip)
     if data is None:
-        template.build(venv_dir, interpreter, with_pip=order.with_pip)
+        template.build(directory.path, interpreter, with_pip=order.with_pip)
     else:
-        pack.unpack(data, venv_dir, CURRENT.scripts(venv_dir))
+        pack.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
     changes: dict[str, str] = {}
     if order.system_site_packages:
         changes["include-system-site-packages"] = "true"
     if order.prompt is not None:
         changes["prompt"] = repr(order.prompt)
     if changes:
-        copy_settings(venv_dir, venv_dir, changes)
+        copy_settings(directory.firm_path, directory.firm_path, changes)
 
 
 def _refuse_existing(venv_dir: str) -> None:

@@ -1,19 +1,23 @@
 """Delete an environment, and nothing else."""
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Generator
 
 from venvrunner._create import place
 from venvrunner._create.errors import explained
-from venvrunner._create.hold import Change, remove_empty
+from venvrunner._create.hold import STATE, Change, check_open, remove_empty
 from venvrunner._create.ownership import Ownership
+from venvrunner._create.removal import Directory
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
 from venvrunner.exceptions import CreationError
 
 __tracebackhide__ = True
+
+_DELETE = "delete the environment"
 
 
 def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
@@ -46,8 +50,9 @@ async def delete_async(venv_dir: str, user: User, *, wait: float, alone: bool = 
 
 
 def _is_to_be_deleted(venv_dir: str) -> bool:
-    place.check(venv_dir)
-    return os.path.lexists(venv_dir)
+    with explained(venv_dir, _DELETE):
+        place.check(venv_dir, _DELETE)
+        return place.exists(venv_dir)
 
 
 class _Deletion:
@@ -59,23 +64,34 @@ class _Deletion:
 
     def __init__(self, venv_dir: str, user: User, *, wait: float, alone: bool) -> None:
         thread = threading.current_thread()
-        self._owner = Ownership(venv_dir)
+        self._is_alone = alone
+        self._venv_dir = venv_dir
         self._user = user
-        self.held = self._owner.held(wait, lambda: [] if alone else self._owner.users(thread, user))
+
+        def hindrances(directory: Directory) -> list[str]:
+            return [] if alone else Ownership(venv_dir, directory).users(thread, user)
+
+        self.held = Ownership(venv_dir).held(wait, hindrances, follow=False)
 
     def perform(self, change: Change) -> None:
         uninterrupted(lambda: self._remove(change), quick=True)
 
     def _remove(self, change: Change) -> None:
-        venv_dir = self._owner.venv_dir
-        with explained(venv_dir, "delete the environment"):
-            place.check(venv_dir)
-            self._owner.refuse_if_frozen("deleted")
-            change.undo = lambda: place.remove(self._owner)  # one that has begun is completed
-            place.remove(self._owner)
-            remove_empty([venv_dir])
+        directory = change.directory
+        with explained(self._venv_dir, _DELETE):
+            check_open(directory)
+            place.check_place(directory)
+            Ownership(self._venv_dir, directory).refuse_if_frozen("deleted")
+            if not self._is_alone:
+                _check_parent(self._venv_dir)
+            change.undo = lambda: place.remove(directory)  # one that has begun is completed
+            place.remove(directory)
             self._user.leave()
             change.undo = None  # another process may create the next one now
+            if self._is_alone:
+                remove_empty([self._venv_dir])  # the directory around it is removed next, whatever its mode
+            else:
+                _remove_empty(self._venv_dir)
 
     @contextlib.contextmanager
     def tolerated(self) -> Generator[None]:
@@ -83,5 +99,28 @@ class _Deletion:
         try:
             yield
         except CreationError:
-            if os.path.lexists(self._owner.venv_dir):
-                raise
+            with contextlib.suppress(OSError):
+                if not place.exists(self._venv_dir):
+                    return
+            raise
+
+
+def _check_parent(venv_dir: str) -> None:
+    """Make sure that the directory can be removed in the end, before anything in it is.
+
+    Raises:
+        PermissionError: it cannot.
+    """
+    parent = os.path.dirname(venv_dir)
+    if not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, "no permission to remove anything from the directory", parent)
+
+
+def _remove_empty(venv_dir: str) -> None:
+    try:
+        os.rmdir(venv_dir)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        if not os.path.lexists(os.path.join(venv_dir, STATE)):  # else another process creates the next one already
+            raise

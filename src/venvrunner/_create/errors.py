@@ -7,9 +7,11 @@ from venvrunner.exceptions import CreationError, VenvError
 
 __tracebackhide__ = True
 
+CREATE = "create an environment"
+
 
 @contextlib.contextmanager
-def explained(venv_dir: str, what: str = "create an environment") -> Generator[None]:
+def explained(venv_dir: str, what: str = CREATE) -> Generator[None]:
     """Turn an error that leaves the block into one that names the environment and what was tried."""
     try:
         yield

@@ -18,6 +18,7 @@ from venvrunner._create.ownership import Ownership, new_note, portable
 from venvrunner._create.packages import INHERITED, layers, lineage
 from venvrunner._create.paths import within
 from venvrunner._create.relocation import ACTIVATE
+from venvrunner._create.removal import Directory
 from venvrunner._create.settings import copy_settings
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
@@ -77,7 +78,7 @@ def fork(
         with explained(venv_dir, "make a fork"):
             _make(line, venv_dir, standalone=standalone)
 
-    def build() -> None:
+    def build(_directory: Directory) -> None:
         if not os.access(parent_dir, os.W_OK):
             uninterrupted(make, quick=True)  # nobody here can change the parent
             return

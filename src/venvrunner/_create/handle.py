@@ -1,7 +1,6 @@
 """What a runner holds of its environment: the right to use it, and, of a temporary one, the directory around it."""
 
 import contextlib
-import os
 from collections.abc import Generator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
@@ -10,6 +9,8 @@ from venvrunner._create import deletion
 from venvrunner._create.cleanup import Cleanup, Owned
 from venvrunner._create.errors import explained
 from venvrunner._create.ownership import Ownership
+from venvrunner._create.place import exists
+from venvrunner._create.removal import Directory
 from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
@@ -89,8 +90,8 @@ class Handle(Owned):
         """Same as :meth:`changing`, for a coroutine."""
         return self._owner.held(self.wait, self._hindrances)
 
-    def _hindrances(self) -> list[str]:
-        self._owner.refuse_if_frozen("changed")
+    def _hindrances(self, directory: Directory) -> list[str]:
+        Ownership(self.venv_dir, directory).refuse_if_frozen("changed")
         return []
 
     def delete(self) -> None:
@@ -146,8 +147,9 @@ class Handle(Owned):
             yield
         except VenvError as exc:
             self._give_back()
-            if not os.path.lexists(self.venv_dir):
-                return
+            with contextlib.suppress(OSError):
+                if not exists(self.venv_dir):
+                    return
             if error is None:
                 raise
             error.add_note(str(exc))

@@ -11,19 +11,49 @@ from venvrunner._create.errors import explained
 from venvrunner._create.locks import LockFile, is_inconclusive
 from venvrunner._create.notes import read_name, write_name
 from venvrunner._create.patience import Patience
-from venvrunner._create.removal import remove_tree
+from venvrunner._create.removal import LINK, Directory, remove_tree
 from venvrunner._process.guard import uninterrupted
 from venvrunner._process.waiters import loop_waiter
+from venvrunner.exceptions import NotAVenvError
 
 __tracebackhide__ = True
 
+CONFIG = "pyvenv.cfg"
+"""The file that makes a directory an environment (PEP 405)."""
 STATE = ".venvrunner"
 """The directory in an environment that has the lock, among other things."""
 LOCK = "lock"
 """The file that is locked."""
 
-Hindrances = Callable[[], Iterable[str]]
+Hindrances = Callable[[Directory], Iterable[str]]
 """Names what has to be waited for while the lock is held; it runs where no signal handler does, in another thread."""
+
+
+def no_hindrances(_directory: Directory) -> Iterable[str]:
+    """Wait for nothing but the lock."""
+    return ()
+
+
+def refusal(venv_dir: str) -> str:
+    """Return what to say of something that is not an environment."""
+    return f"{venv_dir!r} already exists and is not a virtual environment. It was left untouched: move it or use another name."
+
+
+def check_open(directory: Directory) -> bool:
+    """Make sure that an open directory is an environment or empty: no other can take its place meanwhile.
+
+    Returns:
+        whether it is an environment, be it a broken one.
+
+    Raises:
+        NotAVenvError: it is something else.
+    """
+    if directory.has_file(CONFIG):
+        return True
+    # Another process may begin to fill it between the two looks; the file exists before anything else does.
+    if set(directory.names()) - {STATE} and not directory.has_file(CONFIG):
+        raise NotAVenvError(refusal(directory.path))
+    return False
 
 
 class Held:
@@ -34,12 +64,13 @@ class Held:
         wait: seconds to wait at most.
         hindrances: what else has to be waited for.
         make: create the environment's directory if it does not exist; it is removed again if the block raises.
+        follow: accept a link to the environment.
     """
 
-    def __init__(self, venv_dir: str, wait: float, hindrances: Hindrances, *, make: bool) -> None:
+    def __init__(self, venv_dir: str, wait: float, hindrances: Hindrances, *, make: bool, follow: bool) -> None:
         self._patience = Patience(venv_dir, wait)
         self._hindrances = hindrances
-        self._change = Change(venv_dir, make=make)
+        self._change = Change(venv_dir, make=make, follow=follow)
         self._end = Cleanup(self, self._change.end)
 
     def __enter__(self) -> "Change":
@@ -53,7 +84,7 @@ class Held:
             while found := self._attempt():
                 time.sleep(self._patience.pause(found))
         except BaseException:
-            self._end.now()
+            self._give_up()
             raise
         return self._change
 
@@ -69,7 +100,7 @@ class Held:
             while found := self._attempt():
                 await _sleep(self._patience.pause(found))
         except BaseException:
-            self._end.now()
+            self._give_up()
             raise
         return self._change
 
@@ -78,6 +109,10 @@ class Held:
     ) -> None:
         """Same as the end of a ``with`` block: nothing is awaited, so no cancel gets in between."""
         self.__exit__(kind, error, traceback)
+
+    def _give_up(self) -> None:
+        with contextlib.suppress(OSError):  # the first cause propagates
+            self._end.now()
 
     def _attempt(self) -> list[str]:
         return uninterrupted(lambda: self._change.attempt(self._hindrances), quick=True)
@@ -89,6 +124,7 @@ class Change(Owned):
     Args:
         venv_dir: an absolute path.
         make: as for :class:`Held`.
+        follow: as for :class:`Held`.
 
     Attributes:
         undo: called before the lock is released, unless the change is done.
@@ -98,39 +134,63 @@ class Change(Owned):
     undo: Callable[[], object] | None = None
     is_done = False
 
-    def __init__(self, venv_dir: str, *, make: bool) -> None:
+    def __init__(self, venv_dir: str, *, make: bool, follow: bool) -> None:
         super().__init__()
         self._venv_dir = venv_dir
-        self._state = os.path.join(venv_dir, STATE)
-        self._path = os.path.join(self._state, LOCK)
+        self._path = os.path.join(venv_dir, STATE, LOCK)
         self._make = make
+        self._follow = follow
         self._made: list[str] = []
-        self._aside: str | None = None
+        self._aside: tuple[str, os.stat_result] | None = None
+        self._directory: Directory | None = None
         self._file = LockFile()
+
+    @property
+    def directory(self) -> Directory:
+        """The environment's directory while the lock is held: work on it cannot be led elsewhere by another user."""
+        assert self._directory is not None
+        return self._directory
 
     def attempt(self, hindrances: Hindrances) -> list[str]:
         """Take the lock if it is free and there are no hindrances; else return what has to be waited for."""
-        is_new = self._make and not os.path.lexists(os.path.join(self._venv_dir, "pyvenv.cfg"))
+        is_new = self._make and not os.path.lexists(os.path.join(self._venv_dir, CONFIG))
         with explained(self._venv_dir, "create an environment" if is_new else "change the environment"):
             number = self._open()
             if not (self._file.try_lock() and self._file.is_at(self._path)):
                 found = [read_name(number)]
-            elif not (found := list(hindrances())):
+            elif not (found := list(hindrances(self.directory))):
                 write_name(number)
                 return []
-            self._file.close()
+            self._close()
             return found
 
     def _open(self) -> int:
         if self._make:
             self._made = self._made or _missing_folders(self._venv_dir)
             os.makedirs(self._venv_dir, exist_ok=True)
+        self._directory = directory = self._open_directory()
+        if not self._follow:
+            check_open(directory)
+        state = directory.spot(STATE)
         with contextlib.suppress(FileExistsError):
-            os.mkdir(self._state)
-        if os.path.islink(self._state):
-            msg = f"{self._state!r} is a link"
+            os.mkdir(state.name, dir_fd=state.dir_fd)
+        if directory.has_link(STATE):
+            msg = f"{state.path!r} is a link"
             raise OSError(msg)
-        return self._file.open(self._path)
+        return self._file.open(directory.spot(STATE, LOCK))
+
+    def _open_directory(self) -> Directory:
+        try:
+            return Directory(self._venv_dir, follow=self._follow)
+        except OSError as exc:
+            if self._follow or exc.errno not in LINK:
+                raise
+            raise NotAVenvError(refusal(self._venv_dir)) from exc
+
+    def _close(self) -> None:
+        self._file.close()
+        if self._directory is not None:
+            self._directory.close()
 
     def end(self) -> None:
         """Release the lock; more than once does no harm.
@@ -148,34 +208,39 @@ class Change(Owned):
         self._file.unlock()
         self._file.close()
         if self._aside is not None:
-            remove_tree(self._aside)
+            self._close()  # each descriptor counts
+            remove_tree(*self._aside)
+            self._aside = None
         if not self.is_done and self._made:
-            abandon(self._venv_dir)
+            if self._directory is not None:
+                _abandon(self._directory)
             remove_empty(self._made)
+        self._close()
 
     def _set_aside(self) -> None:
         """Rename the environment, which takes no descriptor, to remove it when the lock has released its own."""
         aside = f"{self._venv_dir}-{os.urandom(8).hex()}.deleted"
         with contextlib.suppress(OSError):
             os.rename(self._venv_dir, aside)
-            self._aside = aside
+            if self.directory.is_at(aside):
+                self._aside = aside, os.lstat(aside)
+            else:  # another user has put something else there
+                os.rename(aside, self._venv_dir)
 
 
-def abandon(venv_dir: str) -> None:
+def _abandon(directory: Directory) -> None:
     """Remove the state if there is nothing but a lock that is free: no other process has begun anything."""
-    state = os.path.join(venv_dir, STATE)
-    path = os.path.join(state, LOCK)
     file = LockFile()
     with contextlib.suppress(OSError):
-        if os.listdir(venv_dir) == [STATE] and os.listdir(state) == [LOCK]:
+        if directory.names() == [STATE] and directory.names(STATE) == [LOCK]:
             try:
-                file.open(path)
+                file.open(directory.spot(STATE, LOCK))
                 if file.try_lock():
-                    os.unlink(path)
+                    directory.unlink(os.path.join(STATE, LOCK))
             finally:
                 file.close()
     with contextlib.suppress(OSError):
-        os.rmdir(state)
+        directory.rmdir(STATE)
 
 
 def _missing_folders(path: str) -> list[str]:

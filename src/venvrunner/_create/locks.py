@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from venvrunner._create.cleanup import Owned
+from venvrunner._create.patience import logger
+from venvrunner._create.removal import Spot
 from venvrunner._process import ambient
 
 __tracebackhide__ = True
@@ -21,6 +23,8 @@ except ImportError:  # Windows
 
 _REFUSED = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+_MISSING = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What flock(2) says where there are no locks: on NFS without a lock daemon, and in some containers."""
 _INCONCLUSIVE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 
 CHILDREN_INHERIT = _flock is not None
@@ -49,9 +53,9 @@ def is_refused(error: OSError) -> bool:
     return error.errno in _READ_ONLY
 
 
-def without_waiting(path: str, flags: int) -> int:
+def without_waiting(path: str, flags: int, *, dir_fd: int | None = None) -> int:
     """Open a file, an *opener* of :func:`open`: what may be a pipe where a file should be would wait for its other end."""
-    return os.open(path, flags | _NEVER_WAIT)
+    return os.open(path, flags | _NEVER_WAIT, dir_fd=dir_fd)
 
 
 class LockFile(Owned):
@@ -62,29 +66,45 @@ class LockFile(Owned):
     Python's, in which no handler runs: a C function that calls both.
 
     A fork of this process has none of its lock files open: it would keep the locks that this process releases.
+
+    Where the system has no locks, one warning says so; then a lock only counts within this process.
     """
+
+    _path = ""
+    _claim: tuple[int, int] | None = None
 
     @property
     def number(self) -> int | None:
         """The descriptor, if it is open."""
         return _open.get(self)
 
-    def open(self, path: str, *, make: bool = True) -> int:
+    def open(self, spot: Spot, *, make: bool = True) -> int:
         """Open the file and return the descriptor; a link is refused.
 
         Args:
-            path: the file.
+            spot: the file.
             make: create it if it does not exist; else reading it must do, as it may be another user's.
 
         Raises:
             OSError: it can't be opened.
         """
         flags = (os.O_RDWR | os.O_CREAT if make else os.O_RDONLY) | _FLAGS
-        _open.update(zip([self], map(os.open, [path], [flags], [0o600]), strict=True))
+        opening = functools.partial(os.open, mode=0o600, dir_fd=spot.dir_fd)
+        _open.update(zip([self], map(opening, [spot.name], [flags]), strict=True))
+        self._path = spot.path
+        if make and _flock is not None:
+            self._close_to_others()
         return _open[self]
+
+    def _close_to_others(self) -> None:
+        """Let nobody else open the file: to lock it takes no right to write."""
+        if os.fstat(_open[self]).st_mode & 0o077:
+            with contextlib.suppress(OSError):  # it is another user's
+                os.fchmod(_open[self], 0o600)
 
     def close(self) -> None:
         """Close it, if it is open; more than once does no harm."""
+        self._drop_claim()
         any(map(os.close, iter(functools.partial(_open.pop, self, None), None)))
 
     def try_lock(self) -> bool:
@@ -97,13 +117,34 @@ class LockFile(Owned):
         except OSError as exc:
             if exc.errno in _REFUSED:
                 return False
-            raise
+            if exc.errno not in _MISSING:
+                raise
+            return self._lock_here(exc)
         return True
+
+    def _lock_here(self, error: OSError) -> bool:
+        """Lock the file within this process, and warn once that other processes do not see that."""
+        status = os.fstat(_open[self])
+        if not _warned:
+            _warned.append(self._path)
+            logger().warning("%r cannot be locked (%s): nothing protects it from other processes", self._path, error.strerror)
+        self._claim = status.st_dev, status.st_ino
+        return _claims.setdefault(self._claim, self) is self
+
+    def _drop_claim(self) -> None:
+        if self._claim is not None and _claims.get(self._claim) is self:
+            del _claims[self._claim]
+        self._claim = None
 
     def unlock(self) -> None:
         """Unlock the file, also for processes that have inherited the descriptor by a fork of this one."""
+        self._drop_claim()
         if self.number is not None and _flock is not None:  # elsewhere there is no fork, and to close it unlocks it
-            _flock.flock(self.number, _flock.LOCK_UN)
+            try:
+                _flock.flock(self.number, _flock.LOCK_UN)
+            except OSError as exc:
+                if exc.errno not in _MISSING:
+                    raise
 
     def is_at(self, path: str) -> bool:
         """Return whether the open file is still the one at a path."""
@@ -115,6 +156,9 @@ class LockFile(Owned):
 
 _open: dict[LockFile, int] = {}
 """The descriptors of the files that are open now."""
+_claims: dict[tuple[int, int], LockFile] = {}
+"""The files that are locked within this process, where the system has no locks: by device and number."""
+_warned: list[str] = []
 
 
 def _close_all() -> None:
@@ -128,6 +172,7 @@ def _close_all() -> None:
             with contextlib.suppress(OSError):
                 os.close(number)
     _open.clear()
+    _claims.clear()
 
 
 if hasattr(os, "register_at_fork"):

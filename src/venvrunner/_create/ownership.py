@@ -15,21 +15,24 @@ The folder ``.venvrunner`` in an environment holds:
 """
 
 import contextlib
+import functools
 import json
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, cast
 
 from venvrunner._create import users
-from venvrunner._create.hold import LOCK, STATE, Held, Hindrances
+from venvrunner._create.hold import LOCK, STATE, Held, Hindrances, no_hindrances
 from venvrunner._create.locks import LockFile, is_inconclusive, without_waiting
 from venvrunner._create.paths import same
-from venvrunner._create.removal import Directory
+from venvrunner._create.removal import Directory, Spot
 from venvrunner._create.users import Commands, User
 from venvrunner.exceptions import VenvInUseError
 
 __tracebackhide__ = True
 
+_NOTES = "state"
 _NAMED = 3
 """How many forks an error names."""
 
@@ -39,25 +42,29 @@ class Ownership:
 
     Args:
         venv_dir: an absolute path; nothing needs to be there.
+        directory: the environment's directory, if it is open: then it is this one, whatever the path names by now.
     """
 
-    def __init__(self, venv_dir: str) -> None:
+    def __init__(self, venv_dir: str, directory: Directory | None = None) -> None:
         self.venv_dir = venv_dir
+        self._directory = directory
         self._state = os.path.join(venv_dir, STATE)
 
-    def held(self, wait: float, hindrances: Hindrances = list, *, make: bool = False) -> Held:
+    def held(self, wait: float, hindrances: Hindrances = no_hindrances, *, make: bool = False, follow: bool = True) -> Held:
         """Return what holds the lock for a block, ``with`` or ``async with``, as soon as it is free and nothing hinders.
 
         Args:
             wait: seconds to wait at most.
             hindrances: asked while the lock is held; names what else has to be waited for.
             make: create the environment's directory if it does not exist.
+            follow: accept a link to the environment.
 
         Raises:
+            NotAVenvError: on entry: it is a link, and *follow* is false.
             VenvInUseError: on entry: that did not come in time.
             CreationError: on entry: the lock can't be had at all, for instance in a read-only directory.
         """
-        return Held(self.venv_dir, wait, hindrances, make=make)
+        return Held(self.venv_dir, wait, hindrances, make=make, follow=follow)
 
     def enter(self, user: User) -> None:
         """Note that a runner uses the environment; to be called while the lock is held.
@@ -65,25 +72,27 @@ class Ownership:
         Raises:
             OSError: it is not known whether that can be noted.
         """
-        user.enter(self._new("user"))
+        user.enter(self._spot(new_note("user")))
 
     def commands(self) -> Commands:
         """Return where the commands of one runner note that they use the environment."""
-        return Commands(self._new("user"))
+        return Commands(os.path.join(self._state, new_note("user")))
 
     def users(self, thread: threading.Thread, but: User | None = None) -> list[str]:
         """Return who else uses the environment; see :func:`.users.others`; to be called while the lock is held."""
         return users.others(self._files("user"), thread, but)
 
-    def _new(self, kind: str) -> str:
-        return os.path.join(self._state, new_note(kind))
+    def _spot(self, name: str) -> Spot:
+        if self._directory is None:
+            return Spot.at(os.path.join(self._state, name))
+        return self._directory.spot(STATE, name)
 
-    def _files(self, kind: str) -> list[str]:
+    def _files(self, kind: str) -> list[Spot]:
         try:
-            names = os.listdir(self._state)
+            names = os.listdir(self._state) if self._directory is None else self._directory.names(STATE)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [os.path.join(self._state, name) for name in names if name.startswith(kind + "-")]
+        return [self._spot(name) for name in names if name.startswith(kind + "-")]
 
     def make_readable(self) -> None:
         """Let this process read the state again, after something has changed the mode of its directory.
@@ -111,9 +120,9 @@ class Ownership:
     def forks(self) -> list[str]:
         """Return the paths of the forks that there are; to be called while the lock is held."""
         found: set[str] = set()
-        for path in self._files("fork"):
+        for spot in self._files("fork"):
             try:
-                with open(path, "rb", opener=without_waiting) as file:
+                with open(spot.name, "rb", opener=_opener(spot)) as file:
                     fork_dir = os.fsdecode(file.read())
             except OSError as exc:
                 if is_inconclusive(exc):
@@ -122,7 +131,7 @@ class Ownership:
             if Ownership(fork_dir).needs(self.venv_dir):
                 found.add(fork_dir)
             else:
-                os.unlink(path)
+                os.unlink(spot.name, dir_fd=spot.dir_fd)
         return sorted(found)
 
     def needs(self, parent_dir: str) -> bool:
@@ -134,7 +143,7 @@ class Ownership:
         """Return whether a process holds the lock; without it, what is unfinished stays so."""
         file = LockFile()
         try:
-            file.open(os.path.join(self._state, LOCK), make=False)
+            file.open(self._spot(LOCK), make=False)
             return not file.try_lock()
         except PermissionError:
             return True  # another user's
@@ -167,11 +176,12 @@ class Ownership:
             parent_dir: the environment that this one will need.
         """
         parent = None if parent_dir is None else portable(parent_dir)
-        replace_file(self._state_file, json.dumps({"parent": parent}) + "\n")
+        replace_file(self._spot(_NOTES), self._spot(_NOTES), json.dumps({"parent": parent}) + "\n")
 
     def finish(self, purpose: dict[str, Any]) -> None:
         """Note that the environment is finished, and what for: the last step of a creation."""
-        with open(self._state_file, "a", encoding="utf-8", opener=without_waiting) as file:
+        spot = self._spot(_NOTES)
+        with open(spot.name, "a", encoding="utf-8", opener=_opener(spot)) as file:
             file.write(json.dumps(purpose) + "\n")
 
     def parent(self) -> str | None:
@@ -199,20 +209,16 @@ class Ownership:
         notes = self._notes()
         if notes and len(notes) > 1:
             notes[1] |= {"folder": portable(self.venv_dir)} | ({} if note is None else {"note": note})
-            replace_file(self._state_file, "".join(json.dumps(note) + "\n" for note in notes))
+            replace_file(self._spot(_NOTES), self._spot(_NOTES), "".join(json.dumps(note) + "\n" for note in notes))
 
     def unfinished(self) -> bool:
         """Tell whether this is what an interrupted creation or deletion has left."""
         notes = self._notes()
         return notes is not None and not notes[1:]
 
-    @property
-    def _state_file(self) -> str:
-        return os.path.join(self._state, "state")
-
     def _notes(self) -> list[dict[str, Any]] | None:
         """Return the lines that are complete; ``None``: there is no such file."""
-        text = _read_file(self._state_file)
+        text = _read_file(self._spot(_NOTES))
         if text is None:
             return None
         notes: list[dict[str, Any]] = []
@@ -244,10 +250,14 @@ def local(text: str) -> str:
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
-def _read_file(path: str) -> str | None:
+def _opener(spot: Spot) -> Callable[[str, int], int]:
+    return functools.partial(without_waiting, dir_fd=spot.dir_fd)
+
+
+def _read_file(spot: Spot) -> str | None:
     """Return what is in a file: nothing if it is not text, ``None`` if it does not exist or is not a file."""
     try:
-        with open(path, encoding="utf-8", opener=without_waiting) as file:
+        with open(spot.name, encoding="utf-8", opener=_opener(spot)) as file:
             return file.read()
     except UnicodeDecodeError:
         return ""
@@ -259,11 +269,17 @@ def _read_file(path: str) -> str | None:
         return None
 
 
-def replace_file(path: str, text: str) -> None:
-    """Write a file that is new, whatever is there: not through a link, and not into a file that has other names."""
-    new = path + ".new"
+def replace_file(spot: Spot, beside: Spot, text: str) -> None:
+    """Write a file that is new, whatever is there: not through a link, and not into a file that has other names.
+
+    Args:
+        spot: where it is in the end.
+        beside: in whose directory it is written, in the same file system.
+        text: what is in it.
+    """
+    new = beside.name + ".new"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(new)
-    with open(new, "x", encoding="utf-8") as file:
+        os.unlink(new, dir_fd=beside.dir_fd)
+    with open(new, "x", encoding="utf-8", opener=functools.partial(os.open, mode=0o666, dir_fd=beside.dir_fd)) as file:
         file.write(text)
-    os.replace(new, path)
+    os.replace(new, spot.name, src_dir_fd=beside.dir_fd, dst_dir_fd=spot.dir_fd)

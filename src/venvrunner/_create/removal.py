@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection
@@ -11,8 +12,12 @@ from typing import NamedTuple, Self
 
 __tracebackhide__ = True
 
-_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
 _PATH = getattr(os, "O_PATH", None)
+LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
+"""What the system says, each in its own way, of a link that is not to be followed."""
+_CLOSED = -1
 _RETURNS = 10
 """How often a directory that is not empty yet is visited again."""
 _BY_DESCRIPTOR = os.scandir in os.supports_fd and {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd
@@ -24,9 +29,10 @@ class Directory:
     Args:
         path: its path, absolute unless *within* is given.
         within: the open directory that it is in.
+        follow: open what a link points to.
 
     Raises:
-        OSError: there is none, or a link, or it can't be opened.
+        OSError: it does not exist, cannot be opened, or is a link and *follow* is false.
 
     Attributes:
         path: as it was opened.
@@ -36,10 +42,10 @@ class Directory:
     path: str
     number: int | None = None
 
-    def __init__(self, path: str, within: "Directory | None" = None) -> None:
+    def __init__(self, path: str, within: "Directory | None" = None, *, follow: bool = False) -> None:
         self.path = path if within is None else os.path.join(within.path, path)
         if _BY_DESCRIPTOR:
-            self.number = _open(path, None if within is None else within.number)
+            self.number = _open(path, None if within is None else within.number, follow=follow)
 
     def __enter__(self) -> Self:
         """Return the directory itself."""
@@ -47,20 +53,64 @@ class Directory:
 
     def __exit__(self, *error: object) -> None:
         """Close it."""
-        if self.number is not None:
-            os.close(self.number)
+        self.close()
+
+    def close(self) -> None:
+        """Close it; more than once does no harm. Then every call fails: none goes by the path instead."""
+        number = self.number
+        if number is not None and number != _CLOSED:
+            self.number = _CLOSED
+            os.close(number)
+
+    def spot(self, *names: str) -> "Spot":
+        """Return where something in it is."""
+        name = os.path.join(*names)
+        path = os.path.join(self.path, name)
+        return Spot(path, path if self.number is None else name, self.number)
+
+    @property
+    def firm_path(self) -> str:
+        """A path that leads here whatever happens to the name; where the system has none (Linux has), the name itself."""
+        firm = f"/proc/self/fd/{self.number}"
+        return firm if self.number is not None and os.path.isdir(firm) else self.path
+
+    def is_at(self, path: str) -> bool:
+        """Return whether a path names this directory, and not a link to it or another directory."""
+        if self.number is None:
+            return os.path.isdir(path) and not os.path.islink(path)
+        try:
+            return os.path.samestat(os.fstat(self.number), os.stat(path, follow_symlinks=False))
+        except OSError:
+            return False
 
     def has_file(self, name: str) -> bool:
         """Return whether there is a file of that name."""
+        return self._mode(name, stat.S_ISREG, follow=True)
+
+    def has_link(self, name: str) -> bool:
+        """Return whether there is a link of that name."""
+        return self._mode(name, stat.S_ISLNK, follow=False)
+
+    def _mode(self, name: str, is_kind: Callable[[int], bool], *, follow: bool) -> bool:
+        spot = self.spot(name)
         try:
-            status = os.stat(os.path.join(self.path, name) if self.number is None else name, dir_fd=self.number)
+            return is_kind(os.stat(spot.name, dir_fd=spot.dir_fd, follow_symlinks=follow).st_mode)
         except FileNotFoundError:
             return False
-        return stat.S_ISREG(status.st_mode)
 
-    def names(self) -> list[str]:
-        """Return the names of what is in it."""
-        return os.listdir(self.path if self.number is None else self.number)
+    def names(self, name: str = "") -> list[str]:
+        """Return the names of what is in it, or in a directory in it.
+
+        Args:
+            name: that directory, which is known to be no link; default: this one.
+        """
+        firm = self.firm_path
+        if self.number is None or firm != self.path:
+            return os.listdir(os.path.join(firm, name))  # it takes one descriptor; all others take two
+        if not name:
+            return os.listdir(self.number)
+        with Directory(name, within=self) as directory:
+            return directory.names()
 
     def unlink(self, name: str) -> None:
         """Remove a file or a link, if it exists."""
@@ -85,8 +135,12 @@ class Directory:
             _Emptying(os.dup(self.number)).run(keep)
 
 
-def remove_tree(path: str) -> None:
+def remove_tree(path: str, known: os.stat_result | None = None) -> None:
     """Remove a directory with all that is in it, read-only ones too; if it does not exist, nothing is done.
+
+    Args:
+        path: the directory.
+        known: which one it was; another one that has taken its place is not removed.
 
     Raises:
         OSError: that is not possible; an empty directory takes no descriptor.
@@ -97,11 +151,30 @@ def remove_tree(path: str) -> None:
         return
     except OSError:
         if _BY_DESCRIPTOR:
-            _Emptying(_open(path, None)).run(())
+            _Emptying(_open_known(path, known)).run(())
         else:
             _empty_by_path(path, ())
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(path)
+
+
+class Spot(NamedTuple):
+    """Where a file is.
+
+    Attributes:
+        path: its path.
+        name: what calls of the system get: its path within an open directory.
+        dir_fd: the descriptor of that directory; ``None``: *name* is the whole path.
+    """
+
+    path: str
+    name: str
+    dir_fd: int | None = None
+
+    @classmethod
+    def at(cls, path: str) -> "Spot":
+        """Return where a path leads to, whatever it is by the time of the call."""
+        return cls(path, path)
 
 
 class _Level(NamedTuple):
@@ -187,19 +260,30 @@ class _Emptying:
         self._number = number
 
 
-def _open(path: str, within: int | None) -> int:
+def _open(path: str, within: int | None, *, follow: bool = False) -> int:
+    flags = _FLAGS & ~_NOFOLLOW if follow else _FLAGS
     try:
-        return os.open(path, _FLAGS, dir_fd=within)
+        return os.open(path, flags, dir_fd=within)
     except PermissionError:
-        if _PATH is None:
-            raise
+        if _PATH is None:  # macOS, where the mode of a link can be changed as well
+            os.chmod(path, stat.S_IRWXU, dir_fd=within, follow_symlinks=follow)
+            return os.open(path, flags, dir_fd=within)
     # It can't be read: make it readable by a descriptor that needs no right to, and that is no link's.
-    number = os.open(path, _PATH | _FLAGS, dir_fd=within)
+    number = os.open(path, _PATH | flags, dir_fd=within)
     try:
         os.chmod(f"/proc/self/fd/{number}", stat.S_IRWXU)
     finally:
         os.close(number)
-    return os.open(path, _FLAGS, dir_fd=within)
+    return os.open(path, flags, dir_fd=within)
+
+
+def _open_known(path: str, known: os.stat_result | None) -> int:
+    number = _open(path, None)
+    if known is not None and not os.path.samestat(os.fstat(number), known):
+        os.close(number)
+        msg = f"{path!r} is another directory now"
+        raise OSError(msg)
+    return number
 
 
 def _empty_by_path(path: str, keep: Collection[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from venvrunner._create.cleanup import Cleanup, Owned
 from venvrunner._create.locks import CHILDREN_INHERIT, LockFile, is_inconclusive, is_refused
 from venvrunner._create.notes import read_name, write_name
+from venvrunner._create.removal import LINK, Spot
 
 __tracebackhide__ = True
 
@@ -29,11 +30,11 @@ class User(Owned):
         self._holder: _Holder | None = None
         self.path: str | None = None
 
-    def enter(self, path: str) -> None:
+    def enter(self, spot: Spot) -> None:
         """Note that the environment is used from now on, if that is possible there: it may be read-only, say.
 
         Args:
-            path: a file that does not exist; no other process looks for it before this returns.
+            spot: a file that does not exist; no other process looks for it before this returns.
 
         Raises:
             OSError: it could be possible, but is not now: no descriptor is free, or the disk is full, say.
@@ -41,15 +42,15 @@ class User(Owned):
         self.leave()
         presence = _presence()
         try:
-            self._holder = presence.note(path)
+            self._holder = presence.note(spot)
         except OSError as exc:
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                os.unlink(spot.name, dir_fd=spot.dir_fd)
             if not is_refused(exc):
                 raise
         else:
-            self.path = path
-            presence.threads[os.path.basename(path)] = self._thread
+            self.path = spot.path
+            presence.threads[os.path.basename(spot.path)] = self._thread
 
     def leave(self) -> None:
         """Take the note back; more than once does no harm."""
@@ -89,7 +90,7 @@ class Commands:
             return  # it is gone, or was made unreadable
         for other in found:
             if other.startswith(name):
-                _holder_of(os.path.join(folder, other))
+                _holder_of(Spot.at(os.path.join(folder, other)))
 
 
 class CommandNote(AbstractContextManager[Mapping[str, Any]]):
@@ -130,7 +131,7 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
         number = 0
         while True:
             path = f"{self._path}-{number}"
-            descriptor = self._file.open(path)
+            descriptor = self._file.open(Spot.at(path))
             if not self._file.try_lock():
                 number += 1  # another command has it, or a process that one has left behind
             elif self._file.is_at(path):  # or another process has taken it for a leftover
@@ -140,42 +141,42 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
             self._file.close()
 
 
-def others(paths: Iterable[str], thread: threading.Thread, but: User | None = None) -> list[str]:
+def others(spots: Iterable[Spot], thread: threading.Thread, but: User | None = None) -> list[str]:
     """Return who else uses the environment; the runners of one thread do not count, their commands do.
 
     Args:
-        paths: the files; those left by processes that are gone are removed.
+        spots: the files; those left by processes that are gone are removed.
         thread: the thread that wants to know.
         but: a user who does not count either.
     """
     found: list[str] = []
     threads = _presence().threads
     own = None if but is None or but.path is None else os.path.basename(but.path)
-    for path in paths:
-        name = os.path.basename(path)  # it is random; the directory may have several paths
+    for spot in spots:
+        name = os.path.basename(spot.path)  # it is random; the directory may have several paths
         noted = threads.get(name)
         if (noted is not None and noted() is thread) or name == own:
             continue
-        if (holder := _holder_of(path)) is not None:
+        if (holder := _holder_of(spot)) is not None:
             found.append(holder)
     return found
 
 
-def _holder_of(path: str) -> str | None:
+def _holder_of(spot: Spot) -> str | None:
     """Return who has a file locked; if it is not locked, remove it: it is a leftover."""
     file = LockFile()
     try:
-        descriptor = file.open(path, make=False)
+        descriptor = file.open(spot, make=False)
         if not file.try_lock():
             return read_name(descriptor)
         with contextlib.suppress(OSError):  # nothing of ours
-            os.unlink(path)
+            os.unlink(spot.name, dir_fd=spot.dir_fd)
     except FileNotFoundError:
         return None
     except OSError as exc:
-        if os.path.islink(path):
+        if exc.errno in LINK:
             with contextlib.suppress(OSError):  # nothing of ours
-                os.unlink(path)
+                os.unlink(spot.name, dir_fd=spot.dir_fd)
             return None
         return f"a process that can't be asked ({exc.strerror})"
     finally:
@@ -186,25 +187,25 @@ def _holder_of(path: str) -> str | None:
 class _Holder:
     """A locked file of this process, under any number of names."""
 
-    def __init__(self, path: str) -> None:
-        self.names = {path}
+    def __init__(self, spot: Spot) -> None:
+        self.names = {spot.path}
         self._file = LockFile()
         self._end = Cleanup(self, self._file.close)
-        number = self._file.open(path)
+        number = self._file.open(spot)
         self._file.try_lock()
         write_name(number)
 
-    def link(self, path: str) -> bool:
+    def link(self, spot: Spot) -> bool:
         """Give the file one more name; return whether that was possible."""
         for name in list(self.names):
             try:
-                os.link(name, path)
+                os.link(name, spot.name, dst_dir_fd=spot.dir_fd)
             except FileNotFoundError:
                 self.names.discard(name)  # removed together with its environment
             except OSError:  # too many links, or none at all on this file system
                 return False
             else:
-                self.names.add(path)
+                self.names.add(spot.path)
                 return True
         return False
 
@@ -223,13 +224,13 @@ class _Presence(Owned):
         self._holders: dict[int, weakref.ref[_Holder]] = {}
         self.threads: dict[str, weakref.ref[threading.Thread]] = {}
 
-    def note(self, path: str) -> _Holder:
-        """Create a locked file at a path, and return what holds it."""
-        device = os.stat(os.path.dirname(path)).st_dev
+    def note(self, spot: Spot) -> _Holder:
+        """Create a locked file, and return what holds it."""
+        device = os.stat(os.path.dirname(spot.name), dir_fd=spot.dir_fd).st_dev
         known = self._holders.get(device)
         holder = None if known is None else known()
-        if holder is None or not holder.link(path):
-            holder = _Holder(path)
+        if holder is None or not holder.link(spot):
+            holder = _Holder(spot)
             self._holders[device] = weakref.ref(holder)
         return holder
 

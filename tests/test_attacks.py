@@ -1,0 +1,173 @@
+"""Another user of the machine who attacks an environment, by links in place of its path, and by locks on its files."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import LINUX, end_all
+from test_creation import listing, run_python
+from venvrunner import VenvRunner
+
+pytestmark = pytest.mark.skipif(not LINUX, reason="only Linux can exchange two paths in one step")
+
+NOBODY = 65534
+
+EXCHANGE = """
+import ctypes, os
+renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+
+def exchange(one, two):
+    # AT_FDCWD and RENAME_EXCHANGE
+    if renameat2(-100, os.fsencode(one), -100, os.fsencode(two), 2):
+        raise OSError(ctypes.get_errno(), "renameat2")
+"""
+
+FLIP = f"""{EXCHANGE}
+import sys
+own, link, go = sys.argv[1:]
+flips = 0
+while os.path.exists(go):
+    exchange(own, link)
+    exchange(own, link)
+    flips += 1
+print(flips)
+"""
+
+USE = """
+import sys
+from collections import Counter
+from venvrunner import VenvError, VenvRunner
+
+def use(exist, top, **options):
+    try:
+        venv = VenvRunner("venv", top, with_pip=False, wait=0.05, exist=exist)
+        venv.delete()
+    except VenvError as exc:
+        return type(exc).__name__
+    return "done"
+"""
+
+MANY = f"""{USE}
+print(sorted(Counter(use(["clear", "reuse"][number % 2], sys.argv[1]) for number in range(int(sys.argv[2])))))
+"""
+
+EACH = f"""{EXCHANGE}{USE}
+top, own, link, exist = sys.argv[1:]
+count, strike = 0, -1
+flipped = False
+
+def flip():
+    global flipped
+    exchange(own, link)
+    flipped = not flipped
+
+def watch(event, args):
+    global count
+    if strike >= 0 and event.partition(".")[0] in {{"open", "os", "shutil"}}:
+        count += 1
+        if count in (strike, strike + span):
+            flip()
+
+sys.addaudithook(watch)
+use(exist, top)  # all is loaded
+found = Counter()
+for step in range(1, 201):
+    span = [1, 4][step % 2]
+    VenvRunner("venv", top, with_pip=False)
+    count, strike = 0, step
+    found[use(exist, top)] += 1
+    strike = -1
+    if flipped:
+        flip()
+    if count < step:
+        break  # it has ended before that step
+print(step > 40, found["done"] < step)
+"""
+
+
+@pytest.fixture(params=["the environment", "its parent"])
+def paths(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Return where an environment is, and the two paths that another user exchanges: one of them is a link."""
+    outside = tmp_path / "outside"
+    for name in ("sub", "venv", ".venvrunner"):
+        (outside / name).mkdir(parents=True)
+        (outside / name / "precious").write_text("precious")
+    (outside / "precious").write_text("precious")
+    (outside / ".venvrunner" / "state").write_text('{"parent": null}\n')
+    top = tmp_path / "top"
+    VenvRunner("venv", top, with_pip=False)
+    (tmp_path / "link").symlink_to("outside", target_is_directory=True)
+    return top, top / "venv" if request.param == "the environment" else top, tmp_path / "link"
+
+
+@pytest.mark.parametrize("exist", ["clear", "reuse"])
+def test_a_link_at_any_step_changes_nothing_outside(exist: str, paths: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """The path leads elsewhere for one call of the system, each in turn: what it leads to is left as it was."""
+    before = listing(tmp_path / "outside")
+    done = run_python(EACH, *map(str, paths), exist)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout == "True True\n"
+    assert listing(tmp_path / "outside") == before
+
+
+def test_another_process_that_flips_the_path_reaches_nothing_outside(paths: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """As fast as it can, while the environment is created, cleared and deleted a hundred times."""
+    top, own, link = paths
+    before = listing(tmp_path / "outside")
+    go = tmp_path / "go"
+    go.touch()
+    flipping = subprocess.Popen([sys.executable, "-c", FLIP, own, link, go], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        done = run_python(MANY, str(top), "100")
+        go.unlink()
+        flips, _stderr = flipping.communicate()
+    finally:
+        end_all([flipping])
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert "done" in done.stdout or int(flips) > 0
+    assert listing(tmp_path / "outside") == before
+
+
+def locked_files(venv: VenvRunner) -> list[Path]:
+    """Return the files that protect an environment as long as nobody else has them locked."""
+    folder = Path(venv.venv_dir, ".venvrunner")
+    return [path for path in folder.iterdir() if path.name == "lock" or path.name.startswith("user-")]
+
+
+def test_other_users_cannot_lock_the_files_of_an_environment(tmp_path: Path) -> None:
+    """Whoever can open a file can lock it, also without the right to write: these only their owner can open."""
+    umask = os.umask(0)
+    try:
+        venv = VenvRunner("venv", tmp_path, with_pip=False)
+        venv.log_run(["python", "-c", ""])
+    finally:
+        os.umask(umask)
+    files = locked_files(venv)
+    assert len(files) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    if os.geteuid() or shutil.which("flock") is None:
+        pytest.skip("only root can try it as another user, with the command flock")
+    folder = os.open(tmp_path / "venv", os.O_RDONLY)
+    try:
+        for path in files:
+            command = ["flock", "-n", f"/proc/self/fd/{folder}/.venvrunner/{path.name}", "true"]
+            blocked = subprocess.run(
+                command, user=NOBODY, group=NOBODY, pass_fds=[folder], capture_output=True, text=True, check=False
+            )
+            assert "Permission denied" in blocked.stderr
+    finally:
+        os.close(folder)
+
+
+def test_a_lock_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
+    """One of an earlier version, or of a careless copy."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    lock = tmp_path / "venv" / ".venvrunner" / "lock"
+    lock.chmod(0o644)
+    VenvRunner.open(venv.venv_dir)
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600
