@@ -12,7 +12,8 @@ import venvrunner
 from conftest import wait_until
 from venvrunner import VenvRunner
 from venvrunner._create import cache, pack, template
-from venvrunner._create.interpreters import Interpreter, find
+from venvrunner._create.interpreter import Interpreter
+from venvrunner._create.interpreters import find
 
 SOURCE = str(Path(venvrunner.__file__).parents[1])
 

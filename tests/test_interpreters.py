@@ -13,7 +13,8 @@ import pytest
 from projects import make_wheel
 from test_creation import listing
 from venvrunner import CreationError, InterpreterNotFoundError, VenvRunner
-from venvrunner._create.interpreters import Interpreter, find
+from venvrunner._create.interpreter import Interpreter
+from venvrunner._create.interpreters import find
 from venvrunner.environment import REMOVED
 from venvrunner.installing import InstallerName
 

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from venvrunner import VenvRunner
 from venvrunner._create import cache, template
+from venvrunner._create.paths import absolute
 from venvrunner._display import Lines, complain, say, shown
 from venvrunner._process import drivers
 from venvrunner._process.command import Command, RunOptions, TimedOut
@@ -128,6 +129,14 @@ def _cache(argv: list[str]) -> int:
         help="show where the cache is; show its size in bytes; remove what is of no use any more",
     )
     what = parser.parse_args(argv).what
+    try:
+        return _answer(what)
+    except (VenvError, OSError) as exc:
+        say(str(exc))
+        return FAILURE
+
+
+def _answer(what: str) -> int:
     if what == "dir":
         print(cache.location())  # noqa: T201  a command line prints
     elif what == "size":
@@ -212,7 +221,7 @@ def _environment(options: argparse.Namespace) -> Generator[VenvRunner]:
         with VenvRunner.temporary(python=options.python) as venv:
             yield venv
     else:
-        top_dir, name = os.path.split(os.path.abspath(options.keep))
+        top_dir, name = os.path.split(absolute(options.keep))
         yield VenvRunner(name, top_dir, python=options.python)
 
 

@@ -9,6 +9,7 @@ from venvrunner._create import layout
 from venvrunner._process.checks import check_args, check_variables
 from venvrunner._types import StrPath
 from venvrunner.environment import current_environment
+from venvrunner.exceptions import InvalidCommandError
 from venvrunner.runner import Runner
 
 __tracebackhide__ = True
@@ -46,6 +47,9 @@ class FakeVenvRunner(Runner):
         ['git', 'status']
         """
         command, *rest = check_args(args)
+        if command == "python" and not sys.executable:
+            msg = "'python' is not known here: sys.executable is empty. Give the path of an interpreter."
+            raise InvalidCommandError(msg)
         return [sys.executable if command == "python" else command, *rest]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:

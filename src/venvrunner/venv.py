@@ -11,6 +11,7 @@ from venvrunner._create.adoption import adopt
 from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
 from venvrunner._create.handle import Handle
+from venvrunner._create.paths import absolute
 from venvrunner._create.purpose import Order
 from venvrunner._create.temporary import TemporaryPlace
 from venvrunner._install.request import RequestOptions, make_request
@@ -171,7 +172,7 @@ class VenvRunner(InstallingRunner):
         'same\n'
         """
         check_installer(installer)
-        handle = Handle(os.path.abspath(path), wait)
+        handle = Handle(absolute(os.fspath(path)), wait)
         adopt(handle.venv_dir, handle.user, wait=wait)
         top_dir, name = os.path.split(handle.venv_dir)
         return cls._made(name, top_dir, handle, installer)

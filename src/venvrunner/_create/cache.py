@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 from venvrunner._create.copying import entries
 from venvrunner._create.locks import without_waiting
+from venvrunner._create.paths import absolute
+from venvrunner.exceptions import InvalidPathError
 
 __tracebackhide__ = True
 
@@ -28,8 +30,8 @@ def folder() -> str | None:
     A folder that others can write is not used, unless it is empty: they may have put code into it. Nothing is removed from it
     either, as it may be any folder that the user has named.
     """
-    path = location()
     try:
+        path = location()
         os.makedirs(path, mode=0o700, exist_ok=True)
         status = os.lstat(path)
         mine = getattr(os, "geteuid", lambda: status.st_uid)()
@@ -40,18 +42,45 @@ def folder() -> str | None:
             if os.listdir(path):
                 os.chmod(path, status.st_mode)
                 return None
-    except OSError:
+    except (OSError, InvalidPathError):
         return None
     return path
 
 
 def location() -> str:
-    """Return where the cache folder is, or would be."""
-    if path := os.environ.get(VARIABLE):
-        return os.path.abspath(path)
+    """Return where the cache folder is, or would be.
+
+    Without a home directory that this user can write to, as in many containers, that is in the directory for temporary files.
+
+    Raises:
+        InvalidPathError: the variable has a relative path, and the working directory was deleted.
+        FileNotFoundError: there is no directory for temporary files either.
+    """
+    path = os.path.expanduser(os.environ.get(VARIABLE, ""))
+    if path and not path.startswith("~"):  # else nothing tells where that is
+        return absolute(path)
+    if not path and (usual := usual_place("venvrunner")) is not None:
+        return usual
+    import tempfile  # noqa: PLC0415  rarely needed
+
+    user = getattr(os, "geteuid", str)()
+    return os.path.join(tempfile.gettempdir(), f"venvrunner-cache-{user}")
+
+
+def usual_place(program: str) -> str | None:
+    """Return where the system has the cache of a program; ``None``: this user cannot have a directory there."""
     from platformdirs import user_cache_dir  # noqa: PLC0415  slow to import
 
-    return user_cache_dir("venvrunner", appauthor=False)
+    try:
+        path = user_cache_dir(program, appauthor=False)
+    except RuntimeError:  # there is neither a HOME nor an entry for the user
+        return None
+    if not os.path.isabs(path):  # an older platformdirs has left the "~" there
+        return None
+    existing = path
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    return path if os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK) else None
 
 
 def load(key: str) -> bytes | None:
@@ -81,7 +110,7 @@ def store(key: str, data: bytes) -> None:
 
 def files() -> Iterator[os.DirEntry[str]]:
     """Yield the files that this package has put into the cache folder, also those of an interrupted store."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, InvalidPathError):
         for entry in entries(location()):
             if _OURS.fullmatch(entry.name) and not entry.is_symlink() and not entry.is_dir():
                 yield entry

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from venvrunner._create import interpreters, pack, place, template
 from venvrunner._create.errors import explained
 from venvrunner._create.hold import Hindrances, check_open
-from venvrunner._create.interpreters import Interpreter
+from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import Ownership
 from venvrunner._create.patience import logger
@@ -153,11 +153,11 @@ def _check_options(order: Order, exist: str, wait: float) -> None:
 
 
 def _write(directory: Directory, interpreter: Interpreter, order: Order) -> None:
-    data = template.get(interpreter, with_pip=order.with_pip)
-    if data is None:
-        template.build(directory.path, interpreter, with_pip=order.with_pip)
-    else:
-        pack.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
+    try:
+        _fill(directory, template.get(interpreter, with_pip=order.with_pip), interpreter, order)
+    except pack.DamagedError:
+        place.clear(directory)
+        _fill(directory, template.get(interpreter, with_pip=order.with_pip, fresh=True), interpreter, order)
     changes: dict[str, str] = {}
     if order.system_site_packages:
         changes["include-system-site-packages"] = "true"
@@ -165,6 +165,15 @@ def _write(directory: Directory, interpreter: Interpreter, order: Order) -> None
         changes["prompt"] = repr(order.prompt)
     if changes:
         copy_settings(directory.firm_path, directory.firm_path, changes)
+
+
+def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, order: Order) -> None:
+    if data is None:
+        template.build(directory.path, interpreter, with_pip=order.with_pip)
+        return
+    pack.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
+    if CURRENT.find_command(directory.firm_path, "python") is None:
+        raise pack.DamagedError
 
 
 def _refuse_existing(venv_dir: str) -> None:

@@ -177,7 +177,13 @@ class Change(Owned):
         if directory.has_link(STATE):
             msg = f"{state.path!r} is a link"
             raise OSError(msg)
-        return self._file.open(directory.spot(STATE, LOCK))
+        try:
+            return self._file.open(directory.spot(STATE, LOCK))
+        except PermissionError:
+            if self._follow:
+                raise
+            directory.names(STATE)  # which makes it readable, if it is this user's
+            return self._file.open(directory.spot(STATE, LOCK))
 
     def _open_directory(self) -> Directory:
         try:

@@ -6,10 +6,12 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from venvrunner._create import cache, layout
-from venvrunner._create.locks import without_waiting
+from venvrunner._create.interpreter import Interpreter, running, stamp_of
+from venvrunner._create.paths import absolute
+from venvrunner._create.silence import silenced
 from venvrunner.environment import get_clean_environment
 from venvrunner.exceptions import CreationError, InterpreterNotFoundError
 
@@ -17,28 +19,6 @@ __tracebackhide__ = True
 
 if TYPE_CHECKING:
     from python_discovery import ContentStore, DiskCache, PythonInfo
-
-Stamp = tuple[int, int, str]
-
-
-class Interpreter(NamedTuple):
-    """An interpreter outside of any environment.
-
-    Attributes:
-        executable: its absolute path.
-        implementation: ``cpython``, ``pypy`` …
-        version: as ``3.12.1``.
-        stamp: see :func:`stamp_of`: an upgrade in place makes another interpreter of it.
-    """
-
-    executable: str
-    implementation: str
-    version: str
-    stamp: Stamp
-
-    def __str__(self) -> str:
-        """Show what people know it by."""
-        return f"{self.implementation} {self.version} ({self.executable})"
 
 
 def find(python: str | os.PathLike[str] | None) -> Interpreter:
@@ -62,9 +42,7 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     True
     """
     if python is None:
-        executable = getattr(sys, "_base_executable", None) or sys.executable
-        version = ".".join(map(str, sys.version_info[:3]))
-        return Interpreter(os.path.abspath(executable), sys.implementation.name, version, stamp_of(executable))
+        return running()
     text = os.fspath(python)
     if not isinstance(text, str):
         msg = f"python must be a str or a path of str, not {type(python).__name__}!"
@@ -73,7 +51,7 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     # What begins with "-" would be an option of the interpreter that is to be asked.
     usable = bool(text) and not text.startswith("-") and "\0" not in text
     if isinstance(python, os.PathLike) or os.path.basename(text) != text:
-        text = os.path.abspath(os.path.expanduser(text))
+        text = absolute(os.path.expanduser(text))
         if usable:
             _refuse_directory(text)
     elif usable:
@@ -168,6 +146,7 @@ def _stamp(path: str) -> tuple[object, ...]:
     return path, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
+@silenced()
 def _search(text: str, env: dict[str, str]) -> "PythonInfo | None":
     from python_discovery import PythonSpec  # noqa: PLC0415  slow to import
 
@@ -207,6 +186,7 @@ def _search_path(text: str, env: dict[str, str]) -> "PythonInfo | None":
     return None
 
 
+@silenced()
 def _ask(executable: str, env: dict[str, str]) -> "PythonInfo | None":
     """Return what an interpreter says of itself, which is known from earlier unless its file has changed."""
     from python_discovery import PythonInfo  # noqa: PLC0415  slow to import
@@ -231,6 +211,7 @@ def _managed(env: dict[str, str]) -> list["PythonInfo"]:
     return sorted(infos, key=lambda info: (info.implementation == "CPython", info.version_info[:3]), reverse=True)
 
 
+@silenced()
 def _list(env: dict[str, str]) -> str:
     state = _state(env)
     if state not in _listed:
@@ -259,6 +240,10 @@ def _known() -> "DiskCache | None":
     folder = cache.folder()
     if folder is None:
         return None
+    # Its directories, made with a umask of 002, are not private enough for python-discovery.
+    for part in ("py_info", os.path.join("py_info", "4")):
+        with contextlib.suppress(OSError):
+            os.mkdir(os.path.join(folder, part), 0o700)
 
     class Known(DiskCache):
         def py_info(self, path: Path) -> "ContentStore":
@@ -294,31 +279,3 @@ def check_pip(version: str) -> None:
             f"Use uv instead: VenvRunner(name, top_dir, python={this!r}, with_pip=False, installer='uv')."
         )
         raise CreationError(msg)
-
-
-def stamp_of(executable: str) -> Stamp:
-    """Return what changes when an executable is replaced: its size, its time, and a hash of its contents.
-
-    Where Python is a shared library, the executable is a small launcher: two versions have the same size, and the same time if
-    both come out of reproducible archives. Of a large one, the beginning and the end are hashed: its build ID is in there.
-
-    Raises:
-        OSError: it does not exist.
-    """
-    status = os.stat(executable)
-    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    if key not in _digests:
-        import hashlib  # noqa: PLC0415  slow to import
-
-        with open(executable, "rb", opener=without_waiting) as file:
-            content = file.read(_HASHED)
-            file.seek(max(status.st_size - _HASHED, len(content)))
-            content += file.read(_HASHED)
-        _digests[key] = hashlib.sha256(content).hexdigest()[:16]
-    return status.st_size, status.st_mtime_ns, _digests[key]
-
-
-_HASHED = 65_536
-"""Bytes that are hashed at each end of an executable."""
-_digests: dict[tuple[int, ...], str] = {}
-"""The hashes of the files that were read already."""

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from venvrunner._create.paths import absolute
 from venvrunner._process.checks import check_args
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidCommandError, InvalidPathError
@@ -231,7 +232,7 @@ def target(name: str, top_dir: str | os.PathLike[str]) -> str:
     if not top:
         msg = "top_dir must not be empty! Use '.' for the current directory."
         raise InvalidPathError(msg)
-    path = os.path.abspath(os.path.join(top, name)) if "\0" not in top else top
+    path = absolute(os.path.join(top, name)) if "\0" not in top else top
     for char in path:
         if char in _HARMFUL or char == os.pathsep or unicodedata.category(char) in _CONTROLS:
             msg = (

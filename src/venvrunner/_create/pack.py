@@ -27,6 +27,14 @@ class NotMovableError(Exception):
     """An environment names its own place where this package does not know how to change it."""
 
 
+class DamagedError(Exception):
+    """A pack is not what it was made as, although its checksum is right."""
+
+
+_WRONG = (LookupError, TypeError, ValueError, AttributeError, FileExistsError, FileNotFoundError, NotADirectoryError)
+"""What comes of a pack whose table is wrong."""
+
+
 def collect(venv_dir: str, script_folder: str, skip: Callable[[str], bool], about: dict[str, Any]) -> bytes:
     """Return the pack of an environment.
 
@@ -95,7 +103,10 @@ def about(data: bytes) -> dict[str, Any] | None:
     mark, checksum = _START.unpack_from(data)
     if mark != _MARK or zlib.crc32(memoryview(data)[_START.size :]) != checksum:
         return None
-    return dict[str, Any](_head(data)[0]["about"])
+    try:
+        return dict[str, Any](_head(data)[0]["about"])
+    except _WRONG:
+        return None
 
 
 def _head(data: bytes) -> tuple[dict[str, Any], int]:
@@ -114,12 +125,22 @@ def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
         script_folder: the folder's script folder.
 
     Raises:
+        DamagedError: the pack is damaged nevertheless; some of it may have been written.
         OSError: that is not possible.
     """
+    try:
+        _unpack(data, venv_dir, script_folder)
+    except _WRONG as exc:
+        raise DamagedError from exc
+
+
+def _unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
     head, offset = _head(data)
     rest = memoryview(data)
     prefix = venv_dir + os.sep
     for kind, name, *details in head["table"]:
+        if os.path.isabs(name) or os.pardir in name.split(os.sep):
+            raise ValueError(name)
         if kind == "folder":
             os.mkdir(prefix + name)
         elif kind == "link":

@@ -4,7 +4,25 @@ import os
 import re
 from urllib.parse import unquote
 
+from venvrunner.exceptions import InvalidPathError
+
 __tracebackhide__ = True
+
+
+def absolute(path: str) -> str:
+    """Return the absolute form of a path.
+
+    Raises:
+        InvalidPathError: it is relative, and the working directory was deleted.
+
+    >>> absolute(os.curdir) == os.getcwd()
+    True
+    """
+    try:
+        return os.path.abspath(path)
+    except OSError as exc:
+        msg = f"{path!r} is relative, and the working directory cannot be found: {exc.strerror}. Use an absolute path."
+        raise InvalidPathError(msg) from exc
 
 
 def same(first: str, second: str) -> bool:

@@ -7,7 +7,7 @@ import time
 from typing import Any, NamedTuple
 
 from venvrunner._create.condition import defect
-from venvrunner._create.interpreters import Interpreter
+from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.ownership import Ownership, portable
 from venvrunner._create.paths import local_path
 

@@ -106,10 +106,11 @@ class Directory:
         """
         firm = self.firm_path
         if self.number is None or firm != self.path:
-            return os.listdir(os.path.join(firm, name))  # it takes one descriptor; all others take two
+            with contextlib.suppress(PermissionError):
+                return os.listdir(os.path.join(firm, name))  # it takes one descriptor; all others take two
         if not name:
             return os.listdir(self.number)
-        with Directory(name, within=self) as directory:
+        with Directory(name, within=self) as directory:  # which makes it readable
             return directory.names()
 
     def unlink(self, name: str) -> None:

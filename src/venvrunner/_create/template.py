@@ -1,5 +1,6 @@
 """Prepared environments: made once by virtualenv for each interpreter, kept in the cache as packs."""
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -7,21 +8,23 @@ import os
 from typing import Any
 
 from venvrunner._create import cache, pack
-from venvrunner._create.interpreters import Interpreter, find, stamp_of
+from venvrunner._create.interpreter import Interpreter, is_running, stamp_of
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.settings import copy_settings
+from venvrunner._create.silence import silenced
 from venvrunner._create.temporary import temporary_folder
 from venvrunner.environment import CREATION_PREFIX, get_clean_environment
 
 __tracebackhide__ = True
 
 
-def get(interpreter: Interpreter, *, with_pip: bool) -> bytes | None:
+def get(interpreter: Interpreter, *, with_pip: bool, fresh: bool = False) -> bytes | None:
     """Return the pack of an environment, from the cache or made anew.
 
     Args:
         interpreter: what it is for.
         with_pip: whether pip is in it.
+        fresh: replace the one in the cache.
 
     Returns:
         the pack; ``None`` if environments can't be moved on this system.
@@ -33,7 +36,7 @@ def get(interpreter: Interpreter, *, with_pip: bool) -> bytes | None:
         return None
     about = _about(interpreter, with_pip=with_pip)
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
-    data = cache.load(key)
+    data = None if fresh else cache.load(key)
     if data is not None and pack.about(data) == about:
         return data
     with temporary_folder() as folder:
@@ -61,21 +64,25 @@ def build(venv_dir: str, interpreter: Interpreter, *, with_pip: bool) -> None:
     env["VIRTUALENV_CONFIG_FILE"] = os.devnull
     seed = ["--no-download", "--no-periodic-update", "--no-setuptools"] if with_pip else ["--no-seed"]
     # virtualenv starts every interpreter that it is told of, but not the running one.
-    which = [] if interpreter == find(None) else [f"--python={interpreter.executable}"]
-    # The block removes the temporary directory that virtualenv creates if it can't write to its cache.
-    with virtualenv.session_via_cli([*seed, *which, "--activators=", venv_dir], setup_logging=False, env=env) as session:
-        session.run()
+    which = [] if is_running(interpreter) else [f"--python={interpreter.executable}"]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(silenced())
+        data = []
+        if cache.usual_place("virtualenv") is None:  # it would take a "~" for a name
+            data = [f"--app-data={stack.enter_context(temporary_folder())}"]
+        options = [*seed, *which, *data, "--activators=", venv_dir]
+        stack.enter_context(virtualenv.session_via_cli(options, setup_logging=False, env=env)).run()
 
 
 def is_current(data: bytes) -> bool:
     """Tell whether a pack can still be of use: its interpreter and virtualenv are what they were."""
     about = pack.about(data)
-    if about is None or about["virtualenv"] != _virtualenv():
+    if about is None or about.get("virtualenv") != _virtualenv():
         return False
-    executable, _implementation, _version, stamp = about["interpreter"]
     try:
+        executable, _implementation, _version, stamp = about["interpreter"]
         return bool(stamp == list(stamp_of(executable)))
-    except OSError:
+    except (OSError, LookupError, TypeError, ValueError):
         return False
 
 
@@ -90,7 +97,10 @@ def _virtualenv() -> list[object]:
     spec = importlib.util.find_spec("virtualenv")
     assert spec is not None
     assert spec.origin is not None
-    status = os.stat(os.path.join(os.path.dirname(spec.origin), "version.py"))
+    path = os.path.join(os.path.dirname(spec.origin), "version.py")
+    while not os.path.exists(path):  # it is in an archive, a zipapp
+        path = os.path.dirname(path)
+    status = os.stat(path)
     return [spec.origin, status.st_size, status.st_mtime_ns]
 
 

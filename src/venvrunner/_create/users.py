@@ -84,6 +84,8 @@ class Commands:
         folder, name = os.path.split(self._path)
         try:
             found = os.listdir(folder)
+        except ValueError:
+            return  # its name cannot be encoded: it never existed
         except OSError as exc:
             if is_inconclusive(exc):
                 raise

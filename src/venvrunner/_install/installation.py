@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol, cast
 
+from venvrunner._create import cache
+from venvrunner._create.paths import absolute
 from venvrunner._install import describe, fetch
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
 from venvrunner._install.explanation import explained
@@ -159,8 +161,19 @@ def _overruled(
     """Return the variables with which no configuration of the user's moves an installation, or limits an exact one."""
     extra = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     env = {name: value for name, value in {**place.variables, **extra}.items() if value is not None}
-    variables, text = installer.overruled(env, place.venv_dir, os.path.abspath(options.get("cwd") or ""), is_exact=is_exact)
-    return {**variables, **({installer.file_variable: _write(place, "settings.toml", text)} if text else {})}
+    cwd = absolute(options.get("cwd") or os.curdir)
+    variables, text = installer.overruled(env, place.venv_dir, cwd, is_exact=is_exact)
+    return {**_home(env), **variables, **({installer.file_variable: _write(place, "settings.toml", text)} if text else {})}
+
+
+def _home(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which pip and uv do without a home directory: pip ends with a traceback, uv wants a cache."""
+    found: dict[str, str] = {}
+    if not os.path.isabs(env.get("HOME", os.path.expanduser("~"))):
+        found["HOME"] = os.sep  # what containers give to an unknown user
+    if "UV_CACHE_DIR" not in env and cache.usual_place("uv") is None:
+        found["UV_NO_CACHE"] = "1"
+    return found
 
 
 def _unlocked(

@@ -1,0 +1,90 @@
+"""One interpreter: what tells it from another, and the one that runs this program."""
+
+import os
+import sys
+from typing import NamedTuple
+
+from venvrunner._create.locks import without_waiting
+from venvrunner._create.paths import absolute
+from venvrunner.exceptions import InterpreterNotFoundError
+
+__tracebackhide__ = True
+
+Stamp = tuple[int, int, str]
+
+
+class Interpreter(NamedTuple):
+    """An interpreter outside of any environment.
+
+    Attributes:
+        executable: its absolute path.
+        implementation: ``cpython``, ``pypy`` …
+        version: as ``3.12.1``.
+        stamp: see :func:`stamp_of`: an upgrade in place makes another interpreter of it.
+    """
+
+    executable: str
+    implementation: str
+    version: str
+    stamp: Stamp
+
+    def __str__(self) -> str:
+        """Show what people know it by."""
+        return f"{self.implementation} {self.version} ({self.executable})"
+
+
+def is_running(interpreter: Interpreter) -> bool:
+    """Return whether an interpreter is the one that runs this."""
+    try:
+        return interpreter == running()
+    except InterpreterNotFoundError:
+        return False
+
+
+def running() -> Interpreter:
+    """Return the interpreter that runs this program, the one outside of any environment.
+
+    Raises:
+        InterpreterNotFoundError: it is not known.
+    """
+    executable = getattr(sys, "_base_executable", None) or sys.executable
+    if getattr(sys, "frozen", False):
+        reason = f"it is frozen, and {executable!r} is the program itself"
+    elif not executable:
+        reason = "sys.executable is empty"
+    else:
+        version = ".".join(map(str, sys.version_info[:3]))
+        try:
+            return Interpreter(absolute(executable), sys.implementation.name, version, stamp_of(executable))
+        except OSError as exc:
+            reason = f"{executable!r} cannot be read: {exc.strerror}"
+    msg = f"The interpreter of this program is not known: {reason}. Name another one, for instance with python='3.12'."
+    raise InterpreterNotFoundError(msg)
+
+
+def stamp_of(executable: str) -> Stamp:
+    """Return what changes when an executable is replaced: its size, its time, and a hash of its contents.
+
+    Where Python is a shared library, the executable is a small launcher: two versions have the same size, and the same time if
+    both come out of reproducible archives. Of a large one, the beginning and the end are hashed: its build ID is in there.
+
+    Raises:
+        OSError: it does not exist.
+    """
+    status = os.stat(executable)
+    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if key not in _digests:
+        import hashlib  # noqa: PLC0415  slow to import
+
+        with open(executable, "rb", opener=without_waiting) as file:
+            content = file.read(_HASHED)
+            file.seek(max(status.st_size - _HASHED, len(content)))
+            content += file.read(_HASHED)
+        _digests[key] = hashlib.sha256(content).hexdigest()[:16]
+    return status.st_size, status.st_mtime_ns, _digests[key]
+
+
+_HASHED = 65_536
+"""Bytes that are hashed at each end of an executable."""
+_digests: dict[tuple[int, ...], str] = {}
+"""The hashes of the files that were read already."""

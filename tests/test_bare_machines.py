@@ -1,0 +1,352 @@
+"""Machines with less: no home, no directory to work in, no encoding, no descriptors, no right to a directory."""
+
+import json
+import os
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import venvrunner
+from conftest import DEADLINE, LINUX
+from test_creation import listing
+from test_install import make_wheel
+from venvrunner import CreationError, FakeVenvRunner, InterpreterNotFoundError, InvalidPathError, VenvError, VenvRunner
+from venvrunner._create import pack
+from venvrunner.installing import InstallerName
+
+SOURCE = str(Path(venvrunner.__file__).parents[1])
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+STRANGER = """
+import ctypes, os, struct, sys
+# A user without an entry, as in a container. It may read everything, since the interpreter may be in another user's home.
+libc = ctypes.CDLL(None)
+read = 1 << 2  # CAP_DAC_READ_SEARCH
+assert libc.prctl(8, 1, 0, 0, 0) == 0  # PR_SET_KEEPCAPS
+os.setgroups([])
+os.setgid(12345)
+os.setuid(12345)
+assert libc.capset(struct.pack("Ii", 0x20080522, 0), struct.pack("6I", read, read, read, 0, 0, 0)) == 0
+assert libc.prctl(47, 2, 2, 0, 0) == 0  # PR_CAP_AMBIENT_RAISE
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+HOMELESS = """
+import os, sys
+from venvrunner import VenvRunner
+for installer in ("pip", "uv"):
+    venv = VenvRunner(installer, sys.argv[1], installer=installer)
+    venv.install("one", no_index=True, find_links=[sys.argv[2]])
+    print(venv.installed()["one"], os.listdir())
+venv = VenvRunner.temporary(python=sys.argv[3], with_pip=False)
+print(venv.log_run(["python", "-c", "print('found')"]).stdout, end="")
+"""
+
+RUN = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def as_stranger(tmp_path: Path) -> RUN:
+    """Run Python as a user who has nothing but a directory for temporary files."""
+    if not ROOT or not LINUX:
+        pytest.skip("only root can become a user without an entry, and this only on Linux")
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    places = {name: tmp_path / name for name in ("tmp", "cwd", "top")}
+    for place in places.values():
+        place.mkdir()
+        place.chmod(0o777)
+
+    def run(*args: str, home: str | None) -> subprocess.CompletedProcess[str]:
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "VENVRUNNER_", "HOME"))}
+        env |= {"PYTHONPATH": SOURCE, "TMPDIR": str(places["tmp"])} | ({} if home is None else {"HOME": home})
+        command = [sys.executable, "-c", STRANGER, *args]
+        return subprocess.run(
+            command, env=env, cwd=places["cwd"], capture_output=True, text=True, check=False, timeout=10 * DEADLINE
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("home", [None, "~", "", "/nowhere/home"])
+def test_without_a_home_environments_are_created_and_filled(home: str | None, as_stranger: RUN, tmp_path: Path) -> None:
+    """No HOME and no entry, as in a container: not a word on standard error, and nothing in the working directory."""
+    (tmp_path / "wheels").mkdir()
+    make_wheel(tmp_path / "wheels", "one", "1.0")
+    version = ".".join(map(str, sys.version_info[:2]))
+    done = as_stranger("-c", HOMELESS, str(tmp_path / "top"), str(tmp_path / "wheels"), version, home=home)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout == "1.0 []\n" * len(get_args(InstallerName)) + "found\n"
+    asked = as_stranger("-m", "venvrunner", "cache", "dir", home=home)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    cache = tmp_path / "tmp" / "venvrunner-cache-12345"
+    assert asked.stdout == f"{cache}\n"
+    assert list(cache.glob("*.pack"))
+    assert cache.stat().st_mode & 0o777 == 0o700
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
+def test_the_directory_of_the_cache_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a file of variables, which no shell has read; no directory of that name is created."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", "~/x")
+    VenvRunner("venv", tmp_path / "top", with_pip=False)
+    assert list((tmp_path / "home" / "x").glob("*.pack"))
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_cache_that_python_discovery_does_not_trust_is_no_business_of_the_host(tmp_path: Path) -> None:
+    """Others can write to the directory above, or the umask lets them: nothing is said on standard error."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    source = """
+import os, sys
+from venvrunner import InterpreterNotFoundError, VenvRunner
+os.umask(0o002)
+for number in range(2):
+    VenvRunner.temporary(python=f"{sys.version_info[0]}.{sys.version_info[1]}", with_pip=False)
+"""
+    env = {**os.environ, "PYTHONPATH": SOURCE, "VENVRUNNER_CACHE_DIR": str(shared / "cache")}
+    done = subprocess.run([sys.executable, "-c", source], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def _no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+
+@pytest.mark.usefixtures("_no_directory")
+def test_a_deleted_working_directory_is_an_error_for_relative_paths_only(tmp_path: Path, venv: VenvRunner) -> None:
+    """It names the path and says what to do; absolute paths work."""
+    relative: list[Callable[[], object]] = [
+        lambda: VenvRunner.open("x"),
+        lambda: VenvRunner("x", "."),
+        lambda: venv.fork("x", "."),
+        lambda: VenvRunner("x", tmp_path, python="./python"),
+    ]
+    for action in relative:
+        with pytest.raises(InvalidPathError, match=r"'(\./)?(x|python)' is relative, .*Use an absolute path\."):
+            action()
+    with pytest.raises(VenvError, match="Use an absolute path"):
+        venv.install("one", no_index=True)
+    made = VenvRunner("x", tmp_path, with_pip=False)
+    assert made.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+
+
+def test_a_missing_directory_for_temporary_files_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the directory."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(CreationError, match=str(tmp_path / "missing")):
+        VenvRunner.temporary(with_pip=False)
+
+
+@pytest.mark.parametrize(
+    ("executable", "frozen", "reason"),
+    [
+        ("", False, "sys.executable is empty"),
+        (None, False, "sys.executable is empty"),
+        ("/gone/python3", False, "'/gone/python3' cannot be read: No such file or directory"),
+        (sys.executable, True, "it is frozen"),
+    ],
+)
+def test_without_an_interpreter_of_its_own_a_program_names_one(
+    executable: str | None, frozen: bool, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that embeds Python or is frozen has none: the error names python=, with which it works."""
+    real = sys.executable
+    monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setattr(sys, "_base_executable", executable)
+    monkeypatch.setattr(sys, "frozen", frozen, raising=False)
+    with pytest.raises(InterpreterNotFoundError, match=reason) as caught:
+        VenvRunner("venv", tmp_path, with_pip=False)
+    assert "python='3.12'" in str(caught.value)
+    assert listing(tmp_path) == {}
+    venv = VenvRunner("venv", tmp_path, python=real, with_pip=False)
+    assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+    if not executable:
+        with pytest.raises(venvrunner.InvalidCommandError, match=reason):
+            FakeVenvRunner().log_run(["python", "-c", ""])
+
+
+ASCII = """
+import sys
+from venvrunner import VenvError, VenvRunner
+top, name = sys.argv[1], "m\\u00f6we"
+known = VenvRunner("known", top, with_pip=False)
+for action in (
+    lambda: VenvRunner(name, top),
+    lambda: VenvRunner("venv", f"{top}/{name}"),
+    lambda: VenvRunner.open(f"{top}/{name}"),
+    lambda: known.fork(name, top),
+):
+    try:
+        action()
+    except VenvError as exc:
+        assert name in str(exc), ascii(exc)
+    else:
+        raise AssertionError
+venv = VenvRunner(sys.argv[2], top)  # as the system has it
+print(ascii(venv.log_run(["pip", "--version"]).stdout.split()[0]))
+"""
+
+
+def test_a_name_that_the_locale_cannot_encode_is_one_clear_error(tmp_path: Path) -> None:
+    """The C locale has ASCII only. A name that came from the system works there too."""
+    env = {**os.environ, "PYTHONPATH": SOURCE, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", ASCII, str(tmp_path), "m\u00f6we"]
+    done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=5 * DEADLINE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"'pip'\n", b"")
+
+
+def _no_table(head: dict[str, object]) -> None:
+    del head["table"]
+
+
+def _no_about(head: dict[str, object]) -> None:
+    del head["about"]
+
+
+def _empty_table(head: dict[str, object]) -> None:
+    head["table"] = []
+
+
+def _short_row(head: dict[str, object]) -> None:
+    head["table"] = [["folder", "bin"], ["file", "x"]]
+
+
+def _outside(head: dict[str, object]) -> None:
+    head["table"] = [["folder", "bin"], ["link", "../outside", "x"]]
+
+
+def _twice(head: dict[str, object]) -> None:
+    head["table"] = [["folder", "bin"], ["folder", "bin"]]
+
+
+def _no_dict(_head: dict[str, object]) -> list[object]:
+    return []
+
+
+@pytest.mark.parametrize("change", [_no_table, _no_about, _empty_table, _short_row, _outside, _twice, _no_dict])
+def test_a_damaged_pack_with_a_right_checksum_is_replaced(
+    change: Callable[[dict[str, object]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment is complete, nothing is written elsewhere, and the pack is good afterwards."""
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path / "cache"))
+    VenvRunner("venv", tmp_path / "top", with_pip=False).delete()
+    (path,) = (tmp_path / "cache").glob("*.pack")
+    good = path.read_bytes()
+    start, length = pack._START, pack._LENGTH
+    (size,) = struct.unpack_from(">I", good, start.size)
+    begin = start.size + length.size
+    head = json.loads(good[begin : begin + size])
+    changed = change(head)
+    text = json.dumps(head if changed is None else changed).encode()
+    rest = length.pack(len(text)) + text + good[begin + size :]
+    path.write_bytes(start.pack(b"venvpk01", zlib.crc32(rest)) + rest)
+    venv = VenvRunner("venv", tmp_path / "top", with_pip=False)
+    assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+    assert path.read_bytes() == good
+    assert os.listdir(tmp_path / "top") == ["venv"]
+
+
+# Modes, for a user whom they concern.
+
+MODES = """
+import ctypes, os, struct, sys
+from venvrunner import CreationError, VenvRunner
+
+top, where, mode = sys.argv[1], sys.argv[2], int(sys.argv[3], 8)
+path = os.path.join(top, "venv")
+VenvRunner("venv", top, with_pip=False)
+if os.geteuid() == 0:
+    # Without capabilities, modes apply to root as well.
+    assert ctypes.CDLL(None).capset(struct.pack("Ii", 0x20080522, 0), bytes(24)) == 0
+"""
+INSIDE = """
+venv = VenvRunner("venv", top, with_pip=False)
+folder = os.path.join(path, where)
+os.makedirs(os.path.join(folder, "deeper", "empty"), exist_ok=True)
+open(os.path.join(folder, "deeper", "file"), "w").close()
+os.chmod(os.path.join(folder, "deeper"), mode)
+os.chmod(folder, mode)
+venv.delete()
+assert os.listdir(top) == []
+"""
+AROUND = """
+venv = VenvRunner("venv", top, with_pip=False)
+os.chmod(top, mode)
+try:
+    venv.delete()
+except CreationError as exc:
+    assert path in str(exc) and "ermission" in str(exc), exc
+else:
+    raise AssertionError
+finally:
+    os.chmod(top, 0o755)
+assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\\n"
+venv.delete()
+assert os.listdir(top) == []
+"""
+
+
+def modes(source: str, *args: str) -> tuple[int, str]:
+    """Run a program for which modes count."""
+    if not LINUX and ROOT:
+        pytest.skip("root can do without its rights only on Linux")
+    env = {**os.environ, "PYTHONPATH": SOURCE}
+    command = [sys.executable, "-c", MODES + source, *args]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=5 * DEADLINE)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("mode", ["555", "300", "0"])
+@pytest.mark.parametrize("where", ["lib", "data", ".venvrunner", ""])
+def test_a_directory_of_any_mode_is_deleted_with_its_environment(where: str, mode: str, tmp_path: Path) -> None:
+    """A tool may leave it unwritable or unreadable; it is this user's, so the mode can be changed back."""
+    assert modes(INSIDE, str(tmp_path), where, mode) == (0, "")
+
+
+@pytest.mark.parametrize("mode", ["555", "0"])
+def test_what_cannot_be_deleted_is_an_error_and_stays_as_it_was(mode: str, tmp_path: Path) -> None:
+    """Without the right to the directory around it: delete() does not return as if it were gone, and has not begun."""
+    assert modes(AROUND, str(tmp_path), "", mode) == (0, "")
+
+
+def test_a_lasting_lack_of_descriptors_raises_the_first_cause(tmp_path: Path) -> None:
+    """Not what the cleanup meets for the same reason; what is left is removed as soon as that is possible."""
+    VenvRunner.temporary(with_pip=False).delete()  # all is loaded
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 10, hard))
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        for _free in range(4):
+            with pytest.raises(CreationError, match=r"can't create an environment in .*Too many open files") as caught:
+                VenvRunner.temporary(with_pip=False)
+            assert isinstance(caught.value.__cause__, OSError)
+            assert caught.value.__cause__.__context__ is None
+            os.close(taken.pop())
+    finally:
+        for number in taken:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    VenvRunner.temporary(with_pip=False).delete()
+    assert os.listdir(tempfile.gettempdir()) == []
