@@ -1,12 +1,15 @@
 """Machines with less: no home, no directory to work in, no encoding, no descriptors, no right to a directory."""
 
+import importlib.util
 import json
 import os
 import resource
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import zipapp
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -261,6 +264,40 @@ def test_a_damaged_pack_with_a_right_checksum_is_replaced(
     assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
     assert path.read_bytes() == good
     assert os.listdir(tmp_path / "top") == ["venv"]
+
+
+PACKED = """
+import sys
+from venvrunner import VenvRunner
+assert ".pyz" in sys.modules["venvrunner"].__file__
+top, wheels = sys.argv[1:]
+venv = VenvRunner("venv", top)
+venv.install("one", no_index=True, find_links=[wheels])
+fork = venv.fork("fork", top)
+print(fork.log_run(["python", "-c", "import one; print('imported')"], contain=sys.platform == "linux").stdout, end="")
+fork.delete()
+"""
+
+
+def test_a_zipapp_works(tmp_path: Path) -> None:
+    """The package and all that it needs in one file: imported, and as a program, also by a relative path."""
+    (tmp_path / "wheels").mkdir()
+    make_wheel(tmp_path / "wheels", "one", "1.0")
+    names = ["virtualenv", "packaging", "platformdirs", "filelock", "python_discovery", "venvrunner"]
+    for spec in filter(None, map(importlib.util.find_spec, [*names, "distlib"])):
+        assert spec.origin is not None
+        package = Path(spec.origin).parent
+        for folder in (package, *package.parent.glob(f"{spec.name}-*.dist-info")):  # it has entry points
+            shutil.copytree(folder, tmp_path / "app" / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+    zipapp.create_archive(tmp_path / "app", tmp_path / "app.pyz", main="venvrunner.__main__:main")
+    env = {**os.environ, "PYTHONPATH": "app.pyz"}
+    command = [sys.executable, "-S", "-c", PACKED, "top", "wheels"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
+    assert (done.returncode, done.stdout) == (0, "imported\n"), done.stderr
+    del env["PYTHONPATH"]
+    command = [sys.executable, "-S", "app.pyz", "--", "python", "-c", "print('run')"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
+    assert (done.returncode, done.stdout) == (0, "run\n"), done.stderr
 
 
 # Modes, for a user whom they concern.
