@@ -155,7 +155,7 @@ def _check_options(order: Order, exist: str, wait: float) -> None:
 def _write(directory: Directory, interpreter: Interpreter, order: Order) -> None:
     try:
         _fill(directory, template.get(interpreter, with_pip=order.with_pip), interpreter, order)
-    except pack.DamagedError:
+    except (pack.DamagedError, FileExistsError, FileNotFoundError, NotADirectoryError):
         place.clear(directory)
         _fill(directory, template.get(interpreter, with_pip=order.with_pip, fresh=True), interpreter, order)
     changes: dict[str, str] = {}

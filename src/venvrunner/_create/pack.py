@@ -31,7 +31,7 @@ class DamagedError(Exception):
     """A pack is not what it was made as, although its checksum is right."""
 
 
-_WRONG = (LookupError, TypeError, ValueError, AttributeError, FileExistsError, FileNotFoundError, NotADirectoryError)
+_WRONG = (LookupError, TypeError, ValueError, AttributeError)
 """What comes of a pack whose table is wrong."""
 
 
@@ -126,7 +126,7 @@ def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
 
     Raises:
         DamagedError: the pack is damaged nevertheless; some of it may have been written.
-        OSError: that is not possible.
+        OSError: that is not possible; a damaged pack may also name a file twice, or one in no directory.
     """
     try:
         _unpack(data, venv_dir, script_folder)
