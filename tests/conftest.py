@@ -27,6 +27,8 @@ MEASURED: dict[str, str] = {}
 """Environment variables for children that run what no test runs in its own process."""
 
 LINUX = sys.platform == "linux"
+POPEN_LEAKS = sys.version_info < (3, 11, 4)
+"""Whether a ``Popen`` that fails leaves descriptors open (gh-87474)."""
 
 hypothesis.settings.register_profile("venvrunner", deadline=None)  # no test judges by the time that it takes
 hypothesis.settings.load_profile("venvrunner")

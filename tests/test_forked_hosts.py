@@ -195,11 +195,12 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_a_worker_of_multiprocessing_deletes_what_it_has_at_its_end(method: str, tmp_path: Path) -> None:
+def test_a_worker_of_multiprocessing_deletes_what_it_has_at_its_end(
+    method: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """A forked one ends without ``atexit``."""
-    program, top = tmp_path / "program.py", tmp_path / "top"
+    program, top = tmp_path / "program.py", tmp_path_factory.mktemp("t")  # the path of a socket must be short
     program.write_text(MULTIPROCESSING)
-    top.mkdir()
     env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1]), "TMPDIR": str(top)}
     command = [sys.executable, str(program), method]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=3 * DEADLINE)

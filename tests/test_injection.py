@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE
+from conftest import DEADLINE, POPEN_LEAKS
 
 PROGRAM = """
 import asyncio, builtins, errno, faulthandler, fcntl, gc, os, shutil, subprocess, sys, tempfile, time
@@ -174,6 +174,8 @@ CASES = [
 @pytest.mark.parametrize(("kind", "operation"), CASES)
 def test_a_failure_of_the_system_leaves_nothing(kind: str, operation: str, mode: str, tmp_path: Path) -> None:
     """No process, descriptor or temporary file; the error names the first cause; and the next call works."""
+    if kind == "pipe" and POPEN_LEAKS:
+        pytest.skip("Popen itself leaves descriptors open before Python 3.11.4 (gh-87474)")
     env = {
         **os.environ,
         "PYTHONPATH": str(Path(venvrunner.__file__).parents[1]),
