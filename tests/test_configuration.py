@@ -168,6 +168,16 @@ def test_no_file_of_pip_moves_an_installation(
     assert "pocket" not in target.installed()
 
 
+def test_a_file_may_be_relative_to_the_directory_of_the_call(
+    machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pip itself sees it there."""
+    write(machine.home / "below" / "mine.conf", f"[global]\ntarget = {machine.elsewhere}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "mine.conf")
+    target.install("pocket", no_index=True, find_links=[machine.wheels], cwd=machine.home / "below")
+    check(target, machine)
+
+
 def test_what_builds_a_package_is_not_moved_either(
     machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,7 +341,7 @@ def test_the_index_of_a_call_overrides_that_of_the_files(
     assert not machine.elsewhere.exists()
 
 
-@pytest.mark.parametrize("name", quick_first(["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_USER"]))
+@pytest.mark.parametrize("name", quick_first(["PIP_TARGET", "PIP_target", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY-Run", "PIP_USER"]))
 def test_no_variable_of_pip_moves_an_installation(
     name: str, machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

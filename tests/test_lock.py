@@ -257,6 +257,13 @@ def test_a_commit_of_a_repository_is_installed(venv: VenvRunner, tmp_path: Path)
     (origin,) = origins(venv)
     assert origin["url"] == url
     assert origin["vcs_info"]["commit_id"] == first
+    subprocess_util.log_run([*git, "revert", "--no-edit", "HEAD"])  # another commit of the same version
+    third = subprocess_util.log_run([*git, "rev-parse", "HEAD"]).stdout.strip()
+    lock = write(tmp_path, f'[[packages]]\nname = "built"\nversion = "1.0"\nvcs = {source.replace(first, third)}\n')
+    assert venv.install(lock=lock, extra_env=NO_INDEX).changed == {"built": ("1.0", "1.0")}
+    (origin,) = origins(venv)
+    assert origin["vcs_info"]["commit_id"] == third
+    assert not venv.install(lock=lock, extra_env=NO_INDEX).changed
 
 
 @pytest.mark.parametrize("venv", INSTALLERS, indirect=True)

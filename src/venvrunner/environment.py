@@ -95,7 +95,7 @@ def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, st
     >>> get_clean_environment({"HOME": "/home/me", "PYTHONPATH": "/elsewhere", "PIP_INDEX_URL": "https://index.example"})
     {'HOME': '/home/me', 'PIP_INDEX_URL': 'https://index.example'}
     """
-    return {name: value for name, value in (os.environ if base is None else base).items() if name not in REMOVED}
+    return {name: value for name, value in (os.environ if base is None else base).items() if not _is_removed(name)}
 
 
 def venv_environment(
@@ -117,7 +117,7 @@ def venv_environment(
     """
     source = ambient if given is None else check_variables("env", given)
     chosen = {name for name, value in source.items() if value != ambient.get(name)}
-    env = {name: value for name, value in source.items() if name not in REMOVED or name in chosen}
+    env = {name: value for name, value in source.items() if not _is_removed(name) or name in chosen}
     defaults = _defaults(SET, env) | {"VIRTUAL_ENV": venv_dir}
     env.update({name: value for name, value in defaults.items() if name not in chosen})
     env = {**UNLESS_SET, **env}
@@ -153,6 +153,11 @@ def additions(env: Mapping[str, str], ambient: Mapping[str, str]) -> dict[str, s
     """
     removed = {name: _NEUTRAL.get(name, "") for name in ambient if name not in env}
     return removed | {name: value for name, value in env.items() if ambient.get(name) != value}
+
+
+def _is_removed(name: str) -> bool:
+    """Tell whether a variable breaks isolation; pip takes ``PIP_target`` and ``PIP_DRY-RUN`` as well."""
+    return name in REMOVED or (name.startswith("PIP_") and name.upper().replace("-", "_") in REMOVED)
 
 
 def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:

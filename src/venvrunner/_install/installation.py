@@ -21,7 +21,7 @@ from venvrunner._install.metadata import Distribution, versions
 from venvrunner._install.promised import ASK, promised
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
-from venvrunner._install.selection import select
+from venvrunner._install.selection import has_other_commit, select
 from venvrunner._install.stand_ins import stand_ins
 from venvrunner._install.steps import Call, Steps
 from venvrunner._process.invocation import CompletedCommand
@@ -195,7 +195,9 @@ def _unlocked(
         parts.append(request._replace(lock=None, requirements_files=(path,), require_hashes=True, deps=False))
     if requirements or editable:
         # By themselves: where one file needs a hash, an installer wants it of all, and a directory has none.
-        parts.append(request._replace(lock=None, requirements=requirements, editable=editable, deps=False))
+        part = request._replace(lock=None, requirements=requirements, editable=editable, deps=False)
+        present = yield from look(place.venv_dir, place.variables, options)
+        parts.append(part._replace(reinstall=has_other_commit(requirements, present)))
     return parts
 
 
@@ -253,7 +255,7 @@ def _change(
     around: AbstractContextManager[None],
 ) -> Steps[Receipt]:
     before = yield from look(place.venv_dir, place.variables, options)
-    keywords = {
+    keywords: dict[str, Any] = {
         "heartbeat": HEARTBEAT,
         **options,
         "env": place.variables,

@@ -67,6 +67,7 @@ class Pip(NamedTuple):
         self._check(request)
         options = [
             *(["--pre"] if request.pre else []),
+            *(["--force-reinstall"] if request.reinstall else []),
             *([f"--uploaded-prior-to={request.exclude_newer}"] if request.exclude_newer else []),
             *(f"--build-constraint={path}" for path in request.build_constraints),
             *(f"--config-settings={setting}" for setting in request.config_settings),
@@ -94,7 +95,7 @@ class Pip(NamedTuple):
     ) -> tuple[Mapping[str, str | None], str]:
         """Return the variables that keep configuration files from moving an installation, and no file."""
         limits = pip_settings.NO_LIMITS if is_exact else {}
-        return {**pip_settings.overruled(env, venv_dir), **limits}, ""
+        return {**pip_settings.overruled(env, venv_dir, cwd), **limits}, ""
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
         """Return the command line that removes packages, without asking."""

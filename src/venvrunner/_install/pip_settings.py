@@ -23,7 +23,7 @@ _SECTIONS = ("global", "install", "uninstall")
 _SUSPECT = re.compile(rf"^\s*(--)?({'|'.join(sorted(_HARMFUL)).replace('-', '[-_]')})\s*[=:]", re.IGNORECASE | re.MULTILINE)
 
 
-def overruled(env: Mapping[str, str], venv_dir: str) -> dict[str, str]:
+def overruled(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> dict[str, str]:
     """Return the variables with which pip installs into an environment, whatever its configuration files say.
 
     A variable can't take back what a file says: pip ignores an empty one. So if a file would move an installation, pip reads no
@@ -32,6 +32,7 @@ def overruled(env: Mapping[str, str], venv_dir: str) -> dict[str, str]:
     Args:
         env: the environment variables of the command.
         venv_dir: the environment.
+        cwd: the working directory of the command; default: that of this process.
 
     Returns:
         no variable if no file would move an installation.
@@ -39,7 +40,7 @@ def overruled(env: Mapping[str, str], venv_dir: str) -> dict[str, str]:
     >>> overruled({"PIP_CONFIG_FILE": os.devnull}, "/v")
     {}
     """
-    paths = files(env, venv_dir)
+    paths = files(env, venv_dir, cwd)
     if not any(map(_is_suspect, paths)):
         return {}
     settings = _settings(list(filter(None, map(_read, paths))))
@@ -54,7 +55,7 @@ def overruled(env: Mapping[str, str], venv_dir: str) -> dict[str, str]:
     return {name: value for name, value in kept.items() if not env.get(name)} | {FILE_VARIABLE: os.devnull}
 
 
-def files(env: Mapping[str, str], venv_dir: str) -> list[str]:
+def files(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> list[str]:
     """Return the configuration files that pip reads; a later one overrides.
 
     The rules are pip's: https://pip.pypa.io/en/stable/topics/configuration/
@@ -62,6 +63,8 @@ def files(env: Mapping[str, str], venv_dir: str) -> list[str]:
     chosen = env.get(FILE_VARIABLE)
     if chosen == os.devnull:
         return []
+    if chosen:
+        chosen = os.path.join(cwd, chosen)
     system, user = layout.pip_folders(env)
     if chosen and os.path.exists(chosen):
         user = []

@@ -74,6 +74,7 @@ class Request(NamedTuple):
     exclude_newer: str | None = None
     build_constraints: tuple[str, ...] = ()
     config_settings: tuple[str, ...] = ()
+    reinstall: bool = False
 
     def contents(self) -> tuple[str, ...]:
         """Return what tells one environment's contents from another's: requirements, or the text of a lock file."""

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from venvrunner._install.forms import quoted
 from venvrunner._install.lock import Lock, unusable
 from venvrunner._install.locked_file import LockedFile
+from venvrunner._install.metadata import Distribution, normalized
 from venvrunner._install.requirements import check_credentials, requirement
 from venvrunner._install.unfit import why_unfit
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
@@ -26,6 +27,7 @@ _URL = re.compile(r"(https?|file)://[^\s\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 _REPOSITORY = re.compile(r"(https?|file|ssh|git)://[^\s\x00-\x20\x7f-\x9f#]+", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
 """The full id of a commit, which is a hash of all that is in it; what is shorter, or a number, can come to mean another one."""
+_PINNED = re.compile(r"(?P<name>[\w.-]+) @ \w+\+.+@(?P<commit>[0-9a-fA-F]{40,64})(#.*)?")
 _CONTENT_ADDRESSED = ("git", "hg")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _WITHOUT_DIRECTORY = {
@@ -226,3 +228,18 @@ def _subdirectory(lock: Lock, package: "Package", source: object) -> str:
     if not re.fullmatch(r"[\w./+-]*", text, re.ASCII) or text.startswith("/") or ".." in text.split("/"):
         raise unusable(lock.path, f"the subdirectory {text!r} of {package.name!r} is not a plain path below it")
     return text
+
+
+def has_other_commit(requirements: Iterable[str], present: Mapping[str, Distribution]) -> bool:
+    """Tell whether a package is installed from another commit than a lock file says; to pip, one of the same version will do.
+
+    >>> locked = "mine @ git+https://host.example/r@" + 40 * "a"
+    >>> has_other_commit([locked], {"mine": Distribution("1.0", "git+https://host.example/r@" + 40 * "b", None)})
+    True
+    """
+    for text in requirements:
+        match = _PINNED.fullmatch(text)
+        package = None if match is None else present.get(normalized(match["name"]))
+        if match is not None and package is not None and match["commit"] not in (package.source or ""):
+            return True
+    return False
