@@ -6,6 +6,7 @@ import pickle
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -293,9 +294,31 @@ def test_no_file_of_uv_moves_an_installation(file: str, way: str, machine: Machi
         assert venv.uninstall("pocket").removed == {"pocket": "1.0"}
 
 
+SYSTEM_UV = """
+offline = true
+find-links = ["s"]
+exclude-newer = 2030-01-31
+[pip]
+target = "s"
+no-deps = true
+"""
+
+
+@pytest.mark.parametrize("name", ["UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_PROJECT"])
+def test_no_file_of_another_directory_moves_an_installation(
+    name: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv looks for its files where a variable says, and has had two names for it."""
+    write(machine.home / "other" / "uv.toml", f'[pip]\ntarget = "{machine.elsewhere}"\n')
+    monkeypatch.setenv(name, str(machine.home / "other"))
+    with VenvRunner.temporary(installer="uv") as venv:
+        assert venv.install("pocket", no_index=True, find_links=[machine.wheels]).added == {"pocket": "1.0"}
+        check(venv, machine)
+
+
 def test_the_files_of_uv_are_merged_as_uv_does(machine: Machine) -> None:
     """Tables and lists are joined, and of other values the nearest counts; relative paths begin at the file."""
-    write(machine.system / "uv" / "uv.toml", 'offline = true\nfind-links = ["s"]\n[pip]\ntarget = "s"\nno-deps = true\n')
+    write(machine.system / "uv" / "uv.toml", SYSTEM_UV)
     write(
         machine.home / ".config" / "uv" / "uv.toml",
         '[[index]]\nname = "mine"\nurl = "https://host.example/%7Fx"\n[pip]\nno-deps = false\n',
@@ -307,6 +330,7 @@ def test_the_files_of_uv_are_merged_as_uv_does(machine: Machine) -> None:
     found = tomllib.loads(uv_settings.overruled(dict(os.environ), str(machine.cwd)))
     assert found == {
         "offline": False,
+        "exclude-newer": date(2030, 1, 31),
         "find-links": [f"{machine.cwd.parent}/./r", str(machine.system / "uv" / "s")],
         "index": [
             {"url": str(machine.cwd.parent / "i"), "name": "é"},

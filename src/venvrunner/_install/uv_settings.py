@@ -67,7 +67,8 @@ def _files(env: Mapping[str, str], cwd: str) -> list[tuple[str, Settings]]:
     if env.get("UV_NO_CONFIG", "").lower() in _YES:
         return []
     system, user = layout.config_folders(env)
-    found = [_project(os.path.join(cwd, env.get("UV_WORKING_DIR", ""), env.get("UV_PROJECT", "")))]
+    start = env.get("UV_WORKING_DIR") or env.get("UV_WORKING_DIRECTORY", "")
+    found = [_project(os.path.join(cwd, start, env.get("UV_PROJECT", "")))]
     found += [_file(os.path.join(user, "uv"))]
     found += [next(filter(None, (_file(os.path.join(folder, "uv")) for folder in system)), None)]
     return [file for file in found if file is not None]
@@ -140,4 +141,6 @@ def _toml(value: object) -> str:
         return "{" + ", ".join(f"{json.dumps(name)} = {_toml(one)}" for name, one in items) + "}"
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, cast('list[object]', value)))}]"
+    if not isinstance(value, bool | int | float | str):
+        return str(cast("Any", value).isoformat())  # a date or a time
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
