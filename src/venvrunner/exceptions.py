@@ -175,7 +175,7 @@ class NotInstalledError(InstallationError):
         packages: Sequence[str] = (),
     ) -> None:
         super().__init__(returncode, cmd, output, stderr, shown=shown)
-        self.packages = list(packages)
+        self.packages: list[str] = list(packages)
 
     def __str__(self) -> str:
         """Name the packages and the masked command line."""
