@@ -1,6 +1,7 @@
 """What a failed build tells: its own output, whose error it is, and what to do; with pip and with uv."""
 
 import pickle
+import re
 import subprocess
 import tarfile
 import traceback
@@ -143,6 +144,18 @@ CASES = {
         "The build imports back.nothing.",
         back_end="back.nothing",
     ),
+    "exception": Case(
+        "class Odd(Exception):\n    pass\ndef build_wheel(*args):\n    raise Odd('this is\\nthe end')\n",
+        "back.Odd: this is",
+        ("    raise Odd('this is\\nthe end')", "the end"),
+        "The project's own build failed.",
+    ),
+    "executed": Case(
+        "def build_wheel(*args):\n    exec('# a setup.py\\nraise RuntimeError(\\'no libfoo\\')', {})\n",
+        "RuntimeError: no libfoo",
+        ('  File "<string>", line 2, in <module>',),
+        "The project's own build failed.",
+    ),
     "missing": Case(
         "",
         "its build needs 'no-such-back-end>=3', which was not found",
@@ -187,10 +200,19 @@ def test_a_failed_build_tells_its_own_reason(name: str, venv: VenvRunner, wheels
     assert set(case.lines) <= set(lines)
     assert len(lines) <= 31
     assert not [line for line in lines if "See above" in line or "originates from a subprocess" in line or "hint:" in line]
-    assert not [line for line in lines if "_in_process.py" in line or '"<string>"' in line]
+    assert not [line for line in lines if "_in_process.py" in line]
+    assert len([line for line in lines if '"<string>"' in line]) == (name == "executed")
     assert advice.startswith(case.advice)
     assert "\n" not in advice
     assert "password" not in advice
+
+
+def test_a_build_that_is_killed_without_a_word_tells_how_it_ended(venv: VenvRunner, tmp_path: Path) -> None:
+    """By the number or the name of the signal."""
+    project = make_project(tmp_path / "crate", "import os\ndef build_wheel(*args):\n    os.kill(os.getpid(), 9)\n")
+    error = failure(venv, str(project))
+    assert type(error) is BuildFailedError
+    assert re.search(r"could not be built: .*(exit code: -9|signal: 9|SIGKILL)", str(error))
 
 
 def test_a_failed_build_of_what_a_package_needs_names_that(venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ _STEP = re.compile(
 _FOR = re.compile(r"\bfor (?P<package>[\w.-]+)")
 _ARROW = "╰─> "
 _END = "[end of output]"
+_EXIT_CODE = re.compile(r"(?P<code>exit code: -?\d+)$")
 _COUNT = re.compile(r"\[\d+ lines of output\]")
 _ABOVE = re.compile(r"no available output|see above", re.IGNORECASE)
 _RUNNING = re.compile(r" *Running command ")
@@ -60,7 +61,9 @@ _MISSING = (
     re.compile(r"No matching distribution found for (?P<what>\S.*)"),
     re.compile(r"No solution found when resolving: `(?P<what>[^`]+)`"),
 )
-_WRAPPER = re.compile(r' *File ".*(?:_in_process\.py|<string>)", line ')
+_TRACEBACK = re.compile(r" *Traceback \(most recent call last\):")
+_WRAPPER = re.compile(r' *File ".*_in_process\.py", line ')
+_PROGRAM = re.compile(r' *File "<string>", line ')
 _FRAME = re.compile(r' *File "')
 
 _DIAGNOSIS = re.compile(r"\berror: (?!subprocess-exited-with-error)", re.IGNORECASE)
@@ -91,7 +94,14 @@ def reason_of(output: Sequence[str]) -> str:
     lines = [line.strip() for line in output if line.strip()]
     diagnoses = [line for line in lines if _DIAGNOSIS.search(line) and not _FOLLOWS.search(line)]
     exceptions = [line for line in lines if _EXCEPTION.match(line)]
-    return next(iter([*diagnoses[:1], *exceptions[-1:], *lines[-1:]]), "")
+    return next(iter([*diagnoses[:1], *exceptions[-1:], *_raised(output), *lines[-1:]]), "")
+
+
+def _raised(output: Sequence[str]) -> list[str]:
+    """Return the line after the frames of the last traceback, which names an exception of whatever name."""
+    begins = [number for number, line in enumerate(output) if _TRACEBACK.match(line)]
+    after = output[begins[-1] + 1 :] if begins else []
+    return [line.strip() for line in after if line.strip() and not line.startswith(" ")][:1]
 
 
 def excerpt(output: Sequence[str], limit: int = 30) -> list[str]:
@@ -112,11 +122,17 @@ def excerpt(output: Sequence[str], limit: int = 30) -> list[str]:
 
 
 def _without_wrapper(output: Sequence[str]) -> Iterator[str]:
-    """Yield lines without the frames of the installer's own program, which a traceback begins with."""
-    is_wrapper = False
+    """Yield lines without the frames of the installer's own program, which a traceback begins with.
+
+    A ``setup.py`` that is executed is a ``<string>`` too, further down.
+    """
+    is_wrapper = is_first = False
     for line in output:
+        if _TRACEBACK.match(line):
+            is_first = True
         if _FRAME.match(line):
-            is_wrapper = _WRAPPER.match(line) is not None
+            is_wrapper = _WRAPPER.match(line) is not None or (is_first and _PROGRAM.match(line) is not None)
+            is_first = is_first and is_wrapper
         elif not line.startswith("  ") or not line.strip():
             is_wrapper = False
         if not is_wrapper:
@@ -130,7 +146,9 @@ def _by_pip(text: str, lines: list[str]) -> FailedBuild | None:
         if short is None:
             return None
         return FailedBuild(_name(short.groupdict().get("package") or ""), [short["reason"]])
-    output = _pip_output(lines, number)
+    output = _pip_output(lines, number) or [
+        match["code"] for line in lines[number : number + 3] if (match := _EXIT_CODE.search(line))
+    ]
     found = (pattern.search(text) for pattern in _PIP_PACKAGES)
     match = _FOR.search(lines[number]) or next(filter(None, found), None)
     package = "" if match is None else _name(match["package"])
