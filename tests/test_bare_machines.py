@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zipapp
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -57,13 +57,20 @@ RUN = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def as_stranger(tmp_path: Path) -> RUN:
+def common() -> Iterator[Path]:
+    """A directory that other users reach too: that of the test run may be below one that is private."""
+    with tempfile.TemporaryDirectory(prefix="venvrunner-test-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def as_stranger(common: Path) -> RUN:
     """Run Python as a user who has nothing but a directory for temporary files."""
     if not ROOT or not LINUX:
         pytest.skip("only root can become a user without an entry, and this only on Linux")
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    places = {name: tmp_path / name for name in ("tmp", "cwd", "top")}
+    places = {name: common / name for name in ("tmp", "cwd", "top")}
     for place in places.values():
         place.mkdir()
         place.chmod(0o777)
@@ -80,21 +87,21 @@ def as_stranger(tmp_path: Path) -> RUN:
 
 
 @pytest.mark.parametrize("home", [None, "~", "", "/nowhere/home"])
-def test_without_a_home_environments_are_created_and_filled(home: str | None, as_stranger: RUN, tmp_path: Path) -> None:
+def test_without_a_home_environments_are_created_and_filled(home: str | None, as_stranger: RUN, common: Path) -> None:
     """No HOME and no entry, as in a container: not a word on standard error, and nothing in the working directory."""
-    (tmp_path / "wheels").mkdir()
-    make_wheel(tmp_path / "wheels", "one", "1.0")
+    (common / "wheels").mkdir()
+    make_wheel(common / "wheels", "one", "1.0")
     version = ".".join(map(str, sys.version_info[:2]))
-    done = as_stranger("-c", HOMELESS, str(tmp_path / "top"), str(tmp_path / "wheels"), version, home=home)
+    done = as_stranger("-c", HOMELESS, str(common / "top"), str(common / "wheels"), version, home=home)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout == "1.0 []\n" * len(get_args(InstallerName)) + "found\n"
     asked = as_stranger("-m", "venvrunner", "cache", "dir", home=home)
     assert (asked.returncode, asked.stderr) == (0, "")
-    cache = tmp_path / "tmp" / "venvrunner-cache-12345"
+    cache = common / "tmp" / "venvrunner-cache-12345"
     assert asked.stdout == f"{cache}\n"
     assert list(cache.glob("*.pack"))
     assert cache.stat().st_mode & 0o777 == 0o700
-    assert list((tmp_path / "cwd").iterdir()) == []
+    assert list((common / "cwd").iterdir()) == []
 
 
 def test_the_directory_of_the_cache_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

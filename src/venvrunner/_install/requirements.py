@@ -166,6 +166,9 @@ Name one of these, such as '.' or 'git+https://...'.
     match = NAMED.fullmatch(found)
     place = split_marker(match["place"] if match else found)[0]
     url = FILE.fullmatch(split_extras(place)[0])
+    if " " in found and Redactor().mask(found) != found:
+        # It goes into a requirements file, where an installer takes a blank for the end of an option's value.
+        raise _invalid(stripped, "has a password and a name or a marker", "Leave the name and the marker out.")
     if REPOSITORY.fullmatch(place) or (url and os.path.isdir(local_path(url["path"]))):
         return found
     remedy = "Name one of these, such as '.' or 'git+https://...'."
@@ -192,7 +195,7 @@ A relative path begins at the working directory.
         return _checked(name, name)
     name = os.fspath(local_place(path))
     if "\0" in name or not os.path.isfile(name):
-        shown = Redactor().mask(repr(name))
+        shown = Redactor().mask(repr(os.fspath(path)))
         msg = f"the {kind} file {shown} does not exist! A relative path begins at the working directory."
         raise InvalidRequirementError(msg)
     return os.path.abspath(name)
@@ -294,6 +297,8 @@ def _place(text: str, url: str) -> str:
             raise _invalid(text, "is not a URL", "A URL has no blanks. A marker after it begins with ' ; '.")
         return url
     path = local_path(match["path"])
+    if not path.strip("/"):
+        raise _invalid(text, "names no file")
     for found, extras in ((path, ""), split_extras(path)):
         if found and os.path.exists(found):
             return _argument(text, _Local(found, extras)) + (match["rest"] or "")
