@@ -267,7 +267,7 @@ def test_any_program_on_path_may_be_named(machine: Path, pretend: Pretend) -> No
     assert find("latest").version == "3.90.2"
 
 
-@pytest.mark.parametrize("how", ["absolute", "relative", "environment", "plain"])
+@pytest.mark.parametrize("how", ["absolute", "relative", "environment", "programs", "plain"])
 def test_a_directory_is_told_with_the_interpreter_in_it(
     how: str, machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +280,8 @@ def test_a_directory_is_told_with_the_interpreter_in_it(
     text = {"absolute": str(folder), "relative": "home/mine", "environment": "home"}.get(how, folder)
     if how == "environment":
         pretend(machine / "home" / "bin" / "python", "3.90.2")
+    if how == "programs":
+        text = str(folder / "bin")
     with pytest.raises(InterpreterNotFoundError) as caught:
         VenvRunner("venv", machine, python=text)
     better = machine / "home" / "bin" / "python" if how == "environment" else folder / "bin" / "python3"

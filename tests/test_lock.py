@@ -267,6 +267,32 @@ def test_a_commit_of_a_repository_is_installed(venv: VenvRunner, tmp_path: Path)
 
 
 @pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+def test_an_editable_project_is_not_the_file_of_a_lock(venv: VenvRunner, tmp_path: Path) -> None:
+    """Whatever its version: the file is installed in its place, and nothing the next time."""
+    venv.install(editable=[built_project(tmp_path / "project")], extra_env=NO_INDEX)
+    file = make_wheel(tmp_path, "built")
+    lock = write(tmp_path, package("built", "1.0", entry(file)))
+    assert venv.install(lock=lock, extra_env=NO_INDEX).changed == {"built": ("1.0", "1.0")}
+    assert not venv.install(lock=lock, extra_env=NO_INDEX).changed
+
+
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
+def test_another_archive_of_the_same_version_is_installed(venv: VenvRunner, tmp_path: Path) -> None:
+    """As that of another commit: its hash is known of what is installed."""
+    for number in (1, 2, 2):
+        path = tmp_path / f"built-{number}.tar.gz"
+        folder = built_project(tmp_path / f"project{number}") if not path.exists() else tmp_path
+        if not path.exists():
+            (folder / "note.txt").write_text(str(number))
+            with tarfile.open(path, "w:gz") as archive:
+                archive.add(folder, "built-1.0")
+        lock = write(tmp_path, f'[[packages]]\nname = "built"\nversion = "1.0"\narchive = {entry(path)}\n')
+        changed = venv.install(lock=lock, extra_env=NO_INDEX).changed
+    assert not changed
+    assert "built-2" in str(origins(venv))
+
+
+@pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
 @pytest.mark.parametrize(
     ("name", "in_url"),
     [("lantern_oil-2.0-py3-none-any.whl", "Lantern.Oil-2.0-py3-none-any.whl"), ("built-1.0.tar.gz", "Built-1.0.tar.gz")],

@@ -68,7 +68,8 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
 def _refuse_directory(path: str) -> None:
     if os.path.isdir(path):
         inside = next(filter(None, (layout.CURRENT.find_command(path, name) for name in ("python3", "python"))), None)
-        better = inside or os.path.join(layout.CURRENT.scripts(path), "python3")
+        beside = os.path.join(path, "python3")  # it may be the directory of programs itself
+        better = inside or (beside if os.path.isfile(beside) else os.path.join(layout.CURRENT.scripts(path), "python3"))
         msg = f"python={path!r} is a directory, not an interpreter. Give the interpreter in it: python={better!r}."
         raise InterpreterNotFoundError(msg)
 

@@ -21,7 +21,7 @@ from venvrunner._install.metadata import Distribution, versions
 from venvrunner._install.promised import ASK, promised
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
-from venvrunner._install.selection import has_other_commit, select
+from venvrunner._install.selection import has_other_commit, is_other_file, select
 from venvrunner._install.stand_ins import stand_ins
 from venvrunner._install.steps import Call, Steps
 from venvrunner._process.invocation import CompletedCommand
@@ -186,17 +186,18 @@ def _unlocked(
     files, requirements, editable, remark = select(lock, described.stdout, require_hashes=request.require_hashes)
     if remark:
         log_method(options.get("logger") or logging.getLogger("venvrunner"), "warning")(remark)
+    present = yield from look(place.venv_dir, place.variables, options)
     parts: list[Request] = []
     if files or not (requirements or editable):
         name, text = installer.lock_file(files)
         if request.has_sources():
             name, text = "locked.txt", "\n".join(requirement_lines(files, indexed=True))
         path = _write(place, name, text)
-        parts.append(request._replace(lock=None, requirements_files=(path,), require_hashes=True, deps=False))
+        part = request._replace(lock=None, requirements_files=(path,), require_hashes=True, deps=False)
+        parts.append(part._replace(reinstall=any(is_other_file(present, file) for file in files)))
     if requirements or editable:
         # By themselves: where one file needs a hash, an installer wants it of all, and a directory has none.
         part = request._replace(lock=None, requirements=requirements, editable=editable, deps=False)
-        present = yield from look(place.venv_dir, place.variables, options)
         parts.append(part._replace(reinstall=has_other_commit(requirements, present)))
     return parts
 

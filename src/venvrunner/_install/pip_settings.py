@@ -11,7 +11,7 @@ from venvrunner.environment import REMOVED
 __tracebackhide__ = True
 
 FILE_VARIABLE = "PIP_CONFIG_FILE"
-NO_LIMITS = {"PIP_CONSTRAINT": os.devnull, "PIP_NO_BINARY": ":none:", "PIP_ONLY_BINARY": ":none:"}
+NO_LIMITS = {"PIP_CONSTRAINT": os.devnull, "PIP_NO_BINARY": ":none:", "PIP_ONLY_BINARY": ":none:", "PIP_REQUIRE_HASHES": "0"}
 """The variables that lift the user's limits, those in files as well; an empty one would not."""
 _PREFIX = "PIP_"
 _INSTEAD = {"help", "version"}

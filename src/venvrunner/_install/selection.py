@@ -243,3 +243,18 @@ def has_other_commit(requirements: Iterable[str], present: Mapping[str, Distribu
         if match is not None and package is not None and match["commit"] not in (package.source or ""):
             return True
     return False
+
+
+def is_other_file(present: Mapping[str, Distribution], file: LockedFile) -> bool:
+    """Tell whether a package is surely not installed from the file that a lock file says, whatever its version.
+
+    It is editable, or from another archive. Which file of an index a package came from is not known.
+    """
+    package = present.get(normalized(file.package))
+    if package is None:
+        return False
+    source = package.source or ""
+    if file.kind != "archive":
+        return source.startswith("-e ")
+    algorithm, digits = file.digest.split(":")
+    return digits not in source if f"#{algorithm}=" in source else not source.startswith(quoted(file.url))

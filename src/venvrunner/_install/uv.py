@@ -15,7 +15,7 @@ __tracebackhide__ = True
 
 _HASH = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]*%23[^\s\[#]*))", re.IGNORECASE)
 _LIMITS = (
-    *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_NO_EDITABLE"),
+    *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_NO_EDITABLE", "UV_REQUIRE_HASHES"),
     *("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_NO_BUILD_PACKAGE"),
 )
 """Variables that change what uv installs, or from which kind of file."""
@@ -82,6 +82,7 @@ class Uv(NamedTuple):
         lock = any(is_lock_name(path) for path in request.requirements_files)
         preview = ["--preview-features=pylock"] if lock else []
         options = [
+            *(["--reinstall"] if request.reinstall else []),
             *(["--prerelease=allow"] if request.pre else []),
             *([f"--exclude-newer={request.exclude_newer}"] if request.exclude_newer else []),
             *(f"--build-constraints={path}" for path in request.build_constraints),

@@ -19,7 +19,7 @@ _PROJECT_ONLY = {
 """Settings of a ``pyproject.toml`` that uv refuses in any other file; none counts for ``uv pip``."""
 _LIMITS = {
     "constraint-dependencies", "exclude-dependencies", "no-binary", "no-binary-package", "no-build", "no-build-package",
-    "only-binary", "override-dependencies",
+    "only-binary", "override-dependencies", "require-hashes",
 }  # fmt: skip
 """Settings that change which packages are installed, or from which kind of file."""
 _YES = {"1", "true", "t", "yes", "y", "on"}
