@@ -100,8 +100,9 @@ def reason_of(output: Sequence[str]) -> str:
 def _raised(output: Sequence[str]) -> list[str]:
     """Return the line after the frames of the last traceback, which names an exception of whatever name."""
     begins = [number for number, line in enumerate(output) if _TRACEBACK.match(line)]
-    after = output[begins[-1] + 1 :] if begins else []
-    return [line.strip() for line in after if line.strip() and not line.startswith(" ")][:1]
+    if not begins:
+        return []
+    return [line.strip() for line in output[begins[-1] + 1 :] if line.strip() and not line.startswith(" ")][:1]
 
 
 def excerpt(output: Sequence[str], limit: int = 30) -> list[str]:
