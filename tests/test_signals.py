@@ -220,8 +220,11 @@ STORM = """
 class Alarm(Exception):
     pass
 
+armed = False
+
 def ring(signum, frame):
-    raise Alarm
+    if armed:  # a signal may be delivered a moment after the timer was stopped
+        raise Alarm
 
 def files():
     found = {}
@@ -255,12 +258,15 @@ rung = 0
 for number in range(ROUNDS):
     try:
         try:
+            armed = True
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 0.01), 0.0003)
             WAYS[WAY]()
         finally:
+            armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
     except Alarm:
         rung += 1
+    armed = False
     signal.setitimer(signal.ITIMER_REAL, 0)
     # What a helper thread has begun, it ends; which may be a moment later than the exception.
     end = time.monotonic() + 10
