@@ -91,7 +91,12 @@ def test_ctrl_c_reaches_the_commands_of_every_thread(way: str, times: int) -> No
         pids = pids_of(program, count)
         for _time in range(times):
             program.send_signal(signal.SIGINT)
-        program.communicate(timeout=DEADLINE)
+        try:
+            program.communicate(timeout=DEADLINE / 2)
+        except subprocess.TimeoutExpired:
+            # Python drops a KeyboardInterrupt that is raised in a finalizer of its own, once in a thousand times: press again.
+            program.send_signal(signal.SIGINT)
+            program.communicate(timeout=DEADLINE)
         assert program.returncode
         check_gone(pids)
     finally:
