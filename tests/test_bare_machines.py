@@ -139,6 +139,26 @@ def _no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone.rmdir()
 
 
+@pytest.mark.usefixtures("_no_directory", "few_interpreters")
+@pytest.mark.parametrize("python", ["3.77", ">=3.77", "nix"])
+def test_an_interpreter_that_is_missing_is_told_without_a_working_directory(python: str, tmp_path: Path) -> None:
+    """It is looked for everywhere else."""
+    with pytest.raises(InterpreterNotFoundError, match=python):
+        VenvRunner("x", tmp_path, python=python)
+
+
+@pytest.mark.skipif(ROOT, reason="root can read every directory")
+@pytest.mark.usefixtures("few_interpreters")
+def test_a_directory_of_interpreters_that_cannot_be_read_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't have the interpreter that is wanted."""
+    (tmp_path / "versions").mkdir(mode=0o311)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    with pytest.raises(InterpreterNotFoundError):
+        VenvRunner("x", tmp_path, python="3.77")
+
+
 @pytest.mark.usefixtures("_no_directory")
 def test_a_deleted_working_directory_is_an_error_for_relative_paths_only(tmp_path: Path, venv: VenvRunner) -> None:
     """It names the path and says what to do; absolute paths work."""

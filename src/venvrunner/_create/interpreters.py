@@ -13,7 +13,7 @@ from venvrunner._create.interpreter import Interpreter, running, stamp_of
 from venvrunner._create.paths import absolute
 from venvrunner._create.silence import silenced
 from venvrunner.environment import get_clean_environment
-from venvrunner.exceptions import CreationError, InterpreterNotFoundError
+from venvrunner.exceptions import CreationError, InterpreterNotFoundError, InvalidPathError
 
 __tracebackhide__ = True
 
@@ -100,7 +100,8 @@ def _version_or_range(text: str, env: dict[str, str]) -> str:
                 return text
     elif shutil.which(text, path=env.get("PATH", "")):
         return text
-    _refuse_directory(os.path.abspath(text))
+    with contextlib.suppress(InvalidPathError):  # it is relative, and the working directory was deleted
+        _refuse_directory(absolute(text))
     msg = f"python={text!r} is not a path, a version or a range. Use for instance '3.12', '>=3.11' or '/usr/bin/python3'."
     raise InterpreterNotFoundError(msg)
 
@@ -123,7 +124,10 @@ _State = tuple[object, ...]
 def _state(env: dict[str, str]) -> _State:
     """Return what is different as soon as an interpreter is added, removed or replaced; it takes some milliseconds."""
     # What a shim of a version manager runs depends on the working directory too.
-    where = (os.path.abspath("."), *(env.get(name, "") for name in (*_SOURCES, "PYENV_VERSION", "ASDF_PYTHON_VERSION")))
+    here = ""
+    with contextlib.suppress(InvalidPathError):  # it was deleted
+        here = absolute(os.curdir)
+    where = (here, *(env.get(name, "") for name in (*_SOURCES, "PYENV_VERSION", "ASDF_PYTHON_VERSION")))
     stamps = [_stamp(path) for path in (*layout.CURRENT.managed_interpreters(env), *_programs(env))]
     return (*where, *stamps)
 

@@ -82,7 +82,7 @@ class Layout(NamedTuple):
         ]
         found: list[str] = []
         for root in roots:
-            for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
+            for name in _readable(root):
                 path = os.path.join(root, name, *self.base_python.split("/"))
                 # python-discovery can't ask a Python 2.
                 if os.path.isfile(path) and not re.match(r"\D*2(?!\d)", name):
@@ -108,6 +108,14 @@ def _list(path: str) -> list[str]:
     try:
         return sorted(os.listdir(path))
     except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _readable(path: str) -> list[str]:
+    """Return the names in a directory; none if it can't be read: what is in it is of no use then."""
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
         return []
 
 
