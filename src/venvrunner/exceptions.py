@@ -150,12 +150,8 @@ class NotInstalledError(InstallationError):
     """An installer succeeded, and a package that it was told to install is not in the environment.
 
     Args:
-        returncode: the exit status of the installer, which is 0.
-        cmd: its command line.
-        output: all that was read from its standard output.
-        stderr: all that was read from its standard error.
-        shown: the command line as people may see it; default: *cmd*.
-        packages: the normalized names of the packages that are not installed, or not in a version that was asked for.
+        packages: the normalized names of the packages that are not installed. The others are those of
+            :class:`InstallationError`.
 
     Attributes:
         packages: as given.
@@ -164,17 +160,8 @@ class NotInstalledError(InstallationError):
     The installer succeeded, but 'pocket' is not installed in the environment. Command: '['pip', 'install', 'pocket']'
     """
 
-    def __init__(
-        self,
-        returncode: int,
-        cmd: Sequence[str],
-        output: str | None = None,
-        stderr: str | None = None,
-        *,
-        shown: Sequence[str] | None = None,
-        packages: Sequence[str] = (),
-    ) -> None:
-        super().__init__(returncode, cmd, output, stderr, shown=shown)
+    def __init__(self, *args: Any, packages: Sequence[str] = (), **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
         self.packages: list[str] = list(packages)
 
     def __str__(self) -> str:

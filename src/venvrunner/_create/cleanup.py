@@ -239,7 +239,7 @@ _registered: int | None = None
 
 def _register() -> None:
     """Clean up at the end of a process of ``multiprocessing``, too: those that are forked run nothing of ``atexit``."""
-    global _registered  # noqa: PLW0603
+    global _registered  # noqa: PLW0603  it is one for the whole process
     if _registered != (pid := os.getpid()):
         process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
         if process is not None and util is not None and process.parent_process() is not None:

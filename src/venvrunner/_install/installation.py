@@ -133,13 +133,21 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
     return (yield from _change(commands, place, keywords, secrets, aim, around))
 
 
-def _check(receipt: Receipt, promise: Collection[str], place: Place, options: Mapping[str, Any]) -> Steps[None]:
+def _check(
+    receipt: Receipt, packages: Collection[str], promise: Collection[str], place: Place, options: Mapping[str, Any]
+) -> Steps[None]:
     """Make sure that the installer has installed what it was told.
+
+    Args:
+        receipt: what the installer has done.
+        packages: the names of what is installed now.
+        promise: the names of what must be.
+        place: where it was installed.
+        options: keywords of the call.
 
     Raises:
         NotInstalledError: neither the metadata nor the interpreter knows of a package.
     """
-    packages = versions((yield from look(place.venv_dir, place.variables, options)))
     unknown = sorted(name for name in promise if name not in packages)
     if not unknown:
         return
@@ -278,9 +286,10 @@ def _change(
     except CommandTimeoutError as exc:
         _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
         raise
-    receipt = _receipt(_joined(done), before, (yield from look(place.venv_dir, place.variables, options)))
+    after = yield from look(place.venv_dir, place.variables, options)
+    receipt = _receipt(_joined(done), before, after)
     if all(isinstance(one, CompletedCommand) for one in done):  # a patched log_run has installed nothing
-        yield from _check(receipt, aim.promise, place, keywords)
+        yield from _check(receipt, after, aim.promise, place, keywords)
     return receipt
 
 

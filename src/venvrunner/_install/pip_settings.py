@@ -103,7 +103,7 @@ def _settings(texts: list[str]) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for text in texts:
         parser = configparser.RawConfigParser()
-        parser.optionxform = _normalized  # type: ignore[assignment]
+        parser.optionxform = _normalized  # type: ignore[assignment]  # as its documentation shows it
         try:
             parser.read_string(text)
         except configparser.Error:
