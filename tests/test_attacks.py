@@ -89,6 +89,71 @@ for step in range(1, 201):
 print(step > 40, found["done"] < step)
 """
 
+STATE = f"""{EXCHANGE}
+import shutil, sys
+from venvrunner import VenvError, VenvRunner
+outside, top, action = sys.argv[1:]
+own, link = top + "/venv/.venvrunner", top + "/link"
+actions = {{
+    "clear": lambda: VenvRunner("venv", top, with_pip=False, wait=0.05),
+    "reuse": lambda: VenvRunner("venv", top, with_pip=False, wait=0.05, exist="reuse"),
+    "open": lambda: VenvRunner.open(top + "/venv"),
+    "delete": lambda: venv.delete(),
+    "fork": lambda: venv.fork("fork", top),
+    "forked": lambda: VenvRunner.open(top + "/fork"),
+    "run": lambda: venv.log_run(["python", "-c", ""]),
+    "change": lambda: change(),
+}}
+
+def change():
+    with venv._changing():
+        pass
+
+def renew():
+    global venv
+    venv = None
+    os.makedirs(top, exist_ok=True)
+    for path in (top + "/fork", top + "/venv", link):
+        if os.path.islink(path):
+            os.unlink(path)
+        elif os.path.exists(path):
+            shutil.rmtree(path)
+    os.symlink(outside, link)
+    venv = VenvRunner("venv", top, with_pip=False)
+    if action == "forked":
+        venv.fork("made", top)
+        os.rename(top + "/made", top + "/fork")
+
+count, strike, flips = 0, -1, 0
+
+def watch(event, args):
+    global count, flips
+    if strike >= 0 and event.partition(".")[0] in {{"open", "os", "shutil"}}:
+        count += 1
+        if count in (strike, strike + span):
+            try:
+                exchange(own, link)
+                flips += 1
+            except FileNotFoundError:
+                pass
+
+sys.addaudithook(watch)
+errors = set()
+for step in range(1, 301):
+    span = [1, 3, 1000][step % 3]
+    renew()
+    count, strike = 0, step
+    try:
+        actions[action]()
+    except VenvError as exc:
+        errors.add(type(exc).__name__)
+    strike = -1
+    if count < step:
+        break  # it has ended before that step
+renew()
+print(flips > 5, step < 300)
+"""
+
 
 @pytest.fixture(params=["the environment", "its parent"])
 def paths(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, Path]:
@@ -113,6 +178,20 @@ def test_a_link_at_any_step_changes_nothing_outside(exist: str, paths: tuple[Pat
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout == "True True\n"
     assert listing(tmp_path / "outside") == before
+
+
+@pytest.mark.parametrize("action", ["clear", "reuse", "open", "delete", "fork", "forked", "run", "change"])
+def test_a_link_in_place_of_the_state_changes_nothing_outside(action: str, tmp_path: Path) -> None:
+    """Whoever can write to the environment puts a link in place of its ``.venvrunner``, at each call of the system in turn."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("lock", "state", "state.new", "pyvenv.cfg", "pyvenv.cfg.new", "user-0000", "fork-0000", "precious"):
+        (outside / name).write_text("precious")
+    before = listing(outside)
+    done = run_python(STATE, str(outside), str(tmp_path / "top"), action)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout == "True True\n"
+    assert listing(outside) == before
 
 
 def test_another_process_that_flips_the_path_reaches_nothing_outside(paths: tuple[Path, Path, Path], tmp_path: Path) -> None:

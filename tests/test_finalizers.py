@@ -151,7 +151,7 @@ def test_a_lock_is_released_where_it_belongs_to_a_place_in_the_file(tmp_path: Pa
     monkeypatch.setattr(locks, "_flock", None)
     monkeypatch.setattr(locks, "_locking", Locking())
     before = sorted(os.listdir("/proc/self/fd"))
-    with Ownership(str(tmp_path)).held(0):
+    with Ownership(str(tmp_path)).held(0, make=True):
         pass
     assert sorted(os.listdir("/proc/self/fd")) == before
 

@@ -31,6 +31,7 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
     note: str | None = None
 
     def enter() -> None:
+        owner = Ownership(venv_dir, change.state)
         with explained(venv_dir, "use the environment"):
             _refuse_broken(owner)
             if not owner.is_in_place():
@@ -43,7 +44,7 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
         _refuse_moved(owner)
         return  # no process of this user can change it
     try:
-        with owner.held(wait):
+        with owner.held(wait) as change:
             with explained(venv_dir, "use the environment"):
                 note = _freeze_parent(owner, wait)
                 for ancestor in map(Ownership, lineage(venv_dir)[1:]):
@@ -64,6 +65,7 @@ def _freeze_parent(owner: Ownership, wait: float) -> str | None:
     parent_dir, name = owner.parent(), (owner.purpose() or {}).get("note")
     if parent_dir is None or not os.access(parent_dir, os.W_OK):
         return None
+    parent_dir = os.path.realpath(parent_dir)
     parent = Ownership(parent_dir)
     if isinstance(name, str) and owner.is_in_place():
         if parent.knows_fork(name):
@@ -73,9 +75,9 @@ def _freeze_parent(owner: Ownership, wait: float) -> str | None:
 
     def write() -> None:
         with explained(owner.venv_dir, "use the environment"):
-            parent.note_fork(os.path.realpath(owner.venv_dir), name)
+            Ownership(parent_dir, change.state).note_fork(os.path.realpath(owner.venv_dir), name)
 
-    with parent.held(wait):
+    with parent.held(wait, follow=False) as change:
         uninterrupted(write, quick=True)
     return name
 

@@ -1,5 +1,6 @@
 """Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -92,11 +93,11 @@ def occupy(
     def begin() -> tuple[bool, str | None]:
         """Return whether it is to be built, and why one that is there does not do."""
         directory = change.directory
-        owner = Ownership(venv_dir, directory)
+        owner = Ownership(venv_dir, change.state)
 
         def undo() -> None:
             user.leave()
-            place.remove(directory)
+            place.remove(directory, change.state)
 
         with explained(venv_dir):
             is_there = check_open(directory)
@@ -107,9 +108,10 @@ def occupy(
             owner.refuse_if_frozen("made anew")
             if not is_there:  # else it is what it was, until that it is not finished is noted
                 change.undo = undo
+            directory.make_writable()
             owner.begin(parent_dir)
             change.undo = undo
-            place.mark(directory)
+            place.mark(directory, change.state)
             place.clear(directory)
             owner.enter(user)
             place.check_place(directory)  # what fills it goes by its path
@@ -118,8 +120,10 @@ def occupy(
     def finish() -> None:
         with explained(venv_dir):
             place.check_place(change.directory)
-            Ownership(venv_dir, change.directory).finish(purpose)
+            Ownership(venv_dir, change.state).finish(purpose)
 
+    if exist == "reuse" and _is_ready_made(venv_dir, purpose):
+        return
     hindrances = _hindrances(venv_dir, purpose, exist)
     with Ownership(venv_dir).held(wait, hindrances, make=True, follow=False) as change:
         is_to_be_built, reason = uninterrupted(begin, quick=True)
@@ -130,13 +134,19 @@ def occupy(
             uninterrupted(finish, quick=True)
 
 
+def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
+    """Return whether an environment fits that no process of this user can change, so that nothing is noted in it."""
+    with explained(venv_dir):
+        return place.is_there(venv_dir) and not os.access(venv_dir, os.W_OK) and misfit_of(Ownership(venv_dir), purpose) is None
+
+
 def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindrances:
     thread = threading.current_thread()
 
-    def hindrances(directory: Directory) -> list[str]:
+    def hindrances(state: Directory) -> list[str]:
         if exist == "error":
             _refuse_existing(venv_dir)
-        owner = Ownership(venv_dir, directory)
+        owner = Ownership(venv_dir, state)
         return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users(thread)
 
     return hindrances

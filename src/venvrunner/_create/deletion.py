@@ -72,8 +72,8 @@ class _Deletion:
         self._venv_dir = venv_dir
         self._user = user
 
-        def hindrances(directory: Directory) -> list[str]:
-            return [] if alone else Ownership(venv_dir, directory).users(thread, user)
+        def hindrances(state: Directory) -> list[str]:
+            return [] if alone else Ownership(venv_dir, state).users(thread, user)
 
         self.held = Ownership(venv_dir).held(wait, hindrances, follow=False)
 
@@ -81,15 +81,15 @@ class _Deletion:
         uninterrupted(lambda: self._remove(change), quick=True)
 
     def _remove(self, change: Change) -> None:
-        directory = change.directory
+        directory, state = change.directory, change.state
         with explained(self._venv_dir, _DELETE):
             check_open(directory)
             place.check_place(directory)
-            Ownership(self._venv_dir, directory).refuse_if_frozen("deleted")
+            Ownership(self._venv_dir, state).refuse_if_frozen("deleted")
             if not self._is_alone:
-                _check_parent(self._venv_dir)
-            change.undo = lambda: place.remove(directory)  # one that has begun is completed
-            place.remove(directory)
+                _check_removable(self._venv_dir)
+            change.undo = lambda: place.remove(directory, state)  # one that has begun is completed
+            place.remove(directory, state)
             self._user.leave()
             change.undo = None  # another process may create the next one now
             if self._is_alone:
@@ -109,15 +109,17 @@ class _Deletion:
             raise
 
 
-def _check_parent(venv_dir: str) -> None:
-    """Make sure that the directory can be removed in the end, before anything in it is.
+def _check_removable(venv_dir: str) -> None:
+    """Make sure that the directory can be removed in the end, before anything in it is: all that hinders is what is in it.
 
     Raises:
-        PermissionError: it cannot.
+        OSError: it cannot, for want of permission, or because it is a mount point.
     """
-    parent = os.path.dirname(venv_dir)
-    if not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise PermissionError(errno.EACCES, "no permission to remove anything from the directory", parent)
+    try:
+        os.rmdir(venv_dir)
+    except OSError as exc:
+        if exc.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
 
 
 def _remove_empty(venv_dir: str) -> None:

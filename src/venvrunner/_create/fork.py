@@ -70,9 +70,9 @@ def fork(
 
     name = new_note("fork")
 
-    def note() -> None:
+    def note(state: Directory) -> None:
         with explained(venv_dir, "make a fork"):
-            parent.note_fork(os.path.realpath(venv_dir), name)
+            Ownership(parent_dir, state).note_fork(os.path.realpath(venv_dir), name)
 
     def make() -> None:
         with explained(venv_dir, "make a fork"):
@@ -82,13 +82,13 @@ def fork(
         if not os.access(parent_dir, os.W_OK):
             uninterrupted(make, quick=True)  # nobody here can change the parent
             return
-        with parent.held(wait):
+        with parent.held(wait, follow=False) as change:
             with explained(venv_dir, "make a fork"):
                 _check_parent(parent)
             if standalone:
                 uninterrupted(make, quick=True)
                 return
-            uninterrupted(note, quick=True)
+            uninterrupted(lambda: note(change.state), quick=True)
         # From here on the parent is frozen, so others can be forked at the same time.
         uninterrupted(make, quick=True)
 

@@ -38,10 +38,10 @@ class _Belongings:
 
     def _has_forks(self) -> bool:
         try:
-            return bool(self.owner.forks())
-        except PermissionError:
-            self.owner.make_readable()
-            return bool(self.owner.forks())
+            with self.owner.opened() as owner:
+                return bool(owner.forks())
+        except FileNotFoundError:
+            return False
 
 
 class Handle(Owned):
@@ -90,8 +90,8 @@ class Handle(Owned):
         """Same as :meth:`changing`, for a coroutine."""
         return self._owner.held(self.wait, self._hindrances)
 
-    def _hindrances(self, directory: Directory) -> list[str]:
-        Ownership(self.venv_dir, directory).refuse_if_frozen("changed")
+    def _hindrances(self, state: Directory) -> list[str]:
+        Ownership(self.venv_dir, state).refuse_if_frozen("changed")
         return []
 
     def delete(self) -> None:

@@ -1,6 +1,7 @@
 """Hold an environment for a change: its lock, and what is undone if the change fails."""
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -8,10 +9,10 @@ from types import TracebackType
 
 from venvrunner._create.cleanup import Cleanup, Owned
 from venvrunner._create.errors import explained
-from venvrunner._create.locks import LockFile, is_inconclusive
+from venvrunner._create.locks import LockFile, give_to_owner, is_inconclusive
 from venvrunner._create.notes import read_name, write_name
 from venvrunner._create.patience import Patience
-from venvrunner._create.removal import LINK, Directory, remove_tree
+from venvrunner._create.removal import LINK, Directory, Spot, remove_tree
 from venvrunner._process.guard import uninterrupted
 from venvrunner._process.waiters import loop_waiter
 from venvrunner.exceptions import NotAVenvError
@@ -24,12 +25,14 @@ STATE = ".venvrunner"
 """The directory in an environment that has the lock, among other things."""
 LOCK = "lock"
 """The file that is locked."""
+_TRIES = 10
+"""How often a directory is made again that another process has deleted at the same moment."""
 
 Hindrances = Callable[[Directory], Iterable[str]]
-"""Names what has to be waited for while the lock is held; it runs where no signal handler does, in another thread."""
+"""Names what has to be waited for, given the open state; called with the lock held, where no signal handler runs."""
 
 
-def no_hindrances(_directory: Directory) -> Iterable[str]:
+def no_hindrances(_state: Directory) -> Iterable[str]:
     """Wait for nothing but the lock."""
     return ()
 
@@ -54,6 +57,39 @@ def check_open(directory: Directory) -> bool:
     if set(directory.names()) - {STATE} and not directory.has_file(CONFIG):
         raise NotAVenvError(refusal(directory.path))
     return False
+
+
+def open_state(directory: Directory, *, make: bool = False) -> Directory:
+    """Open the directory of the lock and the notes in an environment, unless a link is in its place.
+
+    Args:
+        directory: the environment's directory.
+        make: create it if it does not exist.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    is_new = make and _make_state(directory.spot(STATE))
+    try:
+        state = Directory(STATE, within=directory)
+    except OSError as exc:
+        if exc.errno not in LINK:
+            raise
+        msg = f"{os.path.join(directory.path, STATE)!r} is a link or a file, not a directory"
+        raise OSError(exc.errno, msg) from exc
+    if is_new and state.number is not None:
+        with contextlib.suppress(OSError):  # no descriptor is free, say
+            if not state.names():
+                give_to_owner(state.number, directory.spot(STATE).folder())
+    return state
+
+
+def _make_state(spot: Spot) -> bool:
+    try:
+        os.mkdir(spot.name, dir_fd=spot.dir_fd)
+    except FileExistsError:
+        return False
+    return True
 
 
 class Held:
@@ -143,6 +179,7 @@ class Change(Owned):
         self._made: list[str] = []
         self._aside: tuple[str, os.stat_result] | None = None
         self._directory: Directory | None = None
+        self._state: Directory | None = None
         self._file = LockFile()
 
     @property
@@ -151,6 +188,12 @@ class Change(Owned):
         assert self._directory is not None
         return self._directory
 
+    @property
+    def state(self) -> Directory:
+        """The directory with the lock and the notes, while the lock is held: the same holds for it."""
+        assert self._state is not None
+        return self._state
+
     def attempt(self, hindrances: Hindrances) -> list[str]:
         """Take the lock if it is free and there are no hindrances; else return what has to be waited for."""
         is_new = self._make and not os.path.lexists(os.path.join(self._venv_dir, CONFIG))
@@ -158,32 +201,34 @@ class Change(Owned):
             number = self._open()
             if not (self._file.try_lock() and self._file.is_at(self._path)):
                 found = [read_name(number)]
-            elif not (found := list(hindrances(self.directory))):
+            elif not (found := list(hindrances(self.state))):
                 write_name(number)
                 return []
             self._close()
             return found
 
     def _open(self) -> int:
+        for _ in range(_TRIES if self._make else 0):
+            try:
+                return self._open_once()
+            except FileNotFoundError:  # another process deletes what this one has just found or made
+                self._close()
+        return self._open_once()
+
+    def _open_once(self) -> int:
         if self._make:
             self._made = self._made or _missing_folders(self._venv_dir)
             os.makedirs(self._venv_dir, exist_ok=True)
         self._directory = directory = self._open_directory()
-        if not self._follow:
-            check_open(directory)
-        state = directory.spot(STATE)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(state.name, dir_fd=state.dir_fd)
-        if directory.has_link(STATE):
-            msg = f"{state.path!r} is a link"
-            raise OSError(msg)
-        try:
-            return self._file.open(directory.spot(STATE, LOCK))
-        except PermissionError:
-            if self._follow:
-                raise
-            directory.names(STATE)  # which makes it readable, if it is this user's
-            return self._file.open(directory.spot(STATE, LOCK))
+        if not check_open(directory) and self._follow and not self._make:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(self._venv_dir, CONFIG))
+        self._state = state = open_state(directory, make=True)
+        number = self._file.open(state.spot(LOCK))
+        if self._file.is_shared and self._file.try_lock():  # with another environment: each needs its own
+            state.unlink(LOCK)
+            self._file.close()
+            number = self._file.open(state.spot(LOCK))
+        return number
 
     def _open_directory(self) -> Directory:
         try:
@@ -195,8 +240,9 @@ class Change(Owned):
 
     def _close(self) -> None:
         self._file.close()
-        if self._directory is not None:
-            self._directory.close()
+        for directory in (self._state, self._directory):
+            if directory is not None:
+                directory.close()
 
     def end(self) -> None:
         """Release the lock; more than once does no harm.
@@ -219,7 +265,7 @@ class Change(Owned):
             self._aside = None
         if not self.is_done and self._made:
             if self._directory is not None:
-                _abandon(self._directory)
+                _abandon(self._directory, self._state)
             remove_empty(self._made)
         self._close()
 
@@ -234,15 +280,15 @@ class Change(Owned):
                 os.rename(aside, self._venv_dir)
 
 
-def _abandon(directory: Directory) -> None:
+def _abandon(directory: Directory, state: Directory | None) -> None:
     """Remove the state if there is nothing but a lock that is free: no other process has begun anything."""
     file = LockFile()
     with contextlib.suppress(OSError):
-        if directory.names() == [STATE] and directory.names(STATE) == [LOCK]:
+        if state is not None and directory.names() == [STATE] and state.names() == [LOCK]:
             try:
-                file.open(directory.spot(STATE, LOCK))
+                file.open(state.spot(LOCK))
                 if file.try_lock():
-                    directory.unlink(os.path.join(STATE, LOCK))
+                    state.unlink(LOCK)
             finally:
                 file.close()
     with contextlib.suppress(OSError):

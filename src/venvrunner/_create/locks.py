@@ -55,7 +55,23 @@ def is_refused(error: OSError) -> bool:
 
 def without_waiting(path: str, flags: int, *, dir_fd: int | None = None) -> int:
     """Open a file, an *opener* of :func:`open`: what may be a pipe where a file should be would wait for its other end."""
-    return os.open(path, flags | _NEVER_WAIT, dir_fd=dir_fd)
+    return os.open(path, flags | _NEVER_WAIT, 0o666, dir_fd=dir_fd)
+
+
+def _may_give_away() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def give_to_owner(number: int, folder: os.stat_result) -> None:
+    """Let what root has just made in a directory belong to the directory's owner, who would be locked out else.
+
+    Args:
+        number: the descriptor of what was made, which nobody else can have put there.
+        folder: the status of the directory.
+    """
+    if _may_give_away() and folder.st_uid != 0:
+        with contextlib.suppress(OSError):  # root of a container may have no right to
+            os.fchown(number, folder.st_uid, folder.st_gid)
 
 
 class LockFile(Owned):
@@ -88,19 +104,35 @@ class LockFile(Owned):
         Raises:
             OSError: it can't be opened.
         """
-        flags = (os.O_RDWR | os.O_CREAT if make else os.O_RDONLY) | _FLAGS
-        opening = functools.partial(os.open, mode=0o600, dir_fd=spot.dir_fd)
-        _open.update(zip([self], map(opening, [spot.name], [flags]), strict=True))
         self._path = spot.path
-        if make and _flock is not None:
+        if not make:
+            return self._open_as(spot, os.O_RDONLY)
+        if _may_give_away():
+            with contextlib.suppress(FileExistsError):
+                self._open_as(spot, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                give_to_owner(_open[self], spot.folder())
+                return _open[self]
+        self._open_as(spot, os.O_RDWR | os.O_CREAT)
+        if _flock is not None:
             self._close_to_others()
+        return _open[self]
+
+    def _open_as(self, spot: Spot, flags: int) -> int:
+        opening = functools.partial(os.open, mode=0o600, dir_fd=spot.dir_fd)
+        _open.update(zip([self], map(opening, [spot.name], [flags | _FLAGS]), strict=True))
         return _open[self]
 
     def _close_to_others(self) -> None:
         """Let nobody else open the file: to lock it takes no right to write."""
-        if os.fstat(_open[self]).st_mode & 0o077:
+        status = os.fstat(_open[self])
+        if status.st_mode & 0o077 and status.st_nlink == 1:
             with contextlib.suppress(OSError):  # it is another user's
                 os.fchmod(_open[self], 0o600)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the open file has other names: ``cp -al`` has made it a file of two directories, say."""
+        return os.fstat(_open[self]).st_nlink > 1
 
     def close(self) -> None:
         """Close it, if it is open; more than once does no harm."""

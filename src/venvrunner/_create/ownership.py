@@ -19,11 +19,11 @@ import functools
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, cast
 
 from venvrunner._create import users
-from venvrunner._create.hold import LOCK, STATE, Held, Hindrances, no_hindrances
+from venvrunner._create.hold import LOCK, STATE, Held, Hindrances, no_hindrances, open_state
 from venvrunner._create.locks import LockFile, is_inconclusive, without_waiting
 from venvrunner._create.paths import same
 from venvrunner._create.removal import Directory, Spot
@@ -42,13 +42,13 @@ class Ownership:
 
     Args:
         venv_dir: an absolute path; nothing needs to be there.
-        directory: the environment's directory, if it is open: then it is this one, whatever the path names by now.
+        state: the folder, if it is open, as it is for every change: then it is this one, whatever its path names by now.
     """
 
-    def __init__(self, venv_dir: str, directory: Directory | None = None) -> None:
+    def __init__(self, venv_dir: str, state: Directory | None = None) -> None:
         self.venv_dir = venv_dir
-        self._directory = directory
-        self._state = os.path.join(venv_dir, STATE)
+        self._state = state
+        self._path = os.path.join(venv_dir, STATE)
 
     def held(self, wait: float, hindrances: Hindrances = no_hindrances, *, make: bool = False, follow: bool = True) -> Held:
         """Return what holds the lock for a block, ``with`` or ``async with``, as soon as it is free and nothing hinders.
@@ -66,6 +66,16 @@ class Ownership:
         """
         return Held(self.venv_dir, wait, hindrances, make=make, follow=follow)
 
+    @contextlib.contextmanager
+    def opened(self) -> Generator["Ownership"]:
+        """Yield the same with its folder open, which is made readable for that.
+
+        Raises:
+            OSError: that is not possible.
+        """
+        with Directory(self.venv_dir, follow=True) as directory, open_state(directory) as state:
+            yield Ownership(self.venv_dir, state)
+
     def enter(self, user: User) -> None:
         """Note that a runner uses the environment; to be called while the lock is held.
 
@@ -76,32 +86,21 @@ class Ownership:
 
     def commands(self) -> Commands:
         """Return where the commands of one runner note that they use the environment."""
-        return Commands(os.path.join(self._state, new_note("user")))
+        return Commands(self._path, new_note("user"))
 
     def users(self, thread: threading.Thread, but: User | None = None) -> list[str]:
         """Return who else uses the environment; see :func:`.users.others`; to be called while the lock is held."""
         return users.others(self._files("user"), thread, but)
 
     def _spot(self, name: str) -> Spot:
-        if self._directory is None:
-            return Spot.at(os.path.join(self._state, name))
-        return self._directory.spot(STATE, name)
+        return Spot.at(os.path.join(self._path, name)) if self._state is None else self._state.spot(name)
 
     def _files(self, kind: str) -> list[Spot]:
         try:
-            names = os.listdir(self._state) if self._directory is None else self._directory.names(STATE)
+            names = os.listdir(self._path) if self._state is None else self._state.names()
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [self._spot(name) for name in names if name.startswith(kind + "-")]
-
-    def make_readable(self) -> None:
-        """Let this process read the state again, after something has changed the mode of its directory.
-
-        Raises:
-            OSError: it belongs to another user.
-        """
-        with Directory(self.venv_dir) as directory, Directory(STATE, within=directory):
-            pass  # opening a directory makes it readable
 
     def note_fork(self, fork_dir: str, name: str) -> None:
         """Freeze the environment for a fork; to be called while the lock is held.
@@ -110,12 +109,13 @@ class Ownership:
             fork_dir: the fork.
             name: what :func:`new_note` has returned for it; the fork has it among its own notes.
         """
-        with open(os.path.join(self._state, name), "wb") as file:
+        spot = self._spot(name)
+        with open(spot.name, "xb", opener=_opener(spot)) as file:
             file.write(os.fsencode(fork_dir))
 
     def knows_fork(self, name: str) -> bool:
         """Return whether a fork is noted under a name."""
-        return os.path.lexists(os.path.join(self._state, name))
+        return os.path.lexists(os.path.join(self._path, name))
 
     def forks(self) -> list[str]:
         """Return the paths of the forks that there are; to be called while the lock is held."""

@@ -58,10 +58,10 @@ def is_there(venv_dir: str) -> bool:
     return os.path.lexists(os.path.join(venv_dir, CONFIG))
 
 
-def mark(directory: Directory) -> None:
+def mark(directory: Directory, state: Directory) -> None:
     """Make a directory known for an environment before anything else is in it, and as long as anything else is in it."""
     # Beside it, the new file would look like something of the user's.
-    replace_file(directory.spot(CONFIG), directory.spot(STATE, CONFIG), "")
+    replace_file(directory.spot(CONFIG), state.spot(CONFIG), "")
 
 
 def check_place(directory: Directory) -> None:
@@ -79,14 +79,15 @@ def clear(directory: Directory) -> None:
     directory.empty(keep={STATE, CONFIG})
 
 
-def remove(directory: Directory) -> None:
+def remove(directory: Directory, state: Directory) -> None:
     """Empty the directory of an environment whose lock is held; it is known as one until nothing else is in it."""
     with contextlib.suppress(OSError):  # the disk may be full
-        Ownership(directory.path, directory).begin()
+        Ownership(directory.path, state).begin()
     directory.empty(keep={STATE, CONFIG})
     directory.empty(keep={STATE})
-    with Directory(STATE, within=directory) as state:
-        state.empty(keep={LOCK})
-        state.unlink(LOCK)
+    state.empty(keep={LOCK})
+    state.unlink(LOCK)
+    if directory.has_link(STATE):
+        directory.unlink(STATE)
     with contextlib.suppress(OSError):  # another process begins already
         directory.rmdir(STATE)

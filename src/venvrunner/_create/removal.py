@@ -98,20 +98,19 @@ class Directory:
         except FileNotFoundError:
             return False
 
-    def names(self, name: str = "") -> list[str]:
-        """Return the names of what is in it, or in a directory in it.
+    def names(self) -> list[str]:
+        """Return the names of what is in it."""
+        if self.number is None:
+            return os.listdir(self.path)
+        if (firm := self.firm_path) != self.path:
+            with contextlib.suppress(PermissionError):  # the mode has changed since
+                return os.listdir(firm)  # it takes one descriptor, the other two
+        return os.listdir(self.number)
 
-        Args:
-            name: that directory, which is known to be no link; default: this one.
-        """
-        firm = self.firm_path
-        if self.number is None or firm != self.path:
-            with contextlib.suppress(PermissionError):
-                return os.listdir(os.path.join(firm, name))  # it takes one descriptor; all others take two
-        if not name:
-            return os.listdir(self.number)
-        with Directory(name, within=self) as directory:  # which makes it readable
-            return directory.names()
+    def make_writable(self) -> None:
+        """Let its owner write into it; another user's stays as it is."""
+        if self.number is not None:
+            _allow_owner(self.number)
 
     def unlink(self, name: str) -> None:
         """Remove a file or a link, if it exists."""
@@ -177,6 +176,10 @@ class Spot(NamedTuple):
         """Return where a path leads to, whatever it is by the time of the call."""
         return cls(path, path)
 
+    def folder(self) -> os.stat_result:
+        """Return the status of the directory that it is in."""
+        return os.stat(os.path.dirname(self.path)) if self.dir_fd is None else os.fstat(self.dir_fd)
+
 
 class _Level(NamedTuple):
     """A directory that is being emptied."""
@@ -215,9 +218,7 @@ class _Emptying:
     def _enter(self, name: str, keep: Collection[str] = ()) -> None:
         """Remove the files of the directory that is open now, and note the directories in it."""
         status = os.fstat(self._number)
-        if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            with contextlib.suppress(OSError):  # another user's; perhaps it can be emptied all the same
-                os.fchmod(self._number, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
+        _allow_owner(self._number)
         folders: list[str] = []
         with os.scandir(self._number) as entries:
             found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name not in keep]
@@ -234,7 +235,9 @@ class _Emptying:
             os.rmdir(name, dir_fd=self._number)  # an empty one need not be opened
         except FileNotFoundError:
             return
-        except OSError:
+        except OSError as exc:
+            if exc.errno == errno.EBUSY:  # another file system, or a directory of elsewhere, is mounted there
+                raise
             self._switch(_open(name, self._number))
             self._enter(name)
 
@@ -272,10 +275,18 @@ def _open(path: str, within: int | None, *, follow: bool = False) -> int:
     # It can't be read: make it readable by a descriptor that needs no right to, and that is no link's.
     number = os.open(path, _PATH | flags, dir_fd=within)
     try:
-        os.chmod(f"/proc/self/fd/{number}", stat.S_IRWXU)
+        os.chmod(f"/proc/self/fd/{number}", stat.S_IMODE(os.fstat(number).st_mode) | stat.S_IRWXU)
     finally:
         os.close(number)
     return os.open(path, flags, dir_fd=within)
+
+
+def _allow_owner(number: int) -> None:
+    """Give the owner of an open directory all rights to it; another user's can perhaps be changed all the same."""
+    mode = os.fstat(number).st_mode
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        with contextlib.suppress(OSError):
+            os.fchmod(number, stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
 def _open_known(path: str, known: os.stat_result | None) -> int:

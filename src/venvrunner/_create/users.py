@@ -16,7 +16,7 @@ from typing import Any
 from venvrunner._create.cleanup import Cleanup, Owned
 from venvrunner._create.locks import CHILDREN_INHERIT, LockFile, is_inconclusive, is_refused
 from venvrunner._create.notes import read_name, write_name
-from venvrunner._create.removal import LINK, Spot
+from venvrunner._create.removal import LINK, Directory, Spot
 
 __tracebackhide__ = True
 
@@ -69,21 +69,22 @@ class Commands:
     The files stay until the runner is dropped: to create one costs more than to lock it.
 
     Args:
-        path: what their paths begin with.
+        folder: the directory that they are in.
+        name: what their names begin with.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, folder: str, name: str) -> None:
+        self._folder = folder
+        self._name = name
 
     def note(self) -> "CommandNote":
         """Return the note of one command."""
-        return CommandNote(self._path)
+        return CommandNote(self._folder, self._name)
 
     def leave(self) -> None:
         """Remove the files, but those that a process still has which a command has left behind."""
-        folder, name = os.path.split(self._path)
         try:
-            found = os.listdir(folder)
+            found = os.listdir(self._folder)
         except ValueError:
             return  # its name cannot be encoded: it never existed
         except OSError as exc:
@@ -91,19 +92,21 @@ class Commands:
                 raise
             return  # it is gone, or was made unreadable
         for other in found:
-            if other.startswith(name):
-                _holder_of(Spot.at(os.path.join(folder, other)))
+            if other.startswith(self._name):
+                _holder_of(Spot.at(os.path.join(self._folder, other)))
 
 
 class CommandNote(AbstractContextManager[Mapping[str, Any]]):
     """Notes a command, for a block and as long as a process has the descriptor.
 
     Args:
-        path: what the path of its file begins with.
+        folder: the directory that its file is in.
+        name: what the file's name begins with.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, folder: str, name: str) -> None:
+        self._folder = folder
+        self._name = name
         self._file = LockFile()
         self._end = Cleanup(self, self._file.close)
 
@@ -116,7 +119,8 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
             OSError: no descriptor is free.
         """
         try:
-            descriptor = self._lock_one()
+            with Directory(self._folder) as state:
+                descriptor = self._lock_one(state)
         except OSError as exc:
             self._file.close()
             if is_inconclusive(exc):
@@ -129,14 +133,14 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
         self._file.close()
         self._end.cancel()
 
-    def _lock_one(self) -> int:
+    def _lock_one(self, state: Directory) -> int:
         number = 0
         while True:
-            path = f"{self._path}-{number}"
-            descriptor = self._file.open(Spot.at(path))
+            spot = state.spot(f"{self._name}-{number}")
+            descriptor = self._file.open(spot)
             if not self._file.try_lock():
                 number += 1  # another command has it, or a process that one has left behind
-            elif self._file.is_at(path):  # or another process has taken it for a leftover
+            elif self._file.is_at(spot.path):  # or another process has taken it for a leftover
                 if not os.fstat(descriptor).st_size:
                     write_name(descriptor)
                 return descriptor
@@ -180,7 +184,7 @@ def _holder_of(spot: Spot) -> str | None:
             with contextlib.suppress(OSError):  # nothing of ours
                 os.unlink(spot.name, dir_fd=spot.dir_fd)
             return None
-        return f"a process that can't be asked ({exc.strerror})"
+        return f"a process that can't be asked ({exc.strerror}: {spot.path!r}; remove this file if that process is gone)"
     finally:
         file.close()
     return None
@@ -213,7 +217,7 @@ class _Holder:
 
 
 class _Presence(Owned):
-    """The locked files of this process: usually one for each file system.
+    """The locked files of this process: usually one for each file system, and as root for each owner of environments.
 
     Attributes:
         threads: which thread made a runner's note, by its file's name: the object, because the next thread may have the same
@@ -223,17 +227,18 @@ class _Presence(Owned):
     def __init__(self) -> None:
         super().__init__()
         # No WeakValueDictionary: a signal handler may raise in its callbacks, which are Python.
-        self._holders: dict[int, weakref.ref[_Holder]] = {}
+        self._holders: dict[tuple[int, int], weakref.ref[_Holder]] = {}
         self.threads: dict[str, weakref.ref[threading.Thread]] = {}
 
     def note(self, spot: Spot) -> _Holder:
         """Create a locked file, and return what holds it."""
-        device = os.stat(os.path.dirname(spot.name), dir_fd=spot.dir_fd).st_dev
-        known = self._holders.get(device)
+        folder = spot.folder()
+        kind = folder.st_dev, folder.st_uid
+        known = self._holders.get(kind)
         holder = None if known is None else known()
         if holder is None or not holder.link(spot):
             holder = _Holder(spot)
-            self._holders[device] = weakref.ref(holder)
+            self._holders[kind] = weakref.ref(holder)
         return holder
 
 
