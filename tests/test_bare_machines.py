@@ -327,6 +327,74 @@ def test_a_zipapp_works(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "run\n"), done.stderr
 
 
+# Root, in an environment of another user.
+
+OWN = """
+import sys
+from venvrunner import VenvRunner
+path, top = sys.argv[1:]
+VenvRunner.open(path).log_run(["python", "-c", ""])
+VenvRunner("venv", top, with_pip=False, wait=0)
+VenvRunner.open(path).delete()
+"""
+
+
+@pytest.mark.parametrize("maker", ["venv", "venvrunner"])
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_what_root_leaves_in_an_environment_does_not_keep_its_owner_out(
+    maker: str, end: str, as_stranger: RUN, common: Path
+) -> None:
+    """Root opens it, runs a command and ends, or is killed: the owner opens, clears and deletes it after that."""
+    top = common / "top"
+    make = {
+        "venv": ["-m", "venv", "--without-pip", str(top / "venv")],
+        "venvrunner": ["-c", f"from venvrunner import VenvRunner; VenvRunner('venv', {str(top)!r}, with_pip=False)"],
+    }
+    made = as_stranger(*make[maker], home=None)
+    assert (made.returncode, made.stderr) == (0, "")
+    ending = {"exit": "sys.exit()", "kill": "os.kill(os.getpid(), signal.SIGKILL)"}
+    source = f"""
+import os, signal, sys
+from venvrunner import VenvRunner
+other = VenvRunner("other", sys.argv[2], with_pip=False)  # root's own, in the same file system
+venv = VenvRunner.open(sys.argv[1])
+venv.log_run(["python", "-c", ""])
+venv.log_run(["python", "-c", ""])
+{ending[end]}
+"""
+    (common / "roots").mkdir()
+    command = [sys.executable, "-c", source, str(top / "venv"), str(common / "roots")]
+    env = {**os.environ, "PYTHONPATH": SOURCE}
+    used = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
+    assert used.stderr == ""
+    done = as_stranger("-c", OWN, str(top / "venv"), str(top), home=None)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert list(top.iterdir()) == []
+
+
+def test_an_environment_that_only_its_owner_may_remove_is_not_emptied_by_others(as_stranger: RUN, common: Path) -> None:
+    """In a directory like ``/tmp``: others may write to it, and may remove only what is theirs."""
+    top = common / "top"
+    VenvRunner("venv", top, with_pip=False)
+    top.chmod(0o1777)
+    for path in [top / "venv", *top.glob("venv/**/*")]:
+        os.chown(path, 12345 if path != top / "venv" else 0, 12345, follow_symlinks=False)
+    (top / "venv").chmod(0o777)
+    before = set(top.glob("**/*"))
+    source = f"""
+from venvrunner import CreationError, VenvRunner
+venv = VenvRunner.open({str(top / "venv")!r})
+try:
+    venv.delete()
+except CreationError as exc:
+    print(exc)
+"""
+    done = as_stranger("-c", source, home=None)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert "not permitted" in done.stdout
+    assert set(top.glob("**/*")) >= before
+
+
 # Modes, for a user whom they concern.
 
 MODES = """
@@ -349,6 +417,17 @@ os.chmod(os.path.join(folder, "deeper"), mode)
 os.chmod(folder, mode)
 venv.delete()
 assert os.listdir(top) == []
+"""
+ANEW = """
+venv = VenvRunner("venv", top, with_pip=False)
+open(os.path.join(path, "old"), "w").close()
+os.chmod(os.path.join(path, where), mode)
+venv = VenvRunner("venv", top, with_pip=False)
+assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\\n"
+assert not os.path.exists(os.path.join(path, "old"))
+assert os.stat(path).st_mode & 0o700 == 0o700
+assert os.stat(path).st_mode & 0o077 == (mode & 0o077 if not where else 0o055)
+venv.delete()
 """
 AROUND = """
 venv = VenvRunner("venv", top, with_pip=False)
@@ -382,6 +461,13 @@ def modes(source: str, *args: str) -> tuple[int, str]:
 def test_a_directory_of_any_mode_is_deleted_with_its_environment(where: str, mode: str, tmp_path: Path) -> None:
     """A tool may leave it unwritable or unreadable; it is this user's, so the mode can be changed back."""
     assert modes(INSIDE, str(tmp_path), where, mode) == (0, "")
+
+
+@pytest.mark.parametrize("mode", ["555", "550", "300", "0"])
+@pytest.mark.parametrize("where", ["lib", ""])
+def test_an_environment_of_any_mode_is_made_anew(where: str, mode: str, tmp_path: Path) -> None:
+    """Its owner gets all rights to the new one; what group and others may do with its directory stays."""
+    assert modes("os.umask(0o022)" + ANEW, str(tmp_path), where, mode) == (0, "")
 
 
 @pytest.mark.parametrize("mode", ["555", "0"])

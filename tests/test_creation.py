@@ -1,6 +1,7 @@
 """Creating an environment: where it may be made, what it never touches, and that it never comes in half."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import virtualenv
 
 import venvrunner
 from test_install import make_wheel
-from venvrunner import CreationError, InvalidPathError, NotAVenvError, VenvError, VenvRunner
+from venvrunner import CreationError, InvalidPathError, NotAVenvError, VenvError, VenvInUseError, VenvRunner
 
 SOURCE = str(Path(venvrunner.__file__).parents[1])
 
@@ -336,3 +337,44 @@ def test_a_signal_handler_is_put_back(tmp_path: Path) -> None:
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
     VenvRunner("venv", tmp_path)
     assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
+
+
+def test_hard_linked_copies_do_not_share_a_lock(tmp_path: Path) -> None:
+    """``cp -al`` makes one file of two locks: who changes the original does not keep the copy waiting."""
+    original = VenvRunner("venv", tmp_path, with_pip=False)
+    copy = tmp_path / "copy"
+    shutil.copytree(original.venv_dir, copy, symlinks=True, copy_function=os.link)
+    with original._changing():
+        VenvRunner.open(copy, wait=0)
+        VenvRunner("copy", tmp_path, with_pip=False, wait=0)
+        with pytest.raises(VenvInUseError):
+            VenvRunner.open(original.venv_dir, wait=0)
+    assert (copy / ".venvrunner" / "lock").stat().st_nlink == 1
+
+
+AGAINST = """
+import os, shutil, sys
+from venvrunner import VenvRunner
+top, event, name = sys.argv[1:]
+path = os.path.join(top, "venv")
+times = 0
+
+def delete(args):
+    global times
+    if os.path.basename(str(args[0])) == name and times < 3:
+        times += 1
+        shutil.rmtree(path)
+
+VenvRunner("other", top, with_pip=False)  # all is loaded
+sys.addaudithook(lambda happening, args: happening == event and delete(args))
+venv = VenvRunner("venv", top, with_pip=False, wait=0)
+assert times == 3
+print(venv.log_run(["python", "-c", "print(1)"]).stdout)
+"""
+
+
+@pytest.mark.parametrize(("event", "name"), [("os.mkdir", ".venvrunner"), ("open", "lock")])
+def test_a_directory_that_is_deleted_while_it_is_created_is_created_again(event: str, name: str, tmp_path: Path) -> None:
+    """Another process deletes the environment of the same path just then, again and again."""
+    done = run_python(AGAINST, str(tmp_path), event, name)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "1\n\n")

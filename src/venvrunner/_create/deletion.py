@@ -50,12 +50,8 @@ async def delete_async(venv_dir: str, user: User, *, wait: float, alone: bool = 
 
 
 def _is_to_be_deleted(venv_dir: str) -> bool:
+    place.check(venv_dir, _DELETE)
     with explained(venv_dir, _DELETE):
-        try:
-            place.check(venv_dir, _DELETE)
-        except CreationError as exc:
-            if not isinstance(exc.__cause__, PermissionError) or not os.path.isdir(venv_dir):
-                raise  # else it is made readable when it is opened, and checked then
         return place.exists(venv_dir)
 
 

@@ -20,7 +20,8 @@ def check(venv_dir: str, what: str = CREATE) -> None:
         what: what is tried, for the message.
 
     Raises:
-        NotAVenvError: something else is there. A link is, whatever it points to.
+        NotAVenvError: something else is there. A link is, whatever it points to. What cannot be read is made readable
+            when it is opened, and checked then.
     """
     with explained(venv_dir, what):
         if not exists(venv_dir):
@@ -32,7 +33,7 @@ def check(venv_dir: str, what: str = CREATE) -> None:
         with explained(venv_dir, what):
             try:
                 found = os.listdir(venv_dir)
-            except FileNotFoundError:  # somebody has deleted it meanwhile
+            except (FileNotFoundError, PermissionError):  # somebody has deleted it meanwhile, say
                 return
         # Somebody else may have begun to fill it between the two looks; the file is there before anything else is.
         if not set(found) - {STATE} or os.path.isfile(config):
