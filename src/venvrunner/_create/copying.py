@@ -38,26 +38,30 @@ def copy(old: str, new: str) -> None:
     shutil.copy2(old, new)
 
 
-def copy_tree(old: str, new: str, share: Callable[[str, str], None], *, leave_out: set[str]) -> None:
+def copy_tree(old: str, new: str, share: Callable[[str, str], None], *, leave_out: Callable[[str], bool]) -> None:
     """Copy all that is in a folder into one that is there.
 
     Args:
         old: the folder.
         new: the other, which is empty.
         share: copies one file.
-        leave_out: names in *old* that are not copied.
+        leave_out: tells of a name in *old* whether it is not copied.
     """
     for entry in entries(old):
         target = os.path.join(new, entry.name)
-        if entry.name in leave_out:
+        if leave_out(entry.name):
             continue
         if entry.is_symlink():
             os.symlink(os.readlink(entry.path), target)
         elif entry.is_dir():
             os.mkdir(target)
-            copy_tree(entry.path, target, share, leave_out=set())
+            copy_tree(entry.path, target, share, leave_out=_nothing)
         else:
             share(entry.path, target)
+
+
+def _nothing(_name: str) -> bool:
+    return False
 
 
 def entries(folder: str) -> list[os.DirEntry[str]]:

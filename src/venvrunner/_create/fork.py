@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from venvrunner._create import copying, creation, pack, scripts
+from venvrunner._create import copying, creation, inheritance, pack, scripts
 from venvrunner._create.condition import defect
 from venvrunner._create.errors import explained
 from venvrunner._create.hold import STATE
@@ -26,12 +26,6 @@ from venvrunner.exceptions import CreationError, InvalidPathError
 
 __tracebackhide__ = True
 
-FIRST = "00_venvrunner_parent.pth"
-"""The file in a fork's packages that leads to its parent's: before all others, which may import from there."""
-LAST = "~venvrunner_parent.pth"
-"""The file that puts the parent's behind what other files have added, such as the fork's editable projects."""
-_LINES = {FIRST, LAST}
-_NOTE = "sys._venvrunner_inherited"
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)[\d.]*t?(\.exe)?")
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
 
@@ -126,16 +120,7 @@ def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
         _copy_packages(ancestors, venv_dir, share)
     else:
         for folder in CURRENT.package_folders(ancestors[0]):
-            _lead_to([folder], os.path.join(venv_dir, os.path.relpath(folder, ancestors[0])))
-
-
-def _lead_to(folders: list[str], packages: str) -> None:
-    """Put folders of packages behind one, in ASCII: how such files and paths are read depends on the locale."""
-    calls = "; ".join(f"site.addsitedir(os.fsdecode({os.fsencode(folder)!r}))" for folder in folders)
-    first = f"import os, site, sys; _begin = len(sys.path); {calls}; {_NOTE} = sys.path[_begin:]\n"
-    last = f"import sys; sys.path.sort(key={_NOTE}.__contains__)\n"
-    pack.write(os.path.join(packages, FIRST), first.encode(), executable=False)
-    pack.write(os.path.join(packages, LAST), last.encode(), executable=False)
+            inheritance.lead_to(folder, os.path.join(venv_dir, os.path.relpath(folder, ancestors[0])), venv_dir)
 
 
 class _Maker:
@@ -205,13 +190,11 @@ def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
     for folder in CURRENT.package_folders(ancestors[0]):
         name = os.path.relpath(folder, ancestors[0])
         packages = os.path.join(venv_dir, name)
-        first, *others = (layer for ancestor in ancestors for layer in layers(os.path.join(ancestor, name)))
-        copying.copy_tree(first, packages, share, leave_out=_LINES)
-        inherited: list[str] = []
-        for number, layer in enumerate(others, start=1):
-            copied = os.path.join(os.path.dirname(packages), f"{INHERITED}{number}")
-            os.mkdir(copied)
-            copying.copy_tree(layer, copied, share, leave_out=_LINES)
-            inherited.append(copied)
-        if inherited:
-            _lead_to(inherited, packages)
+        old = (layer for ancestor in ancestors for layer in layers(os.path.join(ancestor, name)))
+        new = packages
+        for number, layer in enumerate(old):
+            if number:
+                leading, new = new, os.path.join(os.path.dirname(packages), f"{INHERITED}{number}")
+                os.mkdir(new)
+                inheritance.lead_to(new, leading, venv_dir)
+            copying.copy_tree(layer, new, share, leave_out=inheritance.is_own)
