@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,15 +16,24 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["tests", "lint", "types"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-SUPPORTED = ["3.11", "3.12", "3.13", "3.14"]
+SUPPORTED = [
+    name.rpartition(" ")[2] for name in PYPROJECT["project"]["classifiers"] if re.fullmatch(r".* :: Python :: 3\.\d+", name)
+]
+FETCHED = ["python3.14", "python3.15", "pypy3.11"]
+"""What few machines have yet."""
+PLATFORMS = os.environ.get("VENVRUNNER_PLATFORMS") or os.path.expanduser("~/.cache/venvrunner-platforms")
+"""Where interpreters are kept that the session interpreters has fetched."""
+NOT_POSSIBLE = 69
+"""The exit status of what fetches them where that can't be done (EX_UNAVAILABLE in sysexits.h)."""
 FULLY_COVERED = ["*/_process/lines.py", "*/_process/supervisor.py"]
 
 
 def find_pythons() -> list[str]:
-    """Return the supported versions that are on this machine, and put them on PATH.
+    """Return the supported versions that are on this machine, and put them on PATH with what was fetched.
 
     A shim on PATH may stand for a version that is not active, so each candidate has to prove its version.
     """
+    os.environ["PATH"] += os.pathsep + os.path.join(PLATFORMS, "bin")
     found: list[str] = []
     for version in SUPPORTED:
         installed = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python{version}"))
@@ -56,9 +66,19 @@ def group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PYPROJECT, name))
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=False)
+def interpreters(session: nox.Session) -> None:
+    """Fetch the newest Pythons and PyPy from Debian's packages, without installing anything; what is there stays."""
+    done = subprocess.run([os.path.join(".ci", "get-interpreters"), PLATFORMS, *FETCHED], check=False)
+    if done.returncode == NOT_POSSIBLE:
+        session.skip(f"NOT TESTED on {', '.join(FETCHED)}: they can't be fetched on this machine!")
+    if done.returncode:
+        session.error("the interpreters can't be fetched; why, is said above")
+
+
+@nox.session(python=SUPPORTED)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python found, in development mode."""
+    """Run the tests on every supported Python, in development mode; nox names those that are not on this machine."""
     session.install(*group("test"), "-e", ".")
     session.run("python", "-X", "dev", "-m", "pytest", "-m", "", *session.posargs)
 

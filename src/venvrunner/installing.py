@@ -240,7 +240,8 @@ class InstallingRunner(Runner):
             VenvInUseError: as for :meth:`install`.
             InstallationError: the installer failed.
 
-        A package that a fork has inherited stays, and nothing has changed: it is its parent's.
+        A package that a fork has inherited stays, and nothing has changed: it is its parent's. In a standalone fork of a fork,
+        which keeps in directories of its own what that had inherited, pip removes such a package, and uv leaves it.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv:
