@@ -79,6 +79,15 @@ assert os.listdir(top) == []
 print("all")
 """
 
+COLD = """
+import sys
+from venvrunner import VenvRunner
+
+venv = VenvRunner("venv", sys.argv[3], python=getattr(sys, "_base_executable", sys.executable))
+assert venv.log_run(["pip", "--version"]).stdout
+print("cold")
+"""
+
 SHARE = """
 from venvrunner import VenvRunner
 venv = VenvRunner("venv", sys.argv[3], exist="reuse", wait=0, with_pip=False)
@@ -90,12 +99,21 @@ sys.stdin.readline()
 """
 
 
-def start(source: str, error: str, top: Path) -> subprocess.Popen[str]:
-    """Start a program from which a call of the system is taken away."""
-    command = [sys.executable, "-c", REFUSE + source, str(FLOCK[os.uname().machine]), error, str(top)]
-    env = {**os.environ, "PYTHONPATH": SOURCE}
+def start(source: str, error: str, top: Path, **variables: str) -> subprocess.Popen[str]:
+    """Start a program from which a call of the system is taken away; without an *error*, it is not."""
+    command = [sys.executable, "-c", (REFUSE if error else "") + source, str(FLOCK[os.uname().machine]), error, str(top)]
+    env = {**os.environ, "PYTHONPATH": SOURCE, **variables}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def run(source: str, error: str, top: Path, **variables: str) -> tuple[str, str]:
+    """Return what a program writes that :func:`start` has started, to standard output and error."""
+    process = start(source, error, top, **variables)
+    try:
+        return process.communicate(timeout=DEADLINE)
+    finally:
+        end_all([process])
 
 
 def answer(process: subprocess.Popen[str]) -> str:
@@ -115,6 +133,31 @@ def test_without_flock_everything_works_and_one_warning_says_so(error: str, tmp_
     assert (process.returncode, stdout) == (0, "all\n"), stderr
     (line,) = [line for line in stderr.splitlines() if not line.startswith("waiting for ")]  # the threads do
     assert line.endswith(f"cannot be locked ({os.strerror(getattr(errno, error))}): nothing protects it from other processes")
+
+
+@pytest.mark.parametrize("left", ["", "1\nanother-host\n"], ids=["by one that had flock", "by another host"])
+@pytest.mark.parametrize("error", ["ENOLCK", "ENOSYS", "ENOTSUP"])
+def test_without_flock_a_lock_file_left_in_a_cache_is_not_waited_for(error: str, left: str, tmp_path: Path) -> None:
+    """filelock, which virtualenv and python-discovery use, takes such a file for a lock that is held, or fails."""
+    cache, home, other = tmp_path / "cache", tmp_path / "home", tmp_path / "other"
+    variables = {"VENVRUNNER_CACHE_DIR": str(cache), "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    command = [sys.executable, "-m", "virtualenv", "--quiet", "--no-download", "--no-periodic-update", str(other)]
+    subprocess.run(command, env={**os.environ, **variables}, timeout=DEADLINE, check=True)
+    assert run(COLD, "", tmp_path, **variables) == ("cold\n", "")
+
+    locks = {*home.rglob("*.lock"), *cache.rglob("*.lock")}
+    for known in cache.rglob("*.json"):  # where versions of python-discovery have had a lock for it
+        (known.parent / "locks-v2").mkdir(mode=0o700, exist_ok=True)
+        locks |= {known.with_suffix(".lock"), known.parent / "locks-v2" / f"{known.stem}.lock"}
+    assert {lock.is_relative_to(home) for lock in locks} == {True, False}
+    for lock in locks:
+        lock.write_text(left)
+    for pack in cache.glob("*.pack"):
+        pack.unlink()
+    stdout, stderr = run(COLD, error, tmp_path, **variables)
+    assert stdout == "cold\n", stderr
+    (line,) = stderr.splitlines()
+    assert "cannot be locked" in line
 
 
 def test_two_processes_without_flock_do_not_hinder_each_other(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from venvrunner._create import cache, layout
@@ -253,12 +253,29 @@ def _known() -> "DiskCache | None":
     class Known(DiskCache):
         def py_info(self, path: Path) -> "ContentStore":
             """Look an interpreter up by its contents too: python-discovery compares the time of its file alone."""
-            try:
-                return super().py_info(path / stamp_of(str(path))[2])
-            except OSError:
-                return super().py_info(path)
+            with contextlib.suppress(OSError):
+                return _Unlocked(super().py_info(path / stamp_of(str(path))[2]))
+            return _Unlocked(super().py_info(path))
 
     return Known(Path(folder))
+
+
+class _Unlocked:
+    """What is known of one interpreter, without its lock: two processes may ask it at the same time, and say the same.
+
+    Where there is no flock, python-discovery takes a lock file that another process has left for a lock that is held, and
+    waits for ever.
+    """
+
+    def __init__(self, store: "ContentStore") -> None:
+        self.exists = store.exists
+        self.read = store.read
+        self.write = store.write
+        self.remove = store.remove
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[None]:
+        yield
 
 
 def check_pip(version: str) -> None:

@@ -1,11 +1,10 @@
 """Prepared environments: made once by virtualenv for each interpreter, kept in the cache as packs."""
 
-import contextlib
 import hashlib
 import importlib.util
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from venvrunner._create import cache, pack
 from venvrunner._create.interpreter import Interpreter, is_running, stamp_of
@@ -16,6 +15,9 @@ from venvrunner._create.temporary import temporary_folder
 from venvrunner.environment import CREATION_PREFIX, get_clean_environment
 
 __tracebackhide__ = True
+
+if TYPE_CHECKING:
+    from virtualenv.config.cli.parser import VirtualEnvOptions
 
 
 def get(interpreter: Interpreter, *, with_pip: bool, fresh: bool = False) -> bytes | None:
@@ -65,13 +67,35 @@ def build(venv_dir: str, interpreter: Interpreter, *, with_pip: bool) -> None:
     seed = ["--no-download", "--no-periodic-update", "--no-setuptools"] if with_pip else ["--no-seed"]
     # virtualenv starts every interpreter that it is told of, but not the running one.
     which = [] if is_running(interpreter) else [f"--python={interpreter.executable}"]
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(silenced())
-        data = []
-        if cache.usual_place("virtualenv") is None:  # it would take a "~" for a name
-            data = [f"--app-data={stack.enter_context(temporary_folder())}"]
-        options = [*seed, *which, *data, "--activators=", venv_dir]
-        stack.enter_context(virtualenv.session_via_cli(options, setup_logging=False, env=env)).run()
+    with silenced(), temporary_folder() as folder:
+        options = None
+        # Without packs, on Windows, the user's cache saves time, and there are locks; without a home, it would be in "~".
+        if CURRENT.movable or cache.usual_place("virtualenv") is None:
+            env["VIRTUALENV_OVERRIDE_APP_DATA"] = folder  # older versions create the default data too
+            options = _options(folder)
+        arguments = [*seed, *which, "--activators=", venv_dir]
+        with virtualenv.session_via_cli(arguments, options, setup_logging=False, env=env) as session:
+            session.run()
+
+
+def _options(folder: str) -> "VirtualEnvOptions":
+    """Return options that give virtualenv its data in a folder of its own, and no locks.
+
+    The user's cache has lock files. Where there is no flock, virtualenv fails, or takes a lock file that another process has
+    left for a lock that is held, and waits for ever.
+    """
+    from virtualenv.app_data.via_disk_folder import AppDataDiskFolder  # noqa: PLC0415  slow to import
+    from virtualenv.config.cli.parser import VirtualEnvOptions  # noqa: PLC0415  the same
+    from virtualenv.util.lock import NoOpFileLock  # noqa: PLC0415  the same
+
+    class Options(VirtualEnvOptions):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, data if name == "app_data" else value)
+
+    data = AppDataDiskFolder(folder)
+    # As in virtualenv's read-only data.
+    vars(data)["lock"] = NoOpFileLock(folder)
+    return Options()
 
 
 def is_current(data: bytes) -> bool:
