@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from venvrunner._create import cache, layout
 from venvrunner._create.interpreter import Interpreter, running, stamp_of
@@ -267,7 +267,7 @@ class _Unlocked:
     waits for ever.
     """
 
-    def __init__(self, store: "ContentStore") -> None:
+    def __init__(self, store: Any) -> None:
         self.exists = store.exists
         self.read = store.read
         self.write = store.write
