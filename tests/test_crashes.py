@@ -289,11 +289,14 @@ def test_a_damaged_cache_costs_time_and_nothing_else(
         assert contents(bad) == contents(good)
 
 
-def contents(venv: VenvRunner) -> dict[str, bytes]:
-    """Return the files of an environment, with its path taken out; not what Python has compiled, nor notes."""
+def contents(venv: VenvRunner) -> dict[str, list[bytes]]:
+    """Return the lines of an environment's files, with its path taken out; not what Python has compiled, nor notes.
+
+    They are sorted: virtualenv writes those of RECORD in another order each time.
+    """
     top = Path(venv.venv_dir)
     return {
-        str(path.relative_to(top)): path.read_bytes().replace(os.fsencode(venv.venv_dir), b"HERE")
+        str(path.relative_to(top)): sorted(path.read_bytes().replace(os.fsencode(venv.venv_dir), b"HERE").splitlines())
         for path in top.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and ".venvrunner" not in path.parts
     }

@@ -286,6 +286,30 @@ def test_who_waits_to_open_what_is_being_deleted_learns_that_it_is_gone(
     assert listing(tmp_path) == {}
 
 
+def test_who_opens_what_is_being_made_waits_for_it(start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not taken for the rest of an interrupted creation."""
+    before = """
+import sys
+from venvrunner._create import template
+get = template.get
+def held(*args, **kwargs):
+    print("here", flush=True)
+    sys.stdin.readline()
+    return get(*args, **kwargs)
+template.get = held
+"""
+    other = start(MAKE, tmp_path, before=before)
+    assert other.go() == "here"
+    with pytest.raises(VenvInUseError, match="in use by"):
+        VenvRunner.open(tmp_path / "venv", wait=0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(VenvRunner.open, tmp_path / "venv", wait=DEADLINE)
+        wait_until(lambda: caplog.records, "it waits")
+        assert other.go() == "have it"
+        venv = waiting.result()
+    assert venv.log_run(CODE).stdout == f"{venv.venv_dir}\n"
+
+
 def test_nothing_is_deleted_through_a_link(tmp_path: Path) -> None:
     """One that stands in the place of the environment, and one by which it was opened."""
     made = VenvRunner("venv", tmp_path, with_pip=False)

@@ -39,12 +39,17 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
                 owner.note_place(note)
             owner.enter(user)
 
-    _refuse_broken(owner)
-    if not os.access(venv_dir, os.W_OK):
+    is_writable = os.access(venv_dir, os.W_OK)
+    with explained(venv_dir, "use the environment"):
+        may_change = is_writable and owner.unfinished()  # another process may be creating or deleting it now
+    if not may_change:
+        _refuse_broken(owner)
+    if not is_writable:
         _refuse_moved(owner)
         return  # no process of this user can change it
     try:
         with owner.held(wait) as change:
+            _refuse_broken(owner)
             with explained(venv_dir, "use the environment"):
                 note = _freeze_parent(owner, wait)
                 for ancestor in map(Ownership, lineage(venv_dir)[1:]):
