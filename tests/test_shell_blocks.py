@@ -21,7 +21,7 @@ HERE = {
     "--python 3.12": f"--python {sys.version_info[0]}.{sys.version_info[1]}",
 }
 """What is elsewhere on a machine without that address or interpreter."""
-LEFT_OUT = ("nox -s bench", "pdm ")
+LEFT_OUT = ("nox -s bench", "pdm ", "poetry ")
 """What takes many minutes, or is no dependency of the tests."""
 TEXTS = {
     "pyproject.toml": """[project]
