@@ -194,7 +194,8 @@ def test_a_directory_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    with pytest.raises(CreationError, match=r"can't read what is installed in '.*/venv': .*Permission denied"):
-        venv.uninstall("pip")
+    for change in (venv.install, venv.uninstall):
+        with pytest.raises(CreationError, match=r"can't read what is installed in '.*/venv': .*Permission denied"):
+            change("pip")
     monkeypatch.undo()
     assert venv.installed() == listed(venv)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack, cast, get_args
 
 from venvrunner import subprocess_util
 from venvrunner._create import layout
+from venvrunner._create.errors import explained
 from venvrunner._create.packages import own_directories
 from venvrunner._create.temporary import temporary_folder
 from venvrunner._install import bundled, installation, inventory, metadata, pip_settings
@@ -282,10 +283,9 @@ class InstallingRunner(Runner):
     def _installer(self) -> Pip | Uv:
         if self.installer == "uv":
             return Uv.bundled()
-        version = bundled.pip_version(own_directories(self.venv_dir))
-        if version is not None:
-            return Pip.own(version)
-        return Pip.from_wheel(bundled.pip_wheel(self.venv_dir))
+        with explained(self.venv_dir, "read what is installed"):
+            version = bundled.pip_version(own_directories(self.venv_dir))
+            return Pip.from_wheel(bundled.pip_wheel(self.venv_dir)) if version is None else Pip.own(version)
 
     def _place(self, folder: str, options: Any) -> Place:
         return Place(self.venv_dir, self.python_executable, folder, self.environment(options.get("env")))
