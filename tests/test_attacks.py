@@ -1,10 +1,12 @@
 """Another user of the machine who attacks an environment, by links in place of its path, and by locks on its files."""
 
+import asyncio
 import os
 import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from conftest import LINUX, end_all
 from test_creation import listing, run_python
 from venvrunner import VenvRunner
+from venvrunner._create.temporary import temporary_folder
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="only Linux can exchange two paths in one step")
 
@@ -250,3 +253,82 @@ def test_a_lock_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> N
     lock.chmod(0o644)
     VenvRunner.open(venv.venv_dir)
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
+def _end_of_block(venv: VenvRunner, replace: Callable[[], None]) -> None:
+    with venv:
+        replace()
+
+
+def _end_of_async_block(venv: VenvRunner, replace: Callable[[], None]) -> None:
+    async def main() -> None:
+        async with venv:
+            replace()
+
+    asyncio.run(main())
+
+
+def _deletion(venv: VenvRunner, replace: Callable[[], None]) -> None:
+    replace()
+    venv.delete()
+
+
+def _drop(venv: VenvRunner, replace: Callable[[], None]) -> None:
+    replace()
+    del venv
+
+
+ENDS = [_end_of_block, _end_of_async_block, _deletion, _drop]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("what", ["a directory", "an empty directory", "an environment", "a link"])
+def test_what_has_taken_the_place_of_a_temporary_environment_is_left_alone(
+    what: str, end: Callable[[VenvRunner, Callable[[], None]], None], tmp_path: Path
+) -> None:
+    """Only the directory that was created is removed at the end, and not what its path names by then."""
+    other, moved = tmp_path / "other", tmp_path / "moved"
+    other.mkdir()
+    if what in {"an environment", "a link"}:
+        VenvRunner("venv", other, with_pip=False)
+    elif what == "a directory":
+        (other / "venv").mkdir()
+        (other / "venv" / "precious").write_text("precious")
+    venvs = [VenvRunner.temporary(with_pip=False)]
+    place = Path(venvs[0].top_dir)
+    before = listing(other)
+
+    def replace() -> None:
+        shutil.move(place, moved)
+        if what == "a link":
+            place.symlink_to(other)
+        else:
+            other.rename(place)
+
+    end(venvs.pop(), replace)
+    found = other if what == "a link" else place
+    assert place.is_symlink() == (what == "a link")
+    after = {str(other / Path(path).relative_to(found)): value for path, value in listing(found).items()}
+    if what == "a link":
+        place.unlink()
+    else:
+        place.rename(other)
+    assert after == before
+
+
+def test_a_temporary_environment_that_was_replaced_at_its_own_place_is_deleted() -> None:
+    """One that is created again inside the block, or that is an environment made by another tool, is in our directory."""
+    with VenvRunner.temporary(with_pip=False) as venv:
+        shutil.rmtree(venv.venv_dir)
+        VenvRunner(venv.name, venv.top_dir, with_pip=False)
+    assert not Path(venv.top_dir).exists()
+
+
+def test_what_has_taken_the_place_of_a_working_directory_of_ours_is_left_alone(tmp_path: Path) -> None:
+    """The directories that an installer and a preparation get are removed by the same rule."""
+    with temporary_folder() as folder:
+        os.rename(folder, tmp_path / "moved")
+        Path(folder).mkdir()
+        Path(folder, "precious").write_text("precious")
+    assert os.listdir(folder) == ["precious"]
+    shutil.rmtree(folder)

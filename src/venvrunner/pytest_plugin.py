@@ -24,7 +24,7 @@ INSTALLERS = ("pip", "uv")
 _KEYWORDS = ("requirements", "python", "lock", "lock_extras", "lock_groups", "lock_projects")
 _FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner"})
 _JOURNAL = pytest.StashKey["Journal"]()
-_FOLDERS = pytest.StashKey[set[str]]()
+_FOLDERS = pytest.StashKey[set[tuple[str, tuple[int, int]]]]()
 _USED_UP = pytest.StashKey[dict[Any, tuple[Any, ...]]]()
 _SHARED = "venvrunner_folder"
 
@@ -100,7 +100,7 @@ def venv_runner_factory(
             with venv_runner_factory(requirements=["build"]) as runner:
                 yield runner
     """
-    from venvrunner._create.temporary import temporary_folder  # noqa: PLC0415  nobody may need it
+    from venvrunner._create.temporary import identity, temporary_folder  # noqa: PLC0415  nobody may need it
 
     config, base = request.config, tmp_path_factory.getbasetemp()
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
@@ -111,7 +111,7 @@ def venv_runner_factory(
     shared = base.parent / f"venvrunner-{worker['testrunuid']}"
     shared.mkdir(mode=0o700, exist_ok=True)
     # A worker that crashes has nothing else that reaches the process which removes the folder.
-    _journal(config).carried[_SHARED] = str(shared)
+    _journal(config).carried[_SHARED] = [str(shared), identity(str(shared))]
     yield VenvRunnerFactory(config, str(shared))
 
 
@@ -248,15 +248,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any]) -> None:
     """Learn from a report of a worker of pytest-xdist where its environments are; others may still use them."""
     if _SHARED in data:
-        config.stash.setdefault(_FOLDERS, set()).add(data[_SHARED])
+        path, which = data[_SHARED]
+        config.stash.setdefault(_FOLDERS, set()).add((path, tuple(which)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the environments of the workers, all of which have ended."""
-    for folder in config.stash.get(_FOLDERS, ()):
-        from venvrunner._create.temporary import remove_tree  # noqa: PLC0415  nobody may need it
+    for path, which in config.stash.get(_FOLDERS, ()):
+        from venvrunner._create.temporary import remove_made  # noqa: PLC0415  nobody may need it
 
-        remove_tree(folder)
+        remove_made(path, which)
 
 
 def _arguments(mark: pytest.Mark, config: pytest.Config) -> dict[str, Any]:

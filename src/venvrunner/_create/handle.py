@@ -105,16 +105,23 @@ class Handle(Owned):
         if not self.is_ours:
             msg = f"{self.venv_dir!r} is in use by process {self.pid}, of which this one is a fork. Delete it in that process."
             raise VenvInUseError(msg)
-        deletion.delete(self.venv_dir, self.user, wait=self.wait, alone=self._is_temporary)
+        if self._is_in_place:
+            deletion.delete(self.venv_dir, self.user, wait=self.wait, alone=self._is_temporary)
         uninterrupted(self._let_go, quick=True)
 
     async def _delete_async(self) -> None:
-        await deletion.delete_async(self.venv_dir, self.user, wait=self.wait, alone=True)
+        if self._is_in_place:
+            await deletion.delete_async(self.venv_dir, self.user, wait=self.wait, alone=True)
         uninterrupted(self._let_go, quick=True)
 
     @property
     def _is_temporary(self) -> bool:
         return self._belongings.folder is not None
+
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether it is not known that something else is at the path by now."""
+        return self._belongings.folder is None or self._belongings.folder.is_there
 
     def _let_go(self) -> None:
         with explained(self.venv_dir, "delete the environment"):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import tempfile
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -14,11 +15,37 @@ from venvrunner.exceptions import CreationError
 
 __tracebackhide__ = True
 
-__all__ = ["TemporaryPlace", "remove_tree", "temporary_folder"]
+Identity = tuple[int, int]
+"""Which directory one is, whatever its path: its device and its number there."""
+
+
+def identity(path: str) -> Identity | None:
+    """Return which directory is at a path; ``None``: there is nothing."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def remove_made(path: str, made: Identity | None) -> None:
+    """Remove a directory with all that is in it, unless another one, or a link, has taken its place.
+
+    Args:
+        path: where it was made.
+        made: what :func:`identity` has returned then.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    if made is not None and identity(path) == made:
+        remove_tree(path, os.lstat(path))
 
 
 class TemporaryPlace(Owned):
     """A new directory: it is removed if the ``with`` block raises, and else left to whoever has taken it over by then.
+
+    Whatever has taken its place meanwhile is left alone.
 
     Args:
         folder: where to create it; default: the system's directory for temporary files.
@@ -27,18 +54,23 @@ class TemporaryPlace(Owned):
     def __init__(self, folder: str | None = None) -> None:
         super().__init__()
         self._folder = folder
-        self._names: list[str] = []
-        self._end = Cleanup(self, functools.partial(_remove, self._names))
+        self._made: list[tuple[str, Identity | None]] = []
+        self._end = Cleanup(self, functools.partial(_remove, self._made))
 
     @property
     def name(self) -> str:
         """The path."""
-        return self._names[0]
+        return self._made[0][0]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the directory is still at its path."""
+        return all(identity(path) == made for path, made in self._made)
 
     def remove(self) -> None:
         """Remove the directory with all that is in it; more than once does no harm."""
         if self.is_ours:
-            _remove(self._names)
+            _remove(self._made)
 
     def __enter__(self) -> Self:
         """Create the directory.
@@ -62,7 +94,8 @@ class TemporaryPlace(Owned):
 
     def _make(self) -> None:
         try:
-            self._names.append(tempfile.mkdtemp(prefix="venvrunner-", dir=self._folder))
+            path = tempfile.mkdtemp(prefix="venvrunner-", dir=self._folder)
+            self._made.append((path, identity(path)))
         except OSError as exc:
             where = "" if self._folder is None else f" in {self._folder!r}"
             msg = f"cannot create a temporary directory{where}: {exc}"
@@ -93,6 +126,6 @@ class temporary_folder(AbstractContextManager[str]):  # noqa: N801  used like a 
         self._place.finish()
 
 
-def _remove(names: list[str]) -> None:
-    for name in names:
-        remove_tree(name)
+def _remove(made: list[tuple[str, Identity | None]]) -> None:
+    for path, which in made:
+        remove_made(path, which)

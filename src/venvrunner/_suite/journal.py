@@ -45,7 +45,7 @@ class Journal:
     outcome: Literal["passed", "failed", "skipped"] | None
 
     def __init__(self) -> None:
-        self.carried: dict[str, str] = {}
+        self.carried: dict[str, object] = {}
         self._forget()
 
     @contextlib.contextmanager
