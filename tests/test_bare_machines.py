@@ -13,7 +13,7 @@ import zipapp
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -21,7 +21,18 @@ import venvrunner
 from conftest import DEADLINE, LINUX
 from test_creation import listing
 from test_install import make_wheel
-from venvrunner import CreationError, FakeVenvRunner, InterpreterNotFoundError, InvalidPathError, VenvError, VenvRunner
+from venvrunner import (
+    CreationError,
+    FakeVenvRunner,
+    InstallationError,
+    InterpreterNotFoundError,
+    InvalidPathError,
+    InvalidRequirementError,
+    LockFileError,
+    VenvError,
+    VenvRunner,
+)
+from venvrunner.__main__ import main
 from venvrunner._create import pack
 from venvrunner.installing import InstallerName
 
@@ -270,11 +281,76 @@ def _no_dict(_head: dict[str, object]) -> list[object]:
     return []
 
 
-@pytest.mark.parametrize("change", [_no_table, _no_about, _empty_table, _short_row, _outside, _twice, _no_dict])
-def test_a_damaged_pack_with_a_right_checksum_is_replaced(
-    change: Callable[[dict[str, object]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The environment is complete, nothing is written elsewhere, and the pack is good afterwards."""
+def _nested(_head: dict[str, object]) -> bytes:
+    return b"[" * 100_000
+
+
+def _nested_about(head: dict[str, object]) -> bytes:
+    return json.dumps({**head, "about": 0}).encode().replace(b'"about": 0', b'"about": ' + b'{"a":' * 100_000)
+
+
+def _with(*rows: list[object]) -> Callable[[dict[str, list[object]]], None]:
+    """Return a change that adds rows to the table."""
+
+    def change(head: dict[str, list[object]]) -> None:
+        head["table"] += rows
+
+    return change
+
+
+def _first_file(head: dict[str, list[list[object]]]) -> list[object]:
+    return next(row for row in head["table"] if row[0] == "file")
+
+
+def _negative(head: dict[str, list[list[object]]]) -> None:
+    _first_file(head)[2] = -3
+
+
+def _too_long(head: dict[str, list[list[object]]]) -> None:
+    _first_file(head)[2] = 1 << 70
+
+
+def _too_short(head: dict[str, list[list[object]]]) -> None:
+    head["table"][-1] = ["folder", "other"]
+
+
+def _descriptor(head: dict[str, dict[str, list[object]]]) -> None:
+    head["about"]["interpreter"][0] = 0
+
+
+DOOR: list[object] = ["link", "door", "../../outside"]
+DAMAGES: dict[str, Callable[[Any], object]] = {
+    "no table": _no_table,
+    "no about": _no_about,
+    "an empty table": _empty_table,
+    "a short row": _short_row,
+    "outside": _outside,
+    "twice": _twice,
+    "no dict": _no_dict,
+    "nested": _nested,
+    "nested about": _nested_about,
+    "a negative length": _negative,
+    "a length that is too long": _too_long,
+    "a file that is missing": _too_short,
+    "a descriptor for an interpreter": _descriptor,
+    "a long name": _with(["folder", "n" * 300]),
+    "a long target": _with(["link", "door", "n" * 5000]),
+    "a link without a target": _with(["link", "door", ""]),
+    "a loop": _with(["link", "one", "two"], ["link", "two", "one"], ["file", "one/x", 0, False, None]),
+    "a file for a directory": _with(["file", "", 0, False, None]),
+    "a file in no directory": _with(["file", "none/x", 0, False, None]),
+    "an unknown kind": _with(["device", "x", 0, False, None]),
+    "a file through a link": _with(DOOR, ["file", "door/made", 0, True, None]),
+    "a directory through a link": _with(DOOR, ["folder", "door/made"]),
+    "a link through a link": _with(DOOR, ["link", "door/made", "x"]),
+    "a file through a link to itself": _with(["link", "here", "."], ["file", "here/made", 0, False, None]),
+    "a file in place of a link": _with(["link", "door", "../../outside/made"], ["file", "door", 0, False, None]),
+}
+
+
+@pytest.fixture(params=DAMAGES)
+def damaged(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, bytes]:
+    """A pack in the cache that is damaged and has a right checksum; and what it was before."""
     monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path / "cache"))
     VenvRunner("venv", tmp_path / "top", with_pip=False).delete()
     (path,) = (tmp_path / "cache").glob("*.pack")
@@ -283,14 +359,78 @@ def test_a_damaged_pack_with_a_right_checksum_is_replaced(
     (size,) = struct.unpack_from(">I", good, start.size)
     begin = start.size + length.size
     head = json.loads(good[begin : begin + size])
-    changed = change(head)
-    text = json.dumps(head if changed is None else changed).encode()
+    changed = DAMAGES[request.param](head)
+    text = changed if isinstance(changed, bytes) else json.dumps(head if changed is None else changed).encode()
     rest = length.pack(len(text)) + text + good[begin + size :]
     path.write_bytes(start.pack(b"venvpk01", zlib.crc32(rest)) + rest)
+    return path, good
+
+
+def test_a_damaged_pack_with_a_right_checksum_is_replaced(damaged: tuple[Path, bytes], tmp_path: Path) -> None:
+    """The environment is complete, nothing is written elsewhere, and the pack is good afterwards."""
+    path, good = damaged
+    (tmp_path / "outside").mkdir()
     venv = VenvRunner("venv", tmp_path / "top", with_pip=False)
     assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
     assert path.read_bytes() == good
     assert os.listdir(tmp_path / "top") == ["venv"]
+    assert not list((tmp_path / "outside").iterdir())
+    assert not [name for name in ("made", "door", "here", "one") if os.path.lexists(tmp_path / "top" / "venv" / name)]
+
+
+def test_a_cache_with_a_damaged_pack_is_pruned(damaged: tuple[Path, bytes], capfd: pytest.CaptureFixture[str]) -> None:
+    """It is removed if it says of itself that it is of no use, and else left to the next environment."""
+    path, _good = damaged
+    assert main(["cache", "prune"]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("removed 0 files" if path.exists() else "removed 1 files")
+    assert err == ""
+    os.fstat(0)  # it is still open
+
+
+DEEP = "[" * 100_000
+"""JSON or TOML that no reader here can follow to its end."""
+
+
+def test_notes_of_an_environment_that_are_nested_too_deeply_are_those_of_an_unfinished_one(tmp_path: Path) -> None:
+    """It is refused, and created again."""
+    VenvRunner("venv", tmp_path, with_pip=False)
+    (tmp_path / "venv" / ".venvrunner" / "state").write_text(DEEP)
+    with pytest.raises(InvalidPathError, match="never finished"):
+        VenvRunner.open(tmp_path / "venv")
+    venv = VenvRunner("venv", tmp_path, with_pip=False, exist="reuse")
+    assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+
+
+def test_an_origin_that_is_nested_too_deeply_is_none(tmp_path: Path) -> None:
+    """The package is installed all the same, as pip has it."""
+    with VenvRunner.temporary(with_pip=False, installer="uv") as venv:
+        venv.install(make_wheel(tmp_path, "one"))
+        (path,) = Path(venv.venv_dir).rglob("direct_url.json")
+        path.write_text(DEEP)
+        assert venv.installed() == {"one": "1.0"}
+
+
+@pytest.mark.parametrize("installer", get_args(InstallerName))
+def test_settings_that_are_nested_too_deeply_are_one_clear_error(
+    installer: InstallerName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a lock file, of dependency groups, and of uv, which says itself what it cannot read."""
+    (tmp_path / "pyproject.toml").write_text(f"x = {DEEP}")
+    for name in ("uv.toml", "pylock.toml"):
+        (tmp_path / name).write_text(f"x = {DEEP}")
+    with VenvRunner.temporary(with_pip=False, installer=installer) as venv:
+        with pytest.raises(LockFileError, match="depth"):
+            venv.install(lock=tmp_path / "pylock.toml")
+        with pytest.raises(InvalidRequirementError, match="depth"):
+            venv.install(dependency_groups=[f"{tmp_path / 'pyproject.toml'}:tests"])
+        monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+        wheel = make_wheel(tmp_path, "one")
+        if installer == "uv":
+            with pytest.raises(InstallationError):
+                venv.install(wheel)
+        else:
+            venv.install(wheel)
 
 
 PACKED = """

@@ -1,6 +1,7 @@
 """Packs: a folder in one piece, the same when it comes out elsewhere, and known for damaged when it is."""
 
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,7 +260,7 @@ def test_nothing_that_is_there_is_overwritten(small: bytes, tmp_path: Path) -> N
     precious.write_text("precious")
     folder = tmp_path / "venv"
     (folder / "bin").mkdir(parents=True)
-    with pytest.raises(FileExistsError):
+    with pytest.raises(pack.DamagedError, match="exists"):
         pack.unpack(small, str(folder), str(folder / "bin"))
     with pytest.raises(FileExistsError):
         pack.write(str(precious), b"", executable=False)
@@ -267,6 +268,12 @@ def test_nothing_that_is_there_is_overwritten(small: bytes, tmp_path: Path) -> N
     with pytest.raises(FileExistsError):
         pack.write(str(tmp_path / "link"), b"", executable=False)
     assert precious.read_text() == "precious"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "pyvenv.cfg").symlink_to(precious)
+    with pytest.raises(pack.DamagedError):
+        pack.unpack(small, str(tmp_path / "other"), str(tmp_path / "other" / "bin"))
+    assert precious.read_text() == "precious"
+    shutil.rmtree(tmp_path / "other")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "pyvenv.cfg").touch()
     pack.unpack(small, str(tmp_path / "other"), str(tmp_path / "other" / "bin"))

@@ -165,7 +165,7 @@ def _check_options(order: Order, exist: str, wait: float) -> None:
 def _write(directory: Directory, interpreter: Interpreter, order: Order) -> None:
     try:
         _fill(directory, template.get(interpreter, with_pip=order.with_pip), interpreter, order)
-    except (pack.DamagedError, FileExistsError, FileNotFoundError, NotADirectoryError):
+    except pack.DamagedError:
         place.clear(directory)
         _fill(directory, template.get(interpreter, with_pip=order.with_pip, fresh=True), interpreter, order)
     changes: dict[str, str] = {}
@@ -183,7 +183,8 @@ def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, or
         return
     pack.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
     if CURRENT.find_command(directory.firm_path, "python") is None:
-        raise pack.DamagedError
+        msg = "there is no interpreter in it"
+        raise pack.DamagedError(msg)
 
 
 def _refuse_existing(venv_dir: str) -> None:

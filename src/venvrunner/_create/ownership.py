@@ -222,7 +222,7 @@ class Ownership:
         if text is None:
             return None
         notes: list[dict[str, Any]] = []
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             for line in text.splitlines():
                 note: object = json.loads(line)
                 if not isinstance(note, dict):

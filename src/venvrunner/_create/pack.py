@@ -4,6 +4,7 @@ Nothing in a pack names the place where it was made, so that it can be unpacked 
 that: nothing is shared between environments, and nothing leads back to the pack.
 """
 
+import errno
 import json
 import os
 import struct
@@ -27,12 +28,16 @@ class NotMovableError(Exception):
     """An environment names its own place where this package does not know how to change it."""
 
 
-class DamagedError(Exception):
+class DamagedError(RuntimeError):
     """A pack is not what it was made as, although its checksum is right."""
 
 
-_WRONG = (LookupError, TypeError, ValueError, AttributeError)
+_WRONG = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What comes of a pack whose table is wrong."""
+_IMPOSSIBLE = {
+    errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
+}  # fmt: skip
+"""What the system says of a name that cannot be had."""
 
 
 def collect(venv_dir: str, script_folder: str, skip: Callable[[str], bool], about: dict[str, Any]) -> bytes:
@@ -125,38 +130,53 @@ def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
         script_folder: the folder's script folder.
 
     Raises:
-        DamagedError: the pack is damaged nevertheless; some of it may have been written.
-        OSError: that is not possible; a damaged pack may also name a file twice, or one in no directory.
+        DamagedError: the pack is damaged nevertheless; some of it may have been written, all of it in the folder.
+        OSError: that is not possible.
     """
     try:
         _unpack(data, venv_dir, script_folder)
     except _WRONG as exc:
-        raise DamagedError from exc
+        raise DamagedError(exc) from exc
+    except OSError as exc:
+        if exc.errno in _IMPOSSIBLE:
+            raise DamagedError(exc) from exc
+        raise
 
 
 def _unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
     head, offset = _head(data)
     rest = memoryview(data)
     prefix = venv_dir + os.sep
+    folders = {""}  # what is made here, and no link: nothing is written through one
     for kind, name, *details in head["table"]:
-        if os.path.isabs(name) or os.pardir in name.split(os.sep):
+        folder, _, last = name.rpartition(os.sep)
+        if folder not in folders or last in _NO_NAMES or os.path.isabs(name):
             raise ValueError(name)
         if kind == "folder":
             os.mkdir(prefix + name)
+            folders.add(name)
         elif kind == "link":
             os.symlink(details[0], prefix + name)
         else:
             length, executable, script = details
+            if kind != "file" or not 0 <= length <= len(rest) - offset:
+                raise ValueError(name)
             content: memoryview | bytes = rest[offset : offset + length]
             offset += length
             if script is not None:
                 content = scripts.Script(script[0], script[1], bytes(content)).text(script_folder)
             write(prefix + name, content, executable=executable, exclusive=name != "pyvenv.cfg")
+    if offset != len(rest):
+        raise ValueError(offset)
+
+
+_NO_NAMES = {"", os.curdir, os.pardir}
+"""What names no file in a directory."""
 
 
 def write(path: str, content: bytes | memoryview, *, executable: bool, exclusive: bool = True) -> None:
     """Make a file; six hundred of them are made for an environment, so it takes no more calls than needed."""
-    how = os.O_EXCL if exclusive else os.O_TRUNC
+    how = os.O_EXCL if exclusive else os.O_TRUNC | _NOFOLLOW
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | _FLAGS, 0o777 if executable else 0o666)
     try:
         written = os.write(descriptor, content)
@@ -167,3 +187,4 @@ def write(path: str, content: bytes | memoryview, *, executable: bool, exclusive
 
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)

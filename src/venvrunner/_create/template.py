@@ -105,7 +105,7 @@ def is_current(data: bytes) -> bool:
         return False
     try:
         executable, _implementation, _version, stamp = about["interpreter"]
-        return bool(stamp == list(stamp_of(executable)))
+        return isinstance(executable, str) and bool(stamp == list(stamp_of(executable)))
     except (OSError, LookupError, TypeError, ValueError):
         return False
 

@@ -159,7 +159,7 @@ Write it, with 'pip lock' for instance, or name the right one.
         raise unusable(name, "there is no such file", remedy) from exc
     except OSError as exc:
         raise unusable(name, exc.strerror or exc) from exc
-    except (pylock.PylockValidationError, ValueError) as exc:
+    except (pylock.PylockValidationError, ValueError, RecursionError) as exc:
         why, remedy = other_kind(name, text, table) or (exc, "")
         raise unusable(name, why, remedy) from exc
     lock = Lock(name if WEB.fullmatch(name) else os.path.abspath(name), text, content, choice)

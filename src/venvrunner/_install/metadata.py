@@ -142,7 +142,7 @@ def _source(path: str) -> str | None:
     text = _read(os.path.join(path, "direct_url.json"))
     try:
         found = json.loads(text or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not isinstance(cast("dict[str, Any]", found).get("url"), str):
         return None

@@ -86,7 +86,7 @@ def _project(folder: str) -> str:
     try:
         with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
             name: object = tomllib.load(file)["project"]["name"]
-    except (OSError, LookupError, ValueError, TypeError):
+    except (OSError, LookupError, ValueError, TypeError, RecursionError):
         return ""
     return normalized(name) if isinstance(name, str) else ""
 

@@ -265,7 +265,7 @@ def group_requirements(groups: Iterable[StrPath]) -> list[str]:
             raise
         except ExceptionGroup as exc:
             raise _no_group(name, path, exc.exceptions[0]) from None
-        except (OSError, LookupError, ValueError, TypeError, AttributeError) as exc:
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as exc:
             raise _no_group(name, path, exc) from None
     return found
 

@@ -43,7 +43,7 @@ def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> st
     """
     try:
         found = [_absolute(settings, folder) for folder, settings in _files(env, cwd)]
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return ""  # uv says more of a file that is wrong
     limits: set[str] = _LIMITS if is_exact else set()
     if not any((_HARMFUL | limits) & settings.get("pip", {}).keys() or limits & settings.keys() for settings in found):
