@@ -179,6 +179,55 @@ def test_a_file_may_be_relative_to_the_directory_of_the_call(
     check(target, machine)
 
 
+@pytest.mark.parametrize("installer", get_args(InstallerName))
+def test_a_file_of_that_name_in_another_directory_does_not_count(
+    installer: InstallerName, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of what the file in the working directory of this process says reaches the installer."""
+    if installer == "pip":
+        other = f"[global]\ntarget = {machine.elsewhere}\nno-index = true\nfind-links = {machine.elsewhere}\n"
+        own = f"[global]\nno-index = true\nfind-links = {machine.wheels}\n"
+    else:
+        other = f'no-index = true\nfind-links = ["{machine.elsewhere}"]\n[pip]\ntarget = "{machine.elsewhere}"\n'
+        own = f'no-index = true\nfind-links = ["{machine.wheels}"]\n'
+    write(machine.cwd / "mine.conf", other)
+    write(machine.cwd / "below" / "mine.conf", own)
+    monkeypatch.setenv("PIP_CONFIG_FILE" if installer == "pip" else "UV_CONFIG_FILE", "mine.conf")
+    with VenvRunner.temporary(installer=installer) as venv:
+        venv.install("pocket", cwd="below")
+        check(venv, machine)
+
+
+@pytest.mark.parametrize("way", quick_first(["log_run", "async_log_run", "lines", "async_lines"]))
+@pytest.mark.parametrize("harmful", ["below", "here"])
+def test_a_command_too_has_the_file_of_its_own_directory(
+    harmful: str, way: str, machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the file of that name in the working directory of this process says does not count, be it harmful or not."""
+    places = f"[global]\nno-index = true\nfind-links = {machine.wheels}\n"
+    moving = f"[global]\ntarget = {machine.elsewhere}\n"
+    below = machine.cwd / "below"
+    write(below / "mine.conf", places + (moving.partition("\n")[2] if harmful == "below" else ""))
+    write(machine.cwd / "mine.conf", moving if harmful == "here" else "[global]\nindex-url = https://host.invalid\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "mine.conf")
+    before = dict(os.environ)
+    command = ["pip", "install", "pocket"]
+    if way == "log_run":
+        target.log_run(command, cwd="below")
+    elif way == "lines":
+        list(target.lines(command, cwd=below))
+    else:
+
+        async def main() -> None:
+            if way == "async_log_run":
+                await target.async_log_run(command, cwd=below)
+            else:
+                assert [line async for line in target.async_lines(command, cwd="below", env=before)]
+
+        asyncio.run(main())
+    check(target, machine)
+
+
 def test_what_builds_a_package_is_not_moved_either(
     machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,10 @@ class InstallingRunner(Runner):
         variables = venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
         return variables | pip_settings.overruled(variables, self.venv_dir)
 
+    def _prepared(self, args: Sequence[StrPath], options: RunOptions) -> list[str]:
+        options["env"] = pip_settings.located(options.get("env"), options.get("cwd"))
+        return super()._prepared(args, options)
+
     @abstractmethod
     def _changing(self) -> AbstractContextManager[None]:
         """Return what surrounds a change of the environment."""
@@ -288,7 +292,8 @@ class InstallingRunner(Runner):
             return Pip.from_wheel(bundled.pip_wheel(self.venv_dir)) if version is None else Pip.own(version)
 
     def _place(self, folder: str, options: Any) -> Place:
-        return Place(self.venv_dir, self.python_executable, folder, self.environment(options.get("env")))
+        env = pip_settings.located(options.get("env"), options.get("cwd"))
+        return Place(self.venv_dir, self.python_executable, folder, self.environment(env))
 
     def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
         with self._surrounded():

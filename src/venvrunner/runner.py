@@ -127,8 +127,7 @@ class Runner(ABC):
         Raises:
             ValueError: ``args[0]`` is not a command of the environment; others as there.
         """
-        argv = self.resolve(args)
-        options["env"] = self.environment(options.get("env"))
+        argv = self._prepared(args, options)
         with self._surrounded():
             # Called through the module, so that a patch of it is seen.
             return subprocess_util.log_run(argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
@@ -145,8 +144,7 @@ class Runner(ABC):
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine; any number of them may run at once."""
-        argv = self.resolve(args)
-        options["env"] = self.environment(options.get("env"))
+        argv = self._prepared(args, options)
         with self._surrounded():
             return await subprocess_util.async_log_run(
                 argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
@@ -186,8 +184,7 @@ class Runner(ABC):
         one
         two
         """
-        argv = self.resolve(args)
-        options["env"] = self.environment(options.get("env"))
+        argv = self._prepared(args, options)
         levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
         found = subprocess_util.lines(argv, logger=logger, check=check, errors=errors, **levels, **options)
 
@@ -215,8 +212,7 @@ class Runner(ABC):
         **options: Unpack[RunOptions],
     ) -> AsyncGenerator[str, None]:
         """Same as :meth:`lines`, but an async iterator; see :func:`.subprocess_util.async_lines`."""
-        argv = self.resolve(args)
-        options["env"] = self.environment(options.get("env"))
+        argv = self._prepared(args, options)
         levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
         found = Inner(subprocess_util.async_lines(argv, logger=logger, check=check, errors=errors, **levels, **options))
 
@@ -329,6 +325,11 @@ class Runner(ABC):
         """Return what is copied and pickled: all but the commands that run through this runner."""
         return {name: value for name, value in vars(self).items() if name != "_running_commands"}
 
+    def _prepared(self, args: Sequence[StrPath], options: RunOptions) -> list[str]:
+        """Return the command line that is run, and put its environment variables among its keywords."""
+        options["env"] = self.environment(options.get("env"))
+        return self.resolve(args)
+
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Return the context manager that a command runs under; it yields attributes of :class:`.ambient.Ambient`."""
         return nullcontext({})
@@ -336,8 +337,7 @@ class Runner(ABC):
     @property
     def _running(self) -> Running:
         """The commands that run through this runner."""
-        found: Running = vars(self).setdefault("_running_commands", Running())
-        return found
+        return cast("Running", vars(self).setdefault("_running_commands", Running()))
 
     def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:
         return ambient.surrounded(stoppers=(*ambient.current().stoppers, self._running), **around)

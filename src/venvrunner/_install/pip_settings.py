@@ -4,8 +4,11 @@ import functools
 import os
 import re
 from collections.abc import Mapping
+from typing import cast
 
 from venvrunner._create import layout
+from venvrunner._create.paths import absolute
+from venvrunner._types import StrPath
 from venvrunner.environment import REMOVED
 
 __tracebackhide__ = True
@@ -53,6 +56,26 @@ def overruled(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> dict[str,
         if section == wanted and value and name not in _HARMFUL
     }
     return {name: value for name, value in kept.items() if not env.get(name)} | {FILE_VARIABLE: os.devnull}
+
+
+def located(env: Mapping[str, str] | None, cwd: StrPath | None) -> Mapping[str, str] | None:
+    """Return variables in which the path of the configuration file is absolute, so that it can be read from here.
+
+    Args:
+        env: what the caller gives as ``env=``; ``None``: the variables of this process.
+        cwd: the working directory of the command; ``None``: that of this process.
+
+    >>> located({"PIP_CONFIG_FILE": "mine.conf"}, "/project"), located({"A": "1"}, "/project")
+    ({'PIP_CONFIG_FILE': '/project/mine.conf'}, {'A': '1'})
+    """
+    variables: object = os.environ if env is None else env
+    if cwd is None or not isinstance(variables, Mapping):
+        return env  # what is wrong is told later
+    given = cast("Mapping[str, str]", variables)
+    chosen = given.get(FILE_VARIABLE)
+    if not isinstance(chosen, str) or not chosen or os.path.isabs(chosen):
+        return env
+    return {**given, FILE_VARIABLE: os.path.join(absolute(os.fsdecode(cwd)), chosen)}
 
 
 def files(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> list[str]:
