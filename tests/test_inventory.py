@@ -3,14 +3,17 @@
 import json
 import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from projects import listed, make_wheel, packages, run
-from venvrunner import CreationError, VenvRunner
+from venvrunner import CreationError, VenvError, VenvRunner
+from venvrunner._create.packages import search_path
 from venvrunner.installing import InstallerName
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="the layout is that of POSIX")]
@@ -71,6 +74,28 @@ def _pth(site: Path, top: Path) -> None:
     (site / "some.pth").write_text(f"# {top}/hidden\n\nimport os\nbeside\n/missing\n{top}/élsewhere\n", encoding="utf-8")
 
 
+def _disagreements(site: Path, top: Path) -> None:
+    put_info(site, "directory-1.0.dist-info", "in_the.metadata", "2.0")
+    put_info(site, "no_version.dist-info", "has_version", "3.0")
+    put_info(site, "nonsense-x.y.dist-info", "nonsense", "4.0")
+    put_info(site, "empty-.dist-info", "other", "5.0")
+    put_info(site, "-6.0.dist-info", "unnamed", "5.0")
+    put_info(site, "old-1.0.egg-info", "new", "7.0", "PKG-INFO")
+    put_info(site, "upper-1.0.DIST-INFO", "lower", "8.0")
+    texts = {
+        "nameless": "Version: 1.0\n",
+        "later": "Metadata-Version: 2.1\n\nName: no-header\n",
+        "broken": "no header\nName: no-header\n",
+        "marked": "\ufeffName: no-header\nVersion: 1.0\n",
+        "windows": "nAME: of-windows\r\nVersion: 1.0\r\n",
+        "second": "Name: the-first\nName: the-second\n",
+        "folded": "Summary: of\n Name: no-header\nName: after-it\n",
+    }
+    for name, text in texts.items():
+        put_info(site, f"{name}-1.0.dist-info")
+        (site / f"{name}-1.0.dist-info" / "METADATA").write_bytes(text.encode())
+
+
 ODDITIES: list[Callable[[Path, Path], None]] = [
     _dist_info_without_metadata,
     _two_of_one_project,
@@ -80,6 +105,7 @@ ODDITIES: list[Callable[[Path, Path], None]] = [
     _eggs,
     _egg_link,
     _pth,
+    _disagreements,
 ]
 
 
@@ -105,6 +131,54 @@ def test_whatever_form_a_package_has_it_is_listed_as_pip_does(parent: VenvRunner
     assert found == as_pip_lists(parent)
     assert found.items() >= {"old-thing": "0.1", "tree": "1.0", "zipped": "1.0", "linked": "3.0", "absolute": "1.0"}.items()
     assert found.items() >= {"odd0": "1.0", "odd1": "1.0a1", "egg6": "1.0.dev3", "first": "1.0", "bare": "1.0"}.items()
+    assert found.items() >= {"in-the-metadata": "1.0", "nonsense": "4.0", "unnamed": "6.0", "nameless": "1.0"}.items()
+
+
+def test_of_two_with_one_name_that_with_the_name_of_its_directory_is_listed() -> None:
+    """As it is the one that pip would remove; a name that is none is not listed."""
+    with VenvRunner.temporary(with_pip=False) as venv:
+        for name in ("aaa", "mine", "zzz"):
+            put_info(packages(venv), f"{name}-{len(name)}.0.dist-info", "mine")
+        put_info(packages(venv), "good-1.0.dist-info", "~no name")
+        assert venv.installed() == {"good": "1.0", "mine": "4.0"}
+
+
+HIDDEN = {
+    "the name begins with a dot": (".dot.pth", b"added\n"),
+    "a byte order mark": ("mark.pth", b"\xef\xbb\xbfadded\n"),
+    "a byte order mark before a comment": ("comment.pth", b"\xef\xbb\xbf# added\nadded\n"),
+    "lines of Windows": ("lines.pth", b"\r\n\radded\r"),
+    "lines of Unicode": ("lines.pth", "missing\u2028added".encode()),
+}
+
+
+@pytest.mark.parametrize("python", [None, "3.12", "3.13", "/usr/bin/python3"])
+def test_a_pth_file_counts_if_it_does_for_the_python_of_the_environment(python: str | None, tmp_path: Path) -> None:
+    """Which files are hidden, and how they are read, depends on its version."""
+    try:
+        venv = VenvRunner("venv", tmp_path, python=python)
+    except VenvError:
+        pytest.skip(f"there is no such Python: {python}")
+    for number, (name, text) in enumerate(HIDDEN.values()):
+        put_info(packages(venv) / f"added{number}", f"hidden{number}-1.0.dist-info")
+        (packages(venv) / name.replace(".pth", f"{number}.pth")).write_bytes(text.replace(b"added", b"added%d" % number))
+    assert venv.installed() == as_pip_lists(venv)
+    assert "hidden3" in venv.installed()
+    fork = venv.fork("fork", tmp_path)
+    assert fork.installed() == as_pip_lists(fork)
+
+
+def test_a_pth_file_with_the_flag_of_a_hidden_one_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS has it, and Windows an attribute; here the system's answer is changed."""
+    (tmp_path / "pyvenv.cfg").write_text("version = 3.13.0\n")
+    (tmp_path / "some.pth").write_text("added\n")
+    (tmp_path / "added").mkdir()
+    assert search_path([str(tmp_path)], str(tmp_path)) == [str(tmp_path), str(tmp_path / "added")]
+    for name, flag in (("st_flags", stat.UF_HIDDEN), ("st_file_attributes", stat.FILE_ATTRIBUTE_HIDDEN)):
+        monkeypatch.setattr(os, "lstat", lambda _path, found={name: flag}: SimpleNamespace(**found))
+        assert search_path([str(tmp_path)], str(tmp_path)) == [str(tmp_path)]
+    (tmp_path / "pyvenv.cfg").write_text("version_info = 3.12.1.final.0\n")
+    assert search_path([str(tmp_path)], str(tmp_path)) == [str(tmp_path), str(tmp_path / "added")]
 
 
 @pytest.mark.parametrize("standalone", [False, True])

@@ -289,7 +289,9 @@ class InstallingRunner(Runner):
             return Uv.bundled()
         with explained(self.venv_dir, "read what is installed"):
             version = bundled.pip_version(own_directories(self.venv_dir))
-            return Pip.from_wheel(bundled.pip_wheel(self.venv_dir)) if version is None else Pip.own(version)
+        if version is not None:
+            return Pip.own(version)
+        return Pip.from_wheel(bundled.pip_wheel(self.venv_dir))
 
     def _place(self, folder: str, options: Any) -> Place:
         env = pip_settings.located(options.get("env"), options.get("cwd"))

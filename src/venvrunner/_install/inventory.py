@@ -29,7 +29,7 @@ def look(venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]
         CreationError: a directory of packages can't be read.
     """
     with explained(venv_dir, "read what is installed"):
-        directories = search_path(own_directories(venv_dir))
+        directories = search_path(own_directories(venv_dir), venv_dir)
         sees_system = read_settings(venv_dir).get("include-system-site-packages", "").lower() == "true"
     python = CURRENT.find_command(venv_dir, "python")
     if sees_system and python is not None:

@@ -42,14 +42,16 @@ def installed(directories: Iterable[str]) -> dict[str, Distribution]:
     >>> installed([])
     {}
     """
-    found: dict[str, Distribution] = {}
+    found: dict[str, tuple[str, Distribution]] = {}
     for directory in directories:
         for link, path in _metadata_in(directory):
             identity = _identity(path)
-            if identity is not None and identity[0] not in found and _NAME.fullmatch(identity[0]):
+            if identity is not None and identity.name not in found and _NAME.fullmatch(identity.name):
                 source = _source(path) if link is None else f"-e {link}"
-                found[identity[0]] = Distribution(_normalized_version(identity[1]), source, _file(path))
-    return dict(sorted(found.items()))
+                found[identity.name] = identity.shown, Distribution(identity.version, source, _file(path))
+    # Of two that are shown with one name, that whose directory has it counts.
+    shown = {name: package for known, (name, package) in sorted(found.items(), key=lambda item: item[0] == item[1][0])}
+    return dict(sorted(shown.items()))
 
 
 def versions(packages: Mapping[str, Distribution]) -> dict[str, str]:
@@ -88,30 +90,56 @@ def _metadata_in(directory: str) -> Iterator[tuple[str | None, str]]:
                 yield from ((target, path) for _link, path in _metadata_in(target))
 
 
-def _identity(path: str) -> tuple[str, str] | None:
-    """Return name and version: by the name of the metadata's directory where it has them, as that is much faster."""
+class _Identity(NamedTuple):
+    """What a package is called.
+
+    Attributes:
+        name: by which pip knows it: that of the metadata's directory, if that has one.
+        shown: what pip shows, which is what the metadata says.
+        version: that of the directory, or of the metadata if the directory has none that is one.
+    """
+
+    name: str
+    shown: str
+    version: str
+
+
+def _identity(path: str) -> _Identity | None:
+    """Return name and version as pip finds them; ``None``: it finds none."""
     stem, kind = os.path.splitext(os.path.basename(path))
-    name, _, version = stem.partition("-") if kind.lower() in _KINDS else ("", "", "")
-    if kind.lower() == ".dist-info" and name and version:
-        return normalized(name), version
+    name, dash, version = stem.partition("-")
+    if kind == ".egg-info":
+        version = ""
+    elif kind != ".dist-info" or not dash:
+        name = version = ""
     headers = _headers(path)
-    name = name or headers.get("name", "")
-    return (normalized(name), headers["version"]) if name and "version" in headers else None
+    said = headers.get("name", "")
+    name = normalized(name or said)
+    found = _normalized_version(version) or headers.get("version") or version
+    if not name or not found:
+        return None
+    return _Identity(name, normalized(said) if _NAME.fullmatch(said) else name, _normalized_version(found) or found)
 
 
 def _headers(path: str) -> dict[str, str]:
-    """Return the headers of a file of metadata that have one line, by their names in lower case."""
+    """Return name and version of a file of metadata, as far as it has them."""
     for name in ("METADATA", "PKG-INFO", ""):
         if (text := _read(os.path.join(path, name) if name else path)) is not None:
             break
     else:
         return {}
     headers: dict[str, str] = {}
-    for line in text.split("\n\n", 1)[0].splitlines():
-        name, colon, value = line.partition(":")
-        if colon and not name.startswith((" ", "\t")):
-            headers.setdefault(name.lower(), value.strip())
+    match = _HEADER.match(text)
+    while match is not None and len(headers) < len(_WANTED):  # as in any message, what is no header ends them
+        if match["name"] and match["name"].lower() in _WANTED:
+            headers.setdefault(match["name"].lower(), match["value"].strip())
+        match = _HEADER.match(text, match.end())
     return headers
+
+
+_WANTED = {"name", "version"}
+_HEADER = re.compile(r"(?:(?P<name>[!-9;-~]+):(?P<value>.*)|[ \t].*)(?:\n|\Z)")
+"""A line of a header, or one that goes on with the header before it."""
 
 
 def _file(path: str) -> str | None:
@@ -166,17 +194,19 @@ def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _normalized_version(version: str) -> str:
-    """Return the one spelling of a version; as it is if it is none.
+def _normalized_version(version: str) -> str | None:
+    """Return the one spelling of a version; ``None`` if it is none.
 
     >>> _normalized_version("1.0"), _normalized_version("01.0-ALPHA_1"), _normalized_version("nonsense")
-    ('1.0', '1.0a1', 'nonsense')
+    ('1.0', '1.0a1', None)
     """
     if _CANONICAL.fullmatch(version):
         return version
+    if not version:
+        return None
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415  slow to import, and only needed for odd forms
 
     try:
         return str(Version(version))
     except InvalidVersion:
-        return version
+        return None

@@ -36,8 +36,8 @@ def stand_ins(venv_dir: str) -> Generator[None]:
         with explained(venv_dir, "show what is inherited"):
             _remove_left(own)
             inherited = [path for path in own_directories(venv_dir) if path not in own]
-            hidden = installed(search_path(own)) if inherited else {}
-            for name, package in installed(search_path(inherited)).items():
+            hidden = installed(search_path(own, venv_dir)) if inherited else {}
+            for name, package in installed(search_path(inherited, venv_dir)).items():
                 if name not in hidden and package.metadata is not None:
                     made.append(os.path.join(own[0], f"{name.replace('-', '_')}-{package.version}.dist-info"))
                     _make(made[-1], package, package.metadata)
