@@ -254,6 +254,50 @@ def test_a_broken_project_file_is_a_failed_build(venv: VenvRunner, tmp_path: Pat
     assert "pip/_internal" not in "".join(traceback.format_exception_only(error))
 
 
+_NO_PROJECTS: dict[str, tuple[str | None, str]] = {
+    "no requires": ("[build-system]\nbuild-backend = 'x'\n", "requires"),
+    "requires that is no list": ("[build-system]\nrequires = 'x'\n", "requires"),
+    "requires that is no requirement": ("[build-system]\nrequires = ['a b']\n", "a b"),
+    "no table": ("build-system = 1\n", ""),
+    "a back end that is no name": ("[build-system]\nrequires = []\nbuild-backend = 1\n", ""),
+    "a back end outside": ("[build-system]\nrequires = []\nbuild-backend = 'x'\nbackend-path = ['..']\n", "within|inside"),
+    "no TOML": ("[build-system\n", "TOML"),
+    "no project": (None, "does not appear to be a Python project"),
+}
+
+
+@pytest.mark.parametrize("form", ["directory", "editable", "archive"])
+@pytest.mark.parametrize(("text", "why"), _NO_PROJECTS.values(), ids=_NO_PROJECTS)
+def test_a_project_that_no_build_can_begin_with_is_a_failed_build(
+    text: str | None, why: str, form: str, venv: VenvRunner, tmp_path: Path
+) -> None:
+    """Whichever installer finds it out, and whether it has a report for that or only a traceback."""
+    project = tmp_path / "crate"
+    project.mkdir()
+    (project / "README").touch()
+    if text is not None:
+        (project / "pyproject.toml").write_text(text)
+    make_sdist(tmp_path, project)
+    if form == "editable":
+        error = failure(venv, editable=[project])
+    else:
+        error = failure(venv, str(tmp_path / ("crate-1.0.tar.gz" if form == "archive" else "crate")))
+    assert type(error) is BuildFailedError
+    assert "crate" in str(error).partition(" could not be built: ")[0]
+    told = "".join(traceback.format_exception_only(error))
+    assert re.search(why, told)
+    assert "pip/_internal" not in told
+
+
+@pytest.mark.parametrize("name", ["crate-1.0.tar.gz", "crate-1.0.zip"])
+def test_an_archive_that_cannot_be_unpacked_is_a_failed_build(name: str, venv: VenvRunner, tmp_path: Path) -> None:
+    """It names the archive."""
+    (tmp_path / name).write_bytes(b"not an archive")
+    error = failure(venv, str(tmp_path / name))
+    assert type(error) is BuildFailedError
+    assert "crate" in str(error).partition(" could not be built: ")[0]
+
+
 def test_a_failed_clone_is_no_build(venv: VenvRunner, tmp_path: Path) -> None:
     """Though pip reports both the same way."""
     assert type(failure(venv, f"git+{(tmp_path / 'none').as_uri()}")) is InstallationError

@@ -40,12 +40,19 @@ _PIP_PACKAGES = (
     re.compile(r"^ *ERROR: Failed to build '(?P<package>.+?)' when ", re.MULTILINE),
     re.compile(r"^\u00d7 Encountered error while generating package metadata\.\n╰─> (?:from )?(?P<package>.+)$", re.MULTILINE),
 )
-_PIP_SHORT = re.compile(r"^ERROR: (?P<reason>Project (?P<package>\S+) uses a build backend that is missing .+)$", re.MULTILINE)
-_PIP_TOML = re.compile(r"^ERROR: Exception:\n(?s:.*)\n(?P<reason>[\w.]*TOMLDecodeError: .+)$", re.MULTILINE)
+_PIP_SHORT = (
+    re.compile(r"^ERROR: (?P<reason>Project (?P<package>\S+) uses a build backend that is missing .+)$", re.MULTILINE),
+    re.compile(r"^ERROR: (?P<reason>(?P<package>.+) does not appear to be a Python project: .+)$", re.MULTILINE),
+    re.compile(r"^\u00d7 Can not process (?P<package>.+)\n╰─> (?P<reason>.+(?:\n {4}\S.*)*)$", re.MULTILINE),
+)
+_PIP_EXCEPTION = "ERROR: Exception:\n"
+_PIP_PROJECT = re.compile(r"\bTOMLDecodeError: |distributions[/\\]sdist\.py|\bin un(?:tar|zip)_file\b")
+"""A frame of pip's that reads a project, or unpacks one."""
 
 _UV = re.compile(
     r"Failed to (?:download and )?build `(?P<package>[^`]+)`|Failed to resolve requirements from `|"
-    r"The build backend returned an error|Invalid `pyproject\.toml`"
+    r"The build backend returned an error|Invalid `pyproject\.toml`|`pyproject\.toml` does not match the required schema|"
+    r"`backend-path` entry |`(?P<place>[^`]+)` does not appear to be a Python project"
 )
 _UV_ITEM = re.compile(
     r"^(?:error| +cause): (?P<text>.+(?:\n {7,}\S.*)*)"
@@ -143,10 +150,7 @@ def _without_wrapper(output: Sequence[str]) -> Iterator[str]:
 def _by_pip(text: str, lines: list[str]) -> FailedBuild | None:
     number = next((number for number, line in enumerate(lines) if _STEP.match(line)), None)
     if number is None:
-        short = _PIP_SHORT.search(text) or _PIP_TOML.search(text)
-        if short is None:
-            return None
-        return FailedBuild(_name(short.groupdict().get("package") or ""), [short["reason"]])
+        return _short_by_pip(text)
     output = _pip_output(lines, number) or [
         match["code"] for line in lines[number : number + 3] if (match := _EXIT_CODE.search(line))
     ]
@@ -156,6 +160,15 @@ def _by_pip(text: str, lines: list[str]) -> FailedBuild | None:
     # What the build needs is built by another pip, whose report is in the output of this one.
     inner = _by_pip("\n".join(output), output)
     return FailedBuild(package, *inner[1:]) if inner is not None else FailedBuild(package, output, _missing(output))
+
+
+def _short_by_pip(text: str) -> FailedBuild | None:
+    """Return a build that pip did not begin: it cannot read the project."""
+    short = next(filter(None, (pattern.search(text) for pattern in _PIP_SHORT)), None)
+    if short is not None:
+        return FailedBuild(_name(short["package"]), [line.strip() for line in short["reason"].splitlines()])
+    _, _, trace = text.rpartition(_PIP_EXCEPTION)
+    return FailedBuild("", _raised(trace.splitlines())) if trace != text and _PIP_PROJECT.search(trace) else None
 
 
 def _pip_output(lines: list[str], number: int) -> list[str]:
@@ -191,7 +204,7 @@ def _by_uv(text: str, lines: list[str]) -> FailedBuild | None:
     number, match = next(((number, match) for number, item in enumerate(items) if (match := _UV.search(item))), (0, None))
     if match is None:
         return None
-    package = _name(match["package"] or "")
+    package = _name(match["package"] or match["place"] or "")
     output: list[str] = []
     column = None
     for line in lines:
@@ -203,7 +216,7 @@ def _by_uv(text: str, lines: list[str]) -> FailedBuild | None:
             output.append(line[column:])
     if column is not None:
         return FailedBuild(package, _stripped(output))
-    causes = items[number + 1 :]
+    causes = items[number + 1 :] or ([] if match["package"] else [items[number]])
     if any(cause.startswith(_UV_HASH) for cause in causes):
         return None
     return FailedBuild(package, causes, _missing([items[number], *causes]))
