@@ -1,5 +1,6 @@
 """Every form of a requirement, and what pip and uv make of it: the corpus of `requirement_forms.toml` against both."""
 
+import hashlib
 import json
 import subprocess
 import tomllib
@@ -12,7 +13,7 @@ import pytest
 from conftest import DEADLINE
 from index_server import dated_index, forget_settings
 from projects import make_wheel
-from venvrunner import InvalidRequirementError, VenvRunner
+from venvrunner import InstallationError, InvalidRequirementError, VenvRunner
 from venvrunner._install.pip import Pip
 from venvrunner._install.request import make_request
 from venvrunner._install.uv import Uv
@@ -59,7 +60,8 @@ class Place(NamedTuple):
 
     def filled(self, text: str) -> str:
         """Return a text of the corpus with this place in it."""
-        for name, value in {"root": str(self.root), "url": self.root.as_uri(), "http": self.http}.items():
+        digest = hashlib.sha256((self.root / "pocket-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+        for name, value in {"root": str(self.root), "url": self.root.as_uri(), "http": self.http, "sha256": digest}.items():
             text = text.replace(f"{{{name}}}", value)
         return text
 
@@ -194,3 +196,11 @@ def test_each_installer_does_what_the_corpus_says(place: Place, target: VenvRunn
     for case, pip, uv in zip(CASES, raw["pip"], raw["uv"], strict=True):
         if pip == uv != "failed":
             assert case.answers == {"pip": pip, "uv": uv}, case.text
+
+
+def test_a_file_with_a_hash_and_no_name_in_a_requirements_file_is_explained(place: Place, tmp_path: Path) -> None:
+    """uv reads the file itself."""
+    (tmp_path / "r.txt").write_text(place.filled("{url}/pocket-1.0-py3-none-any.whl#sha256={sha256}"))
+    with VenvRunner.temporary(with_pip=False, installer="uv") as venv, pytest.raises(InstallationError) as caught:
+        venv.install(requirements_files=[tmp_path / "r.txt"], no_index=True)
+    assert "'NAME @ file:...#...'" in caught.value.__notes__[-1]

@@ -57,6 +57,11 @@ _KINDS: list[tuple[str, type[InstallationError], str]] = [
         NoFittingVersionError,
         "Versions for other Pythons were left out. Ask for another one, or make the environment with another python=.",
     ),
+    (
+        r"Expected path \(`[^`]*#[^`]*`\) to end in a supported file extension",
+        InstallationError,
+        "uv takes what comes after '#' for a part of the path. Write 'NAME @ file:...#...' with the project's name.",
+    ),
     (_OFFLINE.pattern, IndexUnreachableError, _NO_NETWORK),
     (_RETRIED.pattern, IndexUnreachableError, _NETWORK),
     (f"(?m){_UNREACHED.pattern}", IndexUnreachableError, _NETWORK),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from venvrunner._create.paths import local_path
 from venvrunner._install import uv_settings
+from venvrunner._install.forms import ARCHIVES
 from venvrunner._install.locked_file import LockedFile, pylock_text
 from venvrunner._install.request import Request
 from venvrunner._install.requirements import is_lock_name
@@ -14,6 +15,7 @@ from venvrunner.exceptions import InstallerNotFoundError, InvalidRequirementErro
 __tracebackhide__ = True
 
 _HASH = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]*%23[^\s\[#]*))", re.IGNORECASE)
+_FRAGMENT = re.compile(r"(?P<url>file:[^\s#]*/(?P<file>[^\s/#]+)#[^\s;]+)(?P<marker> ;.*)?", re.IGNORECASE)
 _LIMITS = (
     *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_NO_EDITABLE", "UV_REQUIRE_HASHES"),
     *("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_NO_BUILD_PACKAGE"),
@@ -78,6 +80,7 @@ class Uv(NamedTuple):
                 path = local_path(match["path"])
                 msg = f"uv can't install from {path!r}: it takes '#' for the end of the path. {remedy}"
                 raise InvalidRequirementError(msg)
+        requirements = map(_named, request.requirements)
         # uv itself tells a lock file from a requirements file by its name.
         lock = any(is_lock_name(path) for path in request.requirements_files)
         preview = ["--preview-features=pylock"] if lock else []
@@ -88,7 +91,7 @@ class Uv(NamedTuple):
             *(f"--build-constraints={path}" for path in request.build_constraints),
             *(f"--config-setting={setting}" for setting in request.config_settings),
         ]
-        return [*self._start("install", python), *preview, *request.options(), *options, "--", *request.requirements]
+        return [*self._start("install", python), *preview, *request.options(), *options, "--", *requirements]
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
@@ -110,3 +113,31 @@ class Uv(NamedTuple):
 
     def _start(self, command: str, python: str) -> list[str]:
         return [self.path, "pip", command, f"--python={python}", "--no-progress"]
+
+
+def _named(text: str) -> str:
+    """Return a requirement with its name if it is a file with a fragment, which uv takes for a part of a path without a name.
+
+    Raises:
+        InvalidRequirementError: the file's name does not say it.
+
+    >>> _named("file:///w/mine-1.0.tar.gz#sha256=0a"), _named("mine"), _named("file:///w/mine#subdirectory=x")
+    ('mine @ file:///w/mine-1.0.tar.gz#sha256=0a', 'mine', 'file:///w/mine#subdirectory=x')
+    """
+    match = _FRAGMENT.fullmatch(text)
+    file = "" if match is None else local_path(match["file"])
+    if match is None or not file.lower().endswith(ARCHIVES):
+        return text
+    from packaging.utils import (  # noqa: PLC0415  slow to import
+        InvalidSdistFilename,
+        InvalidWheelFilename,
+        parse_sdist_filename,
+        parse_wheel_filename,
+    )
+
+    try:
+        name = (parse_wheel_filename(file) if file.lower().endswith(".whl") else parse_sdist_filename(file))[0]
+    except (InvalidSdistFilename, InvalidWheelFilename) as exc:
+        msg = f"uv takes what comes after '#' for a part of the path. Use 'NAME @ {match['url']}' with the project's name."
+        raise InvalidRequirementError(msg) from exc
+    return f"{name} @ {text}"
