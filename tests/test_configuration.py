@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import tomllib
+import traceback
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -387,6 +388,23 @@ def test_the_files_of_uv_are_merged_as_uv_does(machine: Machine) -> None:
         ],
         "pip": {"no-deps": False},
     }
+
+
+@pytest.mark.parametrize("setting", ["nodeps = true", "no-deps = 3", "link-mode = 'none'"])
+@pytest.mark.parametrize("file", ["user", "project"])
+def test_a_mistake_in_a_file_of_uv_is_told_with_the_name_of_that_file(
+    file: str, setting: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where uv gets another file, with the settings of all of them that move nothing."""
+    uv_toml(machine, monkeypatch, "target", '"{elsewhere}"', file=file)
+    path = Path(UV_FILES[file].format(home=machine.home, cwd=machine.cwd))
+    path.write_text(f"{path.read_text()}{setting}\n")
+    with VenvRunner.temporary(installer="uv", with_pip=False) as venv, pytest.raises(InstallationError) as caught:
+        venv.install("pocket")
+    told = "".join(traceback.format_exception_only(caught.value))
+    assert str(path) in str(caught.value)
+    assert "settings.toml" not in told
+    assert setting.partition(" ")[0] in told
 
 
 @pytest.mark.parametrize("text", ["[pip]\ntarget = ", "pip = 1\n", "[pip]\nlink-mode = 'copy'\n"])

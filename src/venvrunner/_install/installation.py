@@ -3,7 +3,7 @@
 import logging
 import os
 import subprocess
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -24,6 +24,7 @@ from venvrunner._install.request import Request
 from venvrunner._install.selection import has_other_commit, is_other_file, select
 from venvrunner._install.stand_ins import stand_ins
 from venvrunner._install.steps import Call, Steps
+from venvrunner._install.uv_settings import origins
 from venvrunner._process.invocation import CompletedCommand
 from venvrunner._process.loggers import log_method
 from venvrunner._process.sinks import Redactor
@@ -33,6 +34,8 @@ __tracebackhide__ = True
 
 _SHOWN = 1000
 """Characters of what an installer printed, for a note."""
+_SETTINGS = "settings.toml"
+"""The name of the file that has the user's settings, but those that would move an installation."""
 HEARTBEAT = 10.0
 """Seconds after which an installer that prints nothing is said to run still, by default."""
 
@@ -171,7 +174,18 @@ def _overruled(
     env = {name: value for name, value in {**place.variables, **extra}.items() if value is not None}
     cwd = absolute(options.get("cwd") or os.curdir)
     variables, text = installer.overruled(env, place.venv_dir, cwd, is_exact=is_exact)
-    return {**_home(env), **variables, **({installer.file_variable: _write(place, "settings.toml", text)} if text else {})}
+    return {**_home(env), **variables, **({installer.file_variable: _write(place, _SETTINGS, text)} if text else {})}
+
+
+def _users_own(place: Place) -> Callable[[str], str]:
+    """Return what names the user's files where an installer names the one that has their settings."""
+    path = os.path.join(place.folder, _SETTINGS)
+    try:
+        with open(path, encoding="utf-8") as file:
+            names = ", ".join(origins(file.readline()))
+    except FileNotFoundError:
+        return str
+    return lambda text: text.replace(path, names)
 
 
 def _home(env: Mapping[str, str]) -> dict[str, str]:
@@ -281,8 +295,10 @@ def _change(
                 done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator can't yield in a comprehension
     except CommandError as exc:
         _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
-        mask = Redactor(keywords["secrets"]).mask
-        raise explained(exc, aim.what, mask, aim.limits, verb=aim.verb) from None
+        mask, users_own = Redactor(keywords["secrets"]).mask, _users_own(place)
+        told = explained(exc, aim.what, lambda text: mask(users_own(text)), aim.limits, verb=aim.verb)
+        told.__notes__ = list(map(users_own, getattr(told, "__notes__", ())))
+        raise told from None
     except CommandTimeoutError as exc:
         _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
         raise

@@ -42,7 +42,8 @@ def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> st
     ''
     """
     try:
-        found = [_absolute(settings, folder) for folder, settings in _files(env, cwd)]
+        files = _files(env, cwd)
+        found = [_absolute(settings, os.path.dirname(path)) for path, settings in files]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return ""  # uv says more of a file that is wrong
     limits: set[str] = _LIMITS if is_exact else set()
@@ -53,17 +54,27 @@ def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> st
         merged = _combined(merged, settings)
     merged["pip"] = {name: value for name, value in merged.get("pip", {}).items() if name not in _HARMFUL | limits}
     kept = {name: value for name, value in merged.items() if name not in _PROJECT_ONLY | limits}
-    return "".join(f"{json.dumps(name)} = {_toml(value)}\n" for name, value in kept.items())
+    lines = [f"{json.dumps(name)} = {_toml(value)}\n" for name, value in kept.items()]
+    return "".join([f"# {json.dumps([path for path, settings in files if settings])}\n", *lines])
+
+
+def origins(line: str) -> list[str]:
+    """Return the paths of the files that were merged, from the first line of what :func:`overruled` has returned.
+
+    >>> origins('# ["/project/uv.toml"]')
+    ['/project/uv.toml']
+    """
+    return list(json.loads(line.removeprefix("#")))
 
 
 def _files(env: Mapping[str, str], cwd: str) -> list[tuple[str, Settings]]:
-    """Return the folders and contents of the files that uv reads; an earlier one overrides.
+    """Return the paths and contents of the files that uv reads; an earlier one overrides.
 
     The rules are uv's: https://docs.astral.sh/uv/concepts/configuration-files/
     """
     if chosen := env.get(FILE_VARIABLE):
         path = os.path.join(cwd, chosen)
-        return [(os.path.dirname(path), _read(path))]
+        return [(path, _read(path))]
     if env.get("UV_NO_CONFIG", "").lower() in _YES:
         return []
     system, user = layout.config_folders(env)
@@ -89,13 +100,13 @@ def _project(start: str) -> tuple[str, Settings] | None:
 
 def _file(folder: str) -> tuple[str, Settings] | None:
     path = os.path.join(folder, "uv.toml")
-    return (folder, _read(path)) if os.path.isfile(path) else None
+    return (path, _read(path)) if os.path.isfile(path) else None
 
 
 def _table(folder: str) -> tuple[str, Settings] | None:
     path = os.path.join(folder, "pyproject.toml")
     settings = _read(path).get("tool", {}).get("uv") if os.path.isfile(path) else None
-    return None if settings is None else (folder, settings)
+    return None if settings is None else (path, settings)
 
 
 def _read(path: str) -> Settings:
