@@ -426,6 +426,19 @@ PIP_FILE = """error: connection-failed
 """
 WORDS: list[tuple[str, type[InstallationError], str, str]] = [
     (PIP_LOST, NoSuchPackageError, "Could not find a version that satisfies the requirement x", "Check the spelling"),
+    (
+        "Could not fetch URL https://h/simple/x/: There was a problem confirming the ssl certificate: [SSL: X] y - skipping\n"
+        + PIP_LOST,
+        IndexUnreachableError,
+        "There was a problem confirming the ssl certificate: [SSL: X] y.",
+        "Check the network",
+    ),
+    (
+        "Could not fetch URL https://h/simple/x/: 404 Client Error: Not Found for url: https://h/ - skipping\n" + PIP_LOST,
+        NoSuchPackageError,
+        "Could not find",
+        "Check the spelling",
+    ),
     (PLAIN_HTTP + PIP_LOST, NoSuchPackageError, "Could not find", "pip ignores an index without TLS"),
     (UV_OFFLINE, IndexUnreachableError, "Because x was not found in the cache", "UV_OFFLINE, or the setting offline"),
     (
@@ -436,6 +449,20 @@ WORDS: list[tuple[str, type[InstallationError], str, str]] = [
     ),
     (PIP_FILE, InstallationError, "Failed to connect to h while fetching https://h/x.whl: [Errno 111]", "Check the URL, "),
 ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verbose", ["0", "2"])
+def test_a_pip_that_may_not_try_again_tells_of_the_index_only_if_it_is_verbose(
+    verbose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nothing that it prints lets one know."""
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_VERBOSE", verbose)
+    with VenvRunner.temporary(with_pip=False) as venv:
+        error = failure(venv, "pocket", no_index=False, index_url="http://127.0.0.1:9/simple")
+    assert type(error) is (NoSuchPackageError if verbose == "0" else IndexUnreachableError)
+    assert ("connection error: [Errno 111]" in str(error)) == (verbose == "2")
 
 
 @pytest.mark.parametrize(("stderr", "kind", "reason", "advice"), WORDS)

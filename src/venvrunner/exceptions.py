@@ -134,7 +134,8 @@ class HashError(InstallationError):
 class IndexUnreachableError(InstallationError):
     """A package index, or a page of links, could not be reached, so it is unknown whether it has the package.
 
-    pip tells this only after a second attempt: with ``PIP_RETRIES=0`` it reports a package that does not exist.
+    pip tells this only after a second attempt: with ``PIP_RETRIES=0`` it reports a package that does not exist, unless
+    ``PIP_VERBOSE=2`` is set too, or the certificate of the index is the reason.
     """
 
 

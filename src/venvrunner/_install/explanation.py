@@ -28,6 +28,11 @@ _LAST_LINES = "The last lines of "
 _OFFLINE = re.compile(r"the network was disabled")
 _RETRIED = re.compile(r"Retry\(total=0,.*?connection broken by [\"'](?P<reason>.*)[\"']: ")
 """pip has tried for the last time; it then says that there is no such package."""
+_SKIPPED = re.compile(
+    r"Could not fetch URL \S+: "
+    r"(?P<reason>(?:(?:proxy )?connection error|There was a problem confirming the ssl certificate): .+) - skipping"
+)
+"""pip was not to try again; of a connection it says so only if it is very verbose."""
 _UNREACHED = re.compile(
     r"error sending request for url|HTTP status server error|^error: (?:connection-|ssl-|proxy-connection-)\w+", re.MULTILINE
 )
@@ -64,6 +69,7 @@ _KINDS: list[tuple[str, type[InstallationError], str]] = [
     ),
     (_OFFLINE.pattern, IndexUnreachableError, _NO_NETWORK),
     (_RETRIED.pattern, IndexUnreachableError, _NETWORK),
+    (_SKIPPED.pattern, IndexUnreachableError, _NETWORK),
     (f"(?m){_UNREACHED.pattern}", IndexUnreachableError, _NETWORK),
     (
         r"\(from versions: none\)|was not found in the (?:package registry|provided package locations)",
@@ -172,7 +178,7 @@ def _of_build(build: FailedBuild, text: str, limits: Limits) -> tuple[str, str]:
     needs = f"its build needs {build.missing!r}, "
     if _OFFLINE.search(text):
         return f"{needs}and the network is forbidden", _NO_NETWORK
-    if _RETRIED.search(output) or _UNREACHED.search(text):
+    if any(pattern.search(output) for pattern in (_RETRIED, _SKIPPED)) or _UNREACHED.search(text):
         return f"{needs}and the index could not be reached", _NETWORK
     return f"{needs}which was not found", limits.advice(build.missing) or _UNMET
 
@@ -194,8 +200,8 @@ _PIP_REPORT = re.compile(r"^\u00d7 (?P<what>.+)\n╰─> (?P<why>.+)", re.MULTIL
 
 def _reason(text: str) -> str:
     """Return in one line what an installer gives as the reason."""
-    if retried := _RETRIED.search(text):
-        return retried["reason"]
+    if lost := _RETRIED.search(text) or _SKIPPED.search(text):
+        return lost["reason"]
     if line := _PIP_LINE.search(text):
         return line["text"]
     if report := _PIP_REPORT.search(text):
