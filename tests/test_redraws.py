@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Caller
+from venvrunner._process.loggers import Levels
 from venvrunner._process.redraws import redrawn
 from venvrunner._process.sinks import line_sink
 from venvrunner._redaction import Redactor
@@ -121,7 +122,7 @@ def test_a_line_of_megabytes_cannot_stall_it(line: str) -> None:
 def logged(line: str, *secrets: str) -> str:
     """Return what a logger gets of a line."""
     texts: list[str] = []
-    sink = line_sink("info", "stdout", SimpleNamespace(info=texts.append), Redactor(secrets))
+    sink = line_sink("info", "stdout", Levels(SimpleNamespace(info=texts.append)), Redactor(secrets))
     assert sink is not None
     sink(line)
     (text,) = texts

@@ -10,6 +10,7 @@ from typing import Any
 from measure import OURS, Contestants, peer, timed
 
 from venvrunner import subprocess_util
+from venvrunner._process.loggers import Levels
 from venvrunner._process.sinks import line_sink
 from venvrunner._redaction import Redactor
 
@@ -105,7 +106,7 @@ def lines_to_a_logger(folder: str) -> Contestants:
     text = "line 000001 of what a build prints, as long as they often are"
 
     def ours() -> None:
-        sink = line_sink("info", "stdout", logger, Redactor(), ["tool"])
+        sink = line_sink("info", "stdout", Levels(logger), Redactor(), ["tool"])
         assert sink is not None
         for _number in range(1000):
             sink(text)

@@ -1,5 +1,6 @@
 """One call of `log_run` or one of its twins: checked, logged, and concluded in one way for all."""
 
+import logging
 import subprocess
 import time
 from collections import deque
@@ -11,8 +12,9 @@ from venvrunner._process import checks, failures
 from venvrunner._process.command import Command, RunOptions, Stopped, TimedOut
 from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
+from venvrunner._process.loggers import Levels
 from venvrunner._process.session import lost_reason
-from venvrunner._process.sinks import OutputCallback, Redactor, line_sink, log_method
+from venvrunner._process.sinks import OutputCallback, Redactor, line_sink
 from venvrunner._process.supervisor import Limit
 from venvrunner._types import StrPath
 from venvrunner.exceptions import (
@@ -97,24 +99,21 @@ class Invocation:
         self.command = command = Command(args, options)
         self._errors = checks.check_errors(errors)
         self._redactor = Redactor(command.secrets)
-        if logger is None:
-            import logging  # noqa: PLC0415  slow to import
-
-            logger = logging.getLogger("venvrunner")
         self._shown = self._redactor.mask_all(command.argv)
-        sinks = {1: line_sink(levels[0], "stdout", logger, self._redactor, self._shown)}
+        of_logger = Levels(logging.getLogger("venvrunner") if logger is None else logger)
+        sinks = {1: line_sink(levels[0], "stdout", of_logger, self._redactor, self._shown)}
         if taken is not None:
             sinks[1] = _both(taken.append, sinks[1])
         if not command.merge_stderr:
-            sinks[2] = line_sink(levels[1], "stderr", logger, self._redactor, self._shown)
+            sinks[2] = line_sink(levels[1], "stderr", of_logger, self._redactor, self._shown)
         self.streams = {
             number: Stream(sink, errors, carriage_return=command.carriage_return, keep=command.keep)
             for number, sink in sinks.items()
         }
         if command.heartbeat is not None:
-            log = log_method(logger, "info", stream=None, command=self._shown)
+            log = of_logger.log("info", stream=None, command=self._shown)
             command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
-        self._debug = log_method(logger, "debug", stream=None, command=self._shown)
+        self._debug = of_logger.log("debug", stream=None, command=self._shown)
 
     @contextmanager
     def concluded(self) -> Generator[None]:

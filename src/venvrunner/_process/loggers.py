@@ -1,5 +1,6 @@
 """Loggers of every library, as callers give them, and the record that one of the standard library gets."""
 
+import logging
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -11,37 +12,67 @@ __tracebackhide__ = True
 
 Log = Callable[[str], Any]
 """Logs a text."""
+Maker = Callable[[dict[str, object]], Log]
+"""Makes that of the attributes of the records."""
 
 _NAMES = (__name__.partition(".")[0], "asyncio", "concurrent", "threading", "anyio", "trio", "uvloop")
 _BETWEEN = tuple(f"{name}." for name in _NAMES)
 """The packages whose frames are between a line of output and the caller's own code."""
+_SOURCE = logging.addLevelName.__code__.co_filename
 _NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """The methods of the standard library that only log at a level."""
 
 
-def log_method(logger: object, level: str, **extra: object) -> Log:
-    """Return what logs a finished text at a level of the logger, whatever braces or percent signs it has.
+class Levels:
+    """The levels of a logger: how it logs finished text at each, which is found out once.
 
     Args:
         logger: any object with methods named like levels.
-        level: such a name.
-        **extra: further attributes for records of the standard library, which also name the line that called this package.
 
     Raises:
-        ValueError: the logger has no such level.
-        TypeError: it is the name of one.
+        TypeError: it is the name of a logger.
 
     >>> import logging
-    >>> log_method(logging.getLogger(), "loud")
+    >>> Levels(logging.getLogger()).log("loud")
     Traceback (most recent call last):
     ...
     ValueError: 'loud' is not a log level of RootLogger! Use a name such as 'debug' or 'error', a callable, or None.
     """
-    import logging  # noqa: PLC0415  slow to import
 
-    if isinstance(logger, str):
-        msg = f"logger must be a logger, not a str! Use logging.getLogger({logger!r})."
-        raise TypeError(msg)
+    def __init__(self, logger: object) -> None:
+        if isinstance(logger, str):
+            msg = f"logger must be a logger, not a str! Use logging.getLogger({logger!r})."
+            raise TypeError(msg)
+        self._logger = logger
+        self._makers: dict[str, Maker] = {}
+
+    def log(self, level: str, **extra: object) -> Log:
+        """Return what logs a text at a level, whatever braces or percent signs it has.
+
+        Args:
+            level: the name of the level.
+            **extra: further attributes for records of the standard library, which also name the line that called this package.
+
+        Raises:
+            ValueError: the logger has no such level.
+        """
+        make = self._makers.get(level)
+        if make is None:
+            make = self._makers[level] = _maker(self._logger, level)
+        return make(extra)
+
+
+def log_method(logger: object, level: str, **extra: object) -> Log:
+    """Same as :meth:`Levels.log`, for a single one."""
+    return Levels(logger).log(level, **extra)
+
+
+def _maker(logger: object, level: str) -> Maker:
+    """Return what makes a function that logs at a level, of the attributes of its records.
+
+    Raises:
+        ValueError: the logger has no such level.
+    """
     # These have methods that are no levels, such as setLevel.
     standard = issubclass(type(logger), logging.Logger | logging.LoggerAdapter)
     is_level = not standard or level.upper() in {*logging.getLevelNamesMapping(), "EXCEPTION"}
@@ -53,8 +84,9 @@ def log_method(logger: object, level: str, **extra: object) -> Log:
         )
         raise ValueError(msg)  # noqa: TRY004  the level is wrong, not the type
     if standard and _takes_keywords(logger, method):
-        return _record_log(logger, method, level, extra)
-    return unchanged(method, str) if _formats_only_arguments(logger) else unchanged(method)
+        return _record_maker(logger, method, level)
+    log = unchanged(method, str) if _formats_only_arguments(logger) else unchanged(method)
+    return lambda _extra: log
 
 
 def _formats_only_arguments(logger: object) -> bool:
@@ -64,30 +96,37 @@ def _formats_only_arguments(logger: object) -> bool:
     return type(logger).__module__.partition(".")[0] in {"structlog", "loguru", "logging"}
 
 
-def _record_log(logger: Any, method: Callable[..., Any], level: str, extra: dict[str, object]) -> Log:
-    """Return what logs a text by a logger of the standard library, or by a subclass that takes its keywords."""
-    import logging  # noqa: PLC0415  slow to import
-
+def _record_maker(logger: Any, method: Callable[..., Any], level: str) -> Maker:
+    """Return that of a logger of the standard library, or of a subclass that takes its keywords."""
     steps, base = _steps(logger, method)
-    is_untouched = _is_original(*steps, base.makeRecord, base.handle) and logging.getLogRecordFactory() is logging.LogRecord
-    if base is logger and level in _NUMBERS and _is_original(*steps, base.findCaller):
-        log = _direct_log(logger, _NUMBERS[level], extra)
-        return log if is_untouched else unchanged(log)
+    is_original = _is_original(*steps)
+    is_untouched = (
+        is_original and _is_original(base.makeRecord, base.handle) and logging.getLogRecordFactory() is logging.LogRecord
+    )
+    if base is logger and level in _NUMBERS and is_original and _is_original(base.findCaller):
+        make = _direct_maker(logger, _NUMBERS[level])
+    else:
+        make = _method_maker(logger, method, level, sum(map(_adds_frame, steps)))
+    return make if is_untouched else lambda extra: unchanged(make(extra))
+
+
+def _method_maker(logger: Any, method: Callable[..., Any], level: str, more: int) -> Maker:
+    """Return what makes functions that call the method, which adds so many frames that it does not count itself."""
     number = getattr(logging, level.upper(), logging.ERROR)
     is_own = not _is_original(method)  # and may log at any level
-    more = sum(map(_adds_frame, steps))
 
-    def log_by_method(text: str) -> None:
-        if is_own or logger.isEnabledFor(number):  # to look for the caller takes longer than all the rest of a line
-            method(text, extra=extra, stacklevel=_stacklevel() + more)
+    def make(extra: dict[str, object]) -> Log:
+        def log_by_method(text: str) -> None:
+            if is_own or logger.isEnabledFor(number):  # to look for the caller takes longer than all the rest of a line
+                method(text, extra=extra, stacklevel=_stacklevel() + more)
 
-    return log_by_method if is_untouched else unchanged(log_by_method)
+        return log_by_method
+
+    return make
 
 
 def _steps(logger: Any, method: Callable[..., Any]) -> tuple[list[Callable[..., Any]], Any]:
     """Return the methods that a text passes through on its way into a record, and the logger that makes the record."""
-    import logging  # noqa: PLC0415  slow to import
-
     steps = [method]
     while issubclass(type(logger), logging.LoggerAdapter):
         steps += [logger.log, logger.process]
@@ -105,34 +144,30 @@ def _adds_frame(method: Callable[..., Any]) -> bool:
     return "stacklevel" not in repr((code.co_consts, code.co_varnames))
 
 
-def _direct_log(logger: Any, number: int, extra: dict[str, object]) -> Log:
-    """Return what makes a record as ``Logger.info`` and the like do, but looks for the caller only once."""
-    import logging  # noqa: PLC0415  slow to import
-
+def _direct_maker(logger: Any, number: int) -> Maker:
+    """Return what makes functions that make a record as ``Logger.info`` and the like do, but look for the caller only once."""
     frame = _caller()
     path, line, function = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
     if not getattr(logging, "_srcfile", True):  # a documented way to have no callers looked for
         path, line, function = "(unknown file)", 0, "(unknown function)"
 
-    def log(text: str) -> None:
-        if logger.isEnabledFor(number):
-            logger.handle(logger.makeRecord(logger.name, number, path, line, text, (), None, function, extra, None))
+    def make(extra: dict[str, object]) -> Log:
+        def log(text: str) -> None:
+            if logger.isEnabledFor(number):
+                logger.handle(logger.makeRecord(logger.name, number, path, line, text, (), None, function, extra, None))
 
-    return log
+        return log
+
+    return make
 
 
 def _is_original(*functions: Callable[..., Any]) -> bool:
     """Return whether functions are of the standard library's logging, and no wrapper that only says so."""
-    import logging  # noqa: PLC0415  slow to import
-
-    path = logging.addLevelName.__code__.co_filename
-    return all(getattr(getattr(function, "__code__", None), "co_filename", None) == path for function in functions)
+    return {getattr(getattr(function, "__code__", None), "co_filename", None) for function in functions} == {_SOURCE}
 
 
 def _takes_keywords(logger: Any, method: Callable[..., Any]) -> bool:
     """Return whether a logger of the standard library takes its keywords: methods of subclasses need not."""
-    import logging  # noqa: PLC0415  slow to import
-
     keywords: dict[str, object] = {"extra": None, "stacklevel": 1}
     while issubclass(type(logger), logging.LoggerAdapter) and _takes(logger.log, 0, "", **keywords):
         logger = logger.logger

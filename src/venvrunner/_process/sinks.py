@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from venvrunner._process.loggers import log_method
+from venvrunner._process.loggers import Levels
 from venvrunner._process.redraws import is_redrawn, redrawn
 from venvrunner._redaction import MASK, Redactor, masked, merged, userinfos
 
@@ -19,7 +19,6 @@ __all__ = [
     "Sink",
     "is_coroutine_function",
     "line_sink",
-    "log_method",
     "stderr_callback",
     "stdout_callback",
     "userinfos",
@@ -33,21 +32,21 @@ _MARKS = [chr(number) for number in range(0xFDD0, 0xFDF0)]
 
 
 def line_sink(
-    target: str | OutputCallback | None, prefix: str, logger: object, redactor: Redactor, command: Sequence[str] = ()
+    target: str | OutputCallback | None, prefix: str, levels: Levels, redactor: Redactor, command: Sequence[str] = ()
 ) -> Sink | None:
     """Return what takes the lines of one stream.
 
     Args:
         target: a level name, a callable that gets the bare line, or ``None``.
         prefix: what a logged line begins with: the name of the stream.
-        logger: for level names; it gets what a terminal would show of a line.
+        levels: those of the logger, which gets what a terminal would show of a line.
         redactor: masks logged lines; a callable gets the truth.
         command: the masked command line, for log records.
 
     Raises:
         TypeError, ValueError: *target* is neither.
 
-    >>> line_sink(None, "stdout", None, Redactor()) is None
+    >>> line_sink(None, "stdout", Levels(None), Redactor()) is None
     True
     """
     if target is None or callable(target):
@@ -55,7 +54,7 @@ def line_sink(
     if not isinstance(target, str):
         msg = f"{prefix}_loglevel must be the name of a log level, a callable or None, not {type(target).__name__}!"
         raise TypeError(msg)
-    log, mask = log_method(logger, target, stream=prefix, command=command), redactor.mask
+    log, mask = levels.log(target, stream=prefix, command=command), redactor.mask
     return lambda line: log(f"{prefix}: {_shown(line, redactor) if is_redrawn(line) else mask(line)}")
 
 
