@@ -73,11 +73,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        secrets = list(secrets)
-        wholes = {form for secret in secrets for form in _forms(secret)}
-        lines = {line.strip() for secret in secrets for line in secret.splitlines()}
-        self._needles = [_spelled(form) for form in wholes | {line for line in lines if len(line) >= _SHORTEST_PART}]
-        self._needles += [needle for form in {form.strip() for form in wholes} for needle in _encoded(form)]
+        self._needles = list(_needles(secrets))
 
     def spans(self, text: str) -> list[Span]:
         """Return where the credentials of a text are, in order; those that overlap are one."""
@@ -148,6 +144,17 @@ class _Needle:
         if self._pattern is None:
             self._pattern = re.compile(self._spell())
         return self._pattern.search(text)
+
+
+def _needles(secrets: Iterable[str]) -> Iterator[_Needle]:
+    """Yield what finds some secrets, their parts and their spellings."""
+    wholes, lines = set[str](), set[str]()
+    for secret in secrets:
+        wholes |= _forms(secret)
+        lines |= {line for line in map(str.strip, secret.splitlines()) if len(line) >= _SHORTEST_PART}
+    yield from map(_spelled, wholes | lines)
+    for form in set(map(str.strip, wholes)):
+        yield from _encoded(form)
 
 
 def _matches(match: re.Match[str] | None) -> Iterator[Span]:

@@ -82,7 +82,7 @@ def log_run(
     'one\ntwo\n'
     """
     invocation = Invocation(args, logger, stdout_loglevel, stderr_loglevel, errors, options)
-    with invocation.concluded():
+    with invocation:
         run = drivers.run(invocation.command, invocation.streams)
     return invocation.result(run, check=check)
 
@@ -106,7 +106,7 @@ async def async_log_run(
     'hello\n'
     """
     invocation = Invocation(args, logger, stdout_loglevel, stderr_loglevel, errors, options)
-    with invocation.concluded():
+    with invocation:
         run = await drivers.run_async(invocation.command, invocation.streams)
     return invocation.result(run, check=check)
 
@@ -152,7 +152,7 @@ def lines(
     invocation = _line_invocation(args, logger, stdout_loglevel, stderr_loglevel, errors, options, taken)
 
     def iterate() -> Generator[str, None, CompletedCommand]:
-        with invocation.concluded():
+        with invocation:
             run = yield from drivers.lines(invocation.command, invocation.streams, taken)
         return invocation.result(run, check=check)
 
@@ -186,7 +186,7 @@ def async_lines(
 
     async def iterate() -> AsyncGenerator[str, None]:
         run: Any = None
-        with invocation.concluded():
+        with invocation:
             inner = drivers.Inner(drivers.async_lines(invocation.command, invocation.streams, taken))
             async with contextlib.aclosing(inner):
                 async for item in inner:

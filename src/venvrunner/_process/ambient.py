@@ -3,8 +3,8 @@
 No options, because a caller who patches ``log_run`` is to see what was called, and nothing else.
 """
 
-import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -62,27 +62,27 @@ def current() -> Ambient:
     return _AMBIENT.get()
 
 
-@contextlib.contextmanager
-def surrounded(**changes: Any) -> Generator[None]:
+def surrounded(**changes: Any) -> AbstractContextManager[None]:
     """Surround the commands of a block with something more.
 
     Args:
         **changes: attributes of :class:`Ambient`.
     """
-    with _set(replace(_AMBIENT.get(), **changes)):
-        yield
+    return _Surrounded(replace(_AMBIENT.get(), **changes))
 
 
-def alone() -> contextlib.AbstractContextManager[None]:
+def alone() -> AbstractContextManager[None]:
     """Surround the commands of a block with nothing: one that a callback runs is not part of the first."""
-    return _set(_NOTHING)
+    return _Surrounded(_NOTHING)
 
 
-@contextlib.contextmanager
-def _set(value: Ambient) -> Generator[None]:
-    token = _AMBIENT.set(value)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):  # a coroutine is closed in another context than its own
-            _AMBIENT.reset(token)
+class _Surrounded(AbstractContextManager[None]):
+    def __init__(self, value: Ambient) -> None:
+        self._value = value
+
+    def __enter__(self) -> None:
+        self._token = _AMBIENT.set(self._value)
+
+    def __exit__(self, *_error: object) -> None:
+        with suppress(ValueError):  # a coroutine is closed in another context than its own
+            _AMBIENT.reset(self._token)

@@ -112,9 +112,9 @@ class Run:
         if passed and self._command.popen.get("close_fds", True):
             self._command.popen["pass_fds"] = (*self._command.popen.get("pass_fds", ()), *passed)
         source = None
-        with ambient.alone():  # a double may call a function of the caller's, which runs commands of its own
-            for attendant in (self._around.watcher, self._around.driver):
-                if attendant is not None and source is None:
+        for attendant in (self._around.watcher, self._around.driver):
+            if attendant is not None and source is None:
+                with ambient.alone():  # a double may call a function of the caller's, which runs commands of its own
                     self._streams, source = attendant.begin(self._command, self._streams, cancellable=self._cancellable)
         command = self._command
         self.life = Supervisor(
@@ -154,7 +154,8 @@ class Run:
                     break
             self._look()
         for stream in self._streams.values():
-            yield from self._deliver(stream, stream.finish())
+            if lines := stream.finish():
+                yield from self._deliver(stream, lines)
         self.duration = time.monotonic() - self._began
         for attendant in (self._around.driver, self._around.watcher):
             if attendant is not None:
@@ -253,16 +254,15 @@ class Run:
 
     def _take(self, number: int, data: bytes) -> Flow:
         stream = self._streams[number]
-        if not data:
-            yield from self._deliver(stream, stream.finish())
-            self.life.eof(number, time.monotonic())
-            return
-        lines = stream.feed(data)
+        lines = stream.feed(data) if data else stream.finish()
         if lines:
             yield from self._deliver(stream, lines)
-        elif stream.heard:
+        elif data and stream.heard:
             self.life.heard(time.monotonic())
-        self.life.received(number, len(data), time.monotonic())
+        if data:
+            self.life.received(number, len(data), time.monotonic())
+        else:
+            self.life.eof(number, time.monotonic())
 
     def _deliver(self, stream: Stream, lines: list[str]) -> Flow:
         sink = stream.sink

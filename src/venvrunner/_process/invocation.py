@@ -4,8 +4,7 @@ import logging
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from venvrunner._process import checks, failures
@@ -115,15 +114,15 @@ class Invocation:
             command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
         self._debug = of_logger.log("debug", stream=None, command=self._shown)
 
-    @contextmanager
-    def concluded(self) -> Generator[None]:
-        """Turn the events of a block that runs the command into exceptions of this package."""
-        try:
-            yield
-        except TimedOut as exc:
-            failure: CommandTimeoutError | CommandStoppedError = self._timeout(exc.limit)
-        except Stopped as exc:
-            failure = self._noted(CommandStoppedError(self.command.argv, exc.reason, *self._texts(), shown=self._shown))
+    def __enter__(self) -> None:
+        """Begin the block that runs the command."""
+
+    def __exit__(self, _kind: object, event: BaseException | None, _traceback: object) -> None:
+        """Turn the events of the block into exceptions of this package."""
+        if isinstance(event, TimedOut):
+            failure: CommandTimeoutError | CommandStoppedError = self._timeout(event.limit)
+        elif isinstance(event, Stopped):
+            failure = self._noted(CommandStoppedError(self.command.argv, event.reason, *self._texts(), shown=self._shown))
         else:
             return
         self._debug(f"ended after {time.monotonic() - self._began:.2f} s: {failure}")
@@ -142,7 +141,7 @@ class Invocation:
             raise self._noted(ExitCodeLostError(argv, lost_reason(), *self._texts(), shown=self._shown))
         self._debug(f"exit code {returncode} after {run.duration:.2f} s")
         try:
-            stdout, stderr = (data.decode("utf-8", self._errors) for data in self._data())
+            stdout, stderr = [data.decode("utf-8", self._errors) for data in self._data()]
             if bad := next((stream.bad for stream in self.streams.values() if stream.bad is not None), None):
                 raise bad
         except UnicodeDecodeError as exc:

@@ -106,7 +106,7 @@ class Stream:
         self.bad: UnicodeDecodeError | None = None
         self._carriage_return = carriage_return
         self._keep = keep
-        self._strict = codecs.getincrementaldecoder("utf-8")() if errors == "strict" else None
+        self._strict = None if keep is None or errors != "strict" else codecs.getincrementaldecoder("utf-8")()
         self._chunks: deque[bytes] = deque()
         self._held = self._total = 0
         self._splitter = LineSplitter(errors, carriage_return=carriage_return)

@@ -233,4 +233,4 @@ class Supervisor:
         if phase is Phase.RUNNING:
             times.append(None if self._heartbeat is None else self._beat + self._heartbeat)
             times.append(None if self._silence_timeout is None else self._heard + self._silence_timeout)
-        self.deadline = min((time for time in times if time is not None), default=None)
+        self.deadline = min([time for time in times if time is not None], default=None)
