@@ -1,7 +1,7 @@
 """Environment variables: which break isolation, and which a runner sets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from venvrunner._process.checks import check_variables
 
@@ -95,7 +95,9 @@ def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, st
     >>> get_clean_environment({"HOME": "/home/me", "PYTHONPATH": "/elsewhere", "PIP_INDEX_URL": "https://index.example"})
     {'HOME': '/home/me', 'PIP_INDEX_URL': 'https://index.example'}
     """
-    return {name: value for name, value in (os.environ if base is None else base).items() if not _is_removed(name)}
+    env = dict(os.environ if base is None else base)
+    removed = _removed(env)
+    return {name: value for name, value in env.items() if name not in removed}
 
 
 def venv_environment(
@@ -115,9 +117,10 @@ def venv_environment(
     >>> env["PYTHONPATH"], env["PIP_USER"], env["VIRTUAL_ENV"], env["PATH"].split(os.pathsep)[0]
     ('/mine', '0', '/v', '/v/bin')
     """
-    source = ambient if given is None else check_variables("env", given)
-    chosen = {name for name, value in source.items() if value != ambient.get(name)}
-    env = {name: value for name, value in source.items() if not _is_removed(name) or name in chosen}
+    source = dict(ambient) if given is None else check_variables("env", given)
+    chosen = set[str]() if given is None else {name for name, value in source.items() if value != ambient.get(name)}
+    removed = _removed(source) - chosen
+    env = {name: value for name, value in source.items() if name not in removed}
     defaults = _defaults(SET, env) | {"VIRTUAL_ENV": venv_dir}
     env.update({name: value for name, value in defaults.items() if name not in chosen})
     env = {**UNLESS_SET, **env}
@@ -155,9 +158,11 @@ def additions(env: Mapping[str, str], ambient: Mapping[str, str]) -> dict[str, s
     return removed | {name: value for name, value in env.items() if ambient.get(name) != value}
 
 
-def _is_removed(name: str) -> bool:
-    """Tell whether a variable breaks isolation; pip takes ``PIP_target`` and ``PIP_DRY-RUN`` as well."""
-    return name in REMOVED or (name.startswith("PIP_") and name.upper().replace("-", "_") in REMOVED)
+def _removed(names: Iterable[str]) -> set[str]:
+    """Return those of some variables that break isolation; pip takes ``PIP_target`` and ``PIP_DRY-RUN`` as well."""
+    return {
+        name for name in names if name in REMOVED or (name.startswith("PIP_") and name.upper().replace("-", "_") in REMOVED)
+    }
 
 
 def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:

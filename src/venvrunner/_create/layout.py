@@ -186,7 +186,7 @@ def is_plain_name(name: str) -> bool:
     >>> [name for name in ("a", "a b", "", ".", "..", "a/b", "a\\b", "C:", "\0") if is_plain_name(name)]
     ['a', 'a b']
     """
-    return name not in {"", ".", ".."} and not any(char in "/\\:\0" for char in name)
+    return name not in {"", ".", ".."} and set("/\\:\0").isdisjoint(name)
 
 
 def plain_command(args: Sequence[StrPath]) -> list[str]:

@@ -179,11 +179,11 @@ def check_variables(argument: str, variables: Mapping[str, str | None]) -> dict[
     result: dict[str, str] = {}
     for name, value in variables.items():
         text = "" if value is None and argument == "extra_env" else value
-        for what, item in (("the name of the variable", name), ("the variable", text)):
-            if not isinstance(item, str):
-                msg = f"{argument}: {what} {name!r} must be a str, not {type(item).__name__}!"
-                raise TypeError(msg)
-        if not name or "=" in name or "\0" in f"{name}{text}":
+        if not (isinstance(name, str) and isinstance(text, str)):
+            what, item = ("the variable", text) if isinstance(name, str) else ("the name of the variable", name)
+            msg = f"{argument}: {what} {name!r} must be a str, not {type(item).__name__}!"
+            raise TypeError(msg)
+        if not name or "=" in name or "\0" in name or "\0" in text:
             msg = f"{argument}: {name!r} is no valid environment variable: an empty name, '=' in it or a NUL is not possible!"
             raise ValueError(msg)
         result[name] = str(text)
