@@ -30,11 +30,11 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
     ...
     ValueError: args must not be empty! The first item is the command to run.
     """
-    if isinstance(args, str | bytes | os.PathLike):
-        words = Redactor(secrets).mask_all(os.fsdecode(args).split()) or ["command"]
+    if isinstance(args, str | bytes) or hasattr(type(args), "__fspath__"):  # to ask an ABC is slow
+        words = Redactor(secrets).mask_all(os.fsdecode(cast("StrPath", args)).split()) or ["command"]
         msg = f"args must be a list of arguments, not a string. Use {words}."
         raise TypeError(msg)
-    if not isinstance(args, Iterable):
+    if not hasattr(type(args), "__iter__"):
         msg = f"args must be a list of arguments, not {type(args).__name__}!"
         raise TypeError(msg)
     argv = [_text(f"args[{index}]", arg, secrets) for index, arg in enumerate(args)]
@@ -45,9 +45,7 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
 
 
 def _text(name: str, value: object, secrets: Iterable[str]) -> str:
-    path = value
-    if not isinstance(value, str) and isinstance(value, os.PathLike):  # str first: to ask an ABC is slow
-        path = os.fspath(cast("StrPath", value))
+    path = os.fspath(cast("StrPath", value)) if hasattr(type(value), "__fspath__") else value
     if not isinstance(path, str):
         msg = f"{name} must be a str or a path, not {type(path).__name__}{_shown(name, path, secrets)}!"
         raise TypeError(msg)
@@ -118,7 +116,7 @@ def strings(name: str, values: Iterable[str]) -> list[str]:
     Raises:
         TypeError: they are something else.
     """
-    found = list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else None
+    found = list(values) if hasattr(type(values), "__iter__") and not isinstance(values, str | bytes) else None
     if found is None or not all(isinstance(value, str) for value in found):
         msg = f"{name} must be several strings, such as a list of str!"
         raise TypeError(msg)

@@ -122,7 +122,7 @@ class Command:
         self.argv = checks.check_args(args, self.secrets)
         check_keywords(options, _KEYWORDS)
         # As subprocess does: what the caller gave, unless it was an iterator.
-        self.given = args if isinstance(args, Sequence) else self.argv
+        self.given = self.argv if hasattr(type(args), "__next__") else args
         self.timeout = checks.seconds("timeout", options.get("timeout"))
         self.silence_timeout = checks.seconds("silence_timeout", options.get("silence_timeout"), above_zero=True)
         self.stop_signal = checks.signal_of(options.get("stop_signal"))

@@ -35,7 +35,7 @@ def run(command: Command, streams: Mapping[int, Stream]) -> Run:
         TypeError: a sink returned an awaitable.
         BaseException: what a sink or a signal handler raised.
     """
-    if any(is_coroutine_function(stream.sink) for stream in streams.values()):
+    if any(map(is_coroutine_function, [stream.sink for stream in streams.values()])):
         from venvrunner._process import bridge  # noqa: PLC0415  asyncio is slow to import
 
         current = Run(command, streams)

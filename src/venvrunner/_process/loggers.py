@@ -83,8 +83,8 @@ def _maker(logger: object, level: str) -> Maker:
             " Use a name such as 'debug' or 'error', a callable, or None."
         )
         raise ValueError(msg)  # noqa: TRY004  the level is wrong, not the type
-    if standard and _takes_keywords(logger, method):
-        return _record_maker(logger, method, level)
+    if standard and (make := _record_maker(logger, method, level)) is not None:
+        return make
     log = unchanged(method, str) if _formats_only_arguments(logger) else unchanged(method)
     return lambda _extra: log
 
@@ -96,10 +96,12 @@ def _formats_only_arguments(logger: object) -> bool:
     return type(logger).__module__.partition(".")[0] in {"structlog", "loguru", "logging"}
 
 
-def _record_maker(logger: Any, method: Callable[..., Any], level: str) -> Maker:
-    """Return that of a logger of the standard library, or of a subclass that takes its keywords."""
+def _record_maker(logger: Any, method: Callable[..., Any], level: str) -> Maker | None:
+    """Return that of a logger of the standard library, or of a subclass; ``None`` if it does not take the keywords."""
     steps, base = _steps(logger, method)
     is_original = _is_original(*steps)
+    if not is_original and not _takes_keywords(logger, method):
+        return None
     is_untouched = (
         is_original and _is_original(base.makeRecord, base.handle) and logging.getLogRecordFactory() is logging.LogRecord
     )
@@ -125,7 +127,7 @@ def _method_maker(logger: Any, method: Callable[..., Any], level: str, more: int
     return make
 
 
-def _steps(logger: Any, method: Callable[..., Any]) -> tuple[list[Callable[..., Any]], Any]:
+def _steps(logger: Any, method: Callable[..., Any]) -> tuple[list[Any], Any]:
     """Return the methods that a text passes through on its way into a record, and the logger that makes the record."""
     steps = [method]
     while issubclass(type(logger), logging.LoggerAdapter):
@@ -133,7 +135,7 @@ def _steps(logger: Any, method: Callable[..., Any]) -> tuple[list[Callable[..., 
         logger = logger.logger
     if len(steps) > 1:
         steps.append(logger.log)
-    return [*steps, logger._log], logger  # noqa: SLF001  what subclasses override
+    return [*steps, getattr(logger, "_log", None)], logger  # what subclasses override; a foreign logger need not have it
 
 
 def _adds_frame(method: Callable[..., Any]) -> bool:
