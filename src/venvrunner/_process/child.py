@@ -174,7 +174,7 @@ class Child:
             return  # a fork of the owner has copies of its descriptors, which end with it
         process = self._process
         for file in (process.stdin, process.stdout, process.stderr, *self._pipes.values(), self._exit):
-            if file is not None:
+            if file is not None and not file.closed:
                 with contextlib.suppress(OSError):  # the rest of what was to be written is lost on purpose
                     file.close()
         if self._guardian is not None:
@@ -236,18 +236,20 @@ class Child:
         """Return whether the process has ended; set its exit status, if that can be known."""
         process = self._process
         if hasattr(os, "waitid"):
-            with contextlib.suppress(ChildProcessError):
+            try:
                 info = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                if process.returncode is None and _is_standard(process):
+                    # Popen says 0 then, whatever the truth.
+                    self._group.leader_reaped()
+                    return True
+            else:
                 if info is None:
                     return False
                 self.returncode = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
                 if not self._group.keeps_leader:
                     process.poll()
                     self._group.leader_reaped()
-                return True
-            if process.returncode is None and _is_standard(process):
-                # Popen says 0 then, whatever the truth.
-                self._group.leader_reaped()
                 return True
         returncode = process.poll()
         if returncode is None:
@@ -292,4 +294,4 @@ def _exit_descriptor(pid: int) -> IO[bytes] | None:
 
 def _is_standard(process: object) -> bool:
     """Return whether a process is that of the standard library, and not, for instance, gevent's."""
-    return any(cls.__module__ == "subprocess" for cls in type(process).__mro__)
+    return "subprocess" in {cls.__module__ for cls in type(process).__mro__}

@@ -69,7 +69,7 @@ class Pump:
         self._wake = wake
         self._chunks: deque[bytes | BaseException] = deque()
         self._room = threading.Semaphore(_AHEAD)
-        self._is_closed = False
+        self.closed = False
         self._news = 0.0
         threading.Thread(target=self._run, name="venvrunner-pump", daemon=True).start()
 
@@ -101,7 +101,7 @@ class Pump:
 
     def close(self) -> None:
         """Let the thread end as soon as the pipe ends or brings something."""
-        self._is_closed = True
+        self.closed = True
         self._room.release()
 
     @staticmethod
@@ -116,7 +116,7 @@ class Pump:
 
     def _run(self) -> None:
         with contextlib.suppress(OSError), self._pipe:
-            while not self._is_closed:
+            while not self.closed:
                 self._room.acquire()
                 try:
                     data = self._pipe.read(_CHUNK)  # unbuffered: what is there

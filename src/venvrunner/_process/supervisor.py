@@ -56,7 +56,7 @@ class Limit(enum.Enum):
     SILENCE = enum.auto()
 
 
-_STOPPED = frozenset({Phase.STOPPING, Phase.KILLING})
+_STOPPED = (Phase.STOPPING, Phase.KILLING)  # no set: the hash of an enum member is a call
 
 
 class Supervisor:
@@ -194,7 +194,7 @@ class Supervisor:
             return
         if self.phase is Phase.STOPPING:
             self._climb(now)
-        elif self.phase in {Phase.LINGERING, Phase.KILLING}:
+        elif self.phase in (Phase.LINGERING, Phase.KILLING):
             # LINGERING: all that the command wrote was delivered; a timeout would call a finished command unfinished.
             self._enter(Phase.ENDED)
         elif self.limit is not None and now >= self.limit:
