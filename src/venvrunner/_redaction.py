@@ -148,7 +148,8 @@ class _Needle:
 
 def _needles(secrets: Iterable[str]) -> Iterator[_Needle]:
     """Yield what finds some secrets, their parts and their spellings."""
-    wholes, lines = set[str](), set[str]()
+    wholes: set[str] = set()
+    lines: set[str] = set()
     for secret in secrets:
         wholes |= _forms(secret)
         lines |= {line for line in map(str.strip, secret.splitlines()) if len(line) >= _SHORTEST_PART}

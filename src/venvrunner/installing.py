@@ -298,11 +298,11 @@ class InstallingRunner(Runner):
         return Place(self.venv_dir, self.python_executable, folder, self.environment(env))
 
     def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
-        with self._surrounded():
+        with self._in_use() as around, self._around(around):
             return subprocess_util.log_run(call.argv, **call.options)
 
     async def _perform_async(self, call: Call) -> subprocess.CompletedProcess[str]:
-        with self._surrounded():
+        with self._in_use() as around, self._around(around):
             return await subprocess_util.async_log_run(call.argv, **call.options)
 
 

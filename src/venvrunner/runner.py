@@ -128,7 +128,7 @@ class Runner(ABC):
             ValueError: ``args[0]`` is not a command of the environment; others as there.
         """
         argv = self._prepared(args, options)
-        with self._surrounded():
+        with self._in_use() as around, self._around(around):
             # Called through the module, so that a patch of it is seen.
             return subprocess_util.log_run(argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
 
@@ -145,7 +145,7 @@ class Runner(ABC):
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine; any number of them may run at once."""
         argv = self._prepared(args, options)
-        with self._surrounded():
+        with self._in_use() as around, self._around(around):
             return await subprocess_util.async_log_run(
                 argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
             )
@@ -337,13 +337,9 @@ class Runner(ABC):
     @property
     def _running(self) -> Running:
         """The commands that run through this runner."""
-        return cast("Running", vars(self).setdefault("_running_commands", Running()))
+        found: Running | None = vars(self).get("_running_commands")
+        return cast("Running", vars(self).setdefault("_running_commands", Running())) if found is None else found
 
     def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:
-        return ambient.surrounded(stoppers=(*ambient.current().stoppers, self._running), **around)
-
-    @contextlib.contextmanager
-    def _surrounded(self) -> Generator[None]:
         """Surround a command that runs in the block, so that it is known to its environment and to :meth:`stop`."""
-        with self._in_use() as around, self._around(around):
-            yield
+        return ambient.surrounded(stoppers=(*ambient.current().stoppers, self._running), **around)

@@ -1,5 +1,6 @@
 """Checks of arguments: each returns what it was given in the form that is used, or raises and says why."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -37,27 +38,25 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
     if not hasattr(type(args), "__iter__"):
         msg = f"args must be a list of arguments, not {type(args).__name__}!"
         raise TypeError(msg)
-    argv = [_text(f"args[{index}]", arg, secrets) for index, arg in enumerate(args)]
+    argv: list[str] = []
+    for index, arg in enumerate(args):
+        text: object = os.fspath(arg) if hasattr(type(arg), "__fspath__") else arg
+        if not isinstance(text, str):
+            msg = f"args[{index}] must be a str or a path, not {type(text).__name__}{_shown(index, text, secrets)}!"
+            raise TypeError(msg)
+        if "\0" in text:
+            msg = f"args[{index}] must not have a NUL character{_shown(index, text, secrets)}!"
+            raise ValueError(msg)
+        argv.append(text)
     if not argv or not argv[0]:
         msg = f"{'args[0]' if argv else 'args'} must not be empty! The first item is the command to run."
         raise ValueError(msg)
     return argv
 
 
-def _text(name: str, value: object, secrets: Iterable[str]) -> str:
-    path = os.fspath(cast("StrPath", value)) if hasattr(type(value), "__fspath__") else value
-    if not isinstance(path, str):
-        msg = f"{name} must be a str or a path, not {type(path).__name__}{_shown(name, path, secrets)}!"
-        raise TypeError(msg)
-    if "\0" in path:
-        msg = f"{name} must not have a NUL character{_shown(name, path, secrets)}!"
-        raise ValueError(msg)
-    return path
-
-
-def _shown(name: str, value: object, secrets: Iterable[str]) -> str:
-    """Return what a message says of a value: of text after the command nothing, it may be a secret."""
-    if name != "args[0]" and isinstance(value, str | bytes):
+def _shown(index: int, value: object, secrets: Iterable[str]) -> str:
+    """Return what a message says of an argument: of text after the command nothing, it may be a secret."""
+    if index and isinstance(value, str | bytes):
         return ""
     return f": {Redactor(secrets).mask(repr(value))}"
 
@@ -200,6 +199,11 @@ def check_errors(errors: str) -> str:
     if not isinstance(errors, str):
         msg = f"errors must be the name of an error handler, not {type(errors).__name__}!"
         raise TypeError(msg)
+    return _proven(errors)
+
+
+@functools.cache
+def _proven(errors: str) -> str:
     try:
         b"\xff".decode("utf-8", errors)
     except UnicodeDecodeError:

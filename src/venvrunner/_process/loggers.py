@@ -18,6 +18,7 @@ Maker = Callable[[dict[str, object]], Log]
 _NAMES = (__name__.partition(".")[0], "asyncio", "concurrent", "threading", "anyio", "trio", "uvloop")
 _BETWEEN = tuple(f"{name}." for name in _NAMES)
 """The packages whose frames are between a line of output and the caller's own code."""
+_STANDARD = (logging.Logger, logging.LoggerAdapter)
 _SOURCE = logging.addLevelName.__code__.co_filename
 _NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """The methods of the standard library that only log at a level."""
@@ -74,8 +75,8 @@ def _maker(logger: object, level: str) -> Maker:
         ValueError: the logger has no such level.
     """
     # These have methods that are no levels, such as setLevel.
-    standard = issubclass(type(logger), logging.Logger | logging.LoggerAdapter)
-    is_level = not standard or level.upper() in {*logging.getLevelNamesMapping(), "EXCEPTION"}
+    standard = issubclass(type(logger), _STANDARD)
+    is_level = not standard or level == "exception" or level.upper() in logging.getLevelNamesMapping()
     method = getattr(logger, level, None) if is_level and not level.startswith("_") else None
     if not callable(method):
         msg = (

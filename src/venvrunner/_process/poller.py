@@ -6,6 +6,7 @@ import select
 import sys
 import time
 from collections.abc import Collection, Mapping
+from io import FileIO
 from typing import IO, Any
 
 __tracebackhide__ = True
@@ -20,15 +21,13 @@ class Bell:
     def __init__(self) -> None:
         if hasattr(os, "eventfd"):
             number = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            self._read_end: IO[bytes] = os.fdopen(number, "r+b", buffering=0)
+            self._read_end: IO[bytes] = FileIO(number, "r+")
             self._write_end: IO[bytes] = self._read_end
         else:
             numbers = os.pipe()
             for number in numbers:
                 os.set_blocking(number, False)
-            self._read_end, self._write_end = (
-                os.fdopen(numbers[end], mode, buffering=0) for end, mode in enumerate(("rb", "wb"))
-            )
+            self._read_end, self._write_end = FileIO(numbers[0], "r"), FileIO(numbers[1], "w")
         self.fd = self._read_end.fileno()
 
     def ring(self) -> None:
