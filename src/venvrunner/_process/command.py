@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import IO, Any, Literal, TypedDict
 
 from venvrunner._process import checks
@@ -94,6 +95,18 @@ _KEYWORDS = {*RunOptions.__annotations__, "logger", "stdout_loglevel", "stderr_l
 """Those of ``log_run``, which itself takes those that are not in ``RunOptions``."""
 
 _OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "timeout": partial(checks.seconds, "timeout"),
+    "silence_timeout": partial(checks.seconds, "silence_timeout", above_zero=True),
+    "grace": partial(checks.seconds, "grace"),
+    "heartbeat": partial(checks.seconds, "heartbeat", above_zero=True),
+    "stop_signal": checks.signal_of,
+    "merge_stderr": partial(checks.flag, "merge_stderr"),
+    "contain": partial(checks.flag, "contain"),
+    "carriage_return": checks.carriage_return,
+    "keep": partial(checks.count, "keep"),
+}
+"""What checks the options that stand for themselves; each is an attribute of a command."""
 
 
 class Command:
@@ -104,6 +117,9 @@ class Command:
         options: see :class:`RunOptions`.
 
     Attributes:
+        given: the command line as a result has it.
+        input: the bytes for standard input; ``None``: there are none.
+        popen: the keywords for :class:`subprocess.Popen`.
         on_silence: told at each heartbeat how many seconds ago the command started.
 
     Raises:
@@ -117,26 +133,32 @@ class Command:
     TypeError: args must be a list of arguments, not a string. Use ['tool', '--flag'].
     """
 
+    timeout: float | None = None
+    silence_timeout: float | None = None
+    grace: float = GRACE
+    heartbeat: float | None = None
+    stop_signal: int = checks.signal_of(None)
+    merge_stderr: bool = False
+    contain: bool = False
+    carriage_return: bool = False
+    keep: int | None = None
+
     def __init__(self, args: Sequence[StrPath], options: RunOptions) -> None:
         self.secrets = checks.strings("secrets", options.get("secrets", ()))
         self.argv = checks.check_args(args, self.secrets)
         check_keywords(options, _KEYWORDS)
         # As subprocess does: what the caller gave, unless it was an iterator.
         self.given = self.argv if hasattr(type(args), "__next__") else args
-        self.timeout = checks.seconds("timeout", options.get("timeout"))
-        self.silence_timeout = checks.seconds("silence_timeout", options.get("silence_timeout"), above_zero=True)
-        self.stop_signal = checks.signal_of(options.get("stop_signal"))
-        self.merge_stderr = checks.flag("merge_stderr", options.get("merge_stderr", False))
-        self.contain = checks.flag("contain", options.get("contain", False))
-        self.carriage_return = checks.carriage_return(options.get("carriage_return"))
-        self.keep = checks.count("keep", options.get("keep"))
-        self.grace = GRACE if options.get("grace") is None else checks.seconds("grace", options.get("grace")) or 0.0
-        self.heartbeat = checks.seconds("heartbeat", options.get("heartbeat"), above_zero=True)
+        self.popen: dict[str, Any] = {}
+        for name, value in options.items():
+            if name in _CHECKS and (checked := _CHECKS[name](value)) is not None:
+                setattr(self, name, checked)
+            elif name not in _OWN:
+                self.popen[name] = value
         self.on_silence: Callable[[float], object] = lambda _seconds: None
-        self.input = checks.input_of(options.get("input"), options.get("stdin"))
-        self.popen: dict[str, Any] = {key: value for key, value in options.items() if key not in _OWN}
-        self.popen["env"] = checks.environment_of(options.get("env"), options.get("extra_env"))
         stdin = options.get("stdin")
+        self.input = checks.input_of(options.get("input"), stdin)
+        self.popen["env"] = checks.environment_of(options.get("env"), options.get("extra_env"))
         self.popen["stdin"] = subprocess.DEVNULL if stdin is None else stdin
 
 

@@ -142,8 +142,9 @@ class Invocation:
         self._debug(f"exit code {returncode} after {run.duration:.2f} s")
         try:
             stdout, stderr = [data.decode("utf-8", self._errors) for data in self._data()]
-            if bad := next((stream.bad for stream in self.streams.values() if stream.bad is not None), None):
-                raise bad
+            for stream in self.streams.values():
+                if stream.bad is not None:
+                    raise stream.bad
         except UnicodeDecodeError as exc:
             failure = OutputDecodeError(*exc.args)
         else:

@@ -109,7 +109,7 @@ class Stream:
         self._strict = None if keep is None or errors != "strict" else codecs.getincrementaldecoder("utf-8")()
         self._chunks: deque[bytes] = deque()
         self._held = self._total = 0
-        self._splitter = LineSplitter(errors, carriage_return=carriage_return)
+        self._splitter = None if sink is None else LineSplitter(errors, carriage_return=carriage_return)
 
     def feed(self, data: bytes) -> list[str]:
         """Keep a chunk; return the lines to deliver."""
@@ -117,7 +117,7 @@ class Stream:
             self._chunks.append(data)
         else:
             self._keep_last(data, self._keep)
-        if self.sink is None:
+        if self._splitter is None:
             self.heard = b"\n" in data or (self._carriage_return and b"\r" in data)
             return []
         lines = self._splitter.feed(data)
@@ -126,7 +126,7 @@ class Stream:
 
     def finish(self) -> list[str]:
         """Return the last line if it had no end and there is a sink."""
-        return self._splitter.finish()
+        return [] if self._splitter is None else self._splitter.finish()
 
     def data(self) -> bytes:
         """Return the bytes that are kept; if the first were dropped, beginning with a whole character."""

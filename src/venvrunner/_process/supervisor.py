@@ -227,9 +227,10 @@ class Supervisor:
 
     def _enter(self, phase: Phase, end: float | None = None) -> None:
         self.phase = phase
-        times = [end]
-        if phase not in _STOPPED and phase is not Phase.ENDED:
-            times.append(self.limit)
+        if phase in _STOPPED or phase is Phase.ENDED:
+            self.deadline = end
+            return
+        times = [end, self.limit]
         if phase is Phase.RUNNING:
             times.append(None if self._heartbeat is None else self._beat + self._heartbeat)
             times.append(None if self._silence_timeout is None else self._heard + self._silence_timeout)
