@@ -78,6 +78,8 @@ class Supervisor:
     """
 
     phase: Phase
+    ended: bool
+    """Whether there is nothing left to do."""
     deadline: float | None
     """When :meth:`tick` must be called at the latest; ``None``: any time. Kept, as it is asked for at every few lines."""
 
@@ -105,11 +107,6 @@ class Supervisor:
         self._signals: list[Stop] = []
         self._stopped = False
         self._enter(Phase.RUNNING)
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self.phase is Phase.ENDED
 
     def signals(self) -> list[Stop]:
         """Return the signals to send now, once."""
@@ -227,7 +224,8 @@ class Supervisor:
 
     def _enter(self, phase: Phase, end: float | None = None) -> None:
         self.phase = phase
-        if phase in _STOPPED or phase is Phase.ENDED:
+        self.ended = phase is Phase.ENDED
+        if self.ended or phase in _STOPPED:
             self.deadline = end
             return
         times = [end, self.limit]
