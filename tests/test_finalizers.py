@@ -45,6 +45,40 @@ def test_a_signal_that_comes_just_before_a_finalizer_splits_nothing_and_is_not_l
     assert not cleanup.is_pending
 
 
+AUDITED = """
+import _thread, operator, sys, threading
+from venvrunner._create.cleanup import Cleanup
+
+class Owner:
+    pass
+
+def drop_and_wait():
+    list(map(operator.call, [_thread.interrupt_main, holder.clear]))
+    threading.Event().wait(float(sys.argv[1]))
+
+sys.addaudithook(lambda event, args: None)
+for _ in range(20):
+    done = []
+    holder = [Owner()]
+    cleanup = Cleanup(holder[0], lambda: done.append("cleaned up"))
+    try:
+        drop_and_wait()
+    except KeyboardInterrupt:
+        assert done == ["cleaned up"], done
+        assert not cleanup.is_pending
+    else:
+        raise AssertionError("the signal is lost")
+"""
+
+
+def test_a_signal_before_a_finalizer_is_not_lost_among_audit_hooks() -> None:
+    """Such a hook is Python that runs in the middle of C code: filelock has one that looks at each new thread."""
+    env = {**os.environ, "PYTHONPATH": str(Path(venvrunner.__file__).parents[1])}
+    command = [sys.executable, "-c", AUDITED, str(DEADLINE)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 class Alarm(Exception):  # noqa: N818  no error
     """What a handler raises."""
 

@@ -2,7 +2,8 @@
 
 A finalizer in Python can be split: a signal handler may run before its first step, and Python only prints what the handler
 raises there. Dropping an object therefore starts a thread, by C code alone: no handler runs in between, or in that thread.
-The dropping thread waits for it with a limit, since it may hold any lock at that moment.
+The dropping thread waits for it with a limit, since it may hold any lock at that moment. Before, it takes what a handler raises
+by then: an audit hook (``sys.addaudithook``) is Python that runs in the middle of the C code.
 """
 
 import _thread
@@ -94,7 +95,8 @@ class Cleanup(Owned):
         waiting = weakref.ref(owner, self._waiter.send)
         starting = _Reference(owner, operator.methodcaller("start"))
         starting.start = functools.partial(self._threads.extend, map(_thread.start_new_thread, [self._run], [()]))
-        self._references: tuple[object, ...] = (waiting, starting)
+        taking = weakref.ref(owner, self._waiter.send)
+        self._references: tuple[object, ...] = (waiting, starting, taking)
         _register()
         _pending[id(self)] = self
 
@@ -146,16 +148,23 @@ class Cleanup(Owned):
         try:
             self.attempt()
         finally:
-            self._is_over = True
-            self._over.release()
+            if not self._is_over:
+                self._is_over = True
+                self._over.release()
 
     def _wait(self) -> Generator[None, object]:
-        """Wait for the end of that thread, in the thread that drops the object.
+        """Take what a handler raises before that thread starts, then wait for its end, in the thread that drops the object.
 
         A generator, because a handler may raise before the first step of a function, where no ``try`` catches it; where a
         generator continues, the ``try`` around the ``yield`` does.
         """
         try:
+            try:
+                yield
+            except GeneratorExit:
+                raise
+            except BaseException as exc:  # noqa: BLE001  it is delivered
+                self._interruption = exc
             yield
             self._see_the_end()
         except GeneratorExit:
@@ -168,6 +177,7 @@ class Cleanup(Owned):
             except BaseException as exc:  # noqa: BLE001  the same
                 self._interruption = exc
                 self._see_the_end()
+            yield  # the handler was early
         yield
 
     def _see_the_end(self) -> None:
