@@ -7,9 +7,9 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 import pytest
 
@@ -282,3 +282,38 @@ def test_the_async_call_is_what_loads_asyncio() -> None:
     """The check above can fail."""
     run = "asyncio.run(subprocess_util.async_log_run([sys.executable, '-S', '-c', '']))"
     assert "asyncio" in loaded(f"import sys; from venvrunner import subprocess_util\nimport asyncio; {run}")
+
+
+def calls_before_the_start(run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Count the functions of the package that are called until a command is started, without comprehensions."""
+    calls: list[str] = []
+
+    def note(frame: FrameType, event: str, _arg: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(f"{ROOT}{os.sep}") and not code.co_name.startswith("<"):
+            calls.append(code.co_name)
+
+    def start(*_args: object, **_options: object) -> None:
+        sys.setprofile(None)
+        raise FileNotFoundError
+
+    run()  # the first call imports
+    before = sys.getprofile()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", start)
+        sys.setprofile(note)
+        try:
+            with pytest.raises(FileNotFoundError):
+                run()
+        finally:
+            sys.setprofile(before)
+    return len(calls)
+
+
+def test_few_calls_lead_to_the_start_of_a_command(venv: venvrunner.VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is slow just after another process had the core. Who needs more of them gives the reason here."""
+    log_run = venvrunner.subprocess_util.log_run
+    found = calls_before_the_start(lambda: log_run([sys.executable, "-S", "-c", ""]), monkeypatch)
+    assert 0 < found <= 65
+    found = calls_before_the_start(lambda: venv.log_run(["python", "-S", "-c", ""]), monkeypatch)
+    assert 0 < found <= 125
