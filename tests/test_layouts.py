@@ -187,8 +187,12 @@ def config(venv_dir: Path) -> dict[str, str]:
 
 OURS = re.compile(r"\.venvrunner(/.*)?|CACHEDIR\.TAG|\.gitignore|(bin|Scripts)/pip-[\d.]+(\.exe)?")
 """What an environment has beside the standard library's: our own state, marks for backups and git, one more name of pip."""
-THEIRS = re.compile(r"(bin|Scripts)/[Aa]ctivate(\..*)?|(bin|Scripts)/deactivate\.bat|lib64|include/python[\d.]+t?|\.gitignore")
-"""What it does not have: scripts to be sourced by a shell, a link that nothing needs, and an empty folder for headers."""
+PI = "\N{MATHEMATICAL ITALIC SMALL PI}thon"
+"""A joke of Python 3.14: one more name of the interpreter."""
+THEIRS = re.compile(
+    rf"(bin|Scripts)/[Aa]ctivate(\..*)?|(bin|Scripts)/deactivate\.bat|lib64|include/python[\d.]+t?|\.gitignore|bin/{PI}"
+)
+"""What it does not have: scripts to be sourced by a shell, a link that nothing needs, an empty folder for headers, a joke."""
 PACKAGES = re.compile(r"[Ll]ib/(python[\d.]+t?/)?site-packages/(.+)")
 
 
@@ -261,7 +265,8 @@ def test_an_environment_without_pip_has_none(tmp_path: Path) -> None:
     for folder in layout.CURRENT.package_folders(venv.venv_dir):
         assert os.listdir(folder) == []
     ours = {name for name in os.listdir(layout.CURRENT.scripts(venv.venv_dir)) if not name.startswith("pip")}
-    assert ours == {name for name in os.listdir(layout.CURRENT.scripts(str(theirs))) if "ctivate" not in name}
+    standard = {name for name in os.listdir(layout.CURRENT.scripts(str(theirs))) if "ctivate" not in name}
+    assert ours == standard - {PI}
     assert venv.log_run(["python", "-c", "import pip"], check=False).returncode == 1
 
 

@@ -241,8 +241,12 @@ finally:
 def test_the_exit_of_a_fork_ends_no_command_of_its_parent() -> None:
     """It has inherited what ends commands at the exit."""
     source = """
+import warnings
+
 def fork(line):
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork among threads
+        pid = os.fork()
     if not pid:
         atexit._run_exitfuncs()
         os._exit(0)

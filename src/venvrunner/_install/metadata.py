@@ -50,7 +50,7 @@ def installed(directories: Iterable[str]) -> dict[str, Distribution]:
                 source = _source(path) if link is None else f"-e {link}"
                 found[identity.name] = identity.shown, Distribution(identity.version, source, _file(path))
     # Of two that are shown with one name, that whose directory has it counts.
-    shown = {name: package for known, (name, package) in sorted(found.items(), key=lambda item: item[0] == item[1][0])}
+    shown = {name: package for _known, (name, package) in sorted(found.items(), key=lambda item: item[0] == item[1][0])}
     return dict(sorted(shown.items()))
 
 
