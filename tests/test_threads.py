@@ -153,7 +153,8 @@ def clean(number):
     return log_run(["sh", "-c", f"sleep 0.5; echo cleaned {number}"]).stdout.strip()
 try:
     say("ready")
-    time.sleep(60)
+    while True:
+        time.sleep(0.02)
 except KeyboardInterrupt:
     with ThreadPoolExecutor(2) as pool:
         for line in pool.map(clean, range(2)):
@@ -175,8 +176,8 @@ def end(number, frame):
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
 print(os.getpid(), flush=True)
-while True:
-    time.sleep(60)
+while True:  # a signal that comes just before a sleep does not end it
+    time.sleep(0.02)
 """
 
 
@@ -223,7 +224,8 @@ def test_ctrl_c_lets_a_python_child_clean_up(tmp_path: Path) -> None:
 import os, time
 try:
     print(os.getpid(), flush=True)
-    time.sleep(60)
+    while True:
+        time.sleep(0.02)
 finally:
     open({str(marker)!r}, "w").close()
 """
