@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from venvrunner._process.guardian import Guardian
+    from venvrunner._process.kqueue import Descriptor
 
 __tracebackhide__ = True
 
@@ -57,7 +58,7 @@ class Child:
         self._unsent = memoryview(command.input or b"")
         self._guardian = guardian
         self._group: Group = group_of(process)
-        self._exit: IO[bytes] | None = None
+        self._exit: Descriptor | None = None
         self._interests: dict[int, bool] = {}
         self._pipes: dict[int, IO[bytes] | Pump] = {}
         self._numbers = tuple(numbers)
@@ -277,13 +278,17 @@ def _is_readable(fd: int, seconds: float = 0.0) -> bool:
     return bool(poll.poll(1000 * seconds))
 
 
-def _exit_descriptor(pid: int) -> IO[bytes] | None:
+def _exit_descriptor(pid: int) -> "Descriptor | None":
     """Return what becomes readable when the child ends, where there is such a thing."""
     if not is_child(pid):
         return None
     try:
         number = os.pidfd_open(pid)
-    except (AttributeError, OSError):
+    except AttributeError:
+        from venvrunner._process.kqueue import exit_queue  # noqa: PLC0415  macOS and BSD only
+
+        return exit_queue(pid)
+    except OSError:
         return None
     try:
         return open(number, "rb", buffering=0)
