@@ -1,14 +1,20 @@
 """What runs on macOS only, by logic: its system calls are fakes here; the processes, files and events behind them are real."""
 
+import ctypes
 import errno
 import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from conftest import LINUX, Caller
-from venvrunner import CommandTimeoutError
+from projects import install, make_wheel
+from venvrunner import CommandTimeoutError, VenvRunner
+from venvrunner._create import copying
 from venvrunner._process import child, kqueue
 from venvrunner._process.child import Child
 from venvrunner.subprocess_util import async_log_run
@@ -159,3 +165,96 @@ def test_a_killed_command_sends_the_event_too(drive: Caller, queues: list[Queue]
     with pytest.raises(CommandTimeoutError):
         drive(["sleep", "60"], timeout=0.1)
     assert [queue.closed for queue in queues] == [True]
+
+
+# Standalone forks on APFS: clonefile(2).
+
+
+class Library:
+    """The C library with `clonefile`, which makes a file of its own with the contents, the mode and the times of another."""
+
+    def __init__(self, path: None, *, use_errno: bool) -> None:
+        assert (path, use_errno) == (None, True)
+
+    refusal: int | None = None
+    clones: list[tuple[bytes, bytes]]
+
+    @classmethod
+    def clonefile(cls, old: bytes, new: bytes, flags: int) -> int:
+        assert flags == 0
+        refusal = errno.EEXIST if os.path.lexists(new) else cls.refusal
+        if refusal is None:
+            shutil.copy2(old, new)
+            cls.clones.append((old, new))
+            return 0
+        ctypes.set_errno(refusal)
+        return -1
+
+
+@pytest.fixture
+def clones(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Put macOS's way to clone in place of Linux's; return what is cloned."""
+    found: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(Library, "clones", found, raising=False)
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    monkeypatch.setattr(copying, "IS_MACOS", True)
+    copying._clonefile_call.cache_clear()
+    yield found
+    copying._clonefile_call.cache_clear()
+
+
+def test_a_standalone_fork_is_cloned(clones: list[tuple[bytes, bytes]], tmp_path: Path) -> None:
+    """Its files share no contents with the parent's, unlike hard links: what is edited in place in one stays there."""
+    parent = VenvRunner("parent", tmp_path)
+    install(parent, make_wheel(tmp_path, "demo"))
+    fork = parent.fork("fork", tmp_path, standalone=True)
+    assert "demo" in fork.installed()
+    cloned = {os.fsdecode(new) for _old, new in clones}
+    assert [path for path in cloned if "demo" in path]
+    for old, new in clones:
+        assert not os.path.samefile(old, new)
+        assert os.stat(old).st_mtime_ns == os.stat(new).st_mtime_ns
+    files = [path for path in Path(fork.venv_dir, "lib").rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in files if "demo" in path.name]
+    assert {path.stat().st_nlink for path in files} == {1}
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOTSUP, errno.EXDEV, errno.EPERM], ids=errno.errorcode.get)
+def test_a_volume_that_cannot_clone_has_hard_links(
+    clones: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal: int
+) -> None:
+    """HFS+ says ENOTSUP, another volume EXDEV; it is asked once."""
+    monkeypatch.setattr(Library, "refusal", refusal)
+    (tmp_path / "old").write_text("x")
+    copier = copying.Copier()
+    for name in ("one", "two"):
+        copier.copy(str(tmp_path / "old"), str(tmp_path / name))
+        assert os.path.samefile(tmp_path / "old", tmp_path / name)
+    assert copier._ways == [os.link, copying.copy]
+    assert not clones
+
+
+def test_a_clone_that_fails_otherwise_is_an_error(
+    clones: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A full volume, or a file in the way; nothing is overwritten, and the error names both files."""
+    (tmp_path / "old").write_text("x")
+    (tmp_path / "there").write_text("precious")
+    copier = copying.Copier()
+    with pytest.raises(FileExistsError) as caught:
+        copier.copy(str(tmp_path / "old"), str(tmp_path / "there"))
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "old"), str(tmp_path / "there"))
+    assert (tmp_path / "there").read_text() == "precious"
+    monkeypatch.setattr(Library, "refusal", errno.ENOSPC)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        copier.copy(str(tmp_path / "old"), str(tmp_path / "new"))
+    assert sorted(os.listdir(tmp_path)) == ["old", "there"]
+    assert len(copier._ways) == 3
+
+
+def test_a_system_without_the_call_has_hard_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As before macOS 10.12, and here."""
+    monkeypatch.setattr(copying, "IS_MACOS", True)
+    (tmp_path / "old").write_text("x")
+    copying.Copier().copy(str(tmp_path / "old"), str(tmp_path / "new"))
+    assert os.path.samefile(tmp_path / "old", tmp_path / "new")

@@ -1,22 +1,27 @@
 """Copy files by the best way that a file system has: a clone of the blocks, a hard link, or the bytes."""
 
 import errno
+import functools
 import os
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
+
+from venvrunner._create.layout import IS_MACOS
 
 __tracebackhide__ = True
 
 _FICLONE = 0x40049409
 """The ioctl that makes a file share another's blocks until one of them is written (ioctl_ficlone(2); Btrfs, XFS and others)."""
-_CANNOT = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.EACCES}
+_CANNOT = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.EPERM}
+_CANNOT |= {errno.EMLINK, errno.ENOSYS, errno.EACCES}
 
 
 class Copier:
     """Copies files, and remembers which ways have failed."""
 
     def __init__(self) -> None:
-        self._ways: list[Callable[[str, str], None]] = [_clone, os.link, copy]
+        self._ways: list[Callable[[str, str], None]] = [_clonefile if IS_MACOS else _clone, os.link, copy]
 
     def copy(self, old: str, new: str) -> None:
         """Make a file with the contents, the mode and the time of another, or that file under one more name."""
@@ -89,3 +94,22 @@ def _clone(old: str, new: str) -> None:
             os.close(target)
     finally:
         os.close(source)
+
+
+def _clonefile(old: str, new: str) -> None:
+    """Clone a file on macOS (APFS), with its mode, its times and its extended attributes: see clonefile(2)."""
+    try:
+        clonefile, last_errno = _clonefile_call()
+    except (ImportError, AttributeError, OSError) as exc:
+        raise OSError(errno.ENOSYS, "no such call") from exc
+    if clonefile(os.fsencode(old), os.fsencode(new), 0):
+        code = last_errno()
+        raise OSError(code, os.strerror(code), old, None, new)
+
+
+@functools.cache
+def _clonefile_call() -> tuple[Callable[[bytes, bytes, int], int], Callable[[], int]]:
+    import ctypes  # noqa: PLC0415  macOS only
+
+    library: Any = ctypes.CDLL(None, use_errno=True)
+    return library.clonefile, ctypes.get_errno

@@ -176,6 +176,8 @@ def pip_folders(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
     return folders, [os.path.join(home, "pip"), os.path.join(user, "pip")]
 
 
+IS_MACOS = sys.platform == "darwin"
+"""Whether files are cloned by clonefile(2)."""
 _CONTROLS = {"Cc", "Zl", "Zp"}
 _HARMFUL = '"$`\\' if CURRENT is POSIX else '"$`'
 
