@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,18 @@ from typing import Any
 import pytest
 
 from conftest import LINUX, Caller
-from projects import install, make_wheel
-from venvrunner import CommandTimeoutError, VenvRunner
+from projects import contents, install, make_wheel
+from venvrunner import CommandTimeoutError, InvalidPathError, LockFileError, VenvRunner
 from venvrunner._create import copying
+from venvrunner._create.condition import _versions_of_interpreter
+from venvrunner._create.ownership import Ownership
+from venvrunner._create.paths import begins_alike, same, within
+from venvrunner._install.lock import read_lock
+from venvrunner._install.selection import _directory
 from venvrunner._process import child, kqueue
 from venvrunner._process.child import Child
 from venvrunner.subprocess_util import async_log_run
+from venvrunner.testing._places import Places
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="the fakes stand on Linux's own calls")
 
@@ -258,3 +265,135 @@ def test_a_system_without_the_call_has_hard_links(monkeypatch: pytest.MonkeyPatc
     (tmp_path / "old").write_text("x")
     copying.Copier().copy(str(tmp_path / "old"), str(tmp_path / "new"))
     assert os.path.samefile(tmp_path / "old", tmp_path / "new")
+
+
+# Volumes that ignore case (APFS, HFS+) and the form of accents (both; HFS+ shows its own): stat(2).
+
+
+@pytest.fixture
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory on which `os.stat` finds a file by each spelling of its name that such a volume takes for the same."""
+    real_stat = os.stat
+
+    def folded(name: str) -> str:
+        return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+    def real(path: str) -> str:
+        if not path.startswith(f"{tmp_path}/"):
+            return path
+        folder, name = os.path.split(path)
+        folder = real(folder)
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        found = os.path.join(folder, next((one for one in names if folded(one) == folded(name)), name))
+        return real(os.path.join(folder, os.readlink(found))) if os.path.islink(found) else found
+
+    def stat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if not isinstance(path, str | os.PathLike) or options:
+            return real_stat(path, *args, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", real_stat)
+            path = real(os.path.abspath(path))
+        return real_stat(path, *args)
+
+    monkeypatch.setattr(os, "stat", stat)
+    return tmp_path
+
+
+def test_the_volume_ignores_case_and_the_form_of_accents(volume: Path) -> None:
+    """What the tests below stand on."""
+    (volume / "M\u00f6we" / "In").mkdir(parents=True)
+    assert same(f"{volume}/M\u00f6we/In", f"{volume}/mO\u0308WE/iN")
+    assert not same(f"{volume}/M\u00f6we/In", f"{volume}/Mowe/In")
+
+
+def test_a_path_is_within_a_directory_in_any_spelling(volume: Path) -> None:
+    """The rest of it keeps its own."""
+    (volume / "M\u00f6we" / "In").mkdir(parents=True)
+    assert within(f"{volume}/MO\u0308WE/In/Missing", f"{volume}/m\u00f6we") == "In/Missing"
+    assert within(f"{volume}/Mowe/In", f"{volume}/m\u00f6we") is None
+
+
+@pytest.mark.parametrize("name", ["v", "V", "VENV", "Venv-M\u00d6", "venv-mo\u0308"])
+def test_a_fork_whose_path_begins_its_parents_in_another_spelling_is_refused(name: str, volume: Path) -> None:
+    """Opened in the parent's spelling, it would have pip remove the parent's files, of which it takes these for its own."""
+    parent = VenvRunner("venv-m\u00f6we", volume, with_pip=False)
+    before = contents(parent)
+    with pytest.raises(InvalidPathError, match="begins with the same letters, so that pip"):
+        parent.fork(name, volume)
+    assert contents(parent) == before
+    assert os.listdir(volume) == ["venv-m\u00f6we"]
+
+
+def test_a_fork_in_its_parent_is_refused_in_another_spelling(volume: Path) -> None:
+    """Nothing is written into the parent."""
+    parent = VenvRunner("parent", volume, with_pip=False)
+    before = contents(parent)
+    with pytest.raises(InvalidPathError, match="which is in its parent"):
+        parent.fork("fork", volume / "PARENT")
+    assert contents(parent) == before
+
+
+def test_where_case_counts_another_spelling_is_another_name(tmp_path: Path) -> None:
+    """As here: the fork is made."""
+    (tmp_path / "venv-a").mkdir()
+    assert not begins_alike(f"{tmp_path}/venv-a", f"{tmp_path}/VENV")
+    parent = VenvRunner("venv-b", tmp_path, with_pip=False)
+    with parent.fork("VENV", tmp_path) as fork:
+        assert os.path.basename(fork.venv_dir) == "VENV"
+        fork.delete()
+
+
+def test_forks_freeze_their_parent_in_any_spelling(volume: Path) -> None:
+    """The fork has noted one, and is asked for another."""
+    parent = VenvRunner("parent", volume, with_pip=False)
+    fork = parent.fork("fork", volume)
+    assert Ownership(fork.venv_dir).needs(f"{volume}/PARENT")
+    assert Ownership(parent.venv_dir).is_in_place()
+
+
+def test_a_copied_interpreter_is_known_by_an_absolute_link_in_another_spelling(volume: Path) -> None:
+    """Then its version is that of the libraries that pyvenv.cfg leads to, and not of those beside the environment."""
+    home = volume / "home" / "bin"
+    for path in (home, volume / "home" / "lib" / "python3.99", volume / "venv" / "bin"):
+        path.mkdir(parents=True)
+    (volume / "home" / "lib" / "python3.99" / "os.py").touch()
+    for path in (home / "python", volume / "venv" / "bin" / "copy"):
+        path.touch(mode=0o755)
+    (home / "copy").symlink_to("python")
+    (volume / "venv" / "bin" / "python").symlink_to(volume / "VENV" / "bin" / "copy")
+    (volume / "venv" / "pyvenv.cfg").write_text(f"home = {home}\n")
+    assert _versions_of_interpreter(str(volume / "venv")) == {("python", "3.99")}
+
+
+def test_a_project_is_within_its_lock_files_directory_in_any_spelling(volume: Path) -> None:
+    """So it needs no hash; another directory does."""
+    (volume / "Project" / "part").mkdir(parents=True)
+    lock = volume / "Project" / "pylock.toml"
+    text = 'lock-version = "1.0"\ncreated-by = "uv"\n[[packages]]\nname = "mine"\ndirectory = { path = "../PROJECT/Part" }\n'
+    lock.write_text(text)
+    read = read_lock(lock)
+    (package,) = read.content.packages
+    assert package.directory is not None
+    assert _directory(read, package, package.directory) == f"{volume.as_uri()}/PROJECT/Part"
+    (volume / "part").mkdir()
+    lock.write_text(text.replace("../PROJECT/Part", "../Part"))
+    read = read_lock(lock)
+    (package,) = read.content.packages
+    assert package.directory is not None
+    with pytest.raises(LockFileError, match="outside the lock file's own directory"):
+        _directory(read, package, package.directory)
+
+
+def test_a_recording_has_a_placeholder_for_both_forms_of_accents(volume: Path) -> None:
+    """A command on HFS+ prints the decomposed form of the path that it got."""
+    (volume / "M\u00f6we").mkdir()
+    places = Places({"venv": f"{volume}/M\u00f6we"})
+    assert places.neutral(f"{volume}/Mo\u0308we/bin {volume}/M\u00f6we/bin") == "{venv}/bin {venv}/bin"
+    assert places.actual("{venv}/bin") == f"{volume}/M\u00f6we/bin"
+
+
+def test_where_the_forms_differ_there_is_no_placeholder_for_another_directory(tmp_path: Path) -> None:
+    """As here."""
+    (tmp_path / "M\u00f6we").mkdir()
+    other = f"{tmp_path}/Mo\u0308we/bin"
+    assert Places({"venv": f"{tmp_path}/M\u00f6we"}).neutral(other) == other

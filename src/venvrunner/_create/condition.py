@@ -8,6 +8,7 @@ from venvrunner._create import place
 from venvrunner._create.copying import entries
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import Ownership
+from venvrunner._create.paths import same
 from venvrunner._create.settings import read_settings
 
 __tracebackhide__ = True
@@ -55,7 +56,7 @@ def _versions_of_interpreter(venv_dir: str) -> set[tuple[str, str]]:
     real = os.path.realpath(command)
     if found := _parsed([os.path.basename(real)]):
         return found
-    if os.path.dirname(real) == os.path.realpath(CURRENT.scripts(venv_dir)):  # a copy
+    if same(os.path.dirname(real), CURRENT.scripts(venv_dir)):  # a copy
         home = read_settings(venv_dir).get("home", "")
         real = os.path.realpath(os.path.join(home, os.path.basename(real)))
     library = os.path.join(os.path.dirname(os.path.dirname(real)), "lib")

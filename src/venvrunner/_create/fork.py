@@ -16,7 +16,7 @@ from venvrunner._create.hold import STATE
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.ownership import Ownership, new_note, portable
 from venvrunner._create.packages import INHERITED, layers, lineage
-from venvrunner._create.paths import within
+from venvrunner._create.paths import begins_alike, within
 from venvrunner._create.relocation import ACTIVATE
 from venvrunner._create.removal import Directory
 from venvrunner._create.settings import copy_settings
@@ -103,7 +103,7 @@ def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> N
         if within(wanted, ancestor) is not None:
             msg = f"a fork can't be in {venv_dir!r}, which is in its parent {ancestor!r}! Choose another folder."
             raise InvalidPathError(msg)
-        if os.path.realpath(ancestor).startswith(wanted) and not standalone:
+        if not standalone and begins_alike(os.path.realpath(ancestor), wanted):
             # pip compares the first letters of real paths to tell whether a package is in the environment (misc.is_local).
             msg = (
                 f"a fork can't be in {venv_dir!r}: its parent's path {ancestor!r} begins with the same letters, so that pip"

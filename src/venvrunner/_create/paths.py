@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from urllib.parse import unquote
 
 from venvrunner.exceptions import InvalidPathError
@@ -64,6 +65,28 @@ def within(path: str, directory: str) -> str | None:
         if not name:
             return None
         names.append(name)
+
+
+def begins_alike(path: str, start: str) -> bool:
+    """Return whether the name of an existing file begins with a text, in a spelling that its volume takes for the same.
+
+    Args:
+        path: an absolute path.
+        start: what it may begin with, which need not be a path's components.
+
+    >>> begins_alike(os.getcwd(), os.getcwd()[:-1]), begins_alike(os.getcwd(), os.getcwd() + "x")
+    (True, False)
+    """
+    if path.startswith(start):
+        return True
+    if not _folded(path).startswith(_folded(start)):
+        return False
+    return any(same(start + path[at:], path) for at in range(1, len(path)))
+
+
+def _folded(path: str) -> str:
+    """Return what volumes that ignore case, or the form of accents, take for the same (APFS, HFS+, NTFS), and more."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def local_path(quoted_path: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from venvrunner._create.paths import within
 from venvrunner._install.forms import quoted
 from venvrunner._install.lock import Lock, unusable
 from venvrunner._install.locked_file import LockedFile
@@ -148,8 +149,7 @@ def _directory(lock: Lock, package: "Package", source: "PackageDirectory") -> st
     path = lock.absolute(os.path.join(source.path, _subdirectory(lock, package, source)))
     if not os.path.isdir(path):
         raise unusable(lock.path, f"{package.name!r} is the directory {path!r}, which does not exist", remedy)
-    top, real = os.path.realpath(os.path.dirname(lock.path)), os.path.realpath(path)
-    if not Path(real).is_relative_to(top):
+    if within(os.path.realpath(path), lock.absolute(os.curdir)) is None:
         why = f"{package.name!r} is the directory {source.path!r}, which is outside the lock file's own directory"
         raise unusable(lock.path, f"{why} and has no hash", remedy)
     return quoted(Path(path).as_uri())

@@ -3,9 +3,11 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
+from venvrunner._create.paths import same
 from venvrunner._types import StrPath
 
 __tracebackhide__ = True
@@ -40,7 +42,7 @@ class Places:
         self._real = {name: os.path.realpath(path) for name, path in self._paths.items()}
         self._names: dict[str, str] = {}
         for name, path in self._paths.items():
-            for form in (path, self._real[name]):
+            for form in (*_spellings(path), *_spellings(self._real[name])):
                 if os.path.dirname(form) != form:  # the root is in every path
                     self._names.setdefault(form, name)
         names = "|".join(self._paths)
@@ -86,6 +88,14 @@ class Places:
         if separator and os.path.dirname(path) == path:  # the root ends with one
             path = path[:-1]
         return "{" * half + (path if is_placeholder else f"{name}}}")
+
+
+def _spellings(path: str) -> Iterator[str]:
+    """Yield a path, and the other forms of its accents where the volume takes them for the same (HFS+ prints its own)."""
+    yield path
+    if not path.isascii():
+        forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+        yield from (form for form in forms if form != path and same(form, path))
 
 
 def usual_places(venv_dir: StrPath | None, paths: Mapping[str, StrPath]) -> Places:
