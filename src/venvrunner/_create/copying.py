@@ -13,8 +13,10 @@ __tracebackhide__ = True
 
 _FICLONE = 0x40049409
 """The ioctl that makes a file share another's blocks until one of them is written (ioctl_ficlone(2); Btrfs, XFS and others)."""
-_CANNOT = {errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.EPERM}
-_CANNOT |= {errno.EMLINK, errno.ENOSYS, errno.EACCES}
+_CANNOT = {
+    *(errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY, errno.EXDEV, errno.EINVAL),
+    *(errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.EACCES),
+}
 
 
 class Copier:
