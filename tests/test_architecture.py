@@ -141,6 +141,8 @@ def test_signals_are_sent_and_handlers_set_in_one_place_each() -> None:
     for module in MODULES:
         for name in calls & {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}:
             found.setdefault(name, set()).add(module)
+    tokens = {module for module in MODULES if "proc_signal_with_audittoken" in MODULES[module].read_text(encoding="utf-8")}
+    assert tokens == {"venvrunner._process.libproc"}
     session, guardian = "venvrunner._process.session", "venvrunner._process.guardian_program"
     assert found == {
         "os.kill": {session},

@@ -289,6 +289,23 @@ def test_a_process_group_of_its_own_does_not_escape(call: Caller, script: str) -
     assert not [one for one in found if alive(one.pid)]
 
 
+@pytest.mark.skipif(not LINUX, reason="only Linux has pidfds")
+def test_without_pidfds_what_left_the_group_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number is no proof. The call ends with its own error, when the time for what can't be killed is over."""
+    monkeypatch.delattr(os, "pidfd_open")
+    for module in (child, supervisor):
+        monkeypatch.setattr(module, "REAP", 0.2)
+    source = "import subprocess; sleep = subprocess.Popen(['sleep', '60'], process_group=0); print(sleep.pid, flush=True)"
+    with pytest.raises(CommandTimeoutError) as caught:
+        log_run([sys.executable, "-c", f"{source}; sleep.wait()"], timeout=1, grace=0.1)
+    pid = int(str(caught.value.stdout))
+    try:
+        assert alive(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not alive(pid), "it ends")
+
+
 def comm(pid: int) -> str:
     """Return the name of a process (Linux)."""
     try:

@@ -4,6 +4,9 @@ import ctypes
 import errno
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conftest import LINUX, Caller
+from conftest import LINUX, Caller, alive, wait_until
 from projects import contents, install, make_wheel
 from venvrunner import CommandTimeoutError, InvalidPathError, LockFileError, VenvRunner
 from venvrunner._create import copying
@@ -21,7 +24,7 @@ from venvrunner._create.ownership import Ownership
 from venvrunner._create.paths import begins_alike, same, within
 from venvrunner._install.lock import read_lock
 from venvrunner._install.selection import _directory
-from venvrunner._process import child, kqueue
+from venvrunner._process import child, kqueue, libproc, proc, session
 from venvrunner._process.child import Child
 from venvrunner.subprocess_util import async_log_run
 from venvrunner.testing._places import Places
@@ -397,3 +400,241 @@ def test_where_the_forms_differ_there_is_no_placeholder_for_another_directory(tm
     (tmp_path / "M\u00f6we").mkdir()
     other = f"{tmp_path}/Mo\u0308we/bin"
     assert Places({"venv": f"{tmp_path}/M\u00f6we"}).neutral(other) == other
+
+
+# The end of a session without /proc: libproc and audit tokens.
+
+
+class Processes:
+    """The calls of libproc, on Linux's own: the version of a process is the time of its start, and a pidfd takes the signal."""
+
+    sent: list[tuple[int, int]]
+    versions: dict[int, list[int]]
+    """What is told of a process before the truth is."""
+
+    def __init__(self, path: None) -> None:
+        assert path is None
+
+    @staticmethod
+    def proc_listallpids(numbers: Any, size: int) -> int:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        if numbers is None:
+            return len(pids)
+        kept = pids[: size // ctypes.sizeof(ctypes.c_int)]
+        numbers[: len(kept)] = kept
+        return len(kept)
+
+    @classmethod
+    def proc_pidinfo(cls, pid: int, flavor: int, argument: ctypes.c_uint64, found: Any, size: int) -> int:
+        assert (flavor, argument.value, size, len(found)) == (17, 0, 56, 56)
+        if not alive(pid):
+            return 0
+        told = cls.versions.get(pid)
+        found[32:36] = list((told.pop(0) if told else started(pid)).to_bytes(4, "little"))
+        return size
+
+    @classmethod
+    def proc_signal_with_audittoken(cls, token: Any, signum: int) -> int:
+        pid, version = token[5], token[7]
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return errno.ESRCH
+        try:
+            if not alive(pid) or version != started(pid):
+                return errno.ESRCH
+            cls.sent.append((pid, signum))
+            signal.pidfd_send_signal(descriptor, signum)
+        finally:
+            os.close(descriptor)
+        return 0
+
+
+def started(pid: int) -> int:
+    """Return the time of the start of a process, in ticks."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+    """Take /proc away and put libproc in its place; return the signals that are sent by audit tokens."""
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(Processes, "sent", sent, raising=False)
+    monkeypatch.setattr(Processes, "versions", {}, raising=False)
+    monkeypatch.setattr(ctypes, "CDLL", Processes)
+    monkeypatch.setattr(proc, "is_ours", lambda: False)
+    monkeypatch.setattr(session, "_IS_MACOS", True)
+    libproc._library.cache_clear()
+    yield sent
+    libproc._library.cache_clear()
+
+
+ESCAPING = """
+import os, signal, subprocess, sys
+words = "trap 'echo cleaned; exit' TERM; echo $$; while :; do sleep 0.05; done"
+subprocess.Popen(["sh", "-c", words], process_group=0).wait()
+"""
+"""Source of a child that has a child in a process group of its own, which has something to do at SIGTERM."""
+
+
+@pytest.mark.parametrize("way", ["polite", "hard"])
+def test_a_process_group_of_its_own_does_not_escape(drive: Caller, processes: list[tuple[int, int]], way: str) -> None:
+    """It is ended with the session, within its grace, by signals to processes of that session alone."""
+    pids: list[int] = []
+    source = ESCAPING if way == "polite" else ESCAPING.replace("'echo cleaned; exit'", "''")
+    options = {"timeout": 1, "grace": 60} if way == "polite" else {"timeout": 1, "grace": 0.1}
+    with pytest.raises(CommandTimeoutError) as caught:
+        drive([sys.executable, "-c", source], None, lambda line: pids.append(int(line)), **options)
+    lines = str(caught.value.stdout).split()
+    assert lines[1:] == (["cleaned"] if way == "polite" else [])
+    assert not alive(int(lines[0]))
+    assert (int(lines[0]), signal.SIGTERM) in processes
+    assert ((int(lines[0]), signal.SIGKILL) in processes) == (way == "hard")
+
+
+def test_without_the_call_it_does(drive: Caller, processes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an older macOS, the process group is all that can be ended: a number alone is no proof."""
+    monkeypatch.delattr(Processes, "proc_signal_with_audittoken")
+    pids: list[int] = []
+    try:
+        with pytest.raises(CommandTimeoutError):
+            drive([sys.executable, "-c", ESCAPING], None, lambda line: pids.append(int(line)), timeout=1, grace=0.1)
+        assert alive(pids[0])
+        assert not processes
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(alive, pids)), "it ends")
+
+
+def test_before_python_3_13_it_does(drive: Caller, processes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no waitid on macOS then, so the number of a child that has ended is not held."""
+    for module in (child, session):
+        monkeypatch.setattr(module, "os", Without("waitid"))
+    assert type(session._without_proc(os.getpid())) is session.ProcessGroup
+    assert drive(["sh", "-c", "echo done; exit 3"], check=False).returncode == 3
+    assert not processes
+
+
+def test_a_daemon_of_a_command_that_succeeds_keeps_running(drive: Caller, processes: list[tuple[int, int]]) -> None:
+    """The normal end asks for no session and signals nothing."""
+    result = drive(["sh", "-c", "sleep 60 >&- 2>&- & echo $!"])
+    pid = int(result.stdout.split()[0])
+    try:
+        assert alive(pid)
+        assert not processes
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not alive(pid), "it ends")
+
+
+@pytest.mark.parametrize("is_leader", [True, False], ids=["leader", "none"])
+def test_a_leader_that_is_gone_at_once_leads_all_the_same(
+    processes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch, is_leader: bool
+) -> None:
+    """As a zombie it has no group and no session on macOS; what it has started is ended, and if it led nothing, nothing is."""
+
+    class Zombies(Without):
+        def getpgid(self, pid: int) -> int:
+            raise ProcessLookupError(errno.ESRCH, f"no process {pid}")
+
+    command = ["sh", "-c", "sleep 60 >&- 2>&- & echo $!"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=is_leader) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        wait_until(lambda: not alive(process.pid), "the leader ends")
+        with monkeypatch.context() as patch:
+            patch.setattr(session, "os", Zombies())
+            group = session.group_of(process)
+        assert type(group) is libproc.MacSession
+        group.send(signal.SIGKILL)
+        wait_until(group.ended, "its session is empty")
+        if not is_leader:
+            assert alive(pid)
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not alive(pid), "it ends")
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that leads a session of its own."""
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+def test_the_members_of_a_session_are_listed(processes: list[tuple[int, int]], sleeper: subprocess.Popen[bytes]) -> None:
+    """Those that are more than zombies; other sessions' are not among them."""
+    assert libproc.members(sleeper.pid) == [sleeper.pid]
+    sleeper.kill()
+    wait_until(lambda: not alive(sleeper.pid), "it ends")
+    assert libproc.members(sleeper.pid) == []
+    assert os.getpid() in (libproc.members(os.getsid(0)) or ())
+
+
+def test_a_list_that_cannot_be_had_is_not_empty(
+    processes: list[tuple[int, int]], sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session counts as living then: unknown is not zero."""
+    monkeypatch.setattr(Processes, "proc_listallpids", staticmethod(lambda _numbers, _size: -1))
+    assert libproc.members(sleeper.pid) is None
+    assert not libproc.MacSession(sleeper.pid, session.ProcessGroup(sleeper.pid).send).ended()
+
+
+def test_a_list_that_grows_meanwhile_is_read_again(
+    processes: list[tuple[int, int]], sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes out cut off may lack a member."""
+    listed, sizes = Processes.proc_listallpids, list[int]()
+
+    def few(numbers: Any, size: int) -> int:
+        sizes.append(size)
+        return listed(numbers, size) if numbers is not None else 1
+
+    monkeypatch.setattr(libproc, "_SPARE", 1)
+    monkeypatch.setattr(Processes, "proc_listallpids", staticmethod(few))
+    assert libproc.members(sleeper.pid) == [sleeper.pid]
+    assert sizes[:2] == [0, 3 * ctypes.sizeof(ctypes.c_int)]
+    assert sorted(set(sizes)) == sizes
+
+
+def test_a_process_of_another_session_gets_no_signal(
+    processes: list[tuple[int, int]], sleeper: subprocess.Popen[bytes]
+) -> None:
+    """Not even of the same user."""
+    assert not libproc.send(sleeper.pid, os.getsid(0), signal.SIGKILL)
+    assert not processes
+    assert libproc.send(sleeper.pid, sleeper.pid, signal.SIGKILL)
+    assert sleeper.wait() == -signal.SIGKILL
+
+
+def test_a_number_that_became_another_process_gets_no_signal(
+    processes: list[tuple[int, int]], sleeper: subprocess.Popen[bytes]
+) -> None:
+    """At any moment: the kernel compares the version that was read before the session."""
+    Processes.versions[sleeper.pid] = [started(sleeper.pid) - 1] * 100
+    assert not libproc.send(sleeper.pid, sleeper.pid, signal.SIGKILL)
+    assert not processes
+    assert alive(sleeper.pid)
+
+
+def test_a_process_that_executes_another_program_gets_its_signal(
+    processes: list[tuple[int, int]], sleeper: subprocess.Popen[bytes]
+) -> None:
+    """It has a new version by the time that the signal is sent, so it is asked again."""
+    Processes.versions[sleeper.pid] = [started(sleeper.pid) - 1] * 2
+    assert libproc.send(sleeper.pid, sleeper.pid, signal.SIGTERM)
+    assert processes == [(sleeper.pid, signal.SIGTERM)]
+    assert sleeper.wait() == -signal.SIGTERM
+
+
+def test_a_fork_of_the_owner_signals_nothing(
+    processes: list[tuple[int, int]], sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is its parent's."""
+    group = libproc.MacSession(sleeper.pid, session.ProcessGroup(sleeper.pid).send)
+    monkeypatch.setattr(group, "_owner", os.getpid() + 1)
+    group.send(signal.SIGKILL)
+    assert group.ended()
+    assert alive(sleeper.pid)
+    assert not processes

@@ -19,6 +19,7 @@ from venvrunner._process.supervisor import Stop
 __tracebackhide__ = True
 
 
+_IS_MACOS = sys.platform == "darwin"
 _RECENT = 0.005
 """Seconds for which a listing of all processes serves the commands that end meanwhile."""
 
@@ -161,7 +162,7 @@ class Session(ProcessGroup):
 
     def _send_to(self, pid: int, signum: int) -> None:
         """Send a signal to one process, if it still is a member of the session: its number may be another's by now."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # without pidfd_open, nothing proves that
             descriptor = os.pidfd_open(pid)
             try:
                 process = proc.process(str(pid))
@@ -208,7 +209,17 @@ def group_of(process: Any) -> Group:
         return Lone(process)
     if sys.platform == "win32":
         return WindowsTree(pid)
-    return Session(pid) if sys.platform == "linux" and proc.is_ours() else ProcessGroup(pid)
+    return Session(pid) if sys.platform == "linux" and proc.is_ours() else _without_proc(pid)
+
+
+def _without_proc(pid: int) -> Group:
+    # Before Python 3.13, which has waitid() on macOS, a child can't be kept as a zombie that protects its number.
+    if _IS_MACOS and hasattr(os, "waitid"):
+        from venvrunner._process import libproc  # noqa: PLC0415  macOS only
+
+        if libproc.is_there():
+            return libproc.MacSession(pid, ProcessGroup(pid).send)
+    return ProcessGroup(pid)
 
 
 def is_child(pid: object) -> bool:
@@ -238,7 +249,8 @@ def _leads_session(pid: int) -> bool:
     try:
         return pid == os.getpgid(pid) == os.getsid(pid)
     except OSError:
-        return False
+        # macOS knows neither of a zombie. A child that is not reaped has its number, and a group of that number, to itself.
+        return hasattr(os, "waitid") and is_child(pid)
 
 
 def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
