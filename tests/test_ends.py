@@ -296,9 +296,15 @@ def test_without_pidfds_what_left_the_group_gets_no_signal(monkeypatch: pytest.M
     for module in (child, supervisor):
         monkeypatch.setattr(module, "REAP", 0.2)
     source = "import subprocess; sleep = subprocess.Popen(['sleep', '60'], process_group=0); print(sleep.pid, flush=True)"
-    with pytest.raises(CommandTimeoutError) as caught:
-        log_run([sys.executable, "-c", f"{source}; sleep.wait()"], timeout=1, grace=0.1)
-    pid = int(str(caught.value.stdout))
+    pids: list[int] = []
+
+    def take(line: str) -> None:
+        pids.append(int(line))
+        raise BugError
+
+    with pytest.raises(BugError):
+        log_run([sys.executable, "-c", f"{source}; sleep.wait()"], None, take, grace=0.1)
+    (pid,) = pids
     try:
         assert alive(pid)
     finally:

@@ -470,35 +470,49 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]
 
 
 ESCAPING = """
-import os, signal, subprocess, sys
-words = "trap 'echo cleaned; exit' TERM; echo $$; while :; do sleep 0.05; done"
-subprocess.Popen(["sh", "-c", words], process_group=0).wait()
+import subprocess, sys
+script = "trap '%s' TERM; echo $$; while :; do sleep 0.05; done" % sys.argv[1]
+subprocess.Popen(["sh", "-c", script], process_group=0).wait()
 """
-"""Source of a child that has a child in a process group of its own, which has something to do at SIGTERM."""
+"""Source of a child that has a child in a process group of its own, which says who it is."""
+
+
+class SeenError(Exception):
+    """What a callback raises when it knows the process that must be ended."""
 
 
 @pytest.mark.parametrize("way", ["polite", "hard"])
-def test_a_process_group_of_its_own_does_not_escape(drive: Caller, processes: list[tuple[int, int]], way: str) -> None:
+def test_a_process_group_of_its_own_does_not_escape(
+    drive: Caller, processes: list[tuple[int, int]], tmp_path: Path, way: str
+) -> None:
     """It is ended with the session, within its grace, by signals to processes of that session alone."""
     pids: list[int] = []
-    source = ESCAPING if way == "polite" else ESCAPING.replace("'echo cleaned; exit'", "''")
-    options = {"timeout": 1, "grace": 60} if way == "polite" else {"timeout": 1, "grace": 0.1}
-    with pytest.raises(CommandTimeoutError) as caught:
-        drive([sys.executable, "-c", source], None, lambda line: pids.append(int(line)), **options)
-    lines = str(caught.value.stdout).split()
-    assert lines[1:] == (["cleaned"] if way == "polite" else [])
-    assert not alive(int(lines[0]))
-    assert (int(lines[0]), signal.SIGTERM) in processes
-    assert ((int(lines[0]), signal.SIGKILL) in processes) == (way == "hard")
+
+    def take(line: str) -> None:
+        pids.append(int(line))
+        raise SeenError
+
+    cleanup = f"touch {tmp_path}/cleaned; exit" if way == "polite" else ""
+    with pytest.raises(SeenError):
+        drive([sys.executable, "-c", ESCAPING, cleanup], None, take, grace=60 if way == "polite" else 0.1)
+    assert not alive(pids[0])
+    assert (tmp_path / "cleaned").exists() == (way == "polite")
+    assert (pids[0], signal.SIGTERM) in processes
+    assert ((pids[0], signal.SIGKILL) in processes) == (way == "hard")
 
 
 def test_without_the_call_it_does(drive: Caller, processes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
     """On an older macOS, the process group is all that can be ended: a number alone is no proof."""
     monkeypatch.delattr(Processes, "proc_signal_with_audittoken")
     pids: list[int] = []
+
+    def take(line: str) -> None:
+        pids.append(int(line))
+        raise SeenError
+
     try:
-        with pytest.raises(CommandTimeoutError):
-            drive([sys.executable, "-c", ESCAPING], None, lambda line: pids.append(int(line)), timeout=1, grace=0.1)
+        with pytest.raises(SeenError):
+            drive([sys.executable, "-c", ESCAPING, ""], None, take, grace=0.1)
         assert alive(pids[0])
         assert not processes
     finally:
