@@ -145,7 +145,7 @@ def test_signals_are_sent_and_handlers_set_in_one_place_each() -> None:
     assert tokens == {"venvrunner._process.libproc"}
     session, guardian = "venvrunner._process.session", "venvrunner._process.guardian_program"
     assert found == {
-        "os.kill": {session},
+        "os.kill": {"venvrunner._process.tree"},
         "os.killpg": {session},
         "signal.pidfd_send_signal": {session, "venvrunner._process.descendants"},
         "signal.signal": {guardian, "venvrunner.__main__"},  # both are programs of their own

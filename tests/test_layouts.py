@@ -58,9 +58,10 @@ def test_the_two_layouts_are_twins(rules: Layout) -> None:
 
 
 def test_a_command_has_one_name_on_posix_and_several_on_windows() -> None:
-    """The name as it stands comes first; on Windows, a program comes before a batch file."""
+    """On Windows a program comes before a batch file, as in PATHEXT; a name with such a suffix is that of a program."""
     assert POSIX.command_names("pip") == ["pip"]
-    assert WINDOWS.command_names("pip") == ["pip", "pip.exe", "pip.bat", "pip.cmd", "pip.com"]
+    assert WINDOWS.command_names("pip") == ["pip.com", "pip.exe", "pip.bat", "pip.cmd"]
+    assert WINDOWS.command_names("pip.EXE")[0] == "pip.EXE"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,9 @@ def test_a_command_has_one_name_on_posix_and_several_on_windows() -> None:
         (WINDOWS, ["Scripts/tool.cmd", "Scripts/tool.bat"], "tool", "Scripts/tool.bat"),
         (WINDOWS, ["Scripts/tool.exe"], "tool.exe", "Scripts/tool.exe"),
         (WINDOWS, ["Scripts/tool.v2.exe"], "tool.v2", "Scripts/tool.v2.exe"),
-        (WINDOWS, ["Scripts/tool", "Scripts/tool.exe"], "tool", "Scripts/tool"),
+        (WINDOWS, ["Scripts/tool", "Scripts/tool.exe"], "tool", "Scripts/tool.exe"),
+        (WINDOWS, ["Scripts/tool", "Scripts/tool.bat"], "tool", "Scripts/tool.bat"),
+        (WINDOWS, ["Scripts/tool"], "tool", None),
         (WINDOWS, ["bin/tool.exe", "Scripts/tool.txt", "Scripts/tool.dll"], "tool", None),
         (WINDOWS, ["Scripts/tool/inside", "Scripts/tool.com"], "tool", "Scripts/tool.com"),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from venvrunner._create.copying import entries
 from venvrunner._create.locks import without_waiting
 from venvrunner._create.paths import absolute
+from venvrunner._create.sharing import insist
 from venvrunner.exceptions import InvalidPathError
 
 __tracebackhide__ = True
@@ -102,7 +103,7 @@ def store(key: str, data: bytes) -> None:
     try:
         with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(data)
-        os.replace(new, os.path.join(path, key + SUFFIX))
+        insist(os.replace, new, os.path.join(path, key + SUFFIX))
     except OSError:  # no space, say
         with contextlib.suppress(OSError):
             os.unlink(new)

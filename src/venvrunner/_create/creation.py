@@ -97,7 +97,7 @@ def occupy(
 
         def undo() -> None:
             user.leave()
-            place.remove(directory, change.state)
+            place.remove(change)
 
         with explained(venv_dir):
             is_there = check_open(directory)

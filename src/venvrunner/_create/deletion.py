@@ -11,6 +11,7 @@ from venvrunner._create.errors import explained
 from venvrunner._create.hold import STATE, Change, check_open, remove_empty
 from venvrunner._create.ownership import Ownership
 from venvrunner._create.removal import Directory
+from venvrunner._create.sharing import insist
 from venvrunner._create.users import User
 from venvrunner._process.guard import uninterrupted
 from venvrunner.exceptions import CreationError
@@ -84,8 +85,8 @@ class _Deletion:
             Ownership(self._venv_dir, state).refuse_if_frozen("deleted")
             if not self._is_alone:
                 _check_removable(self._venv_dir)
-            change.undo = lambda: place.remove(directory, state)  # one that has begun is completed
-            place.remove(directory, state)
+            change.undo = lambda: place.remove(change)  # one that has begun is completed
+            place.remove(change)
             self._user.leave()
             change.undo = None  # another process may create the next one now
             if self._is_alone:
@@ -120,7 +121,7 @@ def _check_removable(venv_dir: str) -> None:
 
 def _remove_empty(venv_dir: str) -> None:
     try:
-        os.rmdir(venv_dir)
+        insist(os.rmdir, venv_dir)
     except FileNotFoundError:
         pass
     except OSError:

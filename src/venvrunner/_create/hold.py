@@ -9,10 +9,11 @@ from types import TracebackType
 
 from venvrunner._create.cleanup import Cleanup, Owned
 from venvrunner._create.errors import explained
-from venvrunner._create.locks import LockFile, give_to_owner, is_inconclusive
+from venvrunner._create.locks import CLOSE_FIRST, LockFile, give_to_owner, is_inconclusive
 from venvrunner._create.notes import read_name, write_name
 from venvrunner._create.patience import Patience
 from venvrunner._create.removal import LINK, Directory, Spot, remove_tree
+from venvrunner._create.sharing import insist
 from venvrunner._process.guard import uninterrupted
 from venvrunner._process.waiters import loop_waiter
 from venvrunner.exceptions import NotAVenvError
@@ -225,7 +226,7 @@ class Change(Owned):
         self._state = state = open_state(directory, make=True)
         number = self._file.open(state.spot(LOCK))
         if self._file.is_shared and self._file.try_lock():  # with another environment: each needs its own
-            state.unlink(LOCK)
+            self._file.remove(state.spot(LOCK))
             self._file.close()
             number = self._file.open(state.spot(LOCK))
         return number
@@ -269,6 +270,11 @@ class Change(Owned):
             remove_empty(self._made)
         self._close()
 
+    def remove_lock(self) -> None:
+        """Remove the lock file; where that closes it first, another process may begin before."""
+        with contextlib.suppress(OSError) if CLOSE_FIRST else contextlib.nullcontext():
+            self._file.remove(self.state.spot(LOCK))
+
     def _set_aside(self) -> None:
         """Rename the environment, which takes no descriptor, to remove it when the lock has released its own."""
         aside = f"{self._venv_dir}-{os.urandom(8).hex()}.deleted"
@@ -288,7 +294,7 @@ def _abandon(directory: Directory, state: Directory | None) -> None:
             try:
                 file.open(state.spot(LOCK))
                 if file.try_lock():
-                    state.unlink(LOCK)
+                    file.remove(state.spot(LOCK))
             finally:
                 file.close()
     with contextlib.suppress(OSError):
@@ -308,7 +314,7 @@ def remove_empty(folders: Iterable[str]) -> None:
     """Remove those directories that are empty."""
     for folder in folders:
         with contextlib.suppress(OSError):
-            os.rmdir(folder)
+            insist(os.rmdir, folder)
 
 
 async def _sleep(seconds: float) -> None:

@@ -29,7 +29,7 @@ class Layout(NamedTuple):
         pip_settings: the name of pip's configuration files, one of which may be in an environment.
 
     >>> POSIX.scripts("/v"), WINDOWS.command_names("pip")[:2]
-    ('/v/bin', ['pip', 'pip.exe'])
+    ('/v/bin', ['pip.com', 'pip.exe'])
     """
 
     scheme: str
@@ -44,8 +44,14 @@ class Layout(NamedTuple):
         return os.path.join(venv_dir, _script_folder(self.scheme))
 
     def command_names(self, command: str) -> list[str]:
-        """Return the file names that a command may have, in the order in which they are tried."""
-        return [command + suffix for suffix in ("", *self.suffixes)]
+        """Return the file names that a command may have, in the order in which they are tried.
+
+        Where a program is known by its suffix, a file without one is not a program: a script for a shell, beside its
+        ``.bat``, say.
+        """
+        if self.suffixes and not command.lower().endswith(self.suffixes):
+            return [command + suffix for suffix in self.suffixes]
+        return [command, *(command + suffix for suffix in self.suffixes)]
 
     def find_command(self, venv_dir: str, command: str) -> str | None:
         """Return the path of a command in an environment, or ``None``."""
@@ -131,7 +137,7 @@ POSIX = Layout(
     "posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True, pip_settings="pip.conf"
 )
 WINDOWS = Layout(
-    "nt_venv", (".exe", ".bat", ".cmd", ".com"), ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini"
+    "nt_venv", (".com", ".exe", ".bat", ".cmd"), ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini"
 )
 CURRENT = WINDOWS if os.name == "nt" else POSIX
 
@@ -141,7 +147,8 @@ def _script_folder(scheme: str) -> str:
     """Return the name of a scheme's script folder; sysconfig takes a millisecond to say it."""
     import sysconfig  # noqa: PLC0415  slow to import
 
-    return os.path.relpath(sysconfig.get_path("scripts", scheme, {"base": os.sep}), os.sep)
+    # The rest of a path, not a path below the root: on Windows, the root and a name make that of a network share.
+    return sysconfig.get_path("scripts", scheme, {"base": ""}).lstrip("/\\")
 
 
 def current_scripts() -> str:

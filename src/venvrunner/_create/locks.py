@@ -10,6 +10,7 @@ from typing import Any
 from venvrunner._create.cleanup import Owned
 from venvrunner._create.patience import logger
 from venvrunner._create.removal import Spot
+from venvrunner._create.sharing import insist
 from venvrunner._process import ambient
 
 __tracebackhide__ = True
@@ -21,7 +22,8 @@ try:
 except ImportError:  # Windows
     _flock, _locking = None, import_module("msvcrt")
 
-_REFUSED = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+_REFUSED = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK, 0}
+"""What the system says of a file that is locked; 0: Wine."""
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 _MISSING = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What flock(2) says where there are no locks: on NFS without a lock daemon, and in some containers."""
@@ -29,10 +31,14 @@ _INCONCLUSIVE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 
 CHILDREN_INHERIT = _flock is not None
 """Whether a child process can be given the lock, with ``pass_fds``."""
+CLOSE_FIRST = _flock is None
+"""Whether a file that is open cannot be removed."""
+_FAR = 1 << 30
+"""Which byte Windows locks: nobody else can read a locked byte, and the name of who has the lock is at the start."""
 
 
 _NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
-_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | _NEVER_WAIT
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | _NEVER_WAIT
 
 
 def is_inconclusive(error: OSError) -> bool:
@@ -139,13 +145,27 @@ class LockFile(Owned):
         self._drop_claim()
         any(map(os.close, iter(functools.partial(_open.pop, self, None), None)))
 
+    def remove(self, spot: Spot) -> None:
+        """Remove the file, which is closed first where that is needed; another process may lock it in between.
+
+        Args:
+            spot: where it is.
+
+        Raises:
+            OSError: that is not possible; on Windows, another process has the file open.
+        """
+        if CLOSE_FIRST:
+            self.close()
+        with contextlib.suppress(FileNotFoundError):
+            insist(os.unlink, spot.name, dir_fd=spot.dir_fd)
+
     def try_lock(self) -> bool:
         """Lock the file, unless another descriptor has it locked, of this process or of another (``flock(2)``)."""
         try:
             if _flock is not None:
                 _flock.flock(self.number, _flock.LOCK_EX | _flock.LOCK_NB)
             else:
-                _locking.locking(self.number, _locking.LK_NBLCK, 1)
+                self._lock_byte(_locking.LK_NBLCK)
         except OSError as exc:
             if exc.errno in _REFUSED:
                 return False
@@ -153,6 +173,11 @@ class LockFile(Owned):
                 raise
             return self._lock_here(exc)
         return True
+
+    def _lock_byte(self, mode: int) -> None:
+        """Lock or unlock on Windows, which does so where the descriptor has been read or written up to."""
+        os.lseek(_open[self], _FAR, os.SEEK_SET)
+        _locking.locking(_open[self], mode, 1)
 
     def _lock_here(self, error: OSError) -> bool:
         """Lock the file within this process, and warn once that other processes do not see that."""
@@ -171,12 +196,17 @@ class LockFile(Owned):
     def unlock(self) -> None:
         """Unlock the file, also for processes that have inherited the descriptor by a fork of this one."""
         self._drop_claim()
-        if self.number is not None and _flock is not None:  # elsewhere there is no fork, and to close it unlocks it
-            try:
-                _flock.flock(self.number, _flock.LOCK_UN)
-            except OSError as exc:
-                if exc.errno not in _MISSING:
-                    raise
+        if self.number is None:
+            return
+        if _flock is None:
+            with contextlib.suppress(OSError):  # it is not locked; to close it unlocks it too, but perhaps only later
+                self._lock_byte(_locking.LK_UNLCK)
+            return
+        try:
+            _flock.flock(self.number, _flock.LOCK_UN)
+        except OSError as exc:
+            if exc.errno not in _MISSING:
+                raise
 
     def is_at(self, path: str) -> bool:
         """Return whether the open file is still the one at a path."""

@@ -11,7 +11,8 @@ __tracebackhide__ = True
 
 _SHOWN = 200
 """Characters of a command line that are shown of a user of an environment."""
-_UNKNOWN = "another process"
+UNKNOWN = "another process"
+"""What a locked file is said to be of if it does not say."""
 
 
 def write_name(descriptor: int) -> None:
@@ -25,9 +26,10 @@ def write_name(descriptor: int) -> None:
 def read_name(descriptor: int) -> str:
     """Read which process has a file locked."""
     try:
-        return os.read(descriptor, 10 * _SHOWN).decode("utf-8", "replace") or _UNKNOWN
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return os.read(descriptor, 10 * _SHOWN).decode("utf-8", "replace") or UNKNOWN
     except OSError:
-        return _UNKNOWN
+        return UNKNOWN
 
 
 @functools.cache

@@ -27,6 +27,7 @@ from venvrunner._create.hold import LOCK, STATE, Held, Hindrances, no_hindrances
 from venvrunner._create.locks import LockFile, is_inconclusive, without_waiting
 from venvrunner._create.paths import same
 from venvrunner._create.removal import Directory, Spot
+from venvrunner._create.sharing import insist
 from venvrunner._create.users import Commands, User
 from venvrunner.exceptions import VenvInUseError
 
@@ -92,6 +93,10 @@ class Ownership:
         """Return who else uses the environment; see :func:`.users.others`; to be called while the lock is held."""
         return users.others(self._files("user"), thread, but)
 
+    def let_go(self) -> None:
+        """Close the files of this process's runners, where open ones cannot be removed; to be called while the lock is held."""
+        users.let_go(self._files("user"))
+
     def _spot(self, name: str) -> Spot:
         return Spot.at(os.path.join(self._path, name)) if self._state is None else self._state.spot(name)
 
@@ -131,7 +136,7 @@ class Ownership:
             if Ownership(fork_dir).needs(self.venv_dir):
                 found.add(fork_dir)
             else:
-                os.unlink(spot.name, dir_fd=spot.dir_fd)
+                insist(os.unlink, spot.name, dir_fd=spot.dir_fd)
         return sorted(found)
 
     def needs(self, parent_dir: str) -> bool:
@@ -257,7 +262,7 @@ def _opener(spot: Spot) -> Callable[[str, int], int]:
 def _read_file(spot: Spot) -> str | None:
     """Return what is in a file: nothing if it is not text, ``None`` if it does not exist or is not a file."""
     try:
-        with open(spot.name, encoding="utf-8", opener=_opener(spot)) as file:
+        with insist(open, spot.name, encoding="utf-8", opener=_opener(spot)) as file:
             return file.read()
     except UnicodeDecodeError:
         return ""
@@ -282,4 +287,4 @@ def replace_file(spot: Spot, beside: Spot, text: str) -> None:
         os.unlink(new, dir_fd=beside.dir_fd)
     with open(new, "x", encoding="utf-8", opener=functools.partial(os.open, mode=0o666, dir_fd=beside.dir_fd)) as file:
         file.write(text)
-    os.replace(new, spot.name, src_dir_fd=beside.dir_fd, dst_dir_fd=spot.dir_fd)
+    insist(os.replace, new, spot.name, src_dir_fd=beside.dir_fd, dst_dir_fd=spot.dir_fd)

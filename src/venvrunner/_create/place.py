@@ -4,7 +4,7 @@ import contextlib
 import os
 
 from venvrunner._create.errors import CREATE, explained
-from venvrunner._create.hold import CONFIG, LOCK, STATE, refusal
+from venvrunner._create.hold import CONFIG, LOCK, STATE, Change, refusal
 from venvrunner._create.ownership import Ownership, replace_file
 from venvrunner._create.removal import Directory
 from venvrunner.exceptions import NotAVenvError
@@ -80,14 +80,16 @@ def clear(directory: Directory) -> None:
     directory.empty(keep={STATE, CONFIG})
 
 
-def remove(directory: Directory, state: Directory) -> None:
+def remove(change: Change) -> None:
     """Empty the directory of an environment whose lock is held; it is known as one until nothing else is in it."""
+    directory, state = change.directory, change.state
     with contextlib.suppress(OSError):  # the disk may be full
         Ownership(directory.path, state).begin()
+    Ownership(directory.path, state).let_go()
     directory.empty(keep={STATE, CONFIG})
     directory.empty(keep={STATE})
     state.empty(keep={LOCK})
-    state.unlink(LOCK)
+    change.remove_lock()
     if directory.has_link(STATE):
         directory.unlink(STATE)
     with contextlib.suppress(OSError):  # another process begins already

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from venvrunner._create import copying, pack, scripts
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.paths import same
+from venvrunner._create.sharing import insist
 
 __tracebackhide__ = True
 
@@ -79,7 +80,7 @@ def _replace(path: str, text: bytes) -> None:
     try:
         pack.write(temporary, text, executable=True)
         os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        insist(os.replace, temporary, path)
     except BaseException:
         if os.path.lexists(temporary):
             os.unlink(temporary)

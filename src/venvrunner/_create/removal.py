@@ -10,6 +10,8 @@ import stat
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Self
 
+from venvrunner._create.sharing import insist
+
 __tracebackhide__ = True
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -18,6 +20,8 @@ _PATH = getattr(os, "O_PATH", None)
 LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
 """What the system says, each in its own way, of a link that is not to be followed."""
 _CLOSED = -1
+_JUNCTION = 0xA0000003
+"""The tag of a mount point of Windows (IO_REPARSE_TAG_MOUNT_POINT)."""
 _RETURNS = 10
 """How often a directory that is not empty yet is visited again."""
 _BY_DESCRIPTOR = os.scandir in os.supports_fd and {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd
@@ -46,6 +50,8 @@ class Directory:
         self.path = path if within is None else os.path.join(within.path, path)
         if _BY_DESCRIPTOR:
             self.number = _open(path, None if within is None else within.number, follow=follow)
+        else:
+            _check_directory(self.path, follow=follow)
 
     def __enter__(self) -> Self:
         """Return the directory itself."""
@@ -116,14 +122,14 @@ class Directory:
         """Remove a file or a link, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             if self.number is None:
-                os.unlink(os.path.join(self.path, name))
+                _unlink(os.path.join(self.path, name))
             else:
                 os.unlink(name, dir_fd=self.number)
 
     def rmdir(self, name: str) -> None:
         """Remove an empty directory in it."""
         if self.number is None:
-            os.rmdir(os.path.join(self.path, name))
+            insist(os.rmdir, os.path.join(self.path, name))
         else:
             os.rmdir(name, dir_fd=self.number)
 
@@ -155,7 +161,7 @@ def remove_tree(path: str, known: os.stat_result | None = None) -> None:
         else:
             _empty_by_path(path, ())
         with contextlib.suppress(FileNotFoundError):
-            os.rmdir(path)
+            insist(os.rmdir, path)
 
 
 class Spot(NamedTuple):
@@ -298,20 +304,45 @@ def _open_known(path: str, known: os.stat_result | None) -> int:
     return number
 
 
-def _empty_by_path(path: str, keep: Collection[str]) -> None:
-    import shutil  # noqa: PLC0415  slow to import
+def _check_directory(path: str, *, follow: bool) -> None:
+    """Make sure of what opening a directory makes sure of elsewhere.
 
+    Raises:
+        OSError: it does not exist, or is a link and *follow* is false.
+    """
+    status = os.stat(path, follow_symlinks=follow)
+    if not stat.S_ISDIR(status.st_mode) or _is_junction(status):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+
+
+def _is_junction(status: os.stat_result) -> bool:
+    """Return whether a directory of Windows is a mount point, which leads elsewhere as a link does."""
+    return getattr(status, "st_reparse_tag", 0) == _JUNCTION
+
+
+def _empty_by_path(path: str, keep: Collection[str]) -> None:
     with os.scandir(path) as entries:
         found = [entry for entry in entries if entry.name not in keep]
     for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, onerror=_insist)
+        if entry.is_dir(follow_symlinks=False) and not _is_junction(entry.stat(follow_symlinks=False)):
+            _empty_by_path(entry.path, ())
+            _insist(os.rmdir, entry.path)
         else:
-            os.unlink(entry.path)
+            _unlink(entry.path)
 
 
-def _insist(action: Callable[[str], object], path: str, _error: object) -> None:
-    """Remove a read-only file too, and ignore what is already gone."""
-    if os.path.lexists(path):
-        os.chmod(path, stat.S_IRWXU)
-        action(path)
+def _unlink(path: str) -> None:
+    """Remove a file, a link or a junction."""
+    _insist(os.unlink, path)
+
+
+def _insist(action: Callable[[str], object], path: str) -> None:
+    """Remove something that may be read-only, be open elsewhere for a moment, or be gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            action(path)
+        except PermissionError:
+            os.chmod(path, stat.S_IRWXU)
+            insist(action, path)
+        except OSError:
+            insist(action, path)

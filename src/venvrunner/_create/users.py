@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import Any
 
 from venvrunner._create.cleanup import Cleanup, Owned
-from venvrunner._create.locks import CHILDREN_INHERIT, LockFile, is_inconclusive, is_refused
-from venvrunner._create.notes import read_name, write_name
+from venvrunner._create.locks import CHILDREN_INHERIT, CLOSE_FIRST, LockFile, is_inconclusive, is_refused
+from venvrunner._create.notes import UNKNOWN, read_name, write_name
 from venvrunner._create.removal import LINK, Directory, Spot
+from venvrunner._create.sharing import insist, is_refused_for_now
 
 __tracebackhide__ = True
 
@@ -51,15 +52,21 @@ class User(Owned):
         else:
             self.path = spot.path
             presence.threads[os.path.basename(spot.path)] = self._thread
+            if CLOSE_FIRST:
+                presence.users[os.path.basename(spot.path)] = weakref.ref(self)
 
     def leave(self) -> None:
         """Take the note back; more than once does no harm."""
         path, holder = self.path, self._holder
         if self.is_ours and path is not None and holder is not None:
-            _presence().threads.pop(os.path.basename(path), None)
+            presence, name = _presence(), os.path.basename(path)
+            presence.threads.pop(name, None)
+            presence.users.pop(name, None)
             holder.names.discard(path)
+            if CLOSE_FIRST:
+                holder.close()
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                insist(os.unlink, path)
         self.path = self._holder = None
 
 
@@ -147,6 +154,20 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
             self._file.close()
 
 
+def let_go(spots: Iterable[Spot]) -> None:
+    """Close those files of an environment that this process has open, where open files cannot be removed.
+
+    Args:
+        spots: the files of an environment that is removed.
+    """
+    users = _presence().users
+    for spot in spots if CLOSE_FIRST else ():
+        known = users.get(os.path.basename(spot.path))
+        user = None if known is None else known()
+        if user is not None:
+            user.leave()
+
+
 def others(spots: Iterable[Spot], thread: threading.Thread, but: User | None = None) -> list[str]:
     """Return who else uses the environment; the runners of one thread do not count, their commands do.
 
@@ -175,8 +196,10 @@ def _holder_of(spot: Spot) -> str | None:
         descriptor = file.open(spot, make=False)
         if not file.try_lock():
             return read_name(descriptor)
-        with contextlib.suppress(OSError):  # nothing of ours
-            os.unlink(spot.name, dir_fd=spot.dir_fd)
+        try:
+            file.remove(spot)
+        except OSError as exc:  # nothing of ours, or another process has opened it after it was closed here
+            return UNKNOWN if is_refused_for_now(exc) else None
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -201,9 +224,13 @@ class _Holder:
         self._file.try_lock()
         write_name(number)
 
+    def close(self) -> None:
+        """Close it, which releases the lock."""
+        self._end.now()
+
     def link(self, spot: Spot) -> bool:
         """Give the file one more name; return whether that was possible."""
-        for name in list(self.names):
+        for name in () if CLOSE_FIRST else list(self.names):
             try:
                 os.link(name, spot.name, dst_dir_fd=spot.dir_fd)
             except FileNotFoundError:
@@ -222,6 +249,7 @@ class _Presence(Owned):
     Attributes:
         threads: which thread made a runner's note, by its file's name: the object, because the next thread may have the same
             number.
+        users: whose note that is, where an open file cannot be removed.
     """
 
     def __init__(self) -> None:
@@ -229,6 +257,7 @@ class _Presence(Owned):
         # No WeakValueDictionary: a signal handler may raise in its callbacks, which are Python.
         self._holders: dict[tuple[int, int], weakref.ref[_Holder]] = {}
         self.threads: dict[str, weakref.ref[threading.Thread]] = {}
+        self.users: dict[str, weakref.ref[User]] = {}
 
     def note(self, spot: Spot) -> _Holder:
         """Create a locked file, and return what holds it."""

@@ -38,6 +38,7 @@ class Child:
         numbers: the streams that are read: 1 and 2, or fewer.
         command: what it runs.
         guardian: what stands between the command and us; it is the process then.
+        group: what ends the process with all that it starts; default: what it provably leads.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Child:
         numbers: Iterable[int],
         command: Command,
         guardian: "Guardian | None" = None,
+        group: Group | None = None,
     ) -> None:
         self.returncode: int | None = None
         self._process = process
@@ -57,7 +59,7 @@ class Child:
         self._command = command
         self._unsent = memoryview(command.input or b"")
         self._guardian = guardian
-        self._group: Group = group_of(process)
+        self._group: Group = group_of(process) if group is None else group
         self._exit: Descriptor | None = None
         self._interests: dict[int, bool] = {}
         self._pipes: dict[int, IO[bytes] | Pump] = {}
@@ -183,6 +185,7 @@ class Child:
         if self._has_ended:
             self._is_reaped = True  # from here on, its number may be another process's
             self._reap()
+        self._group.close()
         _OPEN.pop(id(process), None)
         self._is_closed = True
 
@@ -257,7 +260,7 @@ class Child:
             return False
         self._group.leader_reaped()
         self.returncode = returncode
-        return True
+        return not self._group.lingers()
 
     def _write(self, stdin: IO[bytes]) -> None:
         try:

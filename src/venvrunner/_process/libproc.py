@@ -63,6 +63,13 @@ class MacSession:
         """Note at once whether the leader was the last of its session."""
         self._gone = members(self._id) == []
 
+    def lingers(self) -> bool:
+        """Return false: what a successful command has left goes on."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing."""
+
     def ended(self) -> bool:
         """Return whether no member is left that is more than a zombie."""
         if self._gone or os.getpid() != self._owner:

@@ -45,6 +45,14 @@ class Group(Protocol):
         """Return whether no member is left. Ask only when the child has ended."""
         ...
 
+    def lingers(self) -> bool:
+        """Return whether the call has to wait for members although the child has ended; it ends them then."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the system holds for it."""
+        ...
+
 
 class Lone:
     """A child that leads no session of its own: it alone is signalled, through the object that started it.
@@ -69,6 +77,13 @@ class Lone:
     def ended(self) -> bool:
         """Return true: the child has ended."""
         return True
+
+    def lingers(self) -> bool:
+        """Return false: the child is all."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class ProcessGroup:
@@ -109,6 +124,13 @@ class ProcessGroup:
                     pass
         self.send(0)
         return self._gone
+
+    def lingers(self) -> bool:
+        """Return false: what a successful command has left goes on."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Session(ProcessGroup):
@@ -172,30 +194,6 @@ class Session(ProcessGroup):
                 os.close(descriptor)
 
 
-class WindowsTree:
-    """The tree below a child on Windows. Written from the documentation; never run there by the authors."""
-
-    keeps_leader = False
-
-    def __init__(self, leader: int) -> None:
-        self._id = leader
-
-    def send(self, signum: int) -> None:
-        """Send CTRL_BREAK to the group, or end the tree with taskkill."""
-        if signum == KILL:
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self._id)], capture_output=True, check=False)  # noqa: S607  it is part of Windows
-        else:
-            with contextlib.suppress(OSError):
-                os.kill(self._id, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
-
-    def leader_reaped(self) -> None:
-        """Do nothing."""
-
-    def ended(self) -> bool:
-        """Return true: Windows has no group to ask once the leader is gone."""
-        return True
-
-
 def group_of(process: Any) -> Group:
     """Return what a new child leads, if it provably is a child of ours and leads it; else the child alone.
 
@@ -205,10 +203,8 @@ def group_of(process: Any) -> Group:
     pid: object = process.pid
     if type(pid) is not int or pid <= 1 or not is_child(pid):
         return Lone(process)
-    if not _leads_session(pid):
+    if HAS_JOBS or not _leads_session(pid):
         return Lone(process)
-    if sys.platform == "win32":
-        return WindowsTree(pid)
     return Session(pid) if sys.platform == "linux" and proc.is_ours() else _without_proc(pid)
 
 
@@ -266,6 +262,8 @@ def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
     0
     """
     options = {**popen, **START_OPTIONS}
+    if HAS_JOBS:
+        options["creationflags"] = popen.get("creationflags", 0) | START_OPTIONS["creationflags"]
     if os.name == "posix" and not options.keys().isdisjoint({"user", "group", "extra_groups"}):
         import grp  # noqa: PLC0415  POSIX only, and few need it
         import pwd  # noqa: PLC0415  the same
@@ -281,8 +279,11 @@ def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
+_CREATE_SUSPENDED = 0x4
+HAS_JOBS = sys.platform == "win32"
+"""Whether a job object holds a child together with what it starts, and a child is suspended until it is in one."""
 if sys.platform == "win32":
-    START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED}
     HAS_SELECTABLE_PIPES = False
     KILL = CONTINUE = -1
 else:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from venvrunner._process import failures
 from venvrunner._process.child import Child
 from venvrunner._process.command import Command
-from venvrunner._process.session import HAS_SELECTABLE_PIPES, KILL, group_of, is_child, start_options
+from venvrunner._process.session import HAS_JOBS, HAS_SELECTABLE_PIPES, KILL, Group, group_of, is_child, start_options
 from venvrunner._process.source import Source
+from venvrunner.exceptions import ContainmentError
 
 if TYPE_CHECKING:
     from venvrunner._process.guardian import Guardian
@@ -36,10 +37,11 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
     argv, guardian = command.argv, None
     try:
         options = {**start_options(command.popen), **options}
-        if command.contain and not is_replaced():
+        if command.contain and not HAS_JOBS and not is_replaced():
             guardian = _guardian()
             argv, options = guardian.wrap(argv, options, grace=command.grace)
         process = _open(argv, options)
+        group = _tree_of(process, command)
         if guardian is not None:
             guardian.started()
     except Exception as exc:  # noqa: BLE001  raised afresh: the frames of the standard library show the arguments
@@ -51,7 +53,7 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
             from venvrunner._process.fakes import faked_source  # noqa: PLC0415  tests only
 
             return faked_source(process, command)
-        child = Child(process, numbers, command, guardian)
+        child = Child(process, numbers, command, guardian, group)
         try:
             child.open(wake)
         except BaseException:
@@ -76,6 +78,28 @@ def _open(argv: list[str], options: dict[str, Any]) -> Any:
             process.wait()
         raise
     return process
+
+
+def _tree_of(process: Any, command: Command) -> Group | None:
+    """Return what ends a new process with all that it starts on Windows; elsewhere, it leads something of its own.
+
+    Raises:
+        ContainmentError: the command is to be contained, and that is not possible.
+        OSError: it does not begin.
+    """
+    if not HAS_JOBS or is_replaced():
+        return None
+    from venvrunner._process.tree import tree_of  # noqa: PLC0415  it imports ctypes, which only Windows needs
+
+    try:
+        return tree_of(process, grace=command.grace if command.contain else None)
+    except OSError as exc:
+        process.kill()
+        process.wait()
+        if not command.contain:
+            raise
+        msg = f"contain=True is not possible here: the command could not be put into a job object ({exc}). Leave it out."
+        raise ContainmentError(msg) from None
 
 
 def _guardian() -> "Guardian":

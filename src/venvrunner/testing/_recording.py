@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, Unpack, cast
 
 from venvrunner._create import layout
+from venvrunner._create.sharing import insist
 from venvrunner._process import ambient
 from venvrunner._process.checks import strings
 from venvrunner._process.command import Command, RunOptions
@@ -99,7 +100,7 @@ class RecordingVenvRunner(Block, Runner):
         try:
             with open(new, "xb") as file:
                 file.write(data)
-            os.replace(new, self._path)
+            insist(os.replace, new, self._path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(new)

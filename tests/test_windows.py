@@ -1,0 +1,380 @@
+"""What is different on Windows, by its rules: a lock of bytes, no removal of open files, suffixes, job objects."""
+
+import contextlib
+import errno
+import gc
+import ntpath
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from venvrunner import VenvInUseError, VenvRunner
+from venvrunner._create import hold, layout, locks, ownership, removal, sharing, users
+from venvrunner._create.locks import LockFile
+from venvrunner._create.removal import Spot, remove_tree
+from venvrunner._process import session, spawn, tree
+from venvrunner._process.command import Command
+from venvrunner._process.job import Job, resume
+from venvrunner.exceptions import ContainmentError
+
+SHARING_VIOLATION, ACCESS_DENIED = 32, 5
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the program tests/platforms/windows.py tests the real thing")
+
+
+def refusal(winerror: int, path: object) -> PermissionError:
+    """Return an error as Windows has it."""
+    error = PermissionError(errno.EACCES, "The process cannot access the file", str(path))
+    vars(error)["winerror"] = winerror
+    return error
+
+
+class Msvcrt:
+    """The calls of ``msvcrt`` that lock: a byte where a descriptor stands, for that descriptor."""
+
+    LK_NBLCK, LK_UNLCK = 2, 0
+
+    def __init__(self) -> None:
+        self.locked: dict[tuple[int, int, int], int] = {}
+
+    def locking(self, fd: int, mode: int, count: int) -> None:
+        assert count == 1
+        status = os.fstat(fd)
+        byte = status.st_dev, status.st_ino, os.lseek(fd, 0, os.SEEK_CUR)
+        if mode == self.LK_UNLCK:
+            if self.locked.get(byte) != fd:
+                raise OSError(errno.EACCES, "not locked here")
+            del self.locked[byte]
+        elif self.locked.setdefault(byte, fd) != fd:
+            raise OSError(errno.EACCES, "locked")
+
+    def closed(self, fd: int) -> None:
+        self.locked = {byte: owner for byte, owner in self.locked.items() if owner != fd}
+
+
+@pytest.fixture
+def msvcrt(monkeypatch: pytest.MonkeyPatch) -> Msvcrt:
+    """Lock as Windows does."""
+    fake, close = Msvcrt(), os.close
+
+    def closing(fd: int) -> None:
+        fake.closed(fd)
+        close(fd)
+
+    monkeypatch.setattr(os, "close", closing)
+    monkeypatch.setattr(locks, "_flock", None)
+    monkeypatch.setattr(locks, "_locking", fake)
+    for module in (locks, hold, users):
+        monkeypatch.setattr(module, "CLOSE_FIRST", True)
+    monkeypatch.setattr(users, "CHILDREN_INHERIT", False)
+    return fake
+
+
+@pytest.fixture
+def open_files_stay(msvcrt: Msvcrt, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Refuse to remove or replace what this process has open, or what is read-only, as Windows does."""
+
+    def check(path: Any) -> None:
+        status = os.lstat(path)
+        if status.st_mode & 0o222 == 0:
+            raise refusal(ACCESS_DENIED, path)
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/self/fd/{fd}"), status):
+                    raise refusal(SHARING_VIOLATION, path) from None
+
+    def unlinking(path: Any, *, dir_fd: int | None = None, unlink: Any = os.unlink) -> None:
+        assert dir_fd is None, "no directory has a descriptor on Windows"
+        check(path)
+        unlink(path)
+
+    def replacing(old: Any, new: Any, *, replace: Any = os.replace, **_options: object) -> None:
+        check(old)
+        if os.path.lexists(new):
+            check(new)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "unlink", unlinking)
+    monkeypatch.setattr(os, "replace", replacing)
+    monkeypatch.setattr(removal, "_BY_DESCRIPTOR", False)
+    monkeypatch.setattr(sharing, "_PATIENCE", 0.0)
+    yield
+    gc.collect()  # what is dropped later is dropped on the real system
+    assert not msvcrt.locked
+
+
+def test_scripts_are_not_on_a_network_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path that sysconfig makes is joined by the rules of Windows there, where two backslashes begin a share."""
+    monkeypatch.setattr(os, "path", ntpath)
+    layout._script_folder.cache_clear()
+    try:
+        assert layout.WINDOWS.scripts(r"C:\v") == r"C:\v\Scripts"
+    finally:
+        layout._script_folder.cache_clear()
+
+
+def test_a_lock_is_one_byte_wherever_the_file_was_written(msvcrt: Msvcrt, tmp_path: Path) -> None:
+    """The name at the start stays readable for the others, and the same byte is unlocked."""
+    spot = Spot.at(str(tmp_path / "lock"))
+    first, second = LockFile(), LockFile()
+    number = first.open(spot)
+    assert first.try_lock()
+    os.lseek(number, 0, os.SEEK_SET)
+    os.write(number, b"process 1")
+    other = second.open(spot)
+    assert not second.try_lock()
+    assert os.fstat(other).st_size < locks._FAR
+    os.lseek(other, 0, os.SEEK_SET)
+    assert os.read(other, 100) == b"process 1"
+    first.unlock()
+    assert second.try_lock()
+    first.close()
+    second.close()
+    assert not msvcrt.locked
+
+
+def test_a_lock_that_wine_refuses_is_refused(msvcrt: Msvcrt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its error has no number; any other error is raised."""
+    file = LockFile()
+    file.open(Spot.at(str(tmp_path / "lock")))
+    for number, outcome in ((0, False), (errno.EACCES, False), (errno.EIO, OSError)):
+
+        def refuse(*_args: object, number: int = number) -> None:
+            raise OSError(number, "Error")
+
+        monkeypatch.setattr(msvcrt, "locking", refuse)
+        if outcome is False:
+            assert not file.try_lock()
+        else:
+            with pytest.raises(OSError, match="Error"):
+                file.try_lock()
+    file.close()
+
+
+@pytest.mark.usefixtures("open_files_stay")
+def test_an_environment_lives_and_ends_where_open_files_stay(tmp_path: Path) -> None:
+    """Created, run, reused, forked, created again while another runner of this thread lives, and deleted."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+    again = VenvRunner("venv", tmp_path, with_pip=False, exist="reuse")
+    fork = venv.fork("fork", tmp_path)
+    with pytest.raises(VenvInUseError):
+        venv.delete()
+    fork.delete()
+    copied = venv.fork("fork", tmp_path, standalone=True)
+    copied.delete()
+    new = VenvRunner("venv", tmp_path, with_pip=False)
+    read_only = tmp_path / "venv" / "folder" / "file"
+    read_only.parent.mkdir()
+    read_only.touch(0o444)
+    new.delete()
+    assert os.listdir(tmp_path) == []
+    del venv, again, fork, copied, new
+
+
+@pytest.mark.usefixtures("open_files_stay")
+def test_a_temporary_environment_is_gone_where_open_files_stay() -> None:
+    """Its directory too, also after an exception."""
+    for failure in (None, RuntimeError("inside")):
+        with contextlib.suppress(RuntimeError), VenvRunner.temporary(with_pip=False) as venv:
+            if failure is not None:
+                raise failure
+        assert not os.path.exists(os.path.dirname(venv.venv_dir))
+
+
+@pytest.mark.usefixtures("open_files_stay")
+def test_a_user_is_seen_where_open_files_stay() -> None:
+    """A file that is locked is a user's, one that is not is a leftover and is removed."""
+    with VenvRunner.temporary(with_pip=False) as venv:
+        state = Path(venv.venv_dir) / ".venvrunner"
+        leftover, used = state / "user-1", state / "user-2"
+        leftover.touch()
+        file = LockFile()
+        file.open(Spot.at(str(used)))
+        assert file.try_lock()
+        assert users._holder_of(Spot.at(str(leftover))) is None
+        assert not leftover.exists()
+        assert users._holder_of(Spot.at(str(used))) == "another process"
+        file.remove(Spot.at(str(used)))
+        assert not used.exists()
+
+
+def test_a_refusal_of_windows_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader of the file ends, and the call succeeds; one that never does is raised in the end; other errors at once."""
+    calls: list[int] = []
+
+    def refused(times: int, winerror: int = SHARING_VIOLATION) -> str:
+        calls.append(1)
+        if len(calls) <= times:
+            raise refusal(winerror, "file")
+        return "done"
+
+    assert sharing.insist(refused, 3) == "done"
+    assert len(calls) == 4
+    monkeypatch.setattr(sharing, "_PATIENCE", 0.0)
+    calls.clear()
+    with pytest.raises(PermissionError):
+        sharing.insist(refused, 1000, ACCESS_DENIED)
+    assert len(calls) > 1
+    calls.clear()
+    with pytest.raises(PermissionError):
+        sharing.insist(refused, 1000, 112)
+    assert len(calls) == 1
+
+
+def test_a_file_is_replaced_although_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another process that reads the state of an environment does not fail who writes it."""
+    refusals, replace = [1, 1], os.replace
+
+    def replacing(*args: Any, **options: Any) -> None:
+        if refusals:
+            refusals.pop()
+            raise refusal(ACCESS_DENIED, args[1])
+        replace(*args, **options)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    spot = Spot.at(str(tmp_path / "state"))
+    ownership.replace_file(spot, spot, "text")
+    assert (tmp_path / "state").read_text() == "text"
+    assert not refusals
+    assert os.listdir(tmp_path) == ["state"]
+
+
+def test_a_directory_is_opened_where_it_has_no_descriptor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same is refused: what does not exist, a file, and a link that is not to be followed."""
+    monkeypatch.setattr(removal, "_BY_DESCRIPTOR", False)
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "file").touch()
+    assert removal.Directory(str(tmp_path / "link"), follow=True).names()
+    for name, error in (("link", NotADirectoryError), ("file", NotADirectoryError), ("missing", FileNotFoundError)):
+        with pytest.raises(error):
+            removal.Directory(str(tmp_path / name))
+    inside = tmp_path / "tree" / "inside"
+    inside.mkdir(parents=True)
+    (inside / "link").symlink_to(tmp_path)
+    (inside / "file").touch(0o444)
+    remove_tree(str(tmp_path / "tree"))
+    assert sorted(os.listdir(tmp_path)) == ["file", "link"]
+
+
+class System:
+    """The functions of Windows that job objects need, for one process and what it starts."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.processes = 0
+        self.calls: list[str] = []
+        self.flags = 0
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any) -> int:
+            self.calls.append(name)
+            if name in self.refused:
+                return 0
+            if name == "SetInformationJobObject":
+                self.flags = args[2]._obj.flags
+            elif name == "AssignProcessToJobObject":
+                self.processes += 1
+            elif name == "TerminateJobObject":
+                self.processes = 0
+            elif name == "QueryInformationJobObject":
+                args[2]._obj.active = self.processes
+            elif name == "NtResumeProcess":
+                return 0
+            return 7
+
+        return call
+
+
+class Process:
+    """What Popen returns on Windows."""
+
+    pid, _handle = 4711, 12
+
+    def __init__(self) -> None:
+        self.is_killed = False
+
+    def kill(self) -> None:
+        self.is_killed = True
+
+    def wait(self) -> None:
+        assert self.is_killed
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> System:
+    """Run on what job objects need."""
+    system = System()
+    monkeypatch.setattr(tree, "Job", lambda *, contain: Job(contain=contain, system=system))
+    monkeypatch.setattr(tree, "resume", lambda handle: resume(handle, system))
+    monkeypatch.setattr(spawn, "HAS_JOBS", True)
+    return system
+
+
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note to which group CTRL_BREAK is sent."""
+    sent: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _signal: sent.append(pid))
+    return sent
+
+
+def test_a_child_is_in_a_job_before_it_begins(system: System, breaks: list[int]) -> None:
+    """So nothing that it starts is outside; CTRL_BREAK is the polite end, and the job's end the other."""
+    group = tree.tree_of(Process(), grace=None)
+    assert system.calls == ["CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject", "NtResumeProcess"]
+    assert system.flags == 0x800
+    assert not group.ended()
+    group.send(15)
+    assert breaks == [4711]
+    assert not group.ended()
+    group.send(session.KILL)
+    assert group.ended()
+    group.close()
+    group.close()
+    assert system.calls.count("CloseHandle") == 1
+
+
+def test_what_a_child_leaves_goes_on_unless_it_is_contained(system: System, breaks: list[int]) -> None:
+    """Contained, it gets CTRL_BREAK once, and is ended when the grace is over; the death of this process ends it too."""
+    assert not tree.tree_of(Process(), grace=None).lingers()
+    assert system.processes == 1
+    group = tree.tree_of(Process(), grace=0.0)
+    assert system.flags == 0x2000
+    assert group.lingers()
+    assert breaks == [4711]
+    assert group.lingers()
+    assert system.processes == 0
+    assert not group.lingers()
+    assert breaks == [4711]
+    group.close()
+
+
+def test_without_a_console_a_tree_is_ended_at_once(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be sent to it, so there is nothing to wait for."""
+
+    def refuse(*_args: object) -> None:
+        raise refusal(6, "")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    group = tree.tree_of(Process(), grace=None)
+    group.send(15)
+    assert group.ended()
+    group.close()
+
+
+@pytest.mark.parametrize("call", ["CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"])
+def test_without_job_objects_a_child_is_alone_or_refused(call: str, system: System) -> None:
+    """It begins, and only itself can be ended; one that is to be contained does not begin."""
+    system.refused = (call,)
+    process = Process()
+    group = spawn._tree_of(process, Command(["tool"], {}))
+    assert isinstance(group, session.Lone)
+    assert "NtResumeProcess" in system.calls
+    with pytest.raises(ContainmentError, match="job object"):
+        spawn._tree_of(process, Command(["tool"], {"contain": True}))
+    assert process.is_killed
+    gc.collect()
+    assert system.calls.count("CreateJobObjectW") == 2
