@@ -5,6 +5,7 @@ import errno
 import gc
 import ntpath
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from venvrunner import VenvInUseError, VenvRunner
-from venvrunner._create import hold, layout, locks, ownership, removal, sharing, users
+from venvrunner._create import copying, hold, launchers, layout, locks, ownership, removal, sharing, users
 from venvrunner._create.locks import LockFile
 from venvrunner._create.removal import Spot, remove_tree
 from venvrunner._process import session, spawn, tree
@@ -378,3 +379,87 @@ def test_without_job_objects_a_child_is_alone_or_refused(call: str, system: Syst
     assert process.is_killed
     gc.collect()
     assert system.calls.count("CreateJobObjectW") == 2
+
+
+ARCHIVE = b"PK\x03\x04 the rest of an archive"
+
+
+@pytest.mark.parametrize("folder", [r"C:\v\Scripts", r"C:\a b\Scripts"])
+@pytest.mark.parametrize("line", ['#!"{}\\python.exe"\n', '#!"{}\\python.exe" -I\r\n'])
+def test_a_launcher_of_pip_gets_another_interpreter(folder: str, line: str) -> None:
+    """The path in its last line changes, and nothing else; a line in the program before it is not meant."""
+    program = b"MZ program #!C:\\other\\python.exe\n more"
+    found = launchers.read(program + line.format(folder).encode() + ARCHIVE)
+    assert found is not None
+    assert (found[0], found[1].python) == (folder, "python.exe")
+    text = found[1].text(r"D:\new place")
+    options = b" -I" if "-I" in line else b""
+    assert text == program + b'#!"D:\\new place\\python.exe"' + options + b"\n" + ARCHIVE
+    plain = launchers.parse(text, r"D:\new place")
+    assert plain is not None
+    assert plain.text(r"D:\plain").startswith(program + b"#!D:\\plain\\python.exe" + options + b"\n")
+    assert launchers.parse(text, r"D:\elsewhere") is None
+
+
+def program_of_uv(path: bytes, name: str = "UV_PYTHON_PATH") -> bytes:
+    """Return a program of the PE format with one resource."""
+    base, raw, is_offset = 0x5000, 0x200, 1 << 31
+    title = struct.pack("<H", len(name)) + name.encode("utf-16-le")
+    table = "<12x2H2I"
+    resources = struct.pack(table, 0, 1, 10, 24 | is_offset)
+    resources += struct.pack(table, 1, 0, 96 | is_offset, 48 | is_offset)
+    resources += struct.pack(table, 0, 1, 0, 72)
+    resources += struct.pack("<4I", base + 160, len(path), 0, 0).ljust(24, b"\0") + title
+    resources = resources.ljust(160, b"\0") + path + ARCHIVE
+    optional = struct.pack("<H", 0x20B).ljust(112, b"\0") + struct.pack("<6I", 0, 0, 0, 0, base, len(resources))
+    coff = struct.pack("<4s2H12x2H", b"PE\0\0", 0x8664, 1, len(optional), 0)
+    section = b".rsrc".ljust(8, b"\0") + struct.pack("<4I", len(resources), base, len(resources), raw).ljust(32, b"\0")
+    header = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40)
+    return (header + coff + optional + section).ljust(raw, b"\0") + resources
+
+
+def test_a_launcher_of_uv_gets_another_interpreter() -> None:
+    """The path among its resources becomes one relative to the program, in its place; nothing else moves."""
+    path = b"C:\\v\\Scripts\\python.exe"
+    program = program_of_uv(path)
+    found = launchers.parse(program, r"C:\v\Scripts")
+    assert found is not None
+    assert found.python == "python.exe"
+    text = found.text(r"D:\new")
+    assert len(text) == len(program)
+    assert text.endswith(b"python.exe".ljust(len(path), b"\0") + ARCHIVE)
+    again = launchers.read(text)
+    assert again is not None
+    assert (again[0], again[1].python) == (None, "python.exe")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"MZ", b"MZ" + 100 * b"\0", program_of_uv(b"C:\\python.exe", "OTHER"), program_of_uv(b"\xff\xfe"), b"ELF", b"", ARCHIVE],
+    ids=["short", "zeros", "other", "bytes", "elf", "empty", "archive"],
+)
+def test_another_program_is_not_a_launcher(data: bytes) -> None:
+    """Neither is one that is cut off anywhere."""
+    assert launchers.read(data) is None
+    program = program_of_uv(b"C:\\v\\Scripts\\python.exe")
+    for length in range(len(program) - len(ARCHIVE)):
+        assert launchers.read(program[:length]) is None
+
+
+def test_a_fork_does_without_links_where_they_are_not_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By default, Windows allows them to administrators only: a hard link or a copy serves as well."""
+    calls: list[str] = []
+
+    def refuse(*_args: object) -> None:
+        calls.append("symlink")
+        error = OSError(errno.EINVAL, "A required privilege is not held by the client")
+        vars(error)["winerror"] = 1314
+        raise error
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    (tmp_path / "old").write_text("text")
+    share = copying.Linker().copy
+    for name in ("one", "two"):
+        share(str(tmp_path / "old"), str(tmp_path / name))
+        assert (tmp_path / name).read_text() == "text"
+    assert calls == ["symlink"]

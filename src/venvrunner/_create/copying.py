@@ -38,6 +38,14 @@ class Copier:
                 return
 
 
+class Linker(Copier):
+    """Links to files; where links are not allowed, as on Windows by default, it does what :class:`Copier` does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ways = [os.symlink, os.link, copy]
+
+
 def copy(old: str, new: str) -> None:
     """Copy a file by its bytes, with its mode and time: compiled modules hold the time of their source."""
     import shutil  # noqa: PLC0415  slow to import

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from venvrunner._create import copying, creation, inheritance, pack, scripts
+from venvrunner._create import copying, creation, inheritance, launchers, pack
 from venvrunner._create.condition import defect
 from venvrunner._create.errors import explained
 from venvrunner._create.hold import STATE
@@ -26,7 +26,7 @@ from venvrunner.exceptions import CreationError, InvalidPathError
 
 __tracebackhide__ = True
 
-_INTERPRETER = re.compile(r"(python|pypy|graalpy)[\d.]*t?(\.exe)?")
+_INTERPRETER = re.compile(r"(python|pypy|graalpy)w?[\d.]*t?(\.exe)?")
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
 
 Share = Callable[[str, str], None]
@@ -113,7 +113,7 @@ def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> N
 
 
 def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
-    share = copying.Copier().copy if standalone else os.symlink
+    share = (copying.Copier() if standalone else copying.Linker()).copy
     copy_settings(ancestors[0], venv_dir)
     _Maker(ancestors, venv_dir, share).make()
     if standalone:
@@ -178,7 +178,7 @@ class _Maker:
             return  # full of the parent's path
         with open(entry.path, "rb") as file:
             start = file.read(2)
-            script = scripts.parse(start + file.read(), self._old_scripts) if start == b"#!" else None
+            script = launchers.parse(start + file.read(), self._old_scripts) if start in launchers.STARTS else None
         if script is None:
             self._share(entry.path, new)
         else:

@@ -4,7 +4,7 @@ import os
 import re
 from typing import NamedTuple
 
-from venvrunner._create import copying, pack, scripts
+from venvrunner._create import copying, launchers, pack
 from venvrunner._create.layout import CURRENT
 from venvrunner._create.paths import same
 from venvrunner._create.sharing import insist
@@ -22,7 +22,7 @@ class Stray(NamedTuple):
 
     path: str
     folder: str
-    script: scripts.Script
+    script: launchers.Started
 
 
 def strays(venv_dir: str) -> list[Stray]:
@@ -40,7 +40,7 @@ def strays(venv_dir: str) -> list[Stray]:
             continue
         with open(entry.path, "rb") as file:
             start = file.read(2)
-            named = scripts.read(start + file.read()) if start == b"#!" else None
+            named = launchers.read(start + file.read()) if start in launchers.STARTS else None
         old, script = named if named is not None else (None, None)
         if old is None or script is None or same(old, folder):
             continue
