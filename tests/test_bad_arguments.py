@@ -157,7 +157,6 @@ WHY = {
     "shell": (True, r"a command is a list of arguments; for a shell line run \['sh', '-c', line\]"),
     "text": (True, "the output is text already"),
     "universal_newlines": (True, "the output is text already"),
-    "encoding": ("latin-1", "decoded as UTF-8"),
     "bufsize": (1, "what arrives is delivered at once"),
     "limit": (1 << 20, "a line may have any length"),
     "start_new_session": (False, "every command leads a session of its own"),

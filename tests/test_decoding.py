@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Caller
-from venvrunner import CommandError, CommandTimeoutError, OutputDecodeError
+from venvrunner import CommandError, CommandTimeoutError, FakeVenvRunner, OutputDecodeError, VenvRunner
 
 BAD = b"one\nbad \xff byte\n\xe2\x82\nlast \xc3"
 BAD_LINES = ["one", "bad \\xff byte", "\\xe2\\x82", "last \\xc3"]
@@ -206,3 +206,49 @@ def test_what_was_read_can_be_written_again(call: Caller) -> None:
     with pytest.raises(OutputDecodeError) as caught:
         call.run(source, input=text)
     assert caught.value.object == BAD
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp850", "utf-16", "utf-8"])
+def test_a_command_may_speak_another_encoding(call: Caller, encoding: str) -> None:
+    """Lines, result and input are text in it."""
+    source = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data); sys.stderr.buffer.write(data)"
+    out: list[str] = []
+    err: list[str] = []
+    done = call.run(source, None, out.append, err.append, encoding=encoding, input="größe\n12 µm\n")
+    assert (done.stdout, done.stderr) == ("größe\n12 µm\n", "größe\n12 µm\n")
+    assert out == err == ["größe", "12 µm"]
+
+
+def test_a_bad_byte_of_another_encoding_is_an_error_too(call: Caller) -> None:
+    """It says which encoding that is; the lines have come."""
+    lines: list[str] = []
+    with pytest.raises(OutputDecodeError) as caught:
+        call.run(writes(b"one\n\xff\n"), None, lines.append, encoding="ascii")
+    assert caught.value.encoding == "ascii"
+    assert lines == ["one", "\\xff"]
+    assert call.run(writes(b"\xff"), encoding="ascii", errors="replace").stdout == "\ufffd"
+
+
+@pytest.mark.parametrize(("encoding", "kind"), [("hex", ValueError), ("no-such", ValueError), ("", ValueError), (8, TypeError)])
+def test_an_encoding_that_does_not_exist_is_refused(call: Caller, encoding: object, kind: type[Exception]) -> None:
+    """Nothing is started; the message names it."""
+    with pytest.raises(kind, match="encoding"):
+        call.run("pass", encoding=encoding)
+
+
+def test_input_must_be_in_the_encoding(call: Caller) -> None:
+    """A character that it does not have is refused before the start."""
+    with pytest.raises(ValueError, match="input contains a character that 'ascii' does not have"):
+        call.run("pass", encoding="ascii", input="é")
+
+
+def test_python_children_of_runners_write_utf_8(venv: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under every locale, unless somebody has chosen otherwise."""
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONCOERCECLOCALE", "0")
+    monkeypatch.delenv("PYTHONUTF8", raising=False)
+    source = "import sys; print(sys.flags.utf8_mode, sys.stdout.encoding, 'é')"
+    for runner in (venv, FakeVenvRunner()):
+        assert runner.log_run(["python", "-c", source]).stdout == "1 utf-8 é\n"
+        source_other = "import sys; print(sys.flags.utf8_mode)"
+        assert runner.log_run(["python", "-c", source_other], extra_env={"PYTHONUTF8": "0"}).stdout == "0\n"

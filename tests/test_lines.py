@@ -39,7 +39,7 @@ def expected_updates(data: bytes, errors: str = "strict") -> list[str]:
     return [decoded(line, errors) for line in ended] + ([decoded(rest, errors)] if rest else [])
 
 
-def split(chunks: Iterable[bytes], errors: str = "strict", **options: bool) -> list[str]:
+def split(chunks: Iterable[bytes], errors: str = "strict", **options: Any) -> list[str]:
     """Put chunks through a splitter."""
     splitter = LineSplitter(errors, **options)
     return [*itertools.chain.from_iterable(splitter.feed(chunk) for chunk in chunks), *splitter.finish()]
@@ -295,3 +295,40 @@ def test_a_handler_of_the_callers_own_decodes_the_lines() -> None:
 
     codecs.register_error("venvrunner-test", question)
     assert split([b"a\xff\n\xff\xffb"], "venvrunner-test") == ["a?", "??b"]
+
+
+ENCODINGS = ["latin-1", "cp850", "shift_jis", "gb18030", "utf-16", "utf-16-be", "utf-32"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@given(text=st.text(alphabet="aé\r\n", max_size=20), places=st.lists(st.integers(min_value=0)))
+def test_lines_of_another_encoding_are_those_of_its_text(encoding: str, text: str, places: list[int]) -> None:
+    """Wherever the bytes were cut, also where a line end is several bytes."""
+    name = codecs.lookup(encoding).name
+    text = text.replace("é", "" if encoding == "shift_jis" else "é")
+    assert split(cut(text.encode(encoding), places), encoding=name) == expected(text.encode())
+
+
+@pytest.mark.parametrize("errors", ["strict", "replace", "surrogateescape", "backslashreplace"])
+def test_a_bad_byte_of_another_encoding_shows_in_its_line(errors: str) -> None:
+    """As in UTF-8: under strict it is escaped in the line."""
+    shown = {"strict": "\\xff", "replace": "\ufffd", "surrogateescape": "\udcff", "backslashreplace": "\\xff"}[errors]
+    assert split([b"a\n\xff", b"\nb"], errors, encoding="ascii") == ["a", shown, "b"]
+    assert split([b"a\xe3"], errors, encoding="cp932")[0].startswith("a")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "keep"), [("utf-16-le", 5), ("utf-32-le", 6), ("gb18030", 3), ("latin-1", 3), ("ascii", 3)]
+)
+def test_the_last_bytes_of_another_encoding_begin_with_a_character(encoding: str, keep: int) -> None:
+    """They can be decoded as they are; what cannot is kept as it is."""
+    text = "ab中中" if encoding not in {"latin-1", "ascii"} else "abcdef"
+    stream = Stream(keep=keep, encoding=codecs.lookup(encoding).name)
+    for byte in text.encode(encoding):
+        stream.feed(bytes([byte]))
+    kept = stream.data().decode(encoding)
+    assert kept
+    assert text.endswith(kept)
+    bad = Stream(errors="replace", keep=6, encoding="ascii")
+    bad.feed(b"\xff" * 9)
+    assert bad.data() == b"\xff" * 6

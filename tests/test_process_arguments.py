@@ -14,6 +14,7 @@ import pytest
 
 from conftest import Caller
 from venvrunner import CommandTimeoutError, Runner
+from venvrunner.environment import UNLESS_SET
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
@@ -195,7 +196,7 @@ def test_env_is_the_whole_environment(call: Caller, monkeypatch: pytest.MonkeyPa
     env = {"GIVEN": "é", "EMPTY": "", "PATH": os.environ["PATH"]}
     got = shown(call.run(SHOW, env=env))
     if "VIRTUAL_ENV" in got:
-        added = {"VIRTUAL_ENV", "PIP_USER", "PIP_NO_INPUT", "PIP_DISABLE_PIP_VERSION_CHECK", "PYTHONUNBUFFERED"}
+        added = {"VIRTUAL_ENV", "PIP_USER", "PIP_NO_INPUT", "PIP_DISABLE_PIP_VERSION_CHECK", *UNLESS_SET}
         asking = {"GIT_TERMINAL_PROMPT", "GIT_SSH_COMMAND", "GIT_ASKPASS", "GCM_INTERACTIVE", "SSH_ASKPASS_REQUIRE"}
         assert got.keys() - env.keys() == added | asking
         assert got["PATH"].endswith(os.pathsep + env.pop("PATH"))

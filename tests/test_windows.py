@@ -16,9 +16,11 @@ from venvrunner import VenvInUseError, VenvRunner
 from venvrunner._create import copying, hold, launchers, layout, locks, ownership, removal, sharing, users
 from venvrunner._create.locks import LockFile
 from venvrunner._create.removal import Spot, remove_tree
-from venvrunner._process import session, spawn, tree
+from venvrunner._process import programs, session, spawn, tree
+from venvrunner._process.checks import environment_of
 from venvrunner._process.command import Command
 from venvrunner._process.job import Job, resume
+from venvrunner.environment import current_environment, get_clean_environment, venv_environment
 from venvrunner.exceptions import ContainmentError
 
 SHARING_VIOLATION, ACCESS_DENIED = 32, 5
@@ -463,3 +465,104 @@ def test_a_fork_does_without_links_where_they_are_not_allowed(monkeypatch: pytes
         share(str(tmp_path / "old"), str(tmp_path / name))
         assert (tmp_path / name).read_text() == "text"
     assert calls == ["symlink"]
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge names and lines by the rules of Windows."""
+    monkeypatch.setattr(session.sys, "platform", "win32")  # type: ignore[attr-defined]
+    monkeypatch.setattr(os, "pathsep", ";")
+
+
+@pytest.mark.usefixtures("windows")
+def test_variables_have_no_case_on_windows() -> None:
+    """There is one PATH, however it is spelled, and what breaks isolation is removed in any spelling."""
+    ambient = {"PATH": r"C:\Windows", "PYTHONPATH": "x", "SYSTEMROOT": r"C:\Windows"}
+    env = venv_environment(r"C:\v", r"C:\v\Scripts", {"Path": r"C:\mine", "PythonPath": "x", "Home": "h"}, ambient)
+    assert env["PATH"] == r"C:\v\Scripts;C:\mine"
+    assert {name for name in env if name.upper() in {"PATH", "PYTHONPATH", "HOME"}} == {"PATH", "HOME"}
+    assert get_clean_environment({"pythonHome": "x", "Pip_Target": "y", "a": "b"}) == {"a": "b"}
+    assert environment_of({"Path": "a", "b": "1"}, {"PATH": "c", "B": None}) == {"PATH": "c"}
+
+
+@pytest.mark.usefixtures("windows")
+def test_the_current_directory_is_never_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's default path of Windows begins with it; where the directory of Windows is, its variable says."""
+    monkeypatch.setenv("SYSTEMROOT", r"D:\Win")
+    assert current_environment(r"C:\v", {})["PATH"] == r"C:\v;D:\Win\System32;D:\Win"
+
+
+@pytest.mark.usefixtures("windows")
+def test_line_ends_of_windows_are_not_in_the_result() -> None:
+    """As for Popen with text=True; other carriage returns stay."""
+    assert session.native_text("a\r\nb\rc\n") == "a\nb\rc\n"
+
+
+def test_line_ends_are_exact_elsewhere() -> None:
+    """The result is what the command has written."""
+    assert session.native_text("a\r\nb\n") == "a\r\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("tool", r"C:\a\tool.exe"),
+        ("other", r"C:\b\other.BAT"),
+        ("plain", None),
+        ("here", None),
+        ("tool.exe", r"C:\a\tool.exe"),
+        (r"C:\b\other", r"C:\b\other.bat"),
+        (r"C:\b\plain", r"C:\b\plain"),
+    ],
+)
+def test_a_program_is_found_in_the_path_of_its_own_variables(command: str, found: str | None) -> None:
+    """By its suffix, neither in the current directory nor in one that is not absolute."""
+    files = {r"C:\a\tool.exe", r"C:\b\tool.bat", r"C:\b\other.bat", r"C:\b\plain", "here.exe", r".\here.exe", r"bin\here.exe"}
+    path = r';.;bin;"C:\a";C:\b'
+
+    def is_file(name: str) -> bool:
+        return name.lower() in {file.lower() for file in files}
+
+    if found is None:
+        with pytest.raises(FileNotFoundError):
+            programs.find(command, path, is_file)
+    else:
+        assert programs.find(command, path, is_file).lower() == found.lower()
+
+
+def test_a_batch_file_is_run_by_the_systems_own_shell() -> None:
+    """Whatever COMSPEC says; a program is run as it is."""
+    ambient = {"SYSTEMROOT": r"C:\Windows", "COMSPEC": r"C:\evil.exe"}
+    line, shell = programs.prepared(["tool", "a b"], None, r"C:\v", ambient, lambda name: name.endswith("tool.cmd"))
+    assert shell == r"C:\Windows\System32\cmd.exe"
+    assert line == r'cmd.exe /e:ON /v:OFF /d /c ""C:\v\tool.cmd" "a b""'
+    argv = ["tool", "a b"]
+    assert programs.prepared(argv, None, r"C:\v", ambient, lambda name: name.endswith("tool.exe")) == (argv, r"C:\v\tool.exe")
+    assert programs.prepared(argv, r"C:\x.exe", "", ambient) == (argv, r"C:\x.exe")
+
+
+@pytest.mark.parametrize("argument", ["&", "|", "<", ">", "^", "(", ")", "!", " ", ",", ";", "=", "", "é", "a&b"])
+def test_what_a_shell_would_read_is_in_quotes(argument: str) -> None:
+    """cmd.exe takes nothing in quotes for its own but a quote and a percent sign."""
+    assert programs.batch_line("t.bat", [argument]) == f'cmd.exe /e:ON /v:OFF /d /c ""t.bat" "{argument}""'
+
+
+def test_a_backslash_does_not_hide_the_quote_after_it() -> None:
+    """The last ones are doubled, as programs read them."""
+    assert programs.batch_line("t.bat", ["a b" + 2 * chr(92)]).endswith(' "a b' + 4 * chr(92) + '""')
+
+
+@pytest.mark.parametrize("argument", ['"', "%", "\r", "\n", "a%PATH%b"])
+def test_what_no_quotes_protect_is_refused(argument: str) -> None:
+    """In an argument and in the path of the batch file."""
+    with pytest.raises(ValueError, match=r"args\[2\] contains"):
+        programs.batch_line("t.bat", ["x", argument])
+    with pytest.raises(ValueError, match=r"args\[0\] contains"):
+        programs.batch_line(argument + "t.bat", [])
+
+
+@pytest.mark.parametrize("name", ["a.bat", "a.BAT", "a.cmd", "a.bat.", "a.bat ", "a.cmd. ."])
+def test_a_batch_file_is_known_by_its_name(name: str) -> None:
+    """Windows leaves out blanks and dots at the end."""
+    assert programs.is_batch(name)
+    assert not programs.is_batch(name.rstrip(". ") + ".exe")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from venvrunner._process.checks import check_variables
+from venvrunner._process.session import default_path, variable_names
 
 __tracebackhide__ = True
 
@@ -77,8 +78,8 @@ NEVER_ASK: Mapping[str, str] = {
 SET: Mapping[str, str] = {**NEVER_ASK, "PIP_USER": "0"}
 """Variables that a runner sets, besides ``VIRTUAL_ENV`` and ``PATH``. ``PIP_USER``: a ``pip.conf`` may say otherwise."""
 
-UNLESS_SET: Mapping[str, str] = {"PYTHONUNBUFFERED": "1"}
-"""Variables that a runner sets unless they are there: lines of a Python child come when they are printed, not at its end."""
+UNLESS_SET: Mapping[str, str] = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+"""Variables that a runner sets unless they are there: lines of a Python child come when it prints them, and in UTF-8."""
 
 
 def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -160,13 +161,16 @@ def additions(env: Mapping[str, str], ambient: Mapping[str, str]) -> dict[str, s
 
 def _removed(names: Iterable[str]) -> set[str]:
     """Return those of some variables that break isolation; pip takes ``PIP_target`` and ``PIP_DRY-RUN`` as well."""
+    given = list(names)
     return {
-        name for name in names if name in REMOVED or (name.startswith("PIP_") and name.upper().replace("-", "_") in REMOVED)
+        name
+        for name, known in zip(given, variable_names(given), strict=True)
+        if known in REMOVED or (known.startswith("PIP_") and known.upper().replace("-", "_") in REMOVED)
     }
 
 
 def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:
-    return env | {"PATH": scripts + os.pathsep + (env.get("PATH") or os.defpath)}
+    return env | {"PATH": scripts + os.pathsep + (env.get("PATH") or default_path())}
 
 
 def _defaults(table: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from venvrunner._create.paths import absolute
 from venvrunner._process.checks import check_args
+from venvrunner._process.programs import SUFFIXES, names_of
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidCommandError, InvalidPathError
 
@@ -44,14 +45,8 @@ class Layout(NamedTuple):
         return os.path.join(venv_dir, _script_folder(self.scheme))
 
     def command_names(self, command: str) -> list[str]:
-        """Return the file names that a command may have, in the order in which they are tried.
-
-        Where a program is known by its suffix, a file without one is not a program: a script for a shell, beside its
-        ``.bat``, say.
-        """
-        if self.suffixes and not command.lower().endswith(self.suffixes):
-            return [command + suffix for suffix in self.suffixes]
-        return [command, *(command + suffix for suffix in self.suffixes)]
+        """Return the file names that a command may have, in the order in which they are tried."""
+        return names_of(command) if self.suffixes else [command]
 
     def find_command(self, venv_dir: str, command: str) -> str | None:
         """Return the path of a command in an environment, or ``None``."""
@@ -102,7 +97,10 @@ class Layout(NamedTuple):
         folder = self.scripts(venv_dir)
         message = f"{os.path.join(folder, command)!r} does not exist!"
         try:
-            similar = difflib.get_close_matches(command, os.listdir(folder), n=3)
+            names = os.listdir(folder)
+            if command in names and self.suffixes:
+                return f"{message} The file {command!r} is not a program: its name has none of {', '.join(self.suffixes)}."
+            similar = difflib.get_close_matches(command, names, n=3)
         except OSError:
             return f"{message} The environment itself is gone."
         if similar:
@@ -136,9 +134,7 @@ def _is_directory(path: str) -> bool:
 POSIX = Layout(
     "posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True, pip_settings="pip.conf"
 )
-WINDOWS = Layout(
-    "nt_venv", (".com", ".exe", ".bat", ".cmd"), ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini"
-)
+WINDOWS = Layout("nt_venv", SUFFIXES, ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini")
 CURRENT = WINDOWS if os.name == "nt" else POSIX
 
 

@@ -8,10 +8,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from venvrunner._process.guard import surely, uninterrupted
+from venvrunner._process.session import HAS_JOBS
 
 __tracebackhide__ = True
 
 _Result = TypeVar("_Result")
+_LOOK = 0.1 if HAS_JOBS else 3600.0
+"""Seconds between two moments at which a signal handler can run, where none interrupts a wait."""
 
 
 def wait_for(start: Callable[[], Coroutine[Any, Any, _Result]], hurry: Callable[[], object]) -> _Result:
@@ -50,7 +53,8 @@ class _Helper(Generic[_Result]):
         """Wait for the end; return what the coroutine returned."""
         try:
             uninterrupted(self._thread.start)
-            self._ended.wait()
+            while not self._ended.wait(_LOOK):  # Windows runs no signal handler as long as a lock is waited for
+                pass
         finally:
             try:
                 self._finish()

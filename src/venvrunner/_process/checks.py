@@ -1,5 +1,6 @@
 """Checks of arguments: each returns what it was given in the form that is used, or raises and says why."""
 
+import codecs
 import functools
 import os
 import signal
@@ -7,6 +8,8 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any, cast
 
+from venvrunner._process.lines import UTF_8
+from venvrunner._process.session import variable_name, without_case
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
 
@@ -122,7 +125,29 @@ def strings(name: str, values: Iterable[str]) -> list[str]:
     return found
 
 
-def input_of(text: str | None, stdin: int | IO[Any] | None) -> bytes | None:
+def encoding(name: str | None) -> str:
+    """Return the encoding of a command's text, in the form that Python has.
+
+    Raises:
+        TypeError, ValueError: it is not the name of one.
+
+    >>> encoding(None), encoding("Latin1")
+    ('utf-8', 'iso8859-1')
+    """
+    if name is None:
+        return UTF_8
+    if not isinstance(name, str):
+        msg = f"encoding must be the name of an encoding, not {type(name).__name__}."
+        raise TypeError(msg)
+    try:
+        "".encode(name)
+        return codecs.lookup(name).name
+    except (LookupError, ValueError):
+        msg = f"encoding={Redactor().mask(repr(name))} is not an encoding of text. Use 'utf-8', 'cp1252' or another of codecs."
+        raise ValueError(msg) from None
+
+
+def input_of(text: str | None, stdin: int | IO[Any] | None, encoding: str = UTF_8) -> bytes | None:
     """Return the bytes for standard input; ``None``: there are none."""
     if not (stdin is None or isinstance(stdin, int) or hasattr(stdin, "fileno")):
         msg = f"stdin must be a file or a descriptor, not {type(stdin).__name__}! For text use input=."
@@ -140,9 +165,10 @@ def input_of(text: str | None, stdin: int | IO[Any] | None) -> bytes | None:
         raise TypeError(msg)
     try:
         # What errors="surrogateescape" has returned becomes the same bytes again.
-        return text.encode("utf-8", "surrogateescape")
+        return text.encode(encoding, "surrogateescape")
     except UnicodeEncodeError:
-        msg = "input contains an unpaired surrogate, which cannot be encoded."
+        what = "an unpaired surrogate, which" if encoding == UTF_8 else f"a character that {encoding!r} does not have, so it"
+        msg = f"input contains {what} cannot be encoded."
         raise ValueError(msg) from None
 
 
@@ -152,8 +178,9 @@ def environment_of(env: Mapping[str, str] | None, extra: Mapping[str, str | None
         return None
     result = dict(os.environ) if env is None else check_variables("env", env)
     if extra is not None:
-        added = check_variables("extra_env", extra)
-        result = {name: value for name, value in {**result, **added}.items() if extra.get(name, value) is not None}
+        result |= check_variables("extra_env", extra)
+        for name in [name for name, value in extra.items() if value is None]:
+            result.pop(variable_name(name), None)
     return result
 
 
@@ -184,7 +211,7 @@ def check_variables(argument: str, variables: Mapping[str, str | None]) -> dict[
             msg = f"{argument}: {name!r} is no valid environment variable: an empty name, '=' in it or a NUL is not possible!"
             raise ValueError(msg)
         result[name] = str(text)
-    return result
+    return without_case(result)
 
 
 def check_errors(errors: str) -> str:

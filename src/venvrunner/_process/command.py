@@ -6,6 +6,7 @@ from functools import partial
 from typing import IO, Any, Literal, TypedDict
 
 from venvrunner._process import checks
+from venvrunner._process.lines import UTF_8
 from venvrunner._process.refused import check_keywords
 from venvrunner._process.supervisor import GRACE, Limit
 from venvrunner._types import StrPath
@@ -54,7 +55,9 @@ class RunOptions(PopenOptions, total=False):
             ``None``.
         keep: how many bytes of each stream the result keeps, the last ones; default ``None``: all.
         contain: whether the call waits for, or ends, all that the command starts, daemons included, and all ends with this
-            process too (Linux); default false.
+            process too (Linux and Windows); default false.
+        encoding: the encoding of the output and of ``input``, such as ``"cp850"`` for a program of Windows; default ``None``:
+            UTF-8.
         cwd: the working directory; default ``None``: that of this process.
         umask: the file mode creation mask (POSIX); default -1: that of this process.
         user: name or number of the user to run as (POSIX); default ``None``: that of this process.
@@ -89,6 +92,7 @@ class RunOptions(PopenOptions, total=False):
     carriage_return: Literal["line"] | None
     keep: int | None
     contain: bool
+    encoding: str | None
 
 
 _KEYWORDS = {*RunOptions.__annotations__, "logger", "stdout_loglevel", "stderr_loglevel", "check", "errors"}
@@ -105,6 +109,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "contain": partial(checks.flag, "contain"),
     "carriage_return": checks.carriage_return,
     "keep": partial(checks.count, "keep"),
+    "encoding": checks.encoding,
 }
 """What checks the options that stand for themselves; each is an attribute of a command."""
 
@@ -142,6 +147,7 @@ class Command:
     contain: bool = False
     carriage_return: bool = False
     keep: int | None = None
+    encoding: str = UTF_8
 
     def __init__(self, args: Sequence[StrPath], options: RunOptions) -> None:
         self.secrets = checks.strings("secrets", options.get("secrets", ()))
@@ -157,7 +163,7 @@ class Command:
                 self.popen[name] = value
         self.on_silence: Callable[[float], object] = lambda _seconds: None
         stdin = options.get("stdin")
-        self.input = checks.input_of(options.get("input"), stdin)
+        self.input = checks.input_of(options.get("input"), stdin, self.encoding)
         self.popen["env"] = checks.environment_of(options.get("env"), options.get("extra_env"))
         self.popen["stdin"] = subprocess.DEVNULL if stdin is None else stdin
 

@@ -19,10 +19,10 @@ def faked_source(process: Any, command: Command) -> Known:
     Raises:
         TypeError: it has no output, or no exit code.
     """
-    return Known(list(_output(process, command.input)), _returncode(process))
+    return Known(list(_output(process, command.input, command.encoding)), _returncode(process))
 
 
-def _output(process: Any, text: bytes | None) -> Iterator[tuple[int, bytes]]:
+def _output(process: Any, text: bytes | None, encoding: str) -> Iterator[tuple[int, bytes]]:
     found: Any = process.communicate(input=text) if text is not None else process.communicate()
     try:
         stdout, stderr = found
@@ -30,7 +30,7 @@ def _output(process: Any, text: bytes | None) -> Iterator[tuple[int, bytes]]:
         stdout, stderr = process.stdout.read(), process.stderr.read()
     for number, data in enumerate((stdout, stderr), start=1):
         if isinstance(data, str):
-            yield number, data.encode("utf-8", "surrogateescape")
+            yield number, data.encode(encoding, "surrogateescape")
         elif isinstance(data, bytes):
             yield number, data
         elif data is not None:

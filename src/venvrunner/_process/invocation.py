@@ -12,7 +12,7 @@ from venvrunner._process.command import Command, RunOptions, Stopped, TimedOut
 from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
 from venvrunner._process.loggers import Levels
-from venvrunner._process.session import lost_reason
+from venvrunner._process.session import lost_reason, native_text
 from venvrunner._process.sinks import OutputCallback, Redactor, line_sink
 from venvrunner._process.supervisor import Limit
 from venvrunner._types import StrPath
@@ -106,7 +106,7 @@ class Invocation:
         if not command.merge_stderr:
             sinks[2] = line_sink(levels[1], "stderr", of_logger, self._redactor, self._shown)
         self.streams = {
-            number: Stream(sink, errors, carriage_return=command.carriage_return, keep=command.keep)
+            number: Stream(sink, errors, carriage_return=command.carriage_return, keep=command.keep, encoding=command.encoding)
             for number, sink in sinks.items()
         }
         if command.heartbeat is not None:
@@ -141,7 +141,7 @@ class Invocation:
             raise self._noted(ExitCodeLostError(argv, lost_reason(), *self._texts(), shown=self._shown))
         self._debug(f"exit code {returncode} after {run.duration:.2f} s")
         try:
-            stdout, stderr = [data.decode("utf-8", self._errors) for data in self._data()]
+            stdout, stderr = [native_text(data.decode(self.command.encoding, self._errors)) for data in self._data()]
             for stream in self.streams.values():
                 if stream.bad is not None:
                     raise stream.bad
@@ -181,10 +181,10 @@ class Invocation:
         texts: list[str] = []
         for data in self._data():
             try:
-                texts.append(data.decode("utf-8", self._errors))
+                texts.append(data.decode(self.command.encoding, self._errors))
             except UnicodeDecodeError:
-                texts.append(data.decode("utf-8", "backslashreplace"))
-        return texts
+                texts.append(data.decode(self.command.encoding, "backslashreplace"))
+        return [native_text(text) for text in texts]
 
 
 def _both(first: Callable[[str], Any], second: Callable[[str], Any] | None) -> Callable[[str], Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 __tracebackhide__ = True
 
+UTF_8 = "utf-8"
+"""The name that Python has for it."""
 SLICE = 16
 """Lines to deliver between two looks at the clock."""
 
@@ -21,6 +23,7 @@ class LineSplitter:
         errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`. With ``"strict"``, a line with a bad byte
             is handed out with backslash escapes: a bad byte must not hide the line.
         carriage_return: whether ``\r`` ends a line too, as the updates of a progress bar do.
+        encoding: the encoding of the bytes; other than UTF-8, it is made UTF-8 first, because ``\n`` need not be one byte.
 
     >>> lines = LineSplitter()
     >>> lines.feed(b"one\r\ntw"), lines.feed(b"o\n  \xff\nend"), lines.finish()
@@ -29,8 +32,12 @@ class LineSplitter:
     [' 10 %', ' 20 %', 'done']
     """
 
-    def __init__(self, errors: str = "strict", *, carriage_return: bool = False) -> None:
+    def __init__(self, errors: str = "strict", *, carriage_return: bool = False, encoding: str = UTF_8) -> None:
         self._errors = errors
+        self._decoder: codecs.IncrementalDecoder | None = None
+        if encoding != UTF_8:
+            self._decoder = codecs.getincrementaldecoder(encoding)("backslashreplace" if errors == "strict" else errors)
+            self._errors = "surrogatepass"  # a handler of errors may have put one in
         self._carriage_return = carriage_return
         self._after_return = False
         # Pieces of the line that has no end yet: joining them at every chunk would be quadratic for a long line.
@@ -38,6 +45,8 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[str]:
         """Take the next chunk; return the lines it completes."""
+        if self._decoder is not None:
+            data = self._decoder.decode(data).encode(UTF_8, "surrogatepass")
         if self._carriage_return:
             data = self._with_newlines_only(data)
         cut = data.rfind(b"\n")
@@ -55,6 +64,8 @@ class LineSplitter:
 
     def finish(self) -> list[str]:
         """Return the last line if it had no end, else nothing."""
+        if self._decoder is not None:
+            self._tail.append(self._decoder.decode(b"", final=True).encode(UTF_8, "surrogatepass"))
         rest = b"".join(self._tail)
         self._tail = []
         return [self._decode(rest)] if rest else []
@@ -83,6 +94,7 @@ class Stream:
         errors: as for :class:`LineSplitter`.
         carriage_return: as for :class:`LineSplitter`.
         keep: how many bytes to keep, the last ones; ``None``: all.
+        encoding: as for :class:`LineSplitter`, in the form that Python has (``codecs.lookup``).
 
     Attributes:
         heard: whether the last chunk completed a line.
@@ -100,16 +112,18 @@ class Stream:
         *,
         carriage_return: bool = False,
         keep: int | None = None,
+        encoding: str = UTF_8,
     ) -> None:
         self.sink = sink
         self.heard = False
         self.bad: UnicodeDecodeError | None = None
         self._carriage_return = carriage_return
         self._keep = keep
-        self._strict = None if keep is None or errors != "strict" else codecs.getincrementaldecoder("utf-8")()
+        self._encoding = encoding
+        self._strict = None if keep is None or errors != "strict" else codecs.getincrementaldecoder(encoding)()
         self._chunks: deque[bytes] = deque()
         self._held = self._total = 0
-        self._splitter = None if sink is None else LineSplitter(errors, carriage_return=carriage_return)
+        self._splitter = None if sink is None else LineSplitter(errors, carriage_return=carriage_return, encoding=encoding)
 
     def feed(self, data: bytes) -> list[str]:
         """Keep a chunk; return the lines to deliver."""
@@ -135,10 +149,29 @@ class Stream:
         if self._keep is None or self._total <= self._keep:
             return whole
         kept = whole[len(whole) - self._keep :]
+        if self._encoding != UTF_8:
+            return kept[self._start(kept) :]
         # At most three bytes of a UTF-8 character follow its first.
         nowhere = len(kept) if len(kept) < 4 else 0  # noqa: PLR2004  more of them are no UTF-8
         start = next((index for index, byte in enumerate(kept[:4]) if byte & 0xC0 != 0x80), nowhere)  # noqa: PLR2004  10xxxxxx
         return kept[start:]
+
+    def _start(self, kept: bytes) -> int:
+        """Return where the first whole character begins, as far as that can be known."""
+        width = next((size for name, size in _WIDTHS.items() if self._encoding.startswith(name)), 0)
+        if width:
+            return (self._keep_from() + width - 1) // width * width - self._keep_from()
+        for start in range(min(_LONGEST, len(kept))):
+            try:
+                kept[start:].decode(self._encoding)
+            except UnicodeDecodeError:
+                continue
+            return start
+        return 0
+
+    def _keep_from(self) -> int:
+        assert self._keep is not None
+        return self._total - self._keep
 
     def _keep_last(self, data: bytes, keep: int) -> None:
         if self._strict is not None:
@@ -156,5 +189,9 @@ class Stream:
             self._held -= len(self._chunks.popleft())
 
 
+_WIDTHS = {"utf-16": 2, "utf-32": 4}
+"""Bytes of one unit, for encodings in which every byte may be the first."""
+_LONGEST = 4
+"""Bytes that a character has at most in the other encodings."""
 _SMALL = 1 << 12
 """Bytes up to which a chunk is joined to the one before it, where only the last bytes are kept."""

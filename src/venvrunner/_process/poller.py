@@ -13,6 +13,8 @@ __tracebackhide__ = True
 
 LONGEST = 3600.0
 """Seconds to wait at a time: poll() counts milliseconds, and not very far."""
+_MOMENT = 0.1
+"""Seconds after which a wait ends that a signal does not end."""
 
 
 class Bell:
@@ -97,8 +99,8 @@ class Sleeper:
         """Do nothing."""
 
     def wait(self, _interests: Mapping[int, bool], until: float | None) -> Collection[int]:
-        """Wait until woken, or until a time."""
-        self._event.wait(None if until is None else max(0.0, until - time.monotonic()))
+        """Wait until woken, until a time, or for a moment: Windows runs no signal handler as long as a lock is waited for."""
+        self._event.wait(_MOMENT if until is None else min(_MOMENT, max(0.0, until - time.monotonic())))
         self._event.clear()
         return ()
 

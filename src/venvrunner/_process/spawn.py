@@ -1,13 +1,24 @@
 """The one start of every command, whoever waits for it."""
 
+import os
 import subprocess
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from venvrunner._process import failures
+from venvrunner._process import failures, programs
 from venvrunner._process.child import Child
 from venvrunner._process.command import Command
-from venvrunner._process.session import HAS_JOBS, HAS_SELECTABLE_PIPES, KILL, Group, group_of, is_child, start_options
+from venvrunner._process.session import (
+    HAS_JOBS,
+    HAS_SELECTABLE_PIPES,
+    KILL,
+    Group,
+    default_path,
+    group_of,
+    is_child,
+    start_options,
+    variable_name,
+)
 from venvrunner._process.source import Source
 from venvrunner.exceptions import ContainmentError
 
@@ -64,14 +75,25 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
     raise failure
 
 
+def _on_windows(argv: list[str], options: dict[str, Any]) -> tuple[list[str] | str, dict[str, Any]]:
+    """Return a command line and the keywords for it, with the program looked up in the command's own ``PATH``."""
+    env: Any = options.get("env") or os.environ
+    path = next((value for name, value in env.items() if variable_name(name) == "PATH"), None) or default_path()
+    line, program = programs.prepared(argv, options.get("executable"), path, os.environ)
+    return line, {**options, "executable": program}
+
+
 def _open(argv: list[str], options: dict[str, Any]) -> Any:
     """Return what ``Popen`` returns. If it raises after the child was started, the child is ended."""
     if is_replaced():
         return subprocess.Popen(argv, **options)
     popen: type[subprocess.Popen[bytes]] = subprocess.Popen
     process = popen.__new__(popen)
+    line: list[str] | str = argv
+    if HAS_JOBS:
+        line, options = _on_windows(argv, options)
     try:
-        popen.__init__(process, argv, **options)
+        popen.__init__(process, line, **options)
     except Exception:
         if is_child(getattr(process, "pid", None)):
             group_of(process).send(KILL)
