@@ -24,7 +24,7 @@ FETCHED = ["python3.14", "python3.15", "pypy3.11"]
 PLATFORMS = os.environ.get("VENVRUNNER_PLATFORMS") or os.path.expanduser("~/.cache/venvrunner-platforms")
 """Where interpreters are kept that the session interpreters has fetched."""
 NOT_POSSIBLE = 69
-"""The exit status of what fetches them where that can't be done (EX_UNAVAILABLE in sysexits.h)."""
+"""The exit status of what fetches them where that can't be done (EX_NOT_POSSIBLE in sysexits.h)."""
 FULLY_COVERED = ["*/_process/lines.py", "*/_process/supervisor.py"]
 
 
@@ -148,6 +148,16 @@ def minimums(session: nox.Session) -> None:
     declared = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
     session.install(*map(_lowest, declared), *group("test"), "-e", ".")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def windows(session: nox.Session) -> None:
+    """Run Windows Python under Wine: what tests/platforms/windows.py checks, and some of the tests; about five minutes."""
+    job = subprocess.run([sys.executable, os.path.join("tests", "platforms", "windows_job.py")], check=False)
+    if job.returncode == NOT_POSSIBLE:
+        session.skip("NOT TESTED: .ci/get-wine is not possible on this machine.")
+    if job.returncode:
+        session.error("the tests on Windows have failed")
 
 
 @nox.session
