@@ -24,7 +24,7 @@ FETCHED = ["python3.14", "python3.15", "pypy3.11"]
 PLATFORMS = os.environ.get("VENVRUNNER_PLATFORMS") or os.path.expanduser("~/.cache/venvrunner-platforms")
 """Where interpreters are kept that the session interpreters has fetched."""
 NOT_POSSIBLE = 69
-"""The exit status of what fetches them where that can't be done (EX_NOT_POSSIBLE in sysexits.h)."""
+"""The exit status of what fetches them where that can't be done (EX_UNAVAILABLE in sysexits.h)."""
 FULLY_COVERED = ["*/_process/lines.py", "*/_process/supervisor.py"]
 
 

@@ -72,6 +72,7 @@ def msvcrt(monkeypatch: pytest.MonkeyPatch) -> Msvcrt:
     for module in (locks, hold, users):
         monkeypatch.setattr(module, "CLOSE_FIRST", True)
     monkeypatch.setattr(users, "CHILDREN_INHERIT", False)
+    monkeypatch.setattr(users, "_latest", users._Presence())  # the files of this test only
     return fake
 
 
