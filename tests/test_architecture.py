@@ -36,7 +36,7 @@ LAYERS = [
     {"pytest_plugin", "__main__"},
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
-PLATFORM_RULES = {"venvrunner._process.session", "venvrunner._create.layout"}
+PLATFORM_RULES = {"venvrunner._process.session", "venvrunner._process.native", "venvrunner._create.layout"}
 POLICY = [f"venvrunner._process.{name}" for name in ("lines", "supervisor", "redraws", "finished")]
 REACH = {"asyncio", "fcntl", "glob", "logging", "multiprocessing", "os", "pathlib", "select", "selectors", "shutil"}
 REACH |= {"signal", "socket", "subprocess", "sys", "tempfile", "threading", "time"}
@@ -154,8 +154,8 @@ def test_signals_are_sent_and_handlers_set_in_one_place_each() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - PLATFORM_RULES))
-def test_platform_rules_stand_in_two_modules(module: str) -> None:
-    """How a process tree is ended and where an environment has its files: no other module asks which system this is."""
+def test_platform_rules_stand_in_three_modules(module: str) -> None:
+    """How a tree is ended, how names are read and where files are: no other module asks which system this is."""
     asked = {"sys.platform", "os.name", "platform.system", "os.uname"}
     found = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)} & asked
     for node in ast.walk(tree(module)):

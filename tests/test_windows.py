@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from venvrunner import VenvInUseError, VenvRunner
-from venvrunner._create import copying, hold, launchers, layout, locks, ownership, removal, sharing, users
+from venvrunner._create import cache, copying, hold, launchers, layout, locks, ownership, removal, sharing, users
 from venvrunner._create.locks import LockFile
 from venvrunner._create.removal import Spot, remove_tree
-from venvrunner._process import programs, session, spawn, tree
+from venvrunner._process import native, programs, session, spawn, tree
 from venvrunner._process.checks import environment_of
 from venvrunner._process.command import Command
 from venvrunner._process.job import Job, resume
@@ -203,6 +203,15 @@ def test_a_user_is_seen_where_open_files_stay() -> None:
         assert users._holder_of(Spot.at(str(used))) == "another process"
         file.remove(Spot.at(str(used)))
         assert not used.exists()
+
+
+def test_the_cache_is_used_where_modes_say_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On Windows a directory has all bits, whoever may write into it."""
+    monkeypatch.delattr(os, "geteuid")
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path))
+    tmp_path.chmod(0o777)
+    (tmp_path / "file").touch()
+    assert cache.folder() == str(tmp_path)
 
 
 def test_a_refusal_of_windows_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,7 +480,7 @@ def test_a_fork_does_without_links_where_they_are_not_allowed(monkeypatch: pytes
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judge names and lines by the rules of Windows."""
-    monkeypatch.setattr(session.sys, "platform", "win32")  # type: ignore[attr-defined]
+    monkeypatch.setattr(native.sys, "platform", "win32")  # type: ignore[attr-defined]
     monkeypatch.setattr(os, "pathsep", ";")
 
 
@@ -496,12 +505,12 @@ def test_the_current_directory_is_never_on_path(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("windows")
 def test_line_ends_of_windows_are_not_in_the_result() -> None:
     """As for Popen with text=True; other carriage returns stay."""
-    assert session.native_text("a\r\nb\rc\n") == "a\nb\rc\n"
+    assert native.native_text("a\r\nb\rc\n") == "a\nb\rc\n"
 
 
 def test_line_ends_are_exact_elsewhere() -> None:
     """The result is what the command has written."""
-    assert session.native_text("a\r\nb\n") == "a\r\nb\n"
+    assert native.native_text("a\r\nb\n") == "a\r\nb\n"
 
 
 @pytest.mark.parametrize(
@@ -533,13 +542,13 @@ def test_a_program_is_found_in_the_path_of_its_own_variables(command: str, found
 
 def test_a_batch_file_is_run_by_the_systems_own_shell() -> None:
     """Whatever COMSPEC says; a program is run as it is."""
-    ambient = {"SYSTEMROOT": r"C:\Windows", "COMSPEC": r"C:\evil.exe"}
-    line, shell = programs.prepared(["tool", "a b"], None, r"C:\v", ambient, lambda name: name.endswith("tool.cmd"))
+    root = r"C:\Windows"
+    line, shell = programs.prepared(["tool", "a b"], None, r"C:\v", root, lambda name: name.endswith("tool.cmd"))
     assert shell == r"C:\Windows\System32\cmd.exe"
     assert line == r'cmd.exe /e:ON /v:OFF /d /c ""C:\v\tool.cmd" "a b""'
     argv = ["tool", "a b"]
-    assert programs.prepared(argv, None, r"C:\v", ambient, lambda name: name.endswith("tool.exe")) == (argv, r"C:\v\tool.exe")
-    assert programs.prepared(argv, r"C:\x.exe", "", ambient) == (argv, r"C:\x.exe")
+    assert programs.prepared(argv, None, r"C:\v", root, lambda name: name.endswith("tool.exe")) == (argv, r"C:\v\tool.exe")
+    assert programs.prepared(argv, r"C:\x.exe", "", root) == (argv, r"C:\x.exe")
 
 
 @pytest.mark.parametrize("argument", ["&", "|", "<", ">", "^", "(", ")", "!", " ", ",", ";", "=", "", "é", "a&b"])

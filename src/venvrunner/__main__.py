@@ -167,7 +167,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--timeout", metavar="S", type=float, help="end the command after this many seconds")
     parser.add_argument(
         "--contain", action="store_true",
-        help="let nothing outlive the command: neither a daemon that it starts, nor anything if this program is killed (Linux)",
+        help="let nothing outlive the command: neither a daemon that it starts, nor anything if this program is killed",
     )  # fmt: skip
     parser.add_argument("--keep", metavar="DIR", help="make the environment in DIR and keep it; one that is there is made anew")
     # Everything behind the first "--" is the command's, whatever it looks like.

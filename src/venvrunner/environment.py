@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from venvrunner._process.checks import check_variables
-from venvrunner._process.session import default_path, variable_names
+from venvrunner._process.native import default_path, variable_names
 
 __tracebackhide__ = True
 

@@ -201,7 +201,7 @@ def input_text(shared: Shared) -> None:
 @check
 def timeout(shared: Shared) -> None:
     with pytest.raises(CommandTimeoutError) as caught:
-        shared.fake.log_run(["python", "-c", f"print('begun'); {SLEEP}"], timeout=10, grace=0.1)
+        shared.fake.log_run(["python", "-c", f"print('begun'); {SLEEP}"], timeout=20, grace=0.1)
     assert str(caught.value.stdout) == "begun\n"
 
 

@@ -38,7 +38,7 @@ def folder() -> str | None:
         mine = getattr(os, "geteuid", lambda: status.st_uid)()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != mine:
             return None
-        if status.st_mode & 0o022:
+        if status.st_mode & 0o022 and hasattr(os, "geteuid"):  # elsewhere the bits say nothing of other users
             os.chmod(path, status.st_mode & ~0o022)
             if os.listdir(path):
                 os.chmod(path, status.st_mode)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from venvrunner._create.paths import absolute
 from venvrunner._process.checks import check_args
-from venvrunner._process.programs import SUFFIXES, names_of
+from venvrunner._process.native import PROGRAM_SUFFIXES
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidCommandError, InvalidPathError
 
@@ -46,7 +46,11 @@ class Layout(NamedTuple):
 
     def command_names(self, command: str) -> list[str]:
         """Return the file names that a command may have, in the order in which they are tried."""
-        return names_of(command) if self.suffixes else [command]
+        if not self.suffixes:
+            return [command]
+        from venvrunner._process.programs import names_of  # noqa: PLC0415  Windows only
+
+        return names_of(command)
 
     def find_command(self, venv_dir: str, command: str) -> str | None:
         """Return the path of a command in an environment, or ``None``."""
@@ -134,7 +138,7 @@ def _is_directory(path: str) -> bool:
 POSIX = Layout(
     "posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True, pip_settings="pip.conf"
 )
-WINDOWS = Layout("nt_venv", SUFFIXES, ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini")
+WINDOWS = Layout("nt_venv", PROGRAM_SUFFIXES, ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini")
 CURRENT = WINDOWS if os.name == "nt" else POSIX
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any, cast
 
 from venvrunner._process.lines import UTF_8
-from venvrunner._process.session import variable_name, without_case
+from venvrunner._process.native import variable_name, without_case
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
 

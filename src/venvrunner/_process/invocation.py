@@ -12,7 +12,8 @@ from venvrunner._process.command import Command, RunOptions, Stopped, TimedOut
 from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
 from venvrunner._process.loggers import Levels
-from venvrunner._process.session import lost_reason, native_text
+from venvrunner._process.native import native_text
+from venvrunner._process.session import lost_reason
 from venvrunner._process.sinks import OutputCallback, Redactor, line_sink
 from venvrunner._process.supervisor import Limit
 from venvrunner._types import StrPath

@@ -4,12 +4,12 @@ import errno
 import ntpath
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+
+from venvrunner._process.native import PROGRAM_SUFFIXES
 
 __tracebackhide__ = True
 
-SUFFIXES = (".com", ".exe", ".bat", ".cmd")
-"""What the name of a program ends with, in the order of Windows' own PATHEXT: what else is in there is not a program."""
 _BATCH = (".bat", ".cmd")
 _REFUSED = '"%\r\n'
 """What cmd.exe reads as something else in quotes too."""
@@ -28,23 +28,8 @@ def names_of(command: str) -> list[str]:
     >>> names_of("tool"), names_of("tool.EXE")[:2]
     (['tool.com', 'tool.exe', 'tool.bat', 'tool.cmd'], ['tool.EXE', 'tool.EXE.com'])
     """
-    names = [command + suffix for suffix in SUFFIXES]
-    return [command, *names] if command.lower().endswith(SUFFIXES) else names
-
-
-def default_path(ambient: Mapping[str, str]) -> str:
-    r"""Return what ``PATH`` is where no variable says it; ``os.defpath`` begins with the current directory.
-
-    >>> default_path({"SYSTEMROOT": "C:\\Windows"})
-    'C:\\Windows\\System32;C:\\Windows'
-    """
-    root = system_root(ambient)
-    return f"{ntpath.join(root, 'System32')};{root}"
-
-
-def system_root(ambient: Mapping[str, str]) -> str:
-    """Return the directory of Windows."""
-    return ambient.get("SYSTEMROOT") or ambient.get("SystemRoot") or r"C:\Windows"
+    names = [command + suffix for suffix in PROGRAM_SUFFIXES]
+    return [command, *names] if command.lower().endswith(PROGRAM_SUFFIXES) else names
 
 
 def find(command: str, path: str, is_file: Callable[[str], bool] = _is_file) -> str:
@@ -115,7 +100,7 @@ def _quoted(argument: str) -> str:
 
 
 def prepared(
-    argv: list[str], executable: str | None, path: str, ambient: Mapping[str, str], is_file: Callable[[str], bool] = _is_file
+    argv: list[str], executable: str | None, path: str, root: str, is_file: Callable[[str], bool] = _is_file
 ) -> tuple[list[str] | str, str]:
     """Return what ``Popen`` gets as the command line and as the program.
 
@@ -123,7 +108,7 @@ def prepared(
         argv: the command line.
         executable: the program that the caller names; ``None``: it is ``argv[0]``.
         path: the value of ``PATH``.
-        ambient: the variables of this process.
+        root: the directory of Windows.
         is_file: as for :func:`find`.
 
     Raises:
@@ -131,5 +116,5 @@ def prepared(
     """
     program = find(argv[0], path, is_file) if executable is None else executable
     if is_batch(program):
-        return batch_line(program, argv[1:]), ntpath.join(system_root(ambient), "System32", "cmd.exe")
+        return batch_line(program, argv[1:]), ntpath.join(root, "System32", "cmd.exe")
     return argv, program

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from venvrunner._process import proc, programs
+from venvrunner._process import proc
 from venvrunner._process.supervisor import Stop
 
 __tracebackhide__ = True
@@ -290,31 +290,6 @@ else:
     START_OPTIONS = {"start_new_session": True}
     HAS_SELECTABLE_PIPES = True
     KILL, CONTINUE = signal.SIGKILL, signal.SIGCONT
-
-
-def variable_name(name: str) -> str:
-    """Return the name of an environment variable as ``os.environ`` has it: in capitals on Windows, where case is nothing."""
-    return name.upper() if sys.platform == "win32" else name
-
-
-def variable_names(names: list[str]) -> list[str]:
-    """Same as :func:`variable_name`, for several."""
-    return [name.upper() for name in names] if sys.platform == "win32" else names
-
-
-def without_case(variables: dict[str, str]) -> dict[str, str]:
-    """Return variables under the names that ``os.environ`` has for them; of two spellings, the last one counts."""
-    return {name.upper(): value for name, value in variables.items()} if sys.platform == "win32" else variables
-
-
-def native_text(text: str) -> str:
-    r"""Return the text of a stream with ``\n`` for the line ends of this system: on Windows programs write ``\r\n`` for it."""
-    return text.replace("\r\n", "\n") if sys.platform == "win32" else text
-
-
-def default_path() -> str:
-    """Return what ``PATH`` is where no variable says it."""
-    return programs.default_path(os.environ) if sys.platform == "win32" else os.defpath
 
 
 def lost_reason() -> str:

@@ -5,20 +5,11 @@ import subprocess
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from venvrunner._process import failures, programs
+from venvrunner._process import failures
 from venvrunner._process.child import Child
 from venvrunner._process.command import Command
-from venvrunner._process.session import (
-    HAS_JOBS,
-    HAS_SELECTABLE_PIPES,
-    KILL,
-    Group,
-    default_path,
-    group_of,
-    is_child,
-    start_options,
-    variable_name,
-)
+from venvrunner._process.native import default_path, system_root, variable_name
+from venvrunner._process.session import HAS_JOBS, HAS_SELECTABLE_PIPES, KILL, Group, group_of, is_child, start_options
 from venvrunner._process.source import Source
 from venvrunner.exceptions import ContainmentError
 
@@ -77,9 +68,11 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
 
 def _on_windows(argv: list[str], options: dict[str, Any]) -> tuple[list[str] | str, dict[str, Any]]:
     """Return a command line and the keywords for it, with the program looked up in the command's own ``PATH``."""
+    from venvrunner._process import programs  # noqa: PLC0415  Windows only
+
     env: Any = options.get("env") or os.environ
     path = next((value for name, value in env.items() if variable_name(name) == "PATH"), None) or default_path()
-    line, program = programs.prepared(argv, options.get("executable"), path, os.environ)
+    line, program = programs.prepared(argv, options.get("executable"), path, system_root())
     return line, {**options, "executable": program}
 
 
