@@ -100,6 +100,14 @@ def test_a_missing_command_is_explained(rules: Layout, tmp_path: Path) -> None:
     assert "Install the package" in rules.why_not(str(tmp_path), "other")
 
 
+def test_a_file_that_is_not_a_program_is_explained(tmp_path: Path) -> None:
+    """On Windows, what a program is its suffix says."""
+    scripts = Path(WINDOWS.scripts(str(tmp_path)))
+    touch(scripts / "tool")
+    expected = "The file 'tool' is not a program: its name has none of .com, .exe, .bat, .cmd."
+    assert WINDOWS.why_not(str(tmp_path), "tool") == f"{str(scripts / 'tool')!r} does not exist! {expected}"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="lib and Lib are one directory on Windows, and a name has no * and ?")
 def test_the_folders_of_packages_are_found(tmp_path: Path) -> None:
     """Each once: lib64 is often a link to lib; characters that are special in patterns mean themselves."""

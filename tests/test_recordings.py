@@ -64,6 +64,19 @@ def test_a_replay_is_as_it_was(venv: VenvRunner, path: Path, monkeypatch: pytest
         assert replay.calls[0].args == ["python", "-c", source]
 
 
+def test_a_replay_is_in_the_encoding_of_its_call(venv: VenvRunner, path: Path) -> None:
+    """Input and output of a call with another encoding are recorded as they are."""
+    source = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
+
+    def run(runner: Any) -> str:
+        text: str = runner.log_run(["python", "-c", source], encoding="latin-1", input="größe").stdout
+        return text
+
+    with RecordingVenvRunner(venv, path) as recording:
+        assert run(recording) == "größe"
+    assert run(ReplayVenvRunner(path)) == "größe"
+
+
 def test_output_is_in_the_order_in_which_lines_came(venv: VenvRunner, path: Path) -> None:
     """Of one stream after the other, when the command waits in between."""
     source = "import sys\nprint('1', flush=True); input()\nprint('2', file=sys.stderr, flush=True); input()\nprint('3')"

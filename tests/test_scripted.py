@@ -67,6 +67,16 @@ def test_calls_in_a_row_get_answers_in_a_row() -> None:
     assert [venv.log_run(["tool", "a"]).stdout for _ in range(5)] == ["1", "2", "2", "3", "3"]
 
 
+def test_an_answer_is_in_the_encoding_of_its_call() -> None:
+    """Text is text whatever the call says, bytes are decoded as it says, and `input` is what was given."""
+    venv = ScriptedVenvRunner()
+    venv.answer(["tool"], stdout="größe", stderr="größe".encode("cp850"), times=None)
+    done = venv.log_run(["tool"], encoding="cp850", input="é")
+    assert (done.stdout, done.stderr) == ("größe", "größe")
+    assert venv.calls[0].input == "é"
+    assert venv.log_run(["tool"], errors="replace").stdout == "größe"
+
+
 SOURCE = "import a\nimport c\n"
 ADVICE = "Script it with answer(), or let an answer be given more often with times=."
 

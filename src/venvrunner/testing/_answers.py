@@ -67,7 +67,7 @@ class Answer:
 
     Args:
         question: its arguments may be patterns, see :func:`fits`.
-        output: what the command writes: 1 or 2 for the stream, and bytes.
+        output: what the command writes: 1 or 2 for the stream, and bytes, or text in the encoding of the call.
         returncode: its exit status; ``None``: it does not end.
         installed: versions of packages that are there afterwards, by normalized names; ``None`` for what is gone.
         side_effect: an exception that is raised instead, or a function that is called first.
@@ -75,7 +75,7 @@ class Answer:
     """
 
     question: Question
-    output: Sequence[tuple[int, bytes]] = ()
+    output: Sequence[tuple[int, str | bytes]] = ()
     returncode: int | None = 0
     installed: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     side_effect: SideEffect | None = None

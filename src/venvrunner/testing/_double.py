@@ -240,7 +240,11 @@ class _Player:
             return TimedOut() if command.timeout is not None else self._unending(command)
 
         patience = _PATIENCE if cancellable and command.timeout is None else 0.0
-        return streams, Known(answer.output, answer.returncode, unending, patience)
+        output = [
+            (number, data.encode(command.encoding, "surrogateescape") if isinstance(data, str) else data)
+            for number, data in answer.output
+        ]
+        return streams, Known(output, answer.returncode, unending, patience)
 
     def end(self, _returncode: int | None) -> None:
         self._packages = self._change(self._installed)
@@ -251,6 +255,6 @@ class _Player:
 
 def _call(command: Command) -> Call:
     cwd = command.popen.get("cwd")
-    text = None if command.input is None else command.input.decode()
+    text = None if command.input is None else command.input.decode(command.encoding, "surrogateescape")
     args = [os.path.basename(command.argv[0]), *command.argv[1:]]
     return Call(args, None if cwd is None else os.fsdecode(cwd), text, command.popen["env"], command.timeout)

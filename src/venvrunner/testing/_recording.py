@@ -289,7 +289,7 @@ class _Tap(Tap):
     ) -> tuple[Mapping[int, Stream], Source | None]:
         cwd = command.popen.get("cwd")
         self.cwd = None if cwd is None else os.fsdecode(cwd)
-        self.input = None if command.input is None else command.input.decode()
+        self.input = None if command.input is None else command.input.decode(command.encoding, "surrogateescape")
         self.secrets += command.secrets
         self.started = True
         return super().begin(command, streams, cancellable=cancellable)

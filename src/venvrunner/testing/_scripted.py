@@ -93,7 +93,7 @@ class ScriptedVenvRunner(DoubleRunner):
             if not isinstance(cast("object", text), str | bytes):
                 msg = f"{name} must be a str or bytes, not {type(text).__name__}!"
                 raise TypeError(msg)
-        output = [(number, text.encode() if isinstance(text, str) else text) for number, text in ((1, stdout), (2, stderr))]
+        output = ((1, stdout), (2, stderr))
         changes = {normalized(name): version for name, version in (installed or {}).items()}
         answer = Answer(
             Question(list(args)), [(n, data) for n, data in output if data], returncode, changes, side_effect, times
