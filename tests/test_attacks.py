@@ -158,6 +158,29 @@ print(flips > 5, step < 300)
 """
 
 
+MOVED = """
+import os, sys
+from venvrunner import VenvRunner
+own, moved = sys.argv[1:]
+venv = VenvRunner.open(own)
+count = 0
+
+def watch(event, args):
+    global count
+    if event == "open" and os.path.basename(str(args[0])).startswith("user-"):
+        count += 1
+        assert count < 100, "it tries for ever"
+        if count == 1:
+            os.rename(own, moved)
+
+sys.addaudithook(watch)
+try:
+    venv.log_run(["python", "-c", ""])
+except FileNotFoundError as exc:
+    print(exc.filename)
+"""
+
+
 @pytest.fixture(params=["the environment", "its parent"])
 def paths(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, Path]:
     """Return where an environment is, and the two paths that another user exchanges: one of them is a link."""
@@ -195,6 +218,13 @@ def test_a_link_in_place_of_the_state_changes_nothing_outside(action: str, tmp_p
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout == "True True\n"
     assert listing(outside) == before
+
+
+def test_a_command_ends_although_its_environment_is_moved_while_it_is_noted(tmp_path: Path) -> None:
+    """The path never leads to the note again: the command is not found there, and nothing is waited for."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    done = run_python(MOVED, venv.venv_dir, str(tmp_path / "moved"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path / 'venv' / 'bin' / 'python'}\n", "")
 
 
 def test_another_process_that_flips_the_path_reaches_nothing_outside(paths: tuple[Path, Path, Path], tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ class Change(Owned):
         is_new = self._make and not os.path.lexists(os.path.join(self._venv_dir, CONFIG))
         with explained(self._venv_dir, "create an environment" if is_new else "change the environment"):
             number = self._open()
-            if not (self._file.try_lock() and self._file.is_at(self._path)):
+            if not (self._file.try_lock() and self._file.is_at(Spot.at(self._path))):
                 found = [read_name(number)]
             elif not (found := list(hindrances(self.state))):
                 write_name(number)

@@ -208,10 +208,11 @@ class LockFile(Owned):
             if exc.errno not in _MISSING:
                 raise
 
-    def is_at(self, path: str) -> bool:
-        """Return whether the open file is still the one at a path."""
+    def is_at(self, spot: Spot) -> bool:
+        """Return whether the open file is still the one at a place."""
         try:
-            return os.path.samestat(os.fstat(_open[self]), os.stat(path, follow_symlinks=False))
+            there = os.stat(spot.name, dir_fd=spot.dir_fd, follow_symlinks=False)
+            return os.path.samestat(os.fstat(_open[self]), there)
         except OSError:
             return False
 

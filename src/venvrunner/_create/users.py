@@ -147,7 +147,7 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
             descriptor = self._file.open(spot)
             if not self._file.try_lock():
                 number += 1  # another command has it, or a process that one has left behind
-            elif self._file.is_at(spot.path):  # or another process has taken it for a leftover
+            elif self._file.is_at(spot):  # or another process has taken it for a leftover
                 if not os.fstat(descriptor).st_size:
                     write_name(descriptor)
                 return descriptor
