@@ -352,6 +352,46 @@ def test_hard_linked_copies_do_not_share_a_lock(tmp_path: Path) -> None:
     assert (copy / ".venvrunner" / "lock").stat().st_nlink == 1
 
 
+CHANGE = """
+import sys
+from venvrunner import VenvRunner
+with VenvRunner.open(sys.argv[1])._changing():
+    print("changing", flush=True)
+    sys.stdin.read()
+"""
+BOTH = f"""
+import subprocess, sys
+from venvrunner import VenvInUseError, VenvRunner
+copy = sys.argv[1]
+CHANGE = {CHANGE!r}
+changing = None
+
+def watch(event, args):
+    global changing
+    if event == "fcntl.flock" and changing is None:
+        command = [sys.executable, "-c", CHANGE, copy]
+        changing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert changing.stdout.readline()
+
+sys.addaudithook(watch)
+try:
+    VenvRunner.open(copy, wait=0)
+except VenvInUseError:
+    print("refused")
+changing.communicate()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no flock, which is intervened at")
+def test_a_hard_linked_copy_has_one_lock_for_two_processes(tmp_path: Path) -> None:
+    """Another process gives the copy a lock of its own, and holds it, between the opening of the old one and its lock."""
+    original = VenvRunner("venv", tmp_path, with_pip=False)
+    copy = tmp_path / "copy"
+    shutil.copytree(original.venv_dir, copy, symlinks=True, copy_function=os.link)
+    done = run_python(BOTH, str(copy))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "refused\n", "")
+
+
 AGAINST = """
 import os, shutil, sys
 from venvrunner import VenvRunner

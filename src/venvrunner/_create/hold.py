@@ -224,11 +224,13 @@ class Change(Owned):
         if not check_open(directory) and self._follow and not self._make:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(self._venv_dir, CONFIG))
         self._state = state = open_state(directory, make=True)
-        number = self._file.open(state.spot(LOCK))
-        if self._file.is_shared and self._file.try_lock():  # with another environment: each needs its own
-            self._file.remove(state.spot(LOCK))
+        spot = state.spot(LOCK)
+        number = self._file.open(spot)
+        # Each environment needs its own; another process may have made it between the opening and the lock.
+        if self._file.is_shared and self._file.try_lock() and self._file.is_at(spot):
+            self._file.remove(spot)
             self._file.close()
-            number = self._file.open(state.spot(LOCK))
+            number = self._file.open(spot)
         return number
 
     def _open_directory(self) -> Directory:

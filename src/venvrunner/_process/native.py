@@ -31,8 +31,7 @@ def native_text(text: str) -> str:
 
 def default_path() -> str:
     """Return what ``PATH`` is where no variable says it; on Windows, ``os.defpath`` begins with the current directory."""
-    root = system_root()
-    return f"{root}\\System32;{root}" if sys.platform == "win32" else os.defpath
+    return f"{system_root()}\\System32;{system_root()}" if sys.platform == "win32" else os.defpath
 
 
 def system_root() -> str:
