@@ -332,13 +332,15 @@ def test_a_folder_that_others_can_write_is_used_as_a_cache_only_if_it_is_empty(
 
 @pytest.mark.parametrize("action", ["make anew", "reuse", "fork", "delete"])
 @pytest.mark.parametrize("name", ["state", "lock", "user-1", "fork-1"])
-def test_a_pipe_where_a_note_should_be_stops_nothing(name: str, action: str, tmp_path: Path) -> None:
-    """Opening one would wait for its other end."""
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_pipe_where_a_note_should_be_stops_nothing(is_held: bool, name: str, action: str, tmp_path: Path) -> None:
+    """Opening one would wait for its other end; if a process holds that, reading would."""
     made = VenvRunner("venv", tmp_path, with_pip=False)
     made.__exit__(None, None, None)
     note = Path(made.venv_dir, STATE, name)
     note.unlink(missing_ok=True)
     os.mkfifo(note)
+    ends = [os.open(note, os.O_RDWR)] if is_held else []
     done: list[VenvRunner | VenvError] = []
 
     def note_outcome() -> None:
@@ -350,6 +352,7 @@ def test_a_pipe_where_a_note_should_be_stops_nothing(name: str, action: str, tmp
     thread = threading.Thread(target=note_outcome, daemon=True)
     thread.start()
     thread.join(DEADLINE)
+    any(map(os.close, ends))
     (outcome,) = done
     if name == "state" and action in {"fork", "delete"}:  # nothing says that it was ever finished
         assert isinstance(outcome, InvalidPathError)

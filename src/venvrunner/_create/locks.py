@@ -4,6 +4,7 @@ import contextlib
 import errno
 import functools
 import os
+import stat
 from importlib import import_module
 from typing import Any
 
@@ -60,8 +61,16 @@ def is_refused(error: OSError) -> bool:
 
 
 def without_waiting(path: str, flags: int, *, dir_fd: int | None = None) -> int:
-    """Open a file, an *opener* of :func:`open`: what may be a pipe where a file should be would wait for its other end."""
-    return os.open(path, flags | _NEVER_WAIT, 0o666, dir_fd=dir_fd)
+    """Open a file, an *opener* of :func:`open`. What is not one is refused: a pipe may wait, and a device may never end.
+
+    Raises:
+        OSError: it can't be opened, or is not a regular file (``EINVAL``).
+    """
+    number = os.open(path, flags | _NEVER_WAIT, 0o666, dir_fd=dir_fd)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return number
 
 
 def _may_give_away() -> bool:

@@ -15,6 +15,7 @@ The folder ``.venvrunner`` in an environment holds:
 """
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -260,7 +261,7 @@ def _opener(spot: Spot) -> Callable[[str, int], int]:
 
 
 def _read_file(spot: Spot) -> str | None:
-    """Return what is in a file: nothing if it is not text, ``None`` if it does not exist or is not a file."""
+    """Return what is in a file: nothing if it is not text or no regular file, ``None`` if it cannot be opened."""
     try:
         with insist(open, spot.name, encoding="utf-8", opener=_opener(spot)) as file:
             return file.read()
@@ -271,7 +272,7 @@ def _read_file(spot: Spot) -> str | None:
     except OSError as exc:
         if is_inconclusive(exc):
             raise
-        return None
+        return "" if exc.errno == errno.EINVAL else None
 
 
 def replace_file(spot: Spot, beside: Spot, text: str) -> None:
