@@ -39,8 +39,8 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
                 owner.note_place(note)
             owner.enter(user)
 
-    is_writable = os.access(venv_dir, os.W_OK)
     with explained(venv_dir, "use the environment"):
+        is_writable = os.access(venv_dir, os.W_OK)
         may_change = is_writable and owner.unfinished()  # another process may be creating or deleting it now
     if not may_change:
         _refuse_broken(owner)
