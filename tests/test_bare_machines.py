@@ -569,6 +569,33 @@ assert os.stat(path).st_mode & 0o700 == 0o700
 assert os.stat(path).st_mode & 0o077 == (mode & 0o077 if not where else 0o055)
 venv.delete()
 """
+HELD = """
+from concurrent.futures import ThreadPoolExecutor
+from venvrunner import VenvInUseError
+
+def use():
+    if where == "open":
+        return VenvRunner.open(path)
+    if where == "reuse":
+        return VenvRunner("venv", top, with_pip=False, exist="reuse")
+    return VenvRunner.open(path).fork("fork", top)
+
+def clear():
+    try:
+        VenvRunner("venv", top, with_pip=False, wait=0)
+    except VenvInUseError:
+        return "refused"
+
+os.chmod(path, mode)
+used = use()
+with ThreadPoolExecutor(1) as pool:
+    assert pool.submit(clear).result() == "refused"
+assert os.stat(path).st_mode & 0o777 == mode
+assert used.log_run(["python", "-c", "print(1)"]).stdout == "1\\n"
+if where == "fork":
+    used.delete()
+VenvRunner.open(path).delete()
+"""
 AROUND = """
 venv = VenvRunner("venv", top, with_pip=False)
 os.chmod(top, mode)
@@ -608,6 +635,12 @@ def test_a_directory_of_any_mode_is_deleted_with_its_environment(where: str, mod
 def test_an_environment_of_any_mode_is_made_anew(where: str, mode: str, tmp_path: Path) -> None:
     """Its owner gets all rights to the new one; what group and others may do with its directory stays."""
     assert modes("os.umask(0o022)" + ANEW, str(tmp_path), where, mode) == (0, "")
+
+
+@pytest.mark.parametrize("action", ["open", "reuse", "fork"])
+def test_an_environment_in_a_read_only_directory_is_held_too(action: str, tmp_path: Path) -> None:
+    """Its owner could clear it in spite of the mode, so whoever uses it notes that, and a fork freezes it."""
+    assert modes(HELD, str(tmp_path), action, "555") == (0, "")
 
 
 @pytest.mark.parametrize("mode", ["555", "0"])

@@ -40,12 +40,13 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
             owner.enter(user)
 
     with explained(venv_dir, "use the environment"):
-        is_writable = os.access(venv_dir, os.W_OK)
-        may_change = is_writable and owner.unfinished()  # another process may be creating or deleting it now
+        is_changeable = owner.is_changeable()
+        may_change = is_changeable and owner.unfinished()  # another process may be creating or deleting it now
     if not may_change:
         _refuse_broken(owner)
-    if not is_writable:
+    if not os.access(venv_dir, os.W_OK):
         _refuse_moved(owner)
+    if not is_changeable:
         return  # no process of this user can change it
     try:
         with owner.held(wait) as change:
@@ -68,10 +69,9 @@ def _freeze_parent(owner: Ownership, wait: float) -> str | None:
         the name under which the parent knows it; ``None``: it is no fork, or its parent can't be changed by this user.
     """
     parent_dir, name = owner.parent(), (owner.purpose() or {}).get("note")
-    if parent_dir is None or not os.access(parent_dir, os.W_OK):
+    parent = None if parent_dir is None else Ownership(os.path.realpath(parent_dir))
+    if parent is None or not parent.is_changeable():
         return None
-    parent_dir = os.path.realpath(parent_dir)
-    parent = Ownership(parent_dir)
     if isinstance(name, str) and owner.is_in_place():
         if parent.knows_fork(name):
             return name
@@ -80,7 +80,7 @@ def _freeze_parent(owner: Ownership, wait: float) -> str | None:
 
     def write() -> None:
         with explained(owner.venv_dir, "use the environment"):
-            Ownership(parent_dir, change.state).note_fork(os.path.realpath(owner.venv_dir), name)
+            Ownership(parent.venv_dir, change.state).note_fork(os.path.realpath(owner.venv_dir), name)
 
     with parent.held(wait, follow=False) as change:
         uninterrupted(write, quick=True)

@@ -1,6 +1,5 @@
 """Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -136,8 +135,9 @@ def occupy(
 
 def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
     """Return whether an environment fits that no process of this user can change, so that nothing is noted in it."""
+    owner = Ownership(venv_dir)
     with explained(venv_dir):
-        return place.is_there(venv_dir) and not os.access(venv_dir, os.W_OK) and misfit_of(Ownership(venv_dir), purpose) is None
+        return place.is_there(venv_dir) and not owner.is_changeable() and misfit_of(owner, purpose) is None
 
 
 def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindrances:

@@ -73,7 +73,7 @@ def fork(
             _make(line, venv_dir, standalone=standalone)
 
     def build(_directory: Directory) -> None:
-        if not os.access(parent_dir, os.W_OK):
+        if not parent.is_changeable():
             uninterrupted(make, quick=True)  # nobody here can change the parent
             return
         with parent.held(wait, follow=False) as change:

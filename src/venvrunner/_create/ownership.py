@@ -78,6 +78,10 @@ class Ownership:
         with Directory(self.venv_dir, follow=True) as directory, open_state(directory) as state:
             yield Ownership(self.venv_dir, state)
 
+    def is_changeable(self) -> bool:
+        """Return whether a process of this user can change the environment: its owner can make its directory writable."""
+        return os.access(self.venv_dir, os.W_OK) or os.access(self._path, os.W_OK)
+
     def enter(self, user: User) -> None:
         """Note that a runner uses the environment; to be called while the lock is held.
 
