@@ -17,6 +17,7 @@ from typing import Literal
 import pytest
 
 from conftest import DEADLINE, alive, wait_until
+from projects import packages, scripts
 from test_crashes import ROOT, as_nobody, contents
 from test_creation import SOURCE, WATCH, listing, run_python
 from venvrunner import CreationError, InvalidPathError, VenvError, VenvInUseError, VenvRunner
@@ -361,6 +362,30 @@ def test_a_pipe_where_a_note_should_be_stops_nothing(is_held: bool, name: str, a
     else:
         assert isinstance(outcome, VenvRunner)
         assert outcome.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
+
+
+FORK = """
+import sys
+from pathlib import Path
+from venvrunner import VenvRunner
+parent = VenvRunner.open(sys.argv[1])
+fork = parent.fork("fork", Path(sys.argv[1]).parent, standalone=sys.argv[2] == "True")
+print(*[path for path in Path(fork.venv_dir).glob("**/*") if not path.is_dir() and not path.is_file()])
+print(fork.log_run(["python", "-c", "print(1)"]).stdout)
+"""
+
+
+@pytest.mark.parametrize("standalone", [False, True])
+def test_a_fork_leaves_out_pipes(standalone: bool, tmp_path: Path) -> None:
+    """A program that runs in the parent has made them for itself; to read one waits for its other end."""
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    for folder in (Path(venv.venv_dir), scripts(venv), packages(venv), packages(venv) / "one"):
+        folder.mkdir(exist_ok=True)
+        os.mkfifo(folder / "pipe")
+    command = [sys.executable, "-c", FORK, venv.venv_dir, str(standalone)]
+    env = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n1\n\n", "")
 
 
 def test_an_environment_that_cannot_be_marked_as_unfinished_stays_as_it_is(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def copy(old: str, new: str) -> None:
 
 
 def copy_tree(old: str, new: str, share: Callable[[str, str], None], *, leave_out: Callable[[str], bool]) -> None:
-    """Copy all that is in a folder into one that is there.
+    """Copy all files, links and directories that are in a directory into another one that exists.
 
     Args:
         old: the folder.
@@ -71,7 +71,7 @@ def copy_tree(old: str, new: str, share: Callable[[str, str], None], *, leave_ou
         elif entry.is_dir():
             os.mkdir(target)
             copy_tree(entry.path, target, share, leave_out=_nothing)
-        else:
+        elif entry.is_file():
             share(entry.path, target)
 
 

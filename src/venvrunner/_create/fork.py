@@ -146,8 +146,10 @@ class _Maker:
                 continue
             if entry.is_symlink():
                 self._fill_link(entry.path, target)
-            elif not entry.is_dir():
+            elif entry.is_file():
                 self._fill_file(entry, target)
+            elif not entry.is_dir():
+                continue  # a pipe or a socket, which is of no use to another environment
             elif entry.path in self._packages:
                 os.mkdir(target)
             elif old not in self._above_packages:
