@@ -34,6 +34,7 @@ value of a process parameter a plain ``ValueError``, and a missing command of th
 ``FileNotFoundError``: in these, venvrunner is not different from :mod:`subprocess`.
 """
 
+import signal
 import subprocess
 from collections.abc import Sequence
 from typing import Any
@@ -88,12 +89,21 @@ class CommandError(VenvError, subprocess.CalledProcessError):
         return type(self), (self.returncode, self.cmd, self.output, self.stderr), self.__dict__
 
     def __str__(self) -> str:
-        """Say it as the standard exception does, with the masked command line."""
-        return str(subprocess.CalledProcessError(self.returncode, self._shown))
+        """Say it as the standard exception does, with the masked command line; in the words that it had until Python 3.14."""
+        return f"Command '{self._shown}' {_ended(self.returncode)}"
 
     def __repr__(self) -> str:
         """Show the status and the masked command line, never the output."""
         return f"{type(self).__name__}({self.returncode}, {self._shown!r})"
+
+
+def _ended(returncode: int) -> str:
+    if returncode >= 0:
+        return f"returned non-zero exit status {returncode}."
+    try:
+        return f"died with {signal.Signals(-returncode)!r}."
+    except ValueError:
+        return f"died with unknown signal {-returncode}."
 
 
 class InstallationError(CommandError):
@@ -115,8 +125,7 @@ class InstallationError(CommandError):
         """Name the package and the reason, then how the installer ended."""
         if self._headline is None:
             return super().__str__()
-        ended = str(subprocess.CalledProcessError(self.returncode, "")).removeprefix("Command '' ")
-        return f"{self._headline.rstrip('.')}. The installer {ended}"
+        return f"{self._headline.rstrip('.')}. The installer {_ended(self.returncode)}"
 
 
 class BuildFailedError(InstallationError):
