@@ -80,7 +80,23 @@ def interpreters(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on every supported Python, in development mode; nox names those that are not on this machine."""
     session.install(*group("test"), "-e", ".")
-    session.run("python", "-X", "dev", "-m", "pytest", "-m", "", *session.posargs)
+    results = os.path.join(session.create_tmp(), "results.xml")
+    if os.path.exists(results):  # of an earlier run
+        os.remove(results)
+    options = ["-m", "", *session.posargs]
+    try:
+        session.run("python", "-X", "dev", "-m", "pytest", f"--junitxml={results}", *options)
+    finally:
+        _write_figures(session, results, options)
+
+
+def _write_figures(session: nox.Session, results: str, options: list[str]) -> None:
+    """Write into the docs what a run of all tests gave, or of all but the slow ones."""
+    last = options[len(options) - options[::-1].index("-m")]
+    chosen = {"": "all", "not slow": "all but the slow ones"}.get(last)
+    if chosen is not None and set(options) <= {"-m", "", "not slow", "-n", "auto", "2", "4"} and os.path.exists(results):
+        version = session.run("python", "-c", "import platform; print(platform.python_version())", silent=True)
+        session.run("python", os.path.join("tests", "platforms", "pythons.py"), results, str(version).strip(), chosen)
 
 
 @nox.session
