@@ -124,3 +124,15 @@ with VenvRunner.open(path).fork("fork", os.environ["FORKS"]) as fork:
     mounts = 'mount --bind . .; cd "$PWD"; mount -o remount,ro,bind .; mount -t tmpfs none /mnt; export FORKS=/mnt'
     assert among_mounts(mounts, source, tmp_path) == (0, "")
     assert listing(tmp_path) == before
+
+
+def test_a_disk_that_becomes_full_is_one_clear_error(tmp_path: Path) -> None:
+    """It names the file by the path that the user knows, and nothing is left."""
+    source = """
+small = os.path.join(top, "small")
+for _ in range(2):
+    refused(lambda: VenvRunner("venv", small, with_pip=False), "No space left", f"{small}/venv/")
+    assert os.listdir(small) == []
+"""
+    mounts = "mkdir small; mount -t tmpfs -o nr_inodes=8 none small"
+    assert among_mounts(mounts, source, tmp_path) == (0, "")

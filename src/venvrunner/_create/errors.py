@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Generator
 
+from venvrunner._create.removal import with_name
 from venvrunner.exceptions import CreationError, VenvError
 
 __tracebackhide__ = True
@@ -19,6 +20,6 @@ def explained(venv_dir: str, what: str = CREATE) -> Generator[None]:
         raise
     except (SystemExit, OSError, RuntimeError, ValueError) as exc:
         # virtualenv has printed what it said with its SystemExit.
-        reason = "virtualenv refused" if isinstance(exc, SystemExit) else exc
+        reason = "virtualenv refused" if isinstance(exc, SystemExit) else with_name(str(exc), venv_dir)
         msg = f"can't {what} in {venv_dir!r}: {reason}!"
         raise CreationError(msg) from exc
