@@ -352,6 +352,36 @@ def test_hard_linked_copies_do_not_share_a_lock(tmp_path: Path) -> None:
     assert (copy / ".venvrunner" / "lock").stat().st_nlink == 1
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_link_in_place_of_the_state_is_refused_where_directories_have_no_descriptors(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows: nothing is noted, locked or removed in what it leads to."""
+    monkeypatch.setattr("venvrunner._create.removal._BY_DESCRIPTOR", False)
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("lock", "state", "user-0000", "precious"):
+        (outside / name).write_text("precious")
+    state = tmp_path / "venv" / ".venvrunner"
+    shutil.rmtree(state)
+    if kind == "link":
+        state.symlink_to(outside, target_is_directory=True)
+    else:
+        state.touch()
+    before = listing(outside)
+    for action in (
+        lambda: VenvRunner.open(venv.venv_dir),
+        lambda: VenvRunner("venv", tmp_path, with_pip=False, wait=0),
+        lambda: venv.fork("fork", tmp_path),
+        venv.delete,
+    ):
+        with pytest.raises(VenvError, match=r"can't|not a working"):
+            action()
+    venv.log_run(["python", "-c", ""])
+    assert listing(outside) == before
+
+
 CHANGE = """
 import sys
 from venvrunner import VenvRunner
