@@ -136,3 +136,18 @@ for _ in range(2):
 """
     mounts = "mkdir small; mount -t tmpfs -o nr_inodes=8 none small"
     assert among_mounts(mounts, source, tmp_path) == (0, "")
+
+
+def test_without_proc_a_directory_that_cannot_be_read_is_said_to_be_one(tmp_path: Path) -> None:
+    """As in a bare chroot: its mode cannot be changed by its descriptor there, and not safely by its name."""
+    source = """
+import ctypes, struct
+venv = VenvRunner("venv", top, with_pip=False)
+data = os.path.join(path, "data")
+os.makedirs(os.path.join(data, "deeper"))
+os.chmod(data, 0)
+# Without capabilities, modes apply to root as well.
+assert ctypes.CDLL(None).capset(struct.pack("Ii", 0x20080522, 0), bytes(24)) == 0
+refused(venv.delete, "Permission denied: 'data'")
+"""
+    assert among_mounts("mount -t tmpfs none /proc", source, tmp_path) == (0, "")

@@ -285,7 +285,8 @@ def _open(path: str, within: int | None, *, follow: bool = False) -> int:
     flags = _FLAGS & ~_NOFOLLOW if follow else _FLAGS
     try:
         return os.open(path, flags, dir_fd=within)
-    except PermissionError:
+    except PermissionError as exc:
+        refused = exc
         if _PATH is None:  # macOS, where the mode of a link can be changed as well
             os.chmod(path, stat.S_IRWXU, dir_fd=within, follow_symlinks=follow)
             return os.open(path, flags, dir_fd=within)
@@ -293,6 +294,8 @@ def _open(path: str, within: int | None, *, follow: bool = False) -> int:
     number = os.open(path, _PATH | flags, dir_fd=within)
     try:
         os.chmod(f"{_FIRM}{number}", stat.S_IMODE(os.fstat(number).st_mode) | stat.S_IRWXU)
+    except FileNotFoundError:  # there is no /proc
+        raise refused from None
     finally:
         os.close(number)
     return os.open(path, flags, dir_fd=within)
