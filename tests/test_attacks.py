@@ -285,6 +285,29 @@ def test_a_lock_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> N
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_note_that_was_replaced_is_given_to_no_other_environment(kind: str, tmp_path: Path) -> None:
+    """Root would make a name of a file for the owner of an environment who cannot do that; and nobody has that locked."""
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    venv = VenvRunner("venv", tmp_path, with_pip=False)
+    (note,) = (path for path in locked_files(venv) if path.name != "lock")
+    note.unlink()
+    if kind == "link":
+        note.symlink_to(outside)
+    else:
+        os.link(outside, note)
+    links = outside.stat().st_nlink
+    other = VenvRunner("other", tmp_path, with_pip=False)
+    assert outside.stat().st_nlink == links
+    assert not any(path.is_symlink() for path in locked_files(other))
+    done = run_python(USE + "print(use('clear', sys.argv[1]))", str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+    done = run_python(USE.replace('"venv"', '"other"') + "print(use('clear', sys.argv[1]))", str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "VenvInUseError\n", "")
+    assert outside.read_text() == "precious"
+
+
 def _end_of_block(venv: VenvRunner, replace: Callable[[], None]) -> None:
     with venv:
         replace()

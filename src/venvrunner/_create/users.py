@@ -232,14 +232,17 @@ class _Holder:
         """Give the file one more name; return whether that was possible."""
         for name in () if CLOSE_FIRST else list(self.names):
             try:
-                os.link(name, spot.name, dst_dir_fd=spot.dir_fd)
+                os.link(name, spot.name, dst_dir_fd=spot.dir_fd, follow_symlinks=False)
             except FileNotFoundError:
                 self.names.discard(name)  # removed together with its environment
             except OSError:  # too many links, or none at all on this file system
                 return False
             else:
-                self.names.add(spot.path)
-                return True
+                if self._file.is_at(spot):
+                    self.names.add(spot.path)
+                    return True
+                os.unlink(spot.name, dir_fd=spot.dir_fd)
+                self.names.discard(name)  # something else has taken its place
         return False
 
 
