@@ -561,12 +561,13 @@ assert os.listdir(top) == []
 ANEW = """
 venv = VenvRunner("venv", top, with_pip=False)
 open(os.path.join(path, "old"), "w").close()
-os.chmod(os.path.join(path, where), mode)
+for name in ["lib", ".venvrunner", ""] if where == "all" else [where]:
+    os.chmod(os.path.join(path, name), mode)
 venv = VenvRunner("venv", top, with_pip=False)
 assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\\n"
 assert not os.path.exists(os.path.join(path, "old"))
 assert os.stat(path).st_mode & 0o700 == 0o700
-assert os.stat(path).st_mode & 0o077 == (mode & 0o077 if not where else 0o055)
+assert os.stat(path).st_mode & 0o077 == (mode & 0o077 if where in {"", "all"} else 0o055)
 venv.delete()
 """
 HELD = """
@@ -631,7 +632,7 @@ def test_a_directory_of_any_mode_is_deleted_with_its_environment(where: str, mod
 
 
 @pytest.mark.parametrize("mode", ["555", "550", "300", "0"])
-@pytest.mark.parametrize("where", ["lib", ""])
+@pytest.mark.parametrize("where", ["lib", ".venvrunner", "all", ""])
 def test_an_environment_of_any_mode_is_made_anew(where: str, mode: str, tmp_path: Path) -> None:
     """Its owner gets all rights to the new one; what group and others may do with its directory stays."""
     assert modes("os.umask(0o022)" + ANEW, str(tmp_path), where, mode) == (0, "")

@@ -167,23 +167,19 @@ def test_a_read_only_folder_is_one_clear_error(there: str, open_path: Path) -> N
     folder = open_path / "folder"
     folder.mkdir()
     if there == "an environment":
+        if not ROOT:
+            pytest.skip("its owner may make it anew, see test_bare_machines")
         VenvRunner("venv", folder, with_pip=False)
         for path in [folder, *folder.rglob("*")]:
             if path.is_dir() and not path.is_symlink():
                 path.chmod(0o555)
     folder.chmod(0o555)
     before = listing(folder)
-    # Who holds the lock is written into it, if it can be.
-    lock = str(folder / "venv" / ".venvrunner" / "lock")
-    before.pop(lock, None)
     error = as_nobody(lambda: VenvRunner("venv", folder, wait=0.1))
-    # Its owner can lock it all the same, and gets as far as making a new one.
-    tried = "create an environment" if there == "nothing" or not ROOT else "change the environment"
+    tried = "create an environment" if there == "nothing" else "change the environment"
     assert error.startswith(f"CreationError: can't {tried} in '{folder / 'venv'}': ")
     assert "Permission denied" in error
-    after = listing(folder)
-    after.pop(lock, None)
-    assert after == before
+    assert listing(folder) == before
     for path in [folder, *folder.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
