@@ -181,6 +181,28 @@ except FileNotFoundError as exc:
 """
 
 
+NOTED = """
+import os, sys
+from venvrunner import VenvRunner
+top, outside, kind = sys.argv[1:]
+state = os.path.join(top, "venv", ".venvrunner", "state")
+count = 0
+
+def watch(event, args):
+    global count
+    if event == "open" and str(args[0]).endswith("CACHEDIR.TAG") and not count:
+        count += 1
+        os.unlink(state)
+        os.symlink(outside, state) if kind == "link" else os.link(outside, state)
+
+VenvRunner("other", top, with_pip=False)  # all is loaded
+sys.addaudithook(watch)
+venv = VenvRunner("venv", top, with_pip=False)
+assert count and not os.path.islink(state)
+VenvRunner.open(venv.venv_dir)
+"""
+
+
 @pytest.fixture(params=["the environment", "its parent"])
 def paths(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, Path]:
     """Return where an environment is, and the two paths that another user exchanges: one of them is a link."""
@@ -225,6 +247,16 @@ def test_a_command_ends_although_its_environment_is_moved_while_it_is_noted(tmp_
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     done = run_python(MOVED, venv.venv_dir, str(tmp_path / "moved"))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path / 'venv' / 'bin' / 'python'}\n", "")
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_link_in_place_of_the_notes_changes_nothing_outside(kind: str, tmp_path: Path) -> None:
+    """It is put there while the environment is created; what is noted in the end is a file of its own."""
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    done = run_python(NOTED, str(tmp_path), str(outside), kind)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert outside.read_text() == "precious"
 
 
 def test_another_process_that_flips_the_path_reaches_nothing_outside(paths: tuple[Path, Path, Path], tmp_path: Path) -> None:

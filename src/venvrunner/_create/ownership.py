@@ -185,14 +185,12 @@ class Ownership:
         Args:
             parent_dir: the environment that this one will need.
         """
-        parent = None if parent_dir is None else portable(parent_dir)
-        replace_file(self._spot(_NOTES), self._spot(_NOTES), json.dumps({"parent": parent}) + "\n")
+        self._write([{"parent": None if parent_dir is None else portable(parent_dir)}])
 
     def finish(self, purpose: dict[str, Any]) -> None:
         """Note that the environment is finished, and what for: the last step of a creation."""
-        spot = self._spot(_NOTES)
-        with open(spot.name, "a", encoding="utf-8", opener=_opener(spot)) as file:
-            file.write(json.dumps(purpose) + "\n")
+        begun = self._notes() or [{"parent": None}]  # else something else has taken their place
+        self._write([begun[0], purpose])
 
     def parent(self) -> str | None:
         """Return the environment that this one is a fork of and needs."""
@@ -219,12 +217,16 @@ class Ownership:
         notes = self._notes()
         if notes and len(notes) > 1:
             notes[1] |= {"folder": portable(self.venv_dir)} | ({} if note is None else {"note": note})
-            replace_file(self._spot(_NOTES), self._spot(_NOTES), "".join(json.dumps(note) + "\n" for note in notes))
+            self._write(notes)
 
     def unfinished(self) -> bool:
         """Tell whether this is what an interrupted creation or deletion has left."""
         notes = self._notes()
         return notes is not None and not notes[1:]
+
+    def _write(self, notes: list[dict[str, Any]]) -> None:
+        spot = self._spot(_NOTES)
+        replace_file(spot, spot, "".join(json.dumps(note) + "\n" for note in notes))
 
     def _notes(self) -> list[dict[str, Any]] | None:
         """Return the lines that are complete; ``None``: there is no such file."""
