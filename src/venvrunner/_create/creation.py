@@ -107,8 +107,8 @@ def occupy(
             owner.refuse_if_frozen("made anew")
             if not is_there:  # else it is what it was, until that it is not finished is noted
                 change.undo = undo
-            for part in (directory, change.state):
-                part.make_writable()
+            directory.make_writable()
+            change.state.make_writable()
             owner.begin(parent_dir)
             change.undo = undo
             place.mark(directory, change.state)

@@ -1,9 +1,10 @@
 """Turn what the system or virtualenv raises into errors of ours."""
 
 import contextlib
+import re
 from collections.abc import Generator
 
-from venvrunner._create.removal import with_name
+from venvrunner._create.removal import FIRM
 from venvrunner.exceptions import CreationError, VenvError
 
 __tracebackhide__ = True
@@ -19,7 +20,9 @@ def explained(venv_dir: str, what: str = CREATE) -> Generator[None]:
     except VenvError:
         raise
     except (SystemExit, OSError, RuntimeError, ValueError) as exc:
-        # virtualenv has printed what it said with its SystemExit.
-        reason = "virtualenv refused" if isinstance(exc, SystemExit) else with_name(str(exc), venv_dir)
+        # A path by a descriptor says nothing to a reader. virtualenv has printed what it said with its SystemExit.
+        reason = (
+            "virtualenv refused" if isinstance(exc, SystemExit) else re.sub(FIRM + r"\d+", lambda _match: venv_dir, str(exc))
+        )
         msg = f"can't {what} in {venv_dir!r}: {reason}!"
         raise CreationError(msg) from exc

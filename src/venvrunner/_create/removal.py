@@ -1,12 +1,8 @@
-"""Remove directories by their descriptors: never through a link, and with two descriptors at any depth.
-
-``shutil.rmtree`` keeps one open for each level, so it leaves a deep directory where few are free.
-"""
+"""Remove directories by descriptors: never through a link, with two open at any depth (``shutil.rmtree``: one a level)."""
 
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Self
@@ -20,7 +16,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NOFOLLOW | getattr(os, "
 _PATH = getattr(os, "O_PATH", None)
 LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
 """What the system says, each in its own way, of a link that is not to be followed."""
-_FIRM = "/proc/self/fd/"
+FIRM = "/proc/self/fd/"
 _CLOSED = -1
 _JUNCTION = 0xA0000003
 """The tag of a mount point of Windows (IO_REPARSE_TAG_MOUNT_POINT)."""
@@ -79,7 +75,7 @@ class Directory:
     @property
     def firm_path(self) -> str:
         """A path that leads here whatever happens to the name; where the system has none (Linux has), the name itself."""
-        firm = f"{_FIRM}{self.number}"
+        firm = f"{FIRM}{self.number}"
         return firm if self.number is not None and os.path.isdir(firm) else self.path
 
     def is_at(self, path: str) -> bool:
@@ -141,15 +137,6 @@ class Directory:
             _empty_by_path(self.path, keep)
         else:
             _Emptying(os.dup(self.number)).run(keep)
-
-
-def with_name(text: str, path: str) -> str:
-    """Return a text in which the directory that is open has its name instead of its firm path.
-
-    >>> with_name("No space left on device: '/proc/self/fd/3/bin'", "/project/venv")
-    "No space left on device: '/project/venv/bin'"
-    """
-    return re.sub(_FIRM + r"\d+", lambda _match: path, text)
 
 
 def remove_tree(path: str, known: os.stat_result | None = None) -> None:
@@ -293,7 +280,7 @@ def _open(path: str, within: int | None, *, follow: bool = False) -> int:
     # It can't be read: make it readable by a descriptor that needs no right to, and that is no link's.
     number = os.open(path, _PATH | flags, dir_fd=within)
     try:
-        os.chmod(f"{_FIRM}{number}", stat.S_IMODE(os.fstat(number).st_mode) | stat.S_IRWXU)
+        os.chmod(f"{FIRM}{number}", stat.S_IMODE(os.fstat(number).st_mode) | stat.S_IRWXU)
     except FileNotFoundError:  # there is no /proc
         raise refused from None
     finally:
