@@ -33,7 +33,8 @@ rung = 0
 def ring(signum, frame):
     global rung
     rung += 1
-    raise Alarm
+    if not is_over:  # a signal that is delivered again comes late, anywhere
+        raise Alarm
 
 def files():
     found = {}
@@ -77,14 +78,16 @@ before = files()
 STORM = """
 signal.signal(signal.SIGALRM, ring)
 for number in range(ROUNDS):
+    is_over = False
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 0.02), 0.0003)
             WAY()
         finally:
+            is_over = True
             signal.setitimer(signal.ITIMER_REAL, 0)
     except Alarm:
-        pass
+        is_over = True
     signal.setitimer(signal.ITIMER_REAL, 0)
     settle(number)
 # Counted by the handler: Python drops an exception that it raises in a finalizer.
