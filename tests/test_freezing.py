@@ -415,9 +415,12 @@ def test_four_processes_fork_at_once(parent: VenvRunner, tmp_path: Path) -> None
 
 
 _THOUSAND = """
-import json, os, sys
+import json, os, sys, time
 from venvrunner import VenvInUseError, VenvRunner
 def held():
+    end = time.monotonic() + 10
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < end:
+        time.sleep(0.001)  # a thread that has done its work may not be gone yet
     with open(f"/proc/self/task/{os.getpid()}/children") as children:
         return sorted(os.listdir("/proc/self/fd")), os.listdir("/proc/self/task"), children.read()
 top = sys.argv[1]
