@@ -409,7 +409,10 @@ def test_four_processes_fork_at_once(parent: VenvRunner, tmp_path: Path) -> None
         process.stdin.close()
         process.stdin = None
     errors = [process.communicate()[1] for process in started]
-    assert [(process.returncode, error) for process, error in zip(started, errors, strict=True)] == [(0, b"")] * 4
+    assert [process.returncode for process in started] == [0] * 4
+    # On a machine that has much to do, one may tell that it waits for a moment.
+    lines = [line for error in errors for line in error.splitlines()]
+    assert [line for line in lines if not line.startswith(f"waiting for {parent.venv_dir!r}".encode())] == []
     with pytest.raises(VenvInUseError, match="and 37 more"):
         parent.delete()
 
