@@ -60,6 +60,7 @@ class Msvcrt:
 @pytest.fixture
 def msvcrt(monkeypatch: pytest.MonkeyPatch) -> Msvcrt:
     """Lock as Windows does."""
+    gc.collect()  # what earlier tests have left closes its files in the way of this system
     fake, close = Msvcrt(), os.close
 
     def closing(fd: int) -> None:

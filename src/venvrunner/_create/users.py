@@ -230,7 +230,7 @@ class _Holder:
 
     def link(self, spot: Spot) -> bool:
         """Give the file one more name; return whether that was possible."""
-        for name in () if CLOSE_FIRST else list(self.names):
+        for name in () if CLOSE_FIRST or self._file.number is None else list(self.names):
             try:
                 os.link(name, spot.name, dst_dir_fd=spot.dir_fd, follow_symlinks=False)
             except FileNotFoundError:
