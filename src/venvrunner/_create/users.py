@@ -61,10 +61,9 @@ class User(Owned):
         if self.is_ours and path is not None and holder is not None:
             presence, name = _presence(), os.path.basename(path)
             presence.threads.pop(name, None)
-            presence.users.pop(name, None)
             holder.names.discard(path)
-            if CLOSE_FIRST:
-                holder.close()
+            if presence.users.pop(name, None) is not None:
+                holder.close()  # no other runner has it
             with contextlib.suppress(OSError):
                 insist(os.unlink, path)
         self.path = self._holder = None
