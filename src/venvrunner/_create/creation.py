@@ -184,7 +184,7 @@ def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, or
         return
     pack.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
     if CURRENT.find_command(directory.firm_path, "python") is None:
-        msg = "there is no interpreter in it"
+        msg = "it has no interpreter"
         raise pack.DamagedError(msg)
 
 

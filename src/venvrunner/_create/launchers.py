@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from venvrunner._create import scripts
-from venvrunner._create.paths import same
 
 __tracebackhide__ = True
 
@@ -42,11 +41,7 @@ STARTS = {b"#!", b"MZ"}
 
 def parse(data: bytes, script_folder: str) -> Started | None:
     """Return a script or a launcher if an interpreter in a script directory runs it, however its path is spelled."""
-    found = read(data)
-    if found is None:
-        return None
-    folder, started = found
-    return started if folder is None or folder == script_folder or same(folder, script_folder) else None
+    return scripts.run_from(script_folder, read(data))
 
 
 def read(data: bytes) -> tuple[str | None, Started] | None:

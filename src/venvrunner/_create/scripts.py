@@ -9,11 +9,13 @@ A plain ``#!`` line, or, where the path has a blank or is longer than the kernel
 
 import os
 import re
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from venvrunner._create.paths import same
 
 __tracebackhide__ = True
+
+_Started = TypeVar("_Started")
 
 _LONGEST = 127
 """Bytes of a ``#!`` line that every kernel reads (Linux before 5.1; others read more)."""
@@ -68,11 +70,15 @@ def parse(text: bytes, scripts: str) -> Script | None:
     >>> parse(b"#!/usr/bin/env python3\nimport x\n", "/v/bin") is None
     True
     """
-    found = read(text)
+    return run_from(scripts, read(text))
+
+
+def run_from(scripts: str, found: tuple[str | None, _Started] | None) -> _Started | None:
+    """Return what was found with the directory of its interpreter if that is a script directory, however it is spelled."""
     if found is None:
         return None
-    folder, script = found
-    return script if folder is None or folder == scripts or same(folder, scripts) else None
+    folder, started = found
+    return started if folder is None or folder == scripts or same(folder, scripts) else None
 
 
 def read(text: bytes) -> tuple[str | None, Script] | None:

@@ -31,6 +31,8 @@ def identity(path: str) -> Identity | None:
 def remove_made(path: str, made: Identity | None) -> None:
     """Remove a directory with all that is in it, unless another one, or a link, has taken its place.
 
+    A file system may give the number of a directory that was removed to the next one, which is taken for it then.
+
     Args:
         path: where it was made.
         made: what :func:`identity` has returned then.
@@ -38,8 +40,12 @@ def remove_made(path: str, made: Identity | None) -> None:
     Raises:
         OSError: that is not possible.
     """
-    if made is not None and identity(path) == made:
-        remove_tree(path, os.lstat(path))
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if (status.st_dev, status.st_ino) == made:
+        remove_tree(path, status)
 
 
 class TemporaryPlace(Owned):
