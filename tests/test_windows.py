@@ -481,7 +481,7 @@ def test_a_fork_does_without_links_where_they_are_not_allowed(monkeypatch: pytes
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judge names and lines by the rules of Windows."""
-    monkeypatch.setattr(native.sys, "platform", "win32")  # type: ignore[attr-defined]
+    monkeypatch.setattr(native.sys, "platform", "win32")  # type: ignore[attr-defined]  # the module has it, and does not offer it
     monkeypatch.setattr(os, "pathsep", ";")
 
 
