@@ -226,6 +226,21 @@ def test_many_runners_need_one_descriptor(tmp_path: Path) -> None:
     del runners
 
 
+def test_runners_share_a_descriptor_whatever_has_become_of_other_environments(tmp_path: Path) -> None:
+    """The notes of some were removed, or something else stands where they were: the next runner needs no file of its own."""
+    first = VenvRunner("first", tmp_path, with_pip=False)
+    others = [VenvRunner(f"other-{number}", tmp_path, with_pip=False) for number in range(8)]
+    for number, other in enumerate(others):
+        state = Path(other.venv_dir, ".venvrunner")
+        shutil.rmtree(state)
+        if number % 2:
+            state.touch()
+    before = descriptors().keys()
+    last = VenvRunner("last", tmp_path, with_pip=False)
+    assert descriptors().keys() == before
+    assert [venv.log_run(["python", "-c", "print(1)"]).stdout for venv in (first, last)] == ["1\n"] * 2
+
+
 def test_a_command_inherits_one_descriptor_and_no_other(tmp_path: Path) -> None:
     """The one that says that the environment is in use; what the caller passes is passed as well."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)

@@ -232,10 +232,10 @@ class _Holder:
         for name in () if CLOSE_FIRST or self._file.number is None else list(self.names):
             try:
                 os.link(name, spot.name, dst_dir_fd=spot.dir_fd, follow_symlinks=False)
-            except FileNotFoundError:
+            except OSError:
+                if os.path.lexists(name):
+                    return False  # too many links, none at all on this file system, or no such place for the new one
                 self.names.discard(name)  # removed together with its environment
-            except OSError:  # too many links, or none at all on this file system
-                return False
             else:
                 if self._file.is_at(spot):
                     self.names.add(spot.path)
