@@ -67,7 +67,7 @@ def test_a_timeout_ends_the_command(drive: Caller) -> None:
 
 def test_many_run_at_once() -> None:
     """Each with threads of its own."""
-    from venvrunner.subprocess_util import async_log_run  # noqa: PLC0415  as late as a caller does
+    from venvrunner.subprocess_util import async_log_run  # as late as a caller does
 
     async def main() -> list[subprocess.CompletedProcess[str]]:
         return list(await asyncio.gather(*(async_log_run(["seq", "1000"]) for _number in range(20))))

@@ -52,10 +52,10 @@ def test_a_runner_has_the_established_attributes(venv: VenvRunner) -> None:
 
 def test_the_established_names_are_where_they_were() -> None:
     """A caller switches by changing the name of the package in its imports."""
-    from venvrunner.subprocess_util import CalledProcessError, async_log_run, log_run  # noqa: PLC0415  the import is what is tested
-    from venvrunner.venv import FakeVenvRunner as Fake  # noqa: PLC0415  the import is what is tested
-    from venvrunner.venv import VenvRunner as Real  # noqa: PLC0415  the import is what is tested
-    from venvrunner.venv import get_clean_environment as clean  # noqa: PLC0415  the import is what is tested
+    from venvrunner.subprocess_util import CalledProcessError, async_log_run, log_run  # the import is what is tested
+    from venvrunner.venv import FakeVenvRunner as Fake  # the import is what is tested
+    from venvrunner.venv import VenvRunner as Real  # the import is what is tested
+    from venvrunner.venv import get_clean_environment as clean  # the import is what is tested
 
     assert (Real, Fake, clean) == (VenvRunner, FakeVenvRunner, get_clean_environment)
     assert CalledProcessError is subprocess.CalledProcessError

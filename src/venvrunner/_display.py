@@ -50,7 +50,7 @@ def _display(*, is_long: bool) -> "Lines":
         return Group()
     if is_long and sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]  as below
         try:
-            from rich.console import Console  # noqa: PLC0415  slow to import, and an extra
+            from rich.console import Console  # slow to import, and an extra
         except ImportError:
             return Lines()
         console = Console(stderr=True)
@@ -120,8 +120,8 @@ class LiveLine(Lines):
     heartbeat = None
 
     def __init__(self, console: "Console") -> None:
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415  as above
-        from rich.table import Column  # noqa: PLC0415  as above
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # as above
+        from rich.table import Column  # as above
 
         # With a ratio it is this column that is cut where the terminal is narrow.
         text = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))

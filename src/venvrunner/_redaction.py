@@ -187,7 +187,7 @@ def _forms(secret: str) -> set[str]:
         parts = {password, userinfo} if password else {user} if len(user) >= _SHORTEST_TOKEN else set[str]()
         forms |= {part for part in parts if len(part) >= _SHORTEST_PART}
     if "%" in secret:
-        from urllib.parse import unquote  # noqa: PLC0415  slow to import, and few secrets are quoted
+        from urllib.parse import unquote  # slow to import, and few secrets are quoted
 
         forms |= {form for form in (unquote(form, errors="surrogateescape") for form in forms) if len(form) >= _SHORTEST_PART}
     return {form for form in forms if form.strip()}
@@ -233,7 +233,7 @@ def _encoded(secret: str) -> Iterator[_Needle]:
     data = _bytes(secret)
     if len(data) < _SHORTEST_PART:
         return
-    from binascii import b2a_base64  # noqa: PLC0415  most calls have no secret
+    from binascii import b2a_base64  # most calls have no secret
 
     # Three bytes are four characters, so what becomes of a secret depends on how many bytes are before it.
     for shift, skipped in enumerate((0, 2, 3)):

@@ -62,7 +62,7 @@ def location() -> str:
         return absolute(path)
     if not path and (usual := usual_place("venvrunner")) is not None:
         return usual
-    import tempfile  # noqa: PLC0415  rarely needed
+    import tempfile  # rarely needed
 
     user = getattr(os, "geteuid", str)()
     return os.path.join(tempfile.gettempdir(), f"venvrunner-cache-{user}")
@@ -70,7 +70,7 @@ def location() -> str:
 
 def usual_place(program: str) -> str | None:
     """Return where the system has the cache of a program; ``None``: this user cannot have a directory there."""
-    from platformdirs import user_cache_dir  # noqa: PLC0415  slow to import
+    from platformdirs import user_cache_dir  # slow to import
 
     try:
         path = user_cache_dir(program, appauthor=False)

@@ -48,7 +48,7 @@ class Linker(Copier):
 
 def copy(old: str, new: str) -> None:
     """Copy a file by its bytes, with its mode and time: compiled modules hold the time of their source."""
-    import shutil  # noqa: PLC0415  slow to import
+    import shutil  # slow to import
 
     shutil.copy2(old, new)
 
@@ -119,7 +119,7 @@ def _clonefile(old: str, new: str) -> None:
 
 @functools.cache
 def _clonefile_call() -> tuple[Callable[[bytes, bytes, int], int], Callable[[], int]]:
-    import ctypes  # noqa: PLC0415  macOS only
+    import ctypes  # macOS only
 
     library: Any = ctypes.CDLL(None, use_errno=True)
     return library.clonefile, ctypes.get_errno

@@ -74,7 +74,7 @@ def stamp_of(executable: str) -> Stamp:
     status = os.stat(executable)
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     if key not in _digests:
-        import hashlib  # noqa: PLC0415  slow to import
+        import hashlib  # slow to import
 
         with open(executable, "rb", opener=without_waiting) as file:
             content = file.read(_HASHED)

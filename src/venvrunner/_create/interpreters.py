@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -93,13 +92,16 @@ def _version_or_range(text: str, env: dict[str, str]) -> str:
     if words is not None and words["name"].lower() in _NAMES and not (words["any"] and not words["version"]):
         return words["what"] if words["any"] else text
     if _RANGE.match(text):
-        from python_discovery import PythonSpec  # noqa: PLC0415  slow to import
+        from python_discovery import PythonSpec  # slow to import
 
         with contextlib.suppress(ValueError):
             if PythonSpec.from_string_spec(text).version_specifier is not None:
                 return text
-    elif shutil.which(text, path=env.get("PATH", "")):
-        return text
+    else:
+        import shutil  # slow to import
+
+        if shutil.which(text, path=env.get("PATH", "")):
+            return text
     with contextlib.suppress(InvalidPathError):  # it is relative, and the working directory was deleted
         _refuse_directory(absolute(text))
     msg = f"python={text!r} is not a path, a version or a range. Use for instance '3.12', '>=3.11' or '/usr/bin/python3'."
@@ -153,7 +155,7 @@ def _stamp(path: str) -> tuple[object, ...]:
 
 @silenced()
 def _search(text: str, env: dict[str, str]) -> "PythonInfo | None":
-    from python_discovery import PythonSpec  # noqa: PLC0415  slow to import
+    from python_discovery import PythonSpec  # slow to import
 
     if os.path.isabs(text):
         return _ask(text, env)
@@ -177,7 +179,7 @@ def _search(text: str, env: dict[str, str]) -> "PythonInfo | None":
 
 
 def _search_path(text: str, env: dict[str, str]) -> "PythonInfo | None":
-    from python_discovery import get_interpreter  # noqa: PLC0415  slow to import
+    from python_discovery import get_interpreter  # slow to import
 
     for _try in range(3):
         try:
@@ -194,7 +196,7 @@ def _search_path(text: str, env: dict[str, str]) -> "PythonInfo | None":
 @silenced()
 def _ask(executable: str, env: dict[str, str]) -> "PythonInfo | None":
     """Return what an interpreter says of itself, which is known from earlier unless its file has changed."""
-    from python_discovery import PythonInfo  # noqa: PLC0415  slow to import
+    from python_discovery import PythonInfo  # slow to import
 
     if not os.path.exists(executable):
         return None
@@ -228,7 +230,7 @@ def _list(env: dict[str, str]) -> str:
 
 
 def _all(env: dict[str, str]) -> list[str]:
-    from python_discovery import iter_interpreters  # noqa: PLC0415  slow to import
+    from python_discovery import iter_interpreters  # slow to import
 
     found: dict[str, str] = {}
     for info in (*iter_interpreters(cache=_known(), env=env), *_managed(env)):
@@ -238,9 +240,9 @@ def _all(env: dict[str, str]) -> list[str]:
 
 def _known() -> "DiskCache | None":
     """Return what is known of interpreters from earlier: each has to be started once."""
-    from pathlib import Path  # noqa: PLC0415  slow to import
+    from pathlib import Path  # slow to import
 
-    from python_discovery import DiskCache  # noqa: PLC0415  the same
+    from python_discovery import DiskCache  # the same
 
     folder = cache.folder()
     if folder is None:
@@ -292,7 +294,7 @@ def check_pip(version: str) -> None:
     minor = tuple(int(number) for number in version.split(".")[:2])
     if minor >= sys.version_info[:2]:
         return  # virtualenv brings a pip for every Python that it runs on itself
-    from virtualenv.seed.wheels.embed import OLDEST_SUPPORTED  # noqa: PLC0415  slow to import
+    from virtualenv.seed.wheels.embed import OLDEST_SUPPORTED  # slow to import
 
     if minor < OLDEST_SUPPORTED:
         oldest, this = (".".join(map(str, numbers)) for numbers in (OLDEST_SUPPORTED, minor))

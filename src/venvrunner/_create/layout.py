@@ -48,7 +48,7 @@ class Layout(NamedTuple):
         """Return the file names that a command may have, in the order in which they are tried."""
         if not self.suffixes:
             return [command]
-        from venvrunner._process.programs import names_of  # noqa: PLC0415  Windows only
+        from venvrunner._process.programs import names_of  # Windows only
 
         return names_of(command)
 
@@ -96,7 +96,7 @@ class Layout(NamedTuple):
 
     def why_not(self, venv_dir: str, command: str) -> str:
         """Return what to say of a command that an environment does not have."""
-        import difflib  # noqa: PLC0415  only needed here
+        import difflib  # only needed here
 
         folder = self.scripts(venv_dir)
         message = f"{os.path.join(folder, command)!r} does not exist!"
@@ -145,7 +145,7 @@ CURRENT = WINDOWS if os.name == "nt" else POSIX
 @functools.cache
 def _script_folder(scheme: str) -> str:
     """Return the name of a scheme's script folder; sysconfig takes a millisecond to say it."""
-    import sysconfig  # noqa: PLC0415  slow to import
+    import sysconfig  # slow to import
 
     # The rest of a path, not a path below the root: on Windows, the root and a name make that of a network share.
     return sysconfig.get_path("scripts", scheme, {"base": ""}).lstrip("/\\")
@@ -153,7 +153,7 @@ def _script_folder(scheme: str) -> str:
 
 def current_scripts() -> str:
     """Return the script folder of the running interpreter."""
-    import sysconfig  # noqa: PLC0415  slow to import
+    import sysconfig  # slow to import
 
     return sysconfig.get_path("scripts")
 

@@ -3,7 +3,6 @@
 import os
 import re
 import unicodedata
-from urllib.parse import unquote
 
 from venvrunner.exceptions import InvalidPathError
 
@@ -95,5 +94,7 @@ def local_path(quoted_path: str) -> str:
     >>> local_path("/a%20b")
     '/a b'
     """
+    from urllib.parse import unquote  # slow to import
+
     path = unquote(quoted_path, errors="surrogateescape")
     return path[1:] if os.sep == "\\" and re.match(r"/[A-Za-z]:", path) else path

@@ -37,6 +37,6 @@ class Patience:
 
 def logger() -> Any:
     """Return the logger that tells of waiting and rebuilding."""
-    import logging  # noqa: PLC0415  slow to import
+    import logging  # slow to import
 
     return logging.getLogger("venvrunner")

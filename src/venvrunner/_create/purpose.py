@@ -75,7 +75,7 @@ def purpose_of(venv_dir: str, interpreter: Interpreter, order: Order) -> dict[st
 
 def _fingerprint(requirement: str) -> str:
     """Return what tells a requirement from another, and nothing of a password that may be in its URL."""
-    import hashlib  # noqa: PLC0415  only needed here
+    import hashlib  # only needed here
 
     return hashlib.sha256(requirement.encode("utf-8", "surrogateescape")).hexdigest()
 

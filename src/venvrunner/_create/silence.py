@@ -26,7 +26,7 @@ def silenced() -> Generator[None]:
 
     Python writes a warning to standard error if the host has not configured logging.
     """
-    import logging  # noqa: PLC0415  slow to import
+    import logging  # slow to import
 
     thread = threading.get_ident()
 

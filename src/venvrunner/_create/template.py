@@ -1,6 +1,5 @@
 """Prepared environments: made once by virtualenv for each interpreter, kept in the cache as packs."""
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -36,6 +35,8 @@ def get(interpreter: Interpreter, *, with_pip: bool, fresh: bool = False) -> byt
     """
     if not CURRENT.movable:
         return None
+    import hashlib  # slow to import
+
     about = _about(interpreter, with_pip=with_pip)
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
     data = None if fresh else cache.load(key)
@@ -59,7 +60,7 @@ def build(venv_dir: str, interpreter: Interpreter, *, with_pip: bool) -> None:
     Raises:
         SystemExit, OSError, RuntimeError, ValueError: what virtualenv raises.
     """
-    import virtualenv  # noqa: PLC0415  it takes 0.1 s
+    import virtualenv  # it takes 0.1 s
 
     # Neither variables nor a virtualenv.ini of the user's may change what is made.
     env = {name: value for name, value in get_clean_environment().items() if not name.startswith(CREATION_PREFIX)}
@@ -84,9 +85,9 @@ def _options(folder: str) -> "VirtualEnvOptions":
     The user's cache has lock files. Where there is no flock, virtualenv fails, or takes a lock file that another process has
     left for a lock that is held, and waits for ever.
     """
-    from virtualenv.app_data.via_disk_folder import AppDataDiskFolder  # noqa: PLC0415  slow to import
-    from virtualenv.config.cli.parser import VirtualEnvOptions  # noqa: PLC0415  the same
-    from virtualenv.util.lock import NoOpFileLock  # noqa: PLC0415  the same
+    from virtualenv.app_data.via_disk_folder import AppDataDiskFolder  # slow to import
+    from virtualenv.config.cli.parser import VirtualEnvOptions  # the same
+    from virtualenv.util.lock import NoOpFileLock  # the same
 
     class Options(VirtualEnvOptions):
         def __setattr__(self, name: str, value: object) -> None:

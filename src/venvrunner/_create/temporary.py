@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-import tempfile
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -100,6 +99,8 @@ class TemporaryPlace(Owned):
 
     def _make(self) -> None:
         try:
+            import tempfile  # slow to import, and needs a free descriptor like the directory
+
             path = tempfile.mkdtemp(prefix="venvrunner-", dir=self._folder)
             self._made.append((path, identity(path)))
         except OSError as exc:

@@ -28,7 +28,7 @@ def pip_wheel(venv_dir: str) -> str:
     Raises:
         CreationError: there is none.
     """
-    from virtualenv.seed.wheels.embed import get_embed_wheel  # noqa: PLC0415  slow to import
+    from virtualenv.seed.wheels.embed import get_embed_wheel  # slow to import
 
     version = _version(venv_dir)
     wheel = get_embed_wheel("pip", version)

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import unquote
 
 from venvrunner._create.paths import local_path
 from venvrunner._install.forms import FILE
@@ -41,6 +40,8 @@ def secrets_of(texts: Iterable[str]) -> set[str]:
         for userinfo in userinfos(text):
             user, _colon, password = userinfo.partition(":")
             secret = password or (user if len(user) >= _TOKEN else "")
+            from urllib.parse import unquote  # slow to import
+
             found |= {secret, unquote(secret)}
     return found - {""}
 

@@ -29,7 +29,7 @@ def cutoff(value: "str | date | timedelta", now: "datetime | None" = None) -> st
     >>> cutoff("2026-01-31"), cutoff("2026-01-31T12:00:00+02:00")
     ('2026-01-31T00:00:00Z', '2026-01-31T10:00:00Z')
     """
-    from datetime import UTC, date, datetime, timedelta  # noqa: PLC0415  few need it
+    from datetime import UTC, date, datetime, timedelta  # few need it
 
     given = value
     if isinstance(value, str):
@@ -61,7 +61,7 @@ def shown_cutoff(value: "str | date | timedelta") -> str:
     >>> shown_cutoff(timedelta(days=7)), shown_cutoff("P7D"), shown_cutoff("2026-01-31")
     ('P7D', 'P7D', '2026-01-31T00:00:00Z')
     """
-    from datetime import timedelta  # noqa: PLC0415  few need it
+    from datetime import timedelta  # few need it
 
     limit = cutoff(value)
     if isinstance(value, str) and _DAYS.fullmatch(value):
@@ -72,7 +72,7 @@ def shown_cutoff(value: "str | date | timedelta") -> str:
 
 
 def _read(text: str) -> "date | timedelta":
-    from datetime import date, datetime, timedelta  # noqa: PLC0415  few need it
+    from datetime import date, datetime, timedelta  # few need it
 
     if match := _DAYS.fullmatch(text):
         return timedelta(days=int(match["days"]))

@@ -17,8 +17,8 @@ def main(path: str) -> None:
     assert spec is not None and spec.loader is not None  # noqa: PT018  for type checkers; the path ends with .py
     sys.modules["packaging"] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    from packaging.markers import default_environment  # noqa: PLC0415  only now it is the right one
-    from packaging.tags import sys_tags  # noqa: PLC0415  same
+    from packaging.markers import default_environment  # only now it is the right one
+    from packaging.tags import sys_tags  # same
 
     sys.stdout.write(json.dumps([default_environment(), [str(tag) for tag in sys_tags()]]))
 

@@ -105,7 +105,7 @@ def split_marker(text: str) -> tuple[str, str]:
 
 
 def is_marker(text: str) -> bool:
-    from packaging.markers import InvalidMarker, Marker  # noqa: PLC0415  slow to import
+    from packaging.markers import InvalidMarker, Marker  # slow to import
 
     try:
         Marker(text)
@@ -116,7 +116,7 @@ def is_marker(text: str) -> bool:
 
 def misfit(text: str) -> str | None:
     """Return why a text is not a requirement (PEP 508); ``None`` if it is one."""
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
+    from packaging.requirements import InvalidRequirement, Requirement  # slow to import
 
     try:
         Requirement(text)

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from venvrunner._create import cache
 from venvrunner._create.paths import absolute
-from venvrunner._install import describe, fetch
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
-from venvrunner._install.explanation import explained
 from venvrunner._install.forms import shown
 from venvrunner._install.inventory import look
 from venvrunner._install.limits import NO_LIMITS, Limits, limits_of
@@ -21,7 +19,6 @@ from venvrunner._install.metadata import Distribution, versions
 from venvrunner._install.promised import ASK, promised
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
-from venvrunner._install.selection import has_other_commit, is_other_file, select
 from venvrunner._install.stand_ins import stand_ins
 from venvrunner._install.steps import Call, Steps
 from venvrunner._install.uv_settings import origins
@@ -202,9 +199,12 @@ def _unlocked(
     installer: Installer, request: Request, lock: Lock, place: Place, options: Mapping[str, Any]
 ) -> Steps[list[Request]]:
     """Ask the interpreter what fits it; return the requests for exactly that of a lock file: first what has a hash."""
-    import packaging  # noqa: PLC0415  only its path is needed
+    import packaging  # only its path is needed
 
-    described = yield _ask(place, [place.python, "-I", "-S", describe.__file__, str(packaging.__file__)], options)
+    from venvrunner._install.selection import has_other_commit, is_other_file, select  # slow to import
+
+    command = [place.python, "-I", "-S", _program("describe"), str(packaging.__file__)]
+    described = yield _ask(place, command, options)
     files, requirements, editable, remark = select(lock, described.stdout, require_hashes=request.require_hashes)
     if remark:
         log_method(options.get("logger") or logging.getLogger("venvrunner"), "warning")(remark)
@@ -224,6 +224,11 @@ def _unlocked(
     return parts
 
 
+def _program(name: str) -> str:
+    """Return the path of a module here that is a program of its own: what it imports is slow, and not needed by the caller."""
+    return os.path.join(os.path.dirname(__file__), f"{name}.py")
+
+
 def _ask(place: Place, argv: list[str], options: Mapping[str, Any], *, check: bool = True) -> Call:
     """Return the call of an interpreter for something that nobody else needs to see."""
     quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": place.variables, "check": check}
@@ -239,7 +244,7 @@ def fetch_lock(lock: str, python: str, options: Mapping[str, Any]) -> Steps[Lock
     quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "input": lock, "env": options.get("env")}
     kept = {name: options[name] for name in ("logger", "timeout", "extra_env") if name in options}
     try:
-        done = yield Call([python, "-I", fetch.__file__], {**kept, **quiet})
+        done = yield Call([python, "-I", _program("fetch")], {**kept, **quiet})
     except CommandError as exc:
         raise unusable(lock, str(exc.stderr).strip()) from None
     return LockText(lock, done.stdout)
@@ -294,6 +299,8 @@ def _change(
             for argv in commands:
                 done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator can't yield in a comprehension
     except CommandError as exc:
+        from venvrunner._install.explanation import explained  # slow to import, and few installations fail
+
         _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
         mask, users_own = Redactor(keywords["secrets"]).mask, _users_own(place)
         told = explained(exc, aim.what, lambda text: mask(users_own(text)), aim.limits, verb=aim.verb)

@@ -142,9 +142,9 @@ def read_lock(path: StrPath, choice: Choice = Choice()) -> Lock:  # noqa: B008  
     venvrunner.exceptions.LockFileError: the lock file 'pylock.toml' can't be used: there is no such file. \
 Write it, with 'pip lock' for instance, or name the right one.
     """
-    import tomllib  # noqa: PLC0415  slow to import, and few have a lock file
+    import tomllib  # slow to import, and few have a lock file
 
-    from packaging import pylock  # noqa: PLC0415  the same
+    from packaging import pylock  # the same
 
     name = os.fspath(path)
     text, table = "", None
@@ -177,7 +177,7 @@ def unusable(path: str, why: object, remedy: str = "") -> LockFileError:
 
 def _text(path: str) -> str:
     if WEB.fullmatch(path):
-        from venvrunner._install.fetch import fetch  # noqa: PLC0415  slow to import
+        from venvrunner._install.fetch import fetch  # slow to import
 
         return fetch(path).replace("\r\n", "\n")
     with open(path, encoding="utf-8", newline="") as file:
@@ -185,7 +185,7 @@ def _text(path: str) -> str:
 
 
 def _check_names(lock: Lock, keyword: str, what: str, chosen: tuple[str, ...] | None, known: Iterable[str]) -> None:
-    from packaging.utils import canonicalize_name  # noqa: PLC0415  slow to import
+    from packaging.utils import canonicalize_name  # slow to import
 
     names = sorted({str(canonicalize_name(name)) for name in known})
     for name in chosen or ():

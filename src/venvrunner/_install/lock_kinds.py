@@ -61,7 +61,7 @@ def _begins_with_requirement(text: str) -> bool:
     first = next((line for line in lines if line and not line.startswith("#")), "")
     if first.startswith(("-r", "-c", "-e", "-f", "-i", "--")):
         return True
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
+    from packaging.requirements import InvalidRequirement, Requirement  # slow to import
 
     try:
         Requirement(first)

@@ -151,7 +151,7 @@ def _read(path: str) -> str | None:
     """Return the text of a file, which may be in an egg that is one file; ``None``: there is no such file."""
     egg, _, name = path.partition(f"{os.sep}EGG-INFO{os.sep}")
     if name and os.path.isfile(egg):
-        import zipfile  # noqa: PLC0415  slow to import
+        import zipfile  # slow to import
 
         try:
             with zipfile.ZipFile(egg) as file:
@@ -204,7 +204,7 @@ def _normalized_version(version: str) -> str | None:
         return version
     if not version:
         return None
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  slow to import, and only needed for odd forms
+    from packaging.version import InvalidVersion, Version  # slow to import, and only needed for odd forms
 
     try:
         return str(Version(version))

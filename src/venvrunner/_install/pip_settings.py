@@ -121,7 +121,7 @@ def _read(path: str) -> str | None:
 
 def _settings(texts: list[str]) -> dict[tuple[str, str], str]:
     """Return values by section and name; none if pip refuses a file."""
-    import configparser  # noqa: PLC0415  slow to import, and hardly any file gets here
+    import configparser  # slow to import, and hardly any file gets here
 
     found: dict[tuple[str, str], str] = {}
     for text in texts:

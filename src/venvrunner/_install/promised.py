@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote, urlsplit
 
 from venvrunner._create.paths import local_path
 from venvrunner._install.forms import FILE, WEB, split_extras, split_marker
@@ -50,7 +49,7 @@ def promised(request: Request) -> set[str]:
 
 def _name(text: str) -> str | None:
     """Return the name of a requirement, or nothing if a marker may leave it out; ``None``: it is not one."""
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  slow to import
+    from packaging.requirements import InvalidRequirement, Requirement  # slow to import
 
     try:
         found = Requirement(text)
@@ -69,9 +68,11 @@ def _named_by_place(text: str) -> str:
     if url := FILE.fullmatch(place):
         path, is_whole = local_path(url["path"]), not url["rest"]  # which may name a project below it
     elif WEB.fullmatch(place):
+        from urllib.parse import unquote, urlsplit  # slow to import
+
         path, is_whole = unquote(urlsplit(place).path), False
     if path.lower().endswith(".whl"):
-        from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415  slow to import
+        from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # slow to import
 
         try:
             return str(parse_wheel_filename(os.path.basename(path))[0])
@@ -81,7 +82,7 @@ def _named_by_place(text: str) -> str:
 
 
 def _project(folder: str) -> str:
-    import tomllib  # noqa: PLC0415  slow to import
+    import tomllib  # slow to import
 
     try:
         with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
@@ -105,7 +106,7 @@ def _lines(path: str) -> Iterator[str]:
 
 
 def _lock_names(path: str) -> Iterable[str]:
-    import tomllib  # noqa: PLC0415  slow to import
+    import tomllib  # slow to import
 
     with open(path, "rb") as file:
         return [normalized(package["name"]) for package in tomllib.load(file)["packages"]]

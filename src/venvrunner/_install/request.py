@@ -249,7 +249,7 @@ def group_requirements(groups: Iterable[StrPath]) -> list[str]:
     """
     found: list[str] = []
     for text in groups:
-        import tomllib  # noqa: PLC0415  slow to import, and few have groups
+        import tomllib  # slow to import, and few have groups
 
         path, colon, name = os.fspath(text).rpartition(":")
         path = path if colon else "pyproject.toml"
@@ -258,7 +258,7 @@ def group_requirements(groups: Iterable[StrPath]) -> list[str]:
         try:
             with open(path, "rb") as file:
                 tables = tomllib.load(file).get("dependency-groups", {})
-            from packaging.dependency_groups import resolve_dependency_groups  # noqa: PLC0415  slow to import
+            from packaging.dependency_groups import resolve_dependency_groups  # slow to import
 
             found += [requirement(line) for line in resolve_dependency_groups(tables, name)]
         except InvalidRequirementError:

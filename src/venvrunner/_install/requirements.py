@@ -1,7 +1,6 @@
 """Tell a requirement from what an installer could take for something else; reads the file system for paths only."""
 
 import os
-import pathlib
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -103,7 +102,9 @@ def file_url(path: str) -> str:
     >>> file_url("/a [1];b")
     'file:///a%20%5B1%5D%3Bb'
     """
-    return pathlib.Path(os.path.abspath(path)).as_uri()
+    from pathlib import Path  # slow to import
+
+    return Path(os.path.abspath(path)).as_uri()
 
 
 def check_credentials(url: str) -> None:

@@ -68,7 +68,7 @@ def select(lock: Lock, description: str, *, require_hashes: bool = False) -> Sel
     Raises:
         LockFileError: nothing of a package fits, or what does can't be installed exactly.
     """
-    from packaging.tags import Tag  # noqa: PLC0415  slow to import
+    from packaging.tags import Tag  # slow to import
 
     environment, names = json.loads(description)
     tags = [Tag(*name.split("-")) for name in names]
@@ -99,7 +99,7 @@ def select(lock: Lock, description: str, *, require_hashes: bool = False) -> Sel
 def _chosen(
     lock: Lock, environment: Mapping[str, str], tags: list[Any], extras: Any, groups: Any
 ) -> "list[tuple[Package, Any]]":
-    from packaging.pylock import PylockSelectError  # noqa: PLC0415  slow to import
+    from packaging.pylock import PylockSelectError  # slow to import
 
     try:
         return list(lock.content.select(environment=environment, tags=tags, extras=extras, dependency_groups=groups))  # type: ignore[arg-type]  # a marker environment
@@ -206,7 +206,7 @@ def _is_same_file(lock: Lock, name: str, in_url: str) -> bool:
 
 
 def _parsed(lock: Lock, filename: str) -> tuple[Any, ...]:
-    from packaging.utils import parse_sdist_filename, parse_wheel_filename  # noqa: PLC0415  slow to import
+    from packaging.utils import parse_sdist_filename, parse_wheel_filename  # slow to import
 
     try:
         if filename.endswith(".whl"):

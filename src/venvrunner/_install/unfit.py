@@ -35,7 +35,7 @@ def why_unfit(content: "Pylock", environment: Mapping[str, str], tags: "Sequence
         package = content.packages[int(match[2])]
         if match[1] != "No wheel found":
             return _for_python(str(package.requires_python), version, f"its package {package.name!r}")
-        from packaging.utils import parse_wheel_filename  # noqa: PLC0415  slow to import
+        from packaging.utils import parse_wheel_filename  # slow to import
 
         best = tags[0]
         has = {tag for wheel in package.wheels or () for tag in parse_wheel_filename(wheel.filename)[3]}

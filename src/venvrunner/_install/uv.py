@@ -58,7 +58,7 @@ class Uv(NamedTuple):
             InstallerNotFoundError: it is not installed beside this package.
         """
         try:
-            from uv import find_uv_bin  # noqa: PLC0415  it is an extra
+            from uv import find_uv_bin  # it is an extra
         except ImportError as exc:
             msg = "installer='uv' needs uv beside venvrunner, and there is none! Install venvrunner[uv]."
             raise InstallerNotFoundError(msg) from exc
@@ -128,7 +128,7 @@ def _named(text: str) -> str:
     file = "" if match is None else local_path(match["file"])
     if match is None or not file.lower().endswith(ARCHIVES):
         return text
-    from packaging.utils import (  # noqa: PLC0415  slow to import
+    from packaging.utils import (  # slow to import
         InvalidSdistFilename,
         InvalidWheelFilename,
         parse_sdist_filename,

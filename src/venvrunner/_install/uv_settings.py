@@ -110,7 +110,7 @@ def _table(folder: str) -> tuple[str, Settings] | None:
 
 
 def _read(path: str) -> Settings:
-    import tomllib  # noqa: PLC0415  slow to import, and few have such a file
+    import tomllib  # slow to import, and few have such a file
 
     with open(path, "rb") as file:
         return tomllib.load(file)

@@ -6,8 +6,7 @@ No options, because a caller who patches ``log_run`` is to see what was called, 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from venvrunner._process.command import Command
 from venvrunner._process.lines import Stream
@@ -36,8 +35,7 @@ class Attendant(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ambient:
+class Ambient(NamedTuple):
     """What surrounds the next command.
 
     Attributes:
@@ -68,7 +66,7 @@ def surrounded(**changes: Any) -> AbstractContextManager[None]:
     Args:
         **changes: attributes of :class:`Ambient`.
     """
-    return _Surrounded(replace(_AMBIENT.get(), **changes))
+    return _Surrounded(_AMBIENT.get()._replace(**changes))
 
 
 def alone() -> AbstractContextManager[None]:

@@ -288,7 +288,7 @@ def _exit_descriptor(pid: int) -> "Descriptor | None":
     try:
         number = os.pidfd_open(pid)
     except AttributeError:
-        from venvrunner._process.kqueue import exit_queue  # noqa: PLC0415  macOS and BSD only
+        from venvrunner._process.kqueue import exit_queue  # macOS and BSD only
 
         return exit_queue(pid)
     except OSError:

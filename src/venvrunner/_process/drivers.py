@@ -36,7 +36,7 @@ def run(command: Command, streams: Mapping[int, Stream]) -> Run:
         BaseException: what a sink or a signal handler raised.
     """
     if any(map(is_coroutine_function, [stream.sink for stream in streams.values()])):
-        from venvrunner._process import bridge  # noqa: PLC0415  asyncio is slow to import
+        from venvrunner._process import bridge  # asyncio is slow to import
 
         current = Run(command, streams)
         return bridge.wait_for(lambda: _attend(current), current.hurry)

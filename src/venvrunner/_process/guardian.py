@@ -191,7 +191,7 @@ def _unsupported(reason: str) -> str:
 
 @functools.cache
 def _compiled() -> list[tuple[str, CodeType]]:
-    from venvrunner._process import descendants, guardian_program  # noqa: PLC0415  they import what only POSIX has
+    from venvrunner._process import descendants, guardian_program  # they import what only POSIX has
 
     guardian_program.prctl()
     return [(module.__name__, _code_of(module)) for module in (descendants, guardian_program)]
@@ -281,7 +281,7 @@ def _write(fd: int, data: bytes) -> None:
 
 def _moved(fd: int) -> int:
     """Return a copy of a descriptor that is none of the standard streams, and close it."""
-    import fcntl  # noqa: PLC0415  POSIX only
+    import fcntl  # POSIX only
 
     copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(fd)

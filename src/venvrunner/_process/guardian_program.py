@@ -120,12 +120,12 @@ def prctl() -> "Callable[[int, int], int]":
         ImportError, AttributeError, OSError: this Python or this system does not have it.
     """
     try:
-        import _ctypes  # noqa: PLC0415  the package ctypes costs 1 ms more
+        import _ctypes  # the package ctypes costs 1 ms more
 
         function = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None: this program
         return lambda option, value: _ctypes.call_function(function, (option, value, 0, 0, 0))
     except (ImportError, AttributeError):  # not CPython
-        import ctypes  # noqa: PLC0415  not needed by CPython
+        import ctypes  # not needed by CPython
 
         return ctypes.CDLL(None).prctl
 

@@ -141,6 +141,6 @@ def _library() -> Any:
 
 
 def _ctypes() -> Any:
-    import ctypes  # noqa: PLC0415  macOS only
+    import ctypes  # macOS only
 
     return ctypes

@@ -182,7 +182,7 @@ def _takes_keywords(logger: Any, method: Callable[..., Any]) -> bool:
 def _takes(method: Callable[..., Any], *args: object, **keywords: object) -> bool:
     if _is_original(method):
         return True
-    import inspect  # noqa: PLC0415  slow to import, and most loggers are just what the standard library has
+    import inspect  # slow to import, and most loggers are just what the standard library has
 
     try:
         inspect.signature(method).bind(*args, **keywords)

@@ -90,7 +90,7 @@ class Sleeper:
     """Waits in the calling thread where pipes can't be waited for (Windows): threads that read them wake it."""
 
     def __init__(self) -> None:
-        import threading  # noqa: PLC0415  Windows only
+        import threading  # Windows only
 
         self._event = threading.Event()
         self.wake = self._event.set

@@ -37,7 +37,7 @@ def check_keywords(given: Iterable[str], known: Collection[str]) -> None:
             msg = f"{name}= can't be used here: {REFUSED[name]}."
             raise TypeError(msg)
         if name not in known:
-            from difflib import get_close_matches  # noqa: PLC0415  slow to import, and few misspell
+            from difflib import get_close_matches  # slow to import, and few misspell
 
             guess = "".join(f"Did you mean {match}=? " for match in get_close_matches(name, known, 1, 0.75))
             msg = f"{name}= is not known! {guess}The keywords are: {', '.join(sorted(known))}."

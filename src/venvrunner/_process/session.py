@@ -211,7 +211,7 @@ def group_of(process: Any) -> Group:
 def _without_proc(pid: int) -> Group:
     # Before Python 3.13, which has waitid() on macOS, a child can't be kept as a zombie that protects its number.
     if _IS_MACOS and hasattr(os, "waitid"):
-        from venvrunner._process import libproc  # noqa: PLC0415  macOS only
+        from venvrunner._process import libproc  # macOS only
 
         if libproc.is_there():
             return libproc.MacSession(pid, ProcessGroup(pid).send)
@@ -265,8 +265,8 @@ def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
     if HAS_JOBS:
         options["creationflags"] = popen.get("creationflags", 0) | START_OPTIONS["creationflags"]
     if os.name == "posix" and not options.keys().isdisjoint({"user", "group", "extra_groups"}):
-        import grp  # noqa: PLC0415  POSIX only, and few need it
-        import pwd  # noqa: PLC0415  the same
+        import grp  # POSIX only, and few need it
+        import pwd  # the same
 
         user, group, groups = (options.get(name) for name in ("user", "group", "extra_groups"))
         if isinstance(user, str):

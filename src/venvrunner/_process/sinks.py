@@ -134,7 +134,7 @@ def is_coroutine_function(sink: Sink | None) -> bool:
     """
     if sink is None or getattr(sink, "__module__", None) == __name__:  # made here: a log level, or a callback to print
         return False
-    import inspect  # noqa: PLC0415  slow to import, and most calls have no callable of their own
+    import inspect  # slow to import, and most calls have no callable of their own
 
     while isinstance(sink, partial):
         sink = sink.func

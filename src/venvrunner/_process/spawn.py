@@ -52,7 +52,7 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
             guardian.close()
     else:
         if HAS_SELECTABLE_PIPES and not _has_descriptors(process):
-            from venvrunner._process.fakes import faked_source  # noqa: PLC0415  tests only
+            from venvrunner._process.fakes import faked_source  # tests only
 
             return faked_source(process, command)
         child = Child(process, numbers, command, guardian, group)
@@ -68,7 +68,7 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
 
 def _on_windows(argv: list[str], options: dict[str, Any]) -> tuple[list[str] | str, dict[str, Any]]:
     """Return a command line and the keywords for it, with the program looked up in the command's own ``PATH``."""
-    from venvrunner._process import programs  # noqa: PLC0415  Windows only
+    from venvrunner._process import programs  # Windows only
 
     env: Any = options.get("env") or os.environ
     path = next((value for name, value in env.items() if variable_name(name) == "PATH"), None) or default_path()
@@ -104,7 +104,7 @@ def _tree_of(process: Any, command: Command) -> Group | None:
     """
     if not HAS_JOBS or is_replaced():
         return None
-    from venvrunner._process.tree import tree_of  # noqa: PLC0415  it imports ctypes, which only Windows needs
+    from venvrunner._process.tree import tree_of  # it imports ctypes, which only Windows needs
 
     try:
         return tree_of(process, grace=command.grace if command.contain else None)
@@ -118,7 +118,7 @@ def _tree_of(process: Any, command: Command) -> Group | None:
 
 
 def _guardian() -> "Guardian":
-    from venvrunner._process.guardian import Guardian  # noqa: PLC0415  few need it
+    from venvrunner._process.guardian import Guardian  # few need it
 
     return Guardian()
 

@@ -98,12 +98,12 @@ class AsyncioWaiter:
         return ready
 
     async def turn(self) -> None:
-        import asyncio  # noqa: PLC0415  loaded by now
+        import asyncio  # loaded by now
 
         await asyncio.sleep(0)
 
     async def result_of(self, awaitable: Awaitable[object], limit: float | None) -> None:
-        import asyncio  # noqa: PLC0415  loaded by now
+        import asyncio  # loaded by now
 
         scope = self._scope = asyncio.timeout(None if limit is None else limit - time.monotonic())
         try:
@@ -172,7 +172,7 @@ def loop_waiter(*, has_pipes: bool) -> Waiter:
     trio = sys.modules.get("trio")
     if trio is not None and has_pipes:
         with contextlib.suppress(RuntimeError):
-            from venvrunner._process.trio_waiter import TrioWaiter  # noqa: PLC0415  few need it
+            from venvrunner._process.trio_waiter import TrioWaiter  # few need it
 
             return TrioWaiter(trio)
     msg = "async_log_run needs a running event loop of asyncio, uvloop or trio. Without one, use log_run."
