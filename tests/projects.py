@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from venvrunner import VenvRunner
-from venvrunner._create.hold import STATE
+from venvrunner._venv.change import STATE
 
 OFFLINE = {"PIP_NO_INDEX": "1"}
 ONLINE = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}

@@ -24,6 +24,7 @@ LAYERS = [
     {"exceptions", "_redaction", "_types"},
     {"_process"},
     {"environment", "subprocess_util"},
+    {"_venv"},
     {"_create"},
     {"_install"},
     {"runner"},
@@ -32,12 +33,12 @@ LAYERS = [
     {"spec"},
     {"venvrunner"},
     {"_display", "testing"},
-    {"_suite"},
+    {"_fixtures"},
     {"pytest_plugin", "__main__"},
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
-PLATFORM_RULES = {"venvrunner._process.session", "venvrunner._process.native", "venvrunner._create.layout"}
-POLICY = [f"venvrunner._process.{name}" for name in ("lines", "supervisor", "redraws", "finished")]
+PLATFORM_RULES = {"venvrunner._process.session", "venvrunner._process.native", "venvrunner._venv.layout"}
+POLICY = [f"venvrunner._process.{name}" for name in ("lines", "supervisor", "redraws", "preformatted")]
 REACH = {"asyncio", "fcntl", "glob", "logging", "multiprocessing", "os", "pathlib", "select", "selectors", "shutil"}
 REACH |= {"signal", "socket", "subprocess", "sys", "tempfile", "threading", "time"}
 """Modules that reach the system, or what is outside of a function."""
@@ -120,7 +121,7 @@ def test_only_the_async_side_imports_asyncio() -> None:
     """Who runs a command without a loop never loads it; the tests that are shipped call both sides."""
     found = {module for module in MODULES if "asyncio" in imports(module) and unit(module) != "testing"}
     assert found == {
-        "venvrunner._process.waiters",  # when a loop is running, so that it is loaded
+        "venvrunner._process.readiness",  # when a loop is running, so that it is loaded
         "venvrunner._process.bridge",
     }
     assert {name for name in ("trio", "anyio", "uvloop", "gevent") for module in MODULES if name in imports(module)} == set()
@@ -143,13 +144,13 @@ def test_signals_are_sent_and_handlers_set_in_one_place_each() -> None:
             found.setdefault(name, set()).add(module)
     tokens = {module for module in MODULES if "proc_signal_with_audittoken" in MODULES[module].read_text(encoding="utf-8")}
     assert tokens == {"venvrunner._process.libproc"}
-    session, guardian = "venvrunner._process.session", "venvrunner._process.guardian_program"
+    session, subreaper = "venvrunner._process.session", "venvrunner._process.subreaper_program"
     assert found == {
-        "os.kill": {"venvrunner._process.tree"},
+        "os.kill": {"venvrunner._process.process_tree"},
         "os.killpg": {session},
         "signal.pidfd_send_signal": {session, "venvrunner._process.descendants"},
-        "signal.signal": {guardian, "venvrunner.__main__"},  # both are programs of their own
-        "signal.set_wakeup_fd": {guardian},
+        "signal.signal": {subreaper, "venvrunner.__main__"},  # both are programs of their own
+        "signal.set_wakeup_fd": {subreaper},
     }
 
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import LINUX, end_all
 from test_creation import listing, run_python
 from venvrunner import VenvRunner
-from venvrunner._create.temporary import temporary_folder
+from venvrunner._venv.temporary import temporary_directory
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="only Linux can exchange two paths in one step")
 
@@ -411,7 +411,7 @@ def test_a_temporary_environment_that_was_replaced_at_its_own_place_is_deleted()
 
 def test_what_has_taken_the_place_of_a_working_directory_of_ours_is_left_alone(tmp_path: Path) -> None:
     """The directories that an installer and a preparation get are removed by the same rule."""
-    with temporary_folder() as folder:
+    with temporary_directory() as folder:
         os.rename(folder, tmp_path / "moved")
         Path(folder).mkdir()
         Path(folder, "precious").write_text("precious")

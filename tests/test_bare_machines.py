@@ -33,7 +33,7 @@ from venvrunner import (
     VenvRunner,
 )
 from venvrunner.__main__ import main
-from venvrunner._create import pack
+from venvrunner._create import archive
 from venvrunner.installing import InstallerName
 
 SOURCE = str(Path(venvrunner.__file__).parents[1])
@@ -355,7 +355,7 @@ def damaged(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     VenvRunner("venv", tmp_path / "top", with_pip=False).delete()
     (path,) = (tmp_path / "cache").glob("*.pack")
     good = path.read_bytes()
-    start, length = pack._START, pack._LENGTH
+    start, length = archive._START, archive._LENGTH
     (size,) = struct.unpack_from(">I", good, start.size)
     begin = start.size + length.size
     head = json.loads(good[begin : begin + size])

@@ -11,7 +11,7 @@ import pytest
 import venvrunner
 from conftest import wait_until
 from venvrunner import VenvRunner
-from venvrunner._create import cache, pack, template
+from venvrunner._create import archive, cache, seed
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.interpreters import find
 
@@ -36,11 +36,11 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
 
 def put(interpreter: Interpreter, **changes: object) -> Path:
     """Store a pack for an interpreter and return its file."""
-    about = template._about(interpreter, with_pip=False) | changes
+    about = seed._about(interpreter, with_pip=False) | changes
     source = Path(os.environ[cache.VARIABLE]).with_name("source")
     (source / "bin").mkdir(parents=True, exist_ok=True)
     key = f"{len(list(cache.files())):032x}"
-    cache.store(key, pack.collect(str(source), str(source / "bin"), bool, about))
+    cache.store(key, archive.collect(str(source), str(source / "bin"), bool, about))
     return Path(os.environ[cache.VARIABLE], key + cache.SUFFIX)
 
 
@@ -171,7 +171,7 @@ def test_a_cache_that_shrinks_while_environments_are_made_harms_none(how: str, f
 
     def shrink() -> bool:
         if how == "prune":
-            cache.prune(template.is_current)
+            cache.prune(seed.is_current)
         else:
             shutil.rmtree(folder, ignore_errors=True)
         return all(maker.poll() is not None for maker in makers)

@@ -17,7 +17,7 @@ from index_server import forget_settings
 from projects import make_wheel, packages
 from venvrunner import InstallationError, NotInstalledError, Receipt, VenvRunner
 from venvrunner._install import uv_settings
-from venvrunner._install.promised import promised
+from venvrunner._install.expected import promised
 from venvrunner._install.request import Request
 from venvrunner.installing import InstallerName
 

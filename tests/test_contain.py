@@ -16,19 +16,19 @@ import pytest
 
 import venvrunner
 from conftest import DEADLINE, LINUX, MEASURED, POPEN_LEAKS, alive, children, descriptors, wait_until
-from venvrunner._process import guardian as guardian_module
-from venvrunner._process.guardian import Guardian
+from venvrunner._process import subreaper as subreaper_module
+from venvrunner._process.subreaper import Subreaper
 from venvrunner.exceptions import CommandTimeoutError, ContainmentError
 from venvrunner.subprocess_util import log_run
 
 if not LINUX:
-    pytest.skip("a guardian needs Linux", allow_module_level=True)
+    pytest.skip("a subreaper needs Linux", allow_module_level=True)
 
 from venvrunner._process import descendants
 
 NOBODY = 65534
 """A user with no rights."""
-ROOT = Path(str(guardian_module.__file__)).parents[2]
+ROOT = Path(str(subreaper_module.__file__)).parents[2]
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can change the user")
 
 UP = "sh -c 'echo $$; exec sleep 61'"
@@ -49,23 +49,23 @@ daemons = pytest.mark.parametrize("daemon", DAEMONS.values(), ids=DAEMONS.keys()
 
 HELPER = """
 import os, signal, subprocess, sys
-from venvrunner._process.guardian import Guardian
+from venvrunner._process.subreaper import Subreaper
 
 def say(*words):  # print() writes the line end apart, if its output is unbuffered
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
 def start(argv, grace=5.0, **options):
-    guardian = Guardian()
-    argv, options = guardian.wrap(argv, {"start_new_session": True, **options}, grace=grace)
+    subreaper = Subreaper()
+    argv, options = subreaper.wrap(argv, {"start_new_session": True, **options}, grace=grace)
     process = subprocess.Popen(argv, **options)
-    guardian.started()
-    return process, guardian
+    subreaper.started()
+    return process, subreaper
 
 def contained(argv, **options):
-    process, guardian = start(argv, stdout=subprocess.PIPE, **options)
+    process, subreaper = start(argv, stdout=subprocess.PIPE, **options)
     output = process.communicate()[0]
-    code = guardian.outcome()
-    guardian.close()
+    code = subreaper.outcome()
+    subreaper.close()
     return code, output
 
 def plain(argv, **options):
@@ -75,33 +75,33 @@ def plain(argv, **options):
 
 
 @contextlib.contextmanager
-def started(argv: list[str], *, grace: float = 5.0, **options: Any) -> "Iterator[tuple[subprocess.Popen[bytes], Guardian]]":
-    """Start a command under a guardian; end both in any case."""
-    guardian = Guardian()
+def started(argv: list[str], *, grace: float = 5.0, **options: Any) -> "Iterator[tuple[subprocess.Popen[bytes], Subreaper]]":
+    """Start a command under a subreaper; end both in any case."""
+    subreaper = Subreaper()
     try:
-        wrapped, popen = guardian.wrap(argv, {"start_new_session": True, **options}, grace=grace)
+        wrapped, popen = subreaper.wrap(argv, {"start_new_session": True, **options}, grace=grace)
         process = subprocess.Popen(wrapped, **popen)
-        guardian.started()
+        subreaper.started()
         with process:
             try:
-                yield process, guardian
+                yield process, subreaper
             finally:
-                guardian.close()
+                subreaper.close()
                 try:
                     process.wait(DEADLINE)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise
     finally:
-        guardian.close()
+        subreaper.close()
 
 
 def contained(argv: list[str], *, input: bytes | None = None, **options: Any) -> "subprocess.CompletedProcess[bytes]":  # noqa: A002  as subprocess.run
-    """Run a command under a guardian, as `subprocess.run` does."""
+    """Run a command under a subreaper, as `subprocess.run` does."""
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    with started(argv, **options) as (process, guardian):
+    with started(argv, **options) as (process, subreaper):
         stdout, stderr = process.communicate(input, timeout=DEADLINE)
-        return subprocess.CompletedProcess(argv, guardian.outcome(), stdout, stderr)
+        return subprocess.CompletedProcess(argv, subreaper.outcome(), stdout, stderr)
 
 
 def plain(argv: list[str], **options: Any) -> "subprocess.CompletedProcess[bytes]":
@@ -185,31 +185,31 @@ def test_the_exit_code_is_that_of_the_command(line: str, code: int) -> None:
 @daemons
 def test_nothing_outlives_a_normal_end(daemon: str) -> None:
     """What the command leaves is ended by SIGTERM, or by SIGKILL after the grace; the exit code stays its own."""
-    with started(["sh", "-c", f"{daemon}\nread line; exit 7"], grace=0.1, stdin=-1, stdout=-1) as (process, guardian):
+    with started(["sh", "-c", f"{daemon}\nread line; exit 7"], grace=0.1, stdin=-1, stdout=-1) as (process, subreaper):
         pid = number(process)
         let_go(process)
         process.wait(DEADLINE)
         assert not alive(pid)
-        assert guardian.outcome() == 7
+        assert subreaper.outcome() == 7
 
 
 @daemons
 def test_sigkill_reaches_everything(daemon: str) -> None:
     """An order to kill leaves nothing, and the command is reported as killed."""
-    with started(["sh", "-c", f"{daemon}\nread line; exit 7"], stdin=-1, stdout=-1) as (process, guardian):
+    with started(["sh", "-c", f"{daemon}\nread line; exit 7"], stdin=-1, stdout=-1) as (process, subreaper):
         pid = number(process)
-        guardian.send(signal.SIGKILL)
+        subreaper.send(signal.SIGKILL)
         process.wait(DEADLINE)
         assert not alive(pid)
-        assert guardian.outcome() == -signal.SIGKILL
+        assert subreaper.outcome() == -signal.SIGKILL
 
 
 @daemons
 def test_close_kills_what_is_left(daemon: str) -> None:
-    """Who drops a guardian gives up the command with it."""
-    with started(["sh", "-c", f"{daemon}\nread line; exit 7"], stdin=-1, stdout=-1) as (process, guardian):
+    """Who drops a subreaper gives up the command with it."""
+    with started(["sh", "-c", f"{daemon}\nread line; exit 7"], stdin=-1, stdout=-1) as (process, subreaper):
         pid = number(process)
-        guardian.close()
+        subreaper.close()
         process.wait(DEADLINE)
         assert not alive(pid)
 
@@ -219,7 +219,7 @@ def test_close_kills_what_is_left(daemon: str) -> None:
 def test_nothing_outlives_the_parent(daemon: str, death: str) -> None:
     """A parent that dies, or replaces itself by another program, takes everything with it."""
     source = """
-process, guardian = start(["sh", "-c", sys.argv[1] + "\\nread line"], stdin=subprocess.PIPE)
+process, subreaper = start(["sh", "-c", sys.argv[1] + "\\nread line"], stdin=subprocess.PIPE)
 say(process.pid)
 sys.stdin.read()
 os.execvp("sleep", ["sleep", "60"])
@@ -230,7 +230,7 @@ os.execvp("sleep", ["sleep", "60"])
             process.kill()
         else:
             let_go(process)
-        wait_until(lambda: not any(map(alive, found)), "the guardian or the daemon is left")
+        wait_until(lambda: not any(map(alive, found)), "the subreaper or the daemon is left")
 
 
 def test_a_polite_signal_reaches_every_process() -> None:
@@ -252,40 +252,40 @@ os.write(1, b"up\\n")
 while True:
     os.write(1, b"%d\\n" % signal.sigwait(watched))
 """
-    with started(python(source, "6"), stdout=-1) as (process, guardian):
+    with started(python(source, "6"), stdout=-1) as (process, subreaper):
         assert [words(process) for _ in range(7)] == [["up"]] * 7
         for signum in (signal.SIGRTMIN, signal.SIGINT):  # of the first, the system keeps each one
-            guardian.send(signum)
+            subreaper.send(signum)
             assert [words(process) for _ in range(7)] == [[str(int(signum))]] * 7
-        guardian.send(signal.SIGTERM)
+        subreaper.send(signal.SIGTERM)
         process.wait(DEADLINE)
-        assert guardian.outcome() == -signal.SIGTERM
+        assert subreaper.outcome() == -signal.SIGTERM
         assert process.stdout is not None
         assert process.stdout.read() == b""  # no signal came twice
 
 
 def test_a_daemon_has_its_grace() -> None:
-    """It gets SIGTERM and the time to clean up, and the guardian waits no longer than that takes."""
+    """It gets SIGTERM and the time to clean up, and the subreaper waits no longer than that takes."""
     line = "setsid sh -c 'trap \"echo cleaned; exit\" TERM; echo $$; while :; do sleep 0.01; done' & read line; exit 0"
-    with started(["sh", "-c", line], grace=3 * DEADLINE, stdin=-1, stdout=-1) as (process, guardian):
+    with started(["sh", "-c", line], grace=3 * DEADLINE, stdin=-1, stdout=-1) as (process, subreaper):
         number(process)
         let_go(process)
         process.wait(DEADLINE)
         assert words(process) == ["cleaned"]
-        assert guardian.outcome() == 0
+        assert subreaper.outcome() == 0
 
 
 def test_a_daemon_has_no_grace_after_an_order_to_kill() -> None:
-    """Also when the command has ended, and the guardian waits for what it has left."""
+    """Also when the command has ended, and the subreaper waits for what it has left."""
     line = "setsid sh -c 'trap \"echo got it\" TERM; echo $$; while :; do sleep 0.01; done' & read line; exit 0"
-    with started(["sh", "-c", line], grace=3 * DEADLINE, stdin=-1, stdout=-1) as (process, guardian):
+    with started(["sh", "-c", line], grace=3 * DEADLINE, stdin=-1, stdout=-1) as (process, subreaper):
         pid = number(process)
         let_go(process)
         assert words(process) == ["got", "it"]
-        guardian.send(signal.SIGKILL)
+        subreaper.send(signal.SIGKILL)
         process.wait(DEADLINE)
         assert not alive(pid)
-        assert guardian.outcome() == 0
+        assert subreaper.outcome() == 0
 
 
 @pytest.mark.parametrize("session", ["one session", "a session each"])
@@ -322,22 +322,22 @@ for level in range(6):
 os.write(1, b"up\\n")
 signal.pause()
 """
-    with started(python(source), stdout=-1) as (process, guardian):
+    with started(python(source), stdout=-1) as (process, subreaper):
         assert [words(process) for _ in range(64)] == [["up"]] * 64
-        guardian.send(signal.SIGKILL)
+        subreaper.send(signal.SIGKILL)
         process.wait(DEADLINE)
-        assert guardian.outcome() == -signal.SIGKILL
+        assert subreaper.outcome() == -signal.SIGKILL
 
 
 def test_a_stopped_process_ends() -> None:
     """SIGKILL reaches what SIGTERM does not wake."""
     line = "setsid sh -c 'echo $$; kill -STOP $$' & read line; exit 0"
-    with started(["sh", "-c", line], grace=0.05, stdin=-1, stdout=-1) as (process, guardian):
+    with started(["sh", "-c", line], grace=0.05, stdin=-1, stdout=-1) as (process, subreaper):
         pid = number(process)
         wait_until(lambda: " T " in Path(f"/proc/{pid}/stat").read_text(), "it does not stop")
         let_go(process)
         process.wait(DEADLINE)
-        assert guardian.outcome() == 0
+        assert subreaper.outcome() == 0
 
 
 def test_a_command_cannot_stop_its_guardian() -> None:
@@ -366,59 +366,59 @@ log_run(["sh", "-c", "kill -STOP $PPID; echo $$; exec sleep 61"], None, die, con
 
 
 def test_no_zombie_is_left_while_the_command_runs() -> None:
-    """The guardian reaps the orphans that it adopts."""
+    """The subreaper reaps the orphans that it adopts."""
     line = "for i in 1 2 3 4 5; do (sh -c 'echo $$' &) ; done; read line"
-    with started(["sh", "-c", line], stdin=-1, stdout=-1) as (process, _guardian):
+    with started(["sh", "-c", line], stdin=-1, stdout=-1) as (process, _subreaper):
         pids = [int(words(process)[0]) for _ in range(5)]
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "a zombie is left")
         let_go(process)
 
 
 def test_the_guardian_survives_signals() -> None:
-    """A command that signals its parent, or a shell that signals all jobs, does not end the guardian before its work."""
+    """A command that signals its parent, or a shell that signals all jobs, does not end the subreaper before its work."""
     names = "HUP INT QUIT TERM USR1 USR2 PIPE ALRM TSTP TTIN CHLD"
     line = f"for name in {names}; do kill -$name $PPID; done; {DAEMONS['session']} read line; exit 3"
-    with started(["sh", "-c", line], stdin=-1, stdout=-1) as (process, guardian):
+    with started(["sh", "-c", line], stdin=-1, stdout=-1) as (process, subreaper):
         pid = number(process)
         let_go(process)
         process.wait(DEADLINE)
         assert not alive(pid)
-        assert guardian.outcome() == 3
+        assert subreaper.outcome() == 3
 
 
 @pytest.mark.parametrize("options", [{}, pytest.param({"user": NOBODY}, marks=as_root)], ids=["same user", "other user"])
 def test_a_killed_guardian_takes_the_command_with_it(options: dict[str, Any]) -> None:
     """The exit code is unknown then, which is an error of its own."""
-    with started(["sh", "-c", "echo $$; exec sleep 61"], stdout=-1, **options) as (process, guardian):
+    with started(["sh", "-c", "echo $$; exec sleep 61"], stdout=-1, **options) as (process, subreaper):
         pid = number(process)
         process.kill()
         process.wait(DEADLINE)
         wait_until(lambda: not alive(pid), "the command is left")
-        with pytest.raises(LookupError, match="The guardian was killed"):
-            guardian.outcome()
+        with pytest.raises(LookupError, match="The subreaper was killed"):
+            subreaper.outcome()
 
 
 def test_the_thread_that_starts_a_command_may_end() -> None:
     """Only the death of the process counts."""
-    guardian = Guardian()
-    argv, options = guardian.wrap(["sh", "-c", "read line; exit 3"], {"start_new_session": True, "stdin": -1}, grace=1)
+    subreaper = Subreaper()
+    argv, options = subreaper.wrap(["sh", "-c", "read line; exit 3"], {"start_new_session": True, "stdin": -1}, grace=1)
     found: list[subprocess.Popen[bytes]] = []
     thread = threading.Thread(target=lambda: found.append(subprocess.Popen(argv, **options)))
     thread.start()
     thread.join()
     with found[0] as process:
-        guardian.started()
+        subreaper.started()
         let_go(process)
         process.wait(DEADLINE)
-        assert guardian.outcome() == guardian.outcome() == 3
-    guardian.close()
+        assert subreaper.outcome() == subreaper.outcome() == 3
+    subreaper.close()
 
 
 def test_a_parent_that_dies_at_any_moment_leaves_nothing() -> None:
-    """Before, during and after the start of the guardian and of the command."""
+    """Before, during and after the start of the subreaper and of the command."""
     source = """
 say("up")
-process, guardian = start(["sh", "-c", "setsid sleep 61 & (sleep 62 &) ; sleep 63"])
+process, subreaper = start(["sh", "-c", "setsid sleep 61 & (sleep 62 &) ; sleep 63"])
 process.wait()
 """
     before = children().keys()
@@ -435,18 +435,18 @@ process.wait()
 def test_a_fork_of_the_parent_keeps_nothing_alive(end: str) -> None:
     """It has copies of the pipes, so their end of file says nothing; and it can neither order nor close anything."""
     source = """
-process, guardian = start(["sh", "-c", "setsid sh -c 'echo $$; exec sleep 61' & wait"])
+process, subreaper = start(["sh", "-c", "setsid sh -c 'echo $$; exec sleep 61' & wait"])
 say(process.pid)
 if os.fork() == 0:
-    guardian.send(signal.SIGKILL)
-    guardian.close()
+    subreaper.send(signal.SIGKILL)
+    subreaper.close()
     say(os.getpid())
     signal.pause()
 if os.fork() == 0:
     say(os.getpid())
     signal.pause()
 sys.stdin.read()
-guardian.close()
+subreaper.close()
 signal.pause()
 """
     with helper(source) as process:
@@ -456,7 +456,7 @@ signal.pause()
             process.kill()
         else:
             let_go(process)
-        wait_until(lambda: sum(map(alive, found)) == 2, "the guardian or the daemon is left")
+        wait_until(lambda: sum(map(alive, found)) == 2, "the subreaper or the daemon is left")
         for pid in found:
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
@@ -464,54 +464,54 @@ signal.pause()
 
 @pytest.mark.parametrize("end", ["normal", "kill", "inner parent"])
 def test_guardians_nest(end: str) -> None:
-    """A contained command may use a guardian itself; the outer one ends everything."""
+    """A contained command may use a subreaper itself; the outer one ends everything."""
     inner = (
         HELPER
         + f"""
-process, guardian = start(["sh", "-c", {DAEMONS["deaf-session"]!r} + "read line; exit 5"], grace=0.05)
+process, subreaper = start(["sh", "-c", {DAEMONS["deaf-session"]!r} + "read line; exit 5"], grace=0.05)
 say(os.getpid())
 process.wait()
-sys.exit(guardian.outcome())
+sys.exit(subreaper.outcome())
 """
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with started([sys.executable, "-c", inner], grace=0.05, stdin=-1, stdout=-1, env=env) as (process, guardian):
+    with started([sys.executable, "-c", inner], grace=0.05, stdin=-1, stdout=-1, env=env) as (process, subreaper):
         found = [number(process), number(process)]
         if end == "normal":
             let_go(process)
         elif end == "kill":
-            guardian.send(signal.SIGKILL)
+            subreaper.send(signal.SIGKILL)
         else:
             os.kill(next(pid for pid in found if b"venvrunner" in Path(f"/proc/{pid}/cmdline").read_bytes()), signal.SIGKILL)
         process.wait(DEADLINE)
         assert not any(map(alive, found))
-        assert guardian.outcome() == (5 if end == "normal" else -signal.SIGKILL)
+        assert subreaper.outcome() == (5 if end == "normal" else -signal.SIGKILL)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_an_order_before_the_start_counts(signum: int) -> None:
-    """A command whose end is ordered while the guardian still starts ends like one that has started."""
-    guardian = Guardian()
-    argv, options = guardian.wrap(["sleep", "61"], {"start_new_session": True}, grace=1)
-    guardian.send(signum)
+    """A command whose end is ordered while the subreaper still starts ends like one that has started."""
+    subreaper = Subreaper()
+    argv, options = subreaper.wrap(["sleep", "61"], {"start_new_session": True}, grace=1)
+    subreaper.send(signum)
     with subprocess.Popen(argv, **options) as process:
-        guardian.started()
+        subreaper.started()
         process.wait(DEADLINE)
-        assert guardian.outcome() == -signum
-    guardian.close()
+        assert subreaper.outcome() == -signum
+    subreaper.close()
 
 
 def test_a_command_that_is_killed_before_its_start_is_not_tried() -> None:
     """Not even to find that it does not exist."""
     for _ in range(10):
-        guardian = Guardian()
-        argv, options = guardian.wrap(["/no/such/command"], {"start_new_session": True}, grace=1)
-        guardian.send(signal.SIGKILL)
+        subreaper = Subreaper()
+        argv, options = subreaper.wrap(["/no/such/command"], {"start_new_session": True}, grace=1)
+        subreaper.send(signal.SIGKILL)
         with subprocess.Popen(argv, **options) as process:
-            guardian.started()
+            subreaper.started()
             process.wait(DEADLINE)
-            assert guardian.outcome() == -signal.SIGKILL
-        guardian.close()
+            assert subreaper.outcome() == -signal.SIGKILL
+        subreaper.close()
 
 
 @pytest.fixture
@@ -549,7 +549,7 @@ def test_a_command_that_cannot_start_raises_as_popen_does(name: str, form: str, 
 
 
 def test_a_missing_cwd_raises_as_popen_does(tmp_path: Path) -> None:
-    """The working directory is entered before the guardian is run."""
+    """The working directory is entered before the subreaper is run."""
     for run in (plain, contained):
         with pytest.raises(FileNotFoundError) as raised:
             run(["true"], cwd=tmp_path / "missing")
@@ -619,13 +619,13 @@ def is_broken(fd: int) -> bool:
 
 
 def test_closed_streams_are_seen_as_closed() -> None:
-    """The guardian keeps no copy: a command that closes its output has closed it, and one that reads no more, too."""
-    with started(["sh", "-c", "exec sleep 61 >&- <&-"], stdin=-1, stdout=-1) as (process, _guardian):
+    """The subreaper keeps no copy: a command that closes its output has closed it, and one that reads no more, too."""
+    with started(["sh", "-c", "exec sleep 61 >&- <&-"], stdin=-1, stdout=-1) as (process, _subreaper):
         assert process.stdout is not None
         assert process.stdin is not None
         assert process.stdout.read() == b""
         stdin = process.stdin.fileno()
-        wait_until(lambda: is_broken(stdin), "the guardian has a copy of standard input")
+        wait_until(lambda: is_broken(stdin), "the subreaper has a copy of standard input")
 
 
 @pytest.mark.parametrize(
@@ -662,7 +662,7 @@ def test_signals_are_those_of_a_plain_start(before: str, options: str) -> None:
 {before}
 argv = ["grep", "-E", "(Sig|Shd)(Pnd|Blk|Ign|Cgt)", "/proc/self/status"]
 shown = plain(argv, {options})[1]
-process, guardian = start(argv, stdout=subprocess.PIPE, {options})
+process, subreaper = start(argv, stdout=subprocess.PIPE, {options})
 assert shown == process.stdout.read(), shown
 say(shown.decode().split()[:6])
 """
@@ -672,7 +672,7 @@ say(shown.decode().split()[:6])
 
 @pytest.mark.parametrize("kind", ["none", "pass_fds", "close_fds"])
 def test_descriptors_are_those_of_a_plain_start(kind: str) -> None:
-    """Those that the guardian needs are closed, those that were passed are there, and nowhere else."""
+    """Those that the subreaper needs are closed, those that were passed are there, and nowhere else."""
     reader, writer = os.pipe()
     os.set_inheritable(writer, kind == "close_fds")
     kinds: dict[str, dict[str, Any]] = {"none": {}, "pass_fds": {"pass_fds": [writer]}, "close_fds": {"close_fds": False}}
@@ -700,10 +700,10 @@ def test_a_parent_without_standard_streams_works() -> None:
 out = os.dup(1)
 for fd in (0, 1, 2):
     os.close(fd)
-process, guardian = start(["sleep", "61"], stdin=out, stdout=out, stderr=out)
-guardian.send(signal.SIGTERM)
+process, subreaper = start(["sleep", "61"], stdin=out, stdout=out, stderr=out)
+subreaper.send(signal.SIGTERM)
 process.wait()
-os.write(out, b"%d\\n" % guardian.outcome())
+os.write(out, b"%d\\n" % subreaper.outcome())
 """
     with helper(source) as process:
         assert words(process) == ["-15"]
@@ -716,15 +716,15 @@ def test_the_umask_is_that_of_a_plain_start(umask: int) -> None:
 
 
 def test_the_working_directory_is_the_command_s_alone(tmp_path: Path) -> None:
-    """The guardian leaves it, so that it can be unmounted or deleted."""
+    """The subreaper leaves it, so that it can be unmounted or deleted."""
     assert both(["pwd"], cwd=tmp_path) == f"{tmp_path}\n".encode()
-    with started(["sh", "-c", "echo $$; exec sleep 61"], cwd=tmp_path, stdout=-1) as (process, _guardian):
+    with started(["sh", "-c", "echo $$; exec sleep 61"], cwd=tmp_path, stdout=-1) as (process, _subreaper):
         assert os.readlink(f"/proc/{number(process)}/cwd") == str(tmp_path)
-        wait_until(lambda: os.readlink(f"/proc/{process.pid}/cwd") == "/", "the guardian stays in the directory")
+        wait_until(lambda: os.readlink(f"/proc/{process.pid}/cwd") == "/", "the subreaper stays in the directory")
 
 
 def test_a_relative_program_is_found_from_the_working_directory(tmp_path: Path) -> None:
-    """As without a guardian, for a path and for a directory of PATH."""
+    """As without a subreaper, for a path and for a directory of PATH."""
     (tmp_path / "tool").write_text("#!/bin/sh\necho $0\n")
     (tmp_path / "tool").chmod(0o755)
     assert both(["./tool"], cwd=tmp_path)
@@ -737,7 +737,7 @@ def test_preexec_fn_reaches_the_command() -> None:
 
 
 def test_the_command_leads_a_session_of_its_own() -> None:
-    """As without a guardian."""
+    """As without a subreaper."""
     source = "import os; print(os.getpid() == os.getsid(0) == os.getpgid(0))"
     assert both(python(source)) == b"True\n"
 
@@ -748,7 +748,7 @@ def test_the_command_leads_a_session_of_its_own() -> None:
     [{"user": NOBODY}, {"group": NOBODY}, {"user": NOBODY, "group": NOBODY, "extra_groups": [1, 2]}, {"extra_groups": []}],
 )
 def test_the_user_is_that_of_a_plain_start(ids: dict[str, Any]) -> None:
-    """The guardian itself keeps its rights: it need not be readable for another user, and can end what that one starts."""
+    """The subreaper itself keeps its rights: it need not be readable for another user, and can end what that one starts."""
     argv = ["grep", "-E", "Uid|Gid|Groups|Cap", "/proc/self/status"]
     shown = both(argv, **ids)
     assert (str(NOBODY).encode() in shown) == any(one in ids for one in ("user", "group"))
@@ -769,7 +769,7 @@ def test_what_another_user_has_started_ends_too() -> None:
 
 @as_root
 def test_a_user_that_cannot_be_changed_to_raises() -> None:
-    """As without a guardian: the command does not run as the wrong user."""
+    """As without a subreaper: the command does not run as the wrong user."""
     source = f"""
 os.setgroups([])
 os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
@@ -798,17 +798,17 @@ def _as_nobody(source: str) -> "Iterator[subprocess.Popen[bytes]]":
 
 @as_root
 def test_what_cannot_be_ended_is_reported() -> None:
-    """A guardian that may not signal a process neither waits for ever nor says that nothing is left."""
+    """A subreaper that may not signal a process neither waits for ever nor says that nothing is left."""
     source = f"""
 import ctypes
 if ctypes.CDLL(None).prctl(24, 5, 0, 0, 0) == 0 and len(sys.argv) < 3:  # PR_CAPBSET_DROP, CAP_KILL
     os.execv(sys.executable, [sys.executable, "-c", {HELPER!r} + sys.argv[1], sys.argv[1], "again"])
-process, guardian = start(["sh", "-c", "sh -c 'echo $$; exec sleep 61' & wait"], user={NOBODY})
+process, subreaper = start(["sh", "-c", "sh -c 'echo $$; exec sleep 61' & wait"], user={NOBODY})
 sys.stdin.read(1)
-guardian.send(signal.SIGKILL)
+subreaper.send(signal.SIGKILL)
 process.wait()
 try:
-    guardian.outcome()
+    subreaper.outcome()
 except Exception as exc:
     say(type(exc).__name__, exc)
 """
@@ -824,12 +824,12 @@ except Exception as exc:
 def test_no_descriptor_is_left() -> None:
     """Three while the command runs, none afterwards."""
     before = descriptors().keys()
-    with started(["sleep", "61"]) as (_process, guardian):
+    with started(["sleep", "61"]) as (_process, subreaper):
         assert len(descriptors().keys() - before) == 3
-        guardian.close()
+        subreaper.close()
         assert descriptors().keys() == before
-        guardian.close()
-        guardian.send(signal.SIGTERM)
+        subreaper.close()
+        subreaper.send(signal.SIGTERM)
 
 
 def test_a_failed_start_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -845,22 +845,22 @@ def test_a_failed_start_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) ->
 
     before = descriptors().keys()
     monkeypatch.setattr(os, "pipe", failing)
-    guardian = Guardian()
+    subreaper = Subreaper()
     with pytest.raises(OSError, match="Too many open files"):
-        guardian.wrap(["true"], {}, grace=1)
-    guardian.close()
+        subreaper.wrap(["true"], {}, grace=1)
+    subreaper.close()
     assert descriptors().keys() == before
 
 
 def test_orders_do_not_block_and_raise_no_sigpipe() -> None:
-    """Whether or not the guardian reads them, and in a process that SIGPIPE would end."""
+    """Whether or not the subreaper reads them, and in a process that SIGPIPE would end."""
     source = """
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-process, guardian = start(["true"])
+process, subreaper = start(["true"])
 process.wait()
 for _ in range(70_000):
-    guardian.send(signal.SIGTERM)
-say(guardian.outcome())
+    subreaper.send(signal.SIGTERM)
+say(subreaper.outcome())
 """
     with helper(source) as process:
         assert words(process) == ["0"]
@@ -870,12 +870,12 @@ def test_it_works_without_new_system_calls() -> None:
     """Before Linux 5.3, and in a sandbox, there is no descriptor of a process, and no memory file before Linux 3.17."""
     source = """
 del os.pidfd_open, os.memfd_create
-process, guardian = start(["sh", "-c", sys.argv[1] + "\\nread line; exit 6"], grace=0.05, stdin=subprocess.PIPE)
+process, subreaper = start(["sh", "-c", sys.argv[1] + "\\nread line; exit 6"], grace=0.05, stdin=subprocess.PIPE)
 sys.stdin.readline()
 process.stdin.close()
 process.wait()
-say(guardian.outcome())
-process, guardian = start(["sh", "-c", sys.argv[1] + "\\nread line"], stdin=subprocess.PIPE)
+say(subreaper.outcome())
+process, subreaper = start(["sh", "-c", sys.argv[1] + "\\nread line"], stdin=subprocess.PIPE)
 if os.fork() == 0:  # the pipes stay open
     say(os.getpid())
     signal.pause()
@@ -925,47 +925,47 @@ def test_a_system_without_the_means_is_told(
     """One error says what is missing and what it means to go without."""
     monkeypatch.setattr(target, name, value)
     with pytest.raises(ContainmentError, match=f"contain=True is not possible here: {reason}.*Leave out contain=True"):
-        Guardian()
+        Subreaper()
 
 
 def test_a_system_without_prctl_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one whose Python has no ctypes."""
-    guardian_module._compiled.cache_clear()
+    subreaper_module._compiled.cache_clear()
     monkeypatch.setitem(sys.modules, "_ctypes", None)
     monkeypatch.setitem(sys.modules, "ctypes", None)
     with pytest.raises(ContainmentError, match="prctl cannot be called"):
-        Guardian()
+        Subreaper()
 
 
 def test_the_guardian_needs_no_isolation() -> None:
     """In an interpreter that imports site, its work is the same; this is also where its coverage is measured."""
     source = """
-from venvrunner._process import guardian as module
+from venvrunner._process import subreaper as module
 module._START = module._START.replace("posix._exit(0)", "pass")  # coverage saves what it has at a normal exit
 
 def begin(line):
-    guardian = Guardian()
+    subreaper = Subreaper()
     options = {"start_new_session": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    argv, options = guardian.wrap(["sh", "-c", line], options, grace=0.05)
+    argv, options = subreaper.wrap(["sh", "-c", line], options, grace=0.05)
     process = subprocess.Popen([word for word in argv if word not in {"-I", "-S"}], **options)
-    guardian.started()
+    subreaper.started()
     process.stdout.readline()
-    return process, guardian
+    return process, subreaper
 
-def end(process, guardian):
+def end(process, subreaper):
     process.wait()
-    say(guardian.outcome())
-    guardian.close()
+    say(subreaper.outcome())
+    subreaper.close()
 
-process, guardian = begin(sys.argv[1] + "\\nread line; exit 3")
+process, subreaper = begin(sys.argv[1] + "\\nread line; exit 3")
 process.stdin.close()
-end(process, guardian)
-process, guardian = begin(sys.argv[1] + "\\nread line")
-guardian.send(signal.SIGWINCH)
-guardian.send(signal.SIGKILL)
-end(process, guardian)
-process, guardian = begin(sys.argv[1] + "\\nread line")
-guardian.close()
+end(process, subreaper)
+process, subreaper = begin(sys.argv[1] + "\\nread line")
+subreaper.send(signal.SIGWINCH)
+subreaper.send(signal.SIGKILL)
+end(process, subreaper)
+process, subreaper = begin(sys.argv[1] + "\\nread line")
+subreaper.close()
 process.wait()
 say("end")
 """
@@ -1002,7 +1002,7 @@ def test_an_import_hook_does_not_change_the_guardian(monkeypatch: pytest.MonkeyP
             return Path(str(descendants.__file__)).read_text()
 
     for hook in (SourceFileLoader(descendants.__name__, str(descendants.__file__)), Hook(), object()):
-        guardian_module._compiled.cache_clear()
+        subreaper_module._compiled.cache_clear()
         monkeypatch.setattr(descendants, "__loader__", hook)
         assert contained(["echo", "up"]).stdout == b"up\n"
-    guardian_module._compiled.cache_clear()
+    subreaper_module._compiled.cache_clear()

@@ -15,9 +15,9 @@ import pytest
 import venvrunner
 from broken import ENVIRONMENT_MUTANTS, MUTANTS, UNCHANGED
 from venvrunner import FakeVenvRunner, Runner, VenvRunner
-from venvrunner._suite.journal import Journal
-from venvrunner._suite.replays import NotedReplay, replays
-from venvrunner._suite.runners import NotedVenvRunner, fake_runner, real_runners
+from venvrunner._fixtures.journal import Journal
+from venvrunner._fixtures.replays import NotedReplay, replays
+from venvrunner._fixtures.runners import NotedVenvRunner, fake_runner, real_runners
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 from venvrunner.testing._examples import way_to_loop, way_to_run
 from venvrunner.testing.contract import EXAMPLES, Backend, RunnerContract, VenvRunnerContract

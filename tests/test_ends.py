@@ -16,7 +16,7 @@ import pytest
 import venvrunner
 from conftest import DEADLINE, LINUX, Caller, alive, children, wait_until
 from venvrunner import CommandTimeoutError
-from venvrunner._process import child, flow, lines, proc, session, supervisor
+from venvrunner._process import child, flow, lines, procfs, session, supervisor
 from venvrunner.subprocess_util import async_log_run, log_run
 
 STUBBORN = "trap '' TERM; sleep 60 & echo $$ $!; wait"
@@ -193,7 +193,7 @@ def test_a_bug_in_the_supervision_ends_the_tree(drive: Caller, monkeypatch: pyte
         (session.Session, "ended"),
         (child.Child, "empty"),
         (child.Child, "send"),
-        (proc, "processes"),
+        (procfs, "processes"),
     ],
     ids=lambda value: getattr(value, "__name__", value).rpartition(".")[2],
 )
@@ -273,11 +273,11 @@ IN_THE_SESSION = {
 @pytest.mark.parametrize("script", IN_THE_SESSION.values(), ids=IN_THE_SESSION)
 def test_a_process_group_of_its_own_does_not_escape(call: Caller, script: str) -> None:
     """What leaves the group stays in the session, and is ended: `timeout`, jobs of a shell, `process_group=0`."""
-    found: list[proc.Process] = []
+    found: list[procfs.Process] = []
 
     def take(line: str) -> None:
         def has_grown() -> bool:
-            found[:] = [one for one in proc.processes() if one.session == int(line)]
+            found[:] = [one for one in procfs.processes() if one.session == int(line)]
             return any(one.group != int(line) and comm(one.pid) == "sleep" for one in found)
 
         wait_until(has_grown, "a process leaves the group")
@@ -330,8 +330,8 @@ def test_a_subreaper_keeps_no_zombie(call: Caller) -> None:
         found.append(int(line))
         wait_until(lambda: orphans() == 3, "the orphans come to this process")
 
-    def members() -> list[proc.Process]:
-        return [one for one in proc.processes() if one.session == found[-1]]
+    def members() -> list[procfs.Process]:
+        return [one for one in procfs.processes() if one.session == found[-1]]
 
     def orphans() -> int:
         return sum(one.parent == os.getpid() and one.pid != found[-1] for one in members())
@@ -626,7 +626,7 @@ def test_a_chain_of_forks_cannot_hide_from_the_ladder(drive: Caller) -> None:
 STRANGE_PROC = """
 import ctypes, os, sys
 from venvrunner import CommandTimeoutError
-from venvrunner._process.proc import processes
+from venvrunner._process.procfs import processes
 from venvrunner.subprocess_util import log_run
 
 libc = ctypes.CDLL(None)

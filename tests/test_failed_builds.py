@@ -22,7 +22,7 @@ from venvrunner import (
     NoSuchPackageError,
     VenvRunner,
 )
-from venvrunner._install.builds import excerpt, failed_build, reason_of
+from venvrunner._install.build_failures import excerpt, failed_build, reason_of
 from venvrunner.installing import InstallerName
 from venvrunner.testing import ScriptedVenvRunner
 

@@ -19,9 +19,9 @@ import pytest
 import venvrunner
 from conftest import DEADLINE
 from venvrunner import CreationError, VenvInUseError, VenvRunner
-from venvrunner._create import locks
-from venvrunner._create.cleanup import Cleanup
-from venvrunner._create.ownership import Ownership
+from venvrunner._venv import file_locks
+from venvrunner._venv.cleanup import Cleanup
+from venvrunner._venv.state import Ownership
 
 
 class Owner:
@@ -47,7 +47,7 @@ def test_a_signal_that_comes_just_before_a_finalizer_splits_nothing_and_is_not_l
 
 AUDITED = """
 import _thread, operator, sys, threading
-from venvrunner._create.cleanup import Cleanup
+from venvrunner._venv.cleanup import Cleanup
 
 class Owner:
     pass
@@ -182,8 +182,8 @@ def test_a_lock_is_released_where_it_belongs_to_a_place_in_the_file(tmp_path: Pa
             elif locked.setdefault((status.st_ino, place), number) != number:
                 raise PermissionError(errno.EACCES, "locked")
 
-    monkeypatch.setattr(locks, "_flock", None)
-    monkeypatch.setattr(locks, "_locking", Locking())
+    monkeypatch.setattr(file_locks, "_flock", None)
+    monkeypatch.setattr(file_locks, "_locking", Locking())
     before = sorted(os.listdir("/proc/self/fd"))
     with Ownership(str(tmp_path)).held(0, make=True):
         pass

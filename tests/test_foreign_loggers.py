@@ -23,8 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Caller
-from venvrunner._process.finished import FinishedText, finished
 from venvrunner._process.loggers import log_method
+from venvrunner._process.preformatted import PreformattedText, finished
 
 NASTY = [
     "plain",
@@ -151,7 +151,7 @@ def test_what_a_logger_adds_to_a_message_is_still_a_format(form: Callable[..., o
 @given(text=st.text(), before=st.text(), after=st.text())
 def test_a_finished_text_is_a_string_that_no_format_changes(text: str, before: str, after: str) -> None:
     """Equal to the plain one, with the same hash, and never changed by a format, also as a part of a longer one."""
-    message = FinishedText(text)
+    message = PreformattedText(text)
     assert (message, hash(message), len(message), f"{message}!", repr(message)) == (
         text,
         hash(text),
@@ -171,7 +171,7 @@ def test_a_finished_text_is_a_string_that_no_format_changes(text: str, before: s
 def test_a_finished_text_becomes_a_plain_string_elsewhere() -> None:
     """A copy, a pickle and JSON need nothing of this package."""
     message = finished("{x} %s")
-    assert type(message) is FinishedText
+    assert type(message) is PreformattedText
     for plain in (
         copy.copy(message),
         copy.deepcopy(message),

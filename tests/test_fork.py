@@ -24,7 +24,7 @@ from projects import (
     write_script,
 )
 from venvrunner import NoSuchPackageError, VenvRunner
-from venvrunner._install.stand_ins import stand_ins
+from venvrunner._install.inherited_metadata import stand_ins
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
 

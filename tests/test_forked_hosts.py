@@ -14,8 +14,8 @@ from conftest import DEADLINE
 HEAD = """
 import os, sys
 from venvrunner import VenvInUseError, VenvRunner
-from venvrunner._create.ownership import Ownership
-from venvrunner._create.temporary import temporary_folder
+from venvrunner._venv.state import Ownership
+from venvrunner._venv.temporary import temporary_folder
 
 top = sys.argv[1]
 

@@ -209,7 +209,7 @@ def test_a_fork_that_fails_leaves_nothing(
 _INTERRUPTED = """
 import os, signal, sys
 from venvrunner import VenvRunner
-from venvrunner._create.ownership import Ownership
+from venvrunner._venv.state import Ownership
 top, sign = sys.argv[1], getattr(signal, sys.argv[3])
 parent = VenvRunner.open(sys.argv[2])
 step = count = 0
@@ -301,7 +301,7 @@ _BEING_MADE = """
 import os, sys
 from venvrunner import CreationError, VenvRunner
 from venvrunner._create import fork
-from venvrunner._create.ownership import Ownership
+from venvrunner._venv.state import Ownership
 parent = VenvRunner.open(sys.argv[1])
 def look(*args, **options):
     print([os.path.basename(path) for path in Ownership(sys.argv[1]).forks()])

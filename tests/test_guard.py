@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from conftest import wait_until
-from venvrunner._process.guard import surely, uninterrupted
+from venvrunner._process.critical_section import surely, uninterrupted
 
 
 def _refused(_function: Callable[..., object], _args: object) -> int:

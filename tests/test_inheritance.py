@@ -11,7 +11,7 @@ import pytest
 
 from venvrunner import VenvRunner
 from venvrunner._create import inheritance
-from venvrunner._create.layout import CURRENT
+from venvrunner._venv.layout import CURRENT
 
 NEWEST = "python3.15"
 needs_newest = pytest.mark.skipif(shutil.which(NEWEST) is None, reason=f"{NEWEST} is not on PATH")

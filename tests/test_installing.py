@@ -36,7 +36,7 @@ from venvrunner import (
     VenvRunner,
 )
 from venvrunner._install.credentials import secrets_of, texts_of
-from venvrunner._install.cutoff import cutoff
+from venvrunner._install.exclude_newer import cutoff
 from venvrunner._install.request import RequestOptions, make_request
 from venvrunner.installing import InstallerName
 

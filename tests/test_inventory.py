@@ -13,7 +13,7 @@ import pytest
 
 from projects import listed, make_wheel, packages, run
 from venvrunner import CreationError, VenvError, VenvRunner
-from venvrunner._create.packages import search_path
+from venvrunner._venv.packages import search_path
 from venvrunner.installing import InstallerName
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="the layout is that of POSIX")]

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from venvrunner import VenvRunner
-from venvrunner._create import inheritance, layout
-from venvrunner._create.layout import POSIX, WINDOWS, Layout
+from venvrunner._create import inheritance
+from venvrunner._venv import layout
+from venvrunner._venv.layout import POSIX, WINDOWS, Layout
 
 BOTH = pytest.mark.parametrize("rules", [POSIX, WINDOWS], ids=["posix", "windows"])
 

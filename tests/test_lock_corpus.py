@@ -28,7 +28,7 @@ BOTH = [pytest.param("pip", marks=pytest.mark.slow), "uv"]
 NO_INDEX = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
 
 
-class Places(NamedTuple):
+class Placeholders(NamedTuple):
     """What the lock files name."""
 
     files: Path
@@ -36,11 +36,11 @@ class Places(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+def places(tmp_path_factory: pytest.TempPathFactory) -> Placeholders:
     """The files and the repository."""
     top = tmp_path_factory.mktemp("places")
     (top / "files").mkdir()
-    return Places(make_files(top / "files"), make_repository(top / "stone.git"))
+    return Placeholders(make_files(top / "files"), make_repository(top / "stone.git"))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     return make_project(path)
 
 
-def lock_in(folder: Path, name: str, places: Places) -> Path:
+def lock_in(folder: Path, name: str, places: Placeholders) -> Path:
     """Write a lock file whose URLs are those of local files."""
     text = (LOCKS / name / "pylock.toml").read_text()
     text = text.replace("https://files.example", places.files.as_uri())
@@ -70,7 +70,7 @@ def origins(venv: VenvRunner) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("installer", BOTH)
 @pytest.mark.parametrize(("name", "ask"), ASKS)
 def test_a_lock_file_is_installed_as_its_answer_says(
-    name: str, ask: dict[str, Any], installer: InstallerName, places: Places, folder: Path
+    name: str, ask: dict[str, Any], installer: InstallerName, places: Placeholders, folder: Path
 ) -> None:
     """No more and no less, the project in the mode that is locked, a repository at its commit."""
     elsewhere = folder.with_name("elsewhere")
@@ -96,7 +96,7 @@ def test_a_lock_file_is_installed_as_its_answer_says(
 @pytest.mark.parametrize("installer", BOTH)
 @pytest.mark.parametrize(("name", "ask"), PLAIN)
 def test_installers_by_themselves_agree(
-    name: str, ask: dict[str, Any], installer: InstallerName, places: Places, folder: Path
+    name: str, ask: dict[str, Any], installer: InstallerName, places: Placeholders, folder: Path
 ) -> None:
     """The answers are theirs; but pip wants a hash of directories and commits too, also in what it has locked itself."""
     lock = lock_in(folder, name, places)

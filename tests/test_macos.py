@@ -18,16 +18,16 @@ import pytest
 from conftest import LINUX, Caller, alive, wait_until
 from projects import contents, install, make_wheel
 from venvrunner import CommandTimeoutError, InvalidPathError, LockFileError, VenvRunner
-from venvrunner._create import copying
-from venvrunner._create.condition import _versions_of_interpreter
-from venvrunner._create.ownership import Ownership
-from venvrunner._create.paths import begins_alike, same, within
-from venvrunner._install.lock import read_lock
+from venvrunner._install.pylock import read_lock
 from venvrunner._install.selection import _directory
-from venvrunner._process import child, kqueue, libproc, proc, session
+from venvrunner._process import child, kqueue, libproc, procfs, session
 from venvrunner._process.child import Child
+from venvrunner._venv import copying
+from venvrunner._venv.health import _versions_of_interpreter
+from venvrunner._venv.paths import begins_alike, same, within
+from venvrunner._venv.state import Ownership
 from venvrunner.subprocess_util import async_log_run
-from venvrunner.testing._places import Places
+from venvrunner.testing._placeholders import Placeholders
 
 pytestmark = pytest.mark.skipif(not LINUX, reason="the fakes stand on Linux's own calls")
 
@@ -390,7 +390,7 @@ def test_a_project_is_within_its_lock_files_directory_in_any_spelling(volume: Pa
 def test_a_recording_has_a_placeholder_for_both_forms_of_accents(volume: Path) -> None:
     """A command on HFS+ prints the decomposed form of the path that it got."""
     (volume / "M\u00f6we").mkdir()
-    places = Places({"venv": f"{volume}/M\u00f6we"})
+    places = Placeholders({"venv": f"{volume}/M\u00f6we"})
     assert places.neutral(f"{volume}/Mo\u0308we/bin {volume}/M\u00f6we/bin") == "{venv}/bin {venv}/bin"
     assert places.actual("{venv}/bin") == f"{volume}/M\u00f6we/bin"
 
@@ -399,7 +399,7 @@ def test_where_the_forms_differ_there_is_no_placeholder_for_another_directory(tm
     """As here."""
     (tmp_path / "M\u00f6we").mkdir()
     other = f"{tmp_path}/Mo\u0308we/bin"
-    assert Places({"venv": f"{tmp_path}/M\u00f6we"}).neutral(other) == other
+    assert Placeholders({"venv": f"{tmp_path}/M\u00f6we"}).neutral(other) == other
 
 
 # The end of a session without /proc: libproc and audit tokens.
@@ -462,7 +462,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]
     monkeypatch.setattr(Processes, "sent", sent, raising=False)
     monkeypatch.setattr(Processes, "versions", {}, raising=False)
     monkeypatch.setattr(ctypes, "CDLL", Processes)
-    monkeypatch.setattr(proc, "is_ours", lambda: False)
+    monkeypatch.setattr(procfs, "is_ours", lambda: False)
     monkeypatch.setattr(session, "_IS_MACOS", True)
     libproc._library.cache_clear()
     yield sent

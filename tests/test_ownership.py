@@ -18,7 +18,7 @@ import venvrunner
 from conftest import DEADLINE, descriptors, end_all, wait_until
 from test_creation import listing
 from venvrunner import InvalidPathError, NotAVenvError, VenvInUseError, VenvRunner
-from venvrunner._create import place
+from venvrunner._venv import venv_directory
 
 pytestmark = pytest.mark.slow
 
@@ -220,7 +220,7 @@ def test_a_look_at_a_folder_that_somebody_is_changing_takes_it_for_nobody_elses(
         return list_folder(path)
 
     monkeypatch.setattr(os, "listdir", change_and_list)
-    place.check(str(folder))
+    venv_directory.check(str(folder))
     assert os.listdir is list_folder, "nothing was changed, so the test proves nothing"
 
 
@@ -290,7 +290,7 @@ def test_who_opens_what_is_being_made_waits_for_it(start: Start, tmp_path: Path,
     """It is not taken for the rest of an interrupted creation."""
     before = """
 import sys
-from venvrunner._create import template
+from venvrunner._create import seed
 get = template.get
 def held(*args, **kwargs):
     print("here", flush=True)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venvrunner._create import pack
-from venvrunner._create.scripts import Script
+from venvrunner._create import archive
+from venvrunner._venv.shebangs import Script
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="environments are not packed on Windows")
 
@@ -75,13 +75,13 @@ def data(venv_dir: Path) -> bytes:
 
 def collect(venv_dir: Path, skip: Callable[[str], bool] = nothing) -> bytes:
     """Pack a folder."""
-    return pack.collect(str(venv_dir), str(venv_dir / "bin"), skip, ABOUT)
+    return archive.collect(str(venv_dir), str(venv_dir / "bin"), skip, ABOUT)
 
 
 def unpack(data: bytes, folder: Path) -> Path:
     """Unpack into a new folder."""
     folder.mkdir(parents=True)
-    pack.unpack(data, str(folder), str(folder / "bin"))
+    archive.unpack(data, str(folder), str(folder / "bin"))
     return folder
 
 
@@ -136,7 +136,7 @@ def test_an_environment_that_names_its_own_place_is_not_moved(where: str, venv_d
     """Where this package does not know how to change it, there is no pack, and the error names the file."""
     head = f"#!{venv_dir / 'lib'}/python\n" if where == "bin/odd" else "x = 1\n"
     (venv_dir / where).write_text(f"{head}VIRTUAL_ENV='{venv_dir}'\n")
-    with pytest.raises(pack.NotMovableError, match=os.path.basename(where)):
+    with pytest.raises(archive.NotMovableError, match=os.path.basename(where)):
         collect(venv_dir)
 
 
@@ -144,20 +144,20 @@ def test_a_script_that_names_its_place_in_its_body_too_is_not_moved(venv_dir: Pa
     """Its first line could be changed, the rest not."""
     body = f"import x\nplace = {str(venv_dir)!r}\n".encode()
     (venv_dir / "bin" / "command").write_bytes(Script("python", "", body).text(str(venv_dir / "bin")))
-    with pytest.raises(pack.NotMovableError, match="command"):
+    with pytest.raises(archive.NotMovableError, match="command"):
         collect(venv_dir)
 
 
 def test_a_pack_says_what_it_holds(data: bytes) -> None:
     """What was said of the environment comes back, equal."""
-    assert pack.about(data) == ABOUT
+    assert archive.about(data) == ABOUT
 
 
 @given(start=st.binary(max_size=60))
 def test_what_is_no_pack_is_known_for_it(start: bytes) -> None:
     """Any bytes, with the mark of a pack or without, are no error."""
     for mark in (b"", b"venvpk01"):
-        assert pack.about(mark + start) is None
+        assert archive.about(mark + start) is None
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +173,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_a_pack_is_damaged_wherever_it_was_cut(small: bytes) -> None:
     """At every byte, and with one byte more at the end."""
-    assert pack.about(small) == ABOUT
+    assert archive.about(small) == ABOUT
     for length in range(len(small)):
-        assert pack.about(small[:length]) is None, length
-    assert pack.about(small + b"\0") is None
+        assert archive.about(small[:length]) is None, length
+    assert archive.about(small + b"\0") is None
 
 
 def test_a_pack_is_damaged_wherever_a_byte_differs(small: bytes) -> None:
@@ -185,7 +185,7 @@ def test_a_pack_is_damaged_wherever_a_byte_differs(small: bytes) -> None:
         for bits in (0x01, 0x20, 0x80, 0xFF):
             changed = bytearray(small)
             changed[place] ^= bits
-            assert pack.about(bytes(changed)) is None, (place, bits)
+            assert archive.about(bytes(changed)) is None, (place, bits)
 
 
 @given(data=st.data())
@@ -204,7 +204,7 @@ def test_a_pack_is_damaged_however_it_was_changed(small: bytes, data: st.DataObj
             ]
         )
     )
-    assert pack.about(changed) == (ABOUT if changed == small else None)
+    assert archive.about(changed) == (ABOUT if changed == small else None)
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_a_write_that_takes_only_a_part_is_followed_by_the_rest(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", write_less)
         (tmp_path / "two" / "venv").mkdir(parents=True)
-        pack.unpack(small, str(tmp_path / "two" / "venv"), str(tmp_path / "one" / "venv" / "bin"))
+        archive.unpack(small, str(tmp_path / "two" / "venv"), str(tmp_path / "one" / "venv" / "bin"))
     assert tree(tmp_path / "two" / "venv") == expected
     assert calls
 
@@ -251,7 +251,7 @@ def test_a_full_disk_is_an_error(small: bytes, tmp_path: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no device that is always full")
     with pytest.raises(OSError, match="No space left"):
-        pack.write("/dev/full", b"content", executable=False, exclusive=False)
+        archive.write("/dev/full", b"content", executable=False, exclusive=False)
 
 
 def test_nothing_that_is_there_is_overwritten(small: bytes, tmp_path: Path) -> None:
@@ -260,21 +260,21 @@ def test_nothing_that_is_there_is_overwritten(small: bytes, tmp_path: Path) -> N
     precious.write_text("precious")
     folder = tmp_path / "venv"
     (folder / "bin").mkdir(parents=True)
-    with pytest.raises(pack.DamagedError, match="exists"):
-        pack.unpack(small, str(folder), str(folder / "bin"))
+    with pytest.raises(archive.DamagedError, match="exists"):
+        archive.unpack(small, str(folder), str(folder / "bin"))
     with pytest.raises(FileExistsError):
-        pack.write(str(precious), b"", executable=False)
+        archive.write(str(precious), b"", executable=False)
     (tmp_path / "link").symlink_to(precious)
     with pytest.raises(FileExistsError):
-        pack.write(str(tmp_path / "link"), b"", executable=False)
+        archive.write(str(tmp_path / "link"), b"", executable=False)
     assert precious.read_text() == "precious"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "pyvenv.cfg").symlink_to(precious)
-    with pytest.raises(pack.DamagedError):
-        pack.unpack(small, str(tmp_path / "other"), str(tmp_path / "other" / "bin"))
+    with pytest.raises(archive.DamagedError):
+        archive.unpack(small, str(tmp_path / "other"), str(tmp_path / "other" / "bin"))
     assert precious.read_text() == "precious"
     shutil.rmtree(tmp_path / "other")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "pyvenv.cfg").touch()
-    pack.unpack(small, str(tmp_path / "other"), str(tmp_path / "other" / "bin"))
+    archive.unpack(small, str(tmp_path / "other"), str(tmp_path / "other" / "bin"))
     assert (tmp_path / "other" / "pyvenv.cfg").read_text() == "home = /usr/bin\n"

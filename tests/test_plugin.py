@@ -150,7 +150,7 @@ def test_fixtures_of_any_scope_make_environments(pytester: pytest.Pytester) -> N
         import os, pathlib
         import pytest
         from venvrunner import InterpreterNotFoundError
-        from venvrunner._create.ownership import Ownership
+        from venvrunner._venv.state import Ownership
 
         @pytest.fixture(scope="module")
         def tool(venv_runner_factory):

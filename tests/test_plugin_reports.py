@@ -7,8 +7,8 @@ import pytest
 
 from suites import make_wheelhouse, run_suite
 from venvrunner import CommandTimeoutError, FakeVenvRunner
-from venvrunner._suite.journal import Journal
-from venvrunner._suite.runners import fake_runner
+from venvrunner._fixtures.journal import Journal
+from venvrunner._fixtures.runners import fake_runner
 
 pytest_plugins = ["pytester"]
 

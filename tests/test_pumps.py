@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from conftest import DEADLINE, Caller, wait_until
-from venvrunner._process import async_drive, child, drive
+from venvrunner._process import async_driver, child, sync_driver
 
 
 @pytest.fixture(autouse=True)
 def _without_selectable_pipes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module in (async_drive, child, drive):
+    for module in (async_driver, child, sync_driver):
         monkeypatch.setattr(module, "HAS_SELECTABLE_PIPES", False)
     yield
     # A thread ends with its pipe, which may be a moment after the call.

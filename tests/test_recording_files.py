@@ -19,8 +19,8 @@ from venvrunner import (
     VenvRunner,
 )
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
-from venvrunner.testing._format import lines_of
-from venvrunner.testing._places import Places
+from venvrunner.testing._file import lines_of
+from venvrunner.testing._placeholders import Placeholders
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_the_file_is_for_people(venv: VenvRunner, path: Path) -> None:
 )
 def test_every_text_comes_back_from_its_neutral_form(parts: list[str]) -> None:
     """Whatever looks like a placeholder, or is one."""
-    places = Places({"venv": "/tmp/v", "tmp": "/tmp", "home": "/home/me"})
+    places = Placeholders({"venv": "/tmp/v", "tmp": "/tmp", "home": "/home/me"})
     text = "".join(parts)
     assert places.actual(places.neutral(text)) == text
 
@@ -75,12 +75,12 @@ def test_every_text_comes_back_from_its_neutral_form(parts: list[str]) -> None:
 )
 def test_only_whole_paths_are_neutral(text: str, neutral: str) -> None:
     """A folder whose name begins alike is another one."""
-    assert Places({"venv": "/tmp/v", "tmp": "/tmp", "root": "/"}).neutral(text) == neutral
+    assert Placeholders({"venv": "/tmp/v", "tmp": "/tmp", "root": "/"}).neutral(text) == neutral
 
 
 def test_a_path_below_the_root_has_one_separator() -> None:
     """The home directory of a container may be the root."""
-    places = Places({"home": "/"})
+    places = Placeholders({"home": "/"})
     assert [places.actual(text) for text in ("{home}/x", "{home}", "{{home}/x")] == ["/x", "/", "{home}/x"]
 
 

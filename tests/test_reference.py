@@ -12,7 +12,7 @@ import venvrunner
 from venvrunner import FakeVenvRunner, InstallOptions, Runner, VenvOptions, VenvRunner, VenvSpec
 from venvrunner._create.cache import VARIABLE
 from venvrunner._create.interpreters import _SOURCES
-from venvrunner._process.refused import REFUSED
+from venvrunner._process.keywords import REFUSED
 from venvrunner.installing import ReportOptions
 from venvrunner.subprocess_util import RunOptions
 

@@ -60,7 +60,7 @@ CASES = [
 ]
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """Where the corpus is at home."""
 
     root: Path
@@ -75,7 +75,7 @@ class Place(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A directory with all that the corpus names, which is served too."""
     root = tmp_path_factory.mktemp("forms").resolve()
     make_wheel(root, "pocket")
@@ -88,11 +88,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         (root / name / "pyproject.toml").write_text(_PROJECT)
         (root / name / "backend.py").write_text(_BACK_END.format(wheel=str(wheel)))
     with dated_index(root) as http:
-        yield Place(root, http)
+        yield Target(root, http)
 
 
 @pytest.fixture
-def place(corpus: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
+def place(corpus: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Target:
     """The same, as the working directory, without anybody's settings."""
     forget_settings(monkeypatch, tmp_path)
     monkeypatch.chdir(corpus.root)
@@ -102,7 +102,7 @@ def place(corpus: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pla
 BUILDERS: dict[str, Pip | Uv] = {"pip": Pip(()), "uv": Uv("uv")}
 
 
-def command_line(case: Case, installer: str, place: Place) -> list[str] | None:
+def command_line(case: Case, installer: str, place: Target) -> list[str] | None:
     """Return the arguments after `install`; `None` for what is refused before an installer starts."""
     text = place.filled(case.text)
     try:
@@ -114,7 +114,7 @@ def command_line(case: Case, installer: str, place: Place) -> list[str] | None:
 
 
 @pytest.mark.parametrize("installer", BUILDERS)
-def test_what_is_refused_is_known_before_anything_starts(installer: str, place: Place) -> None:
+def test_what_is_refused_is_known_before_anything_starts(installer: str, place: Target) -> None:
     """And what is accepted is one argument, without a blank before a dash."""
     for case in CASES:
         argv = command_line(case, installer, place)
@@ -125,7 +125,7 @@ def test_what_is_refused_is_known_before_anything_starts(installer: str, place: 
             assert rest.count("--") == 1
 
 
-def test_a_checked_requirement_is_the_same_when_checked_again(place: Place) -> None:
+def test_a_checked_requirement_is_the_same_when_checked_again(place: Target) -> None:
     """It travels: in a specification, from one process of a test run to another."""
     for case in CASES:
         if not case.is_editable and set(case.answers.values()) != {"refused"}:
@@ -185,7 +185,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> VenvRunner:
 
 
 @pytest.mark.slow
-def test_each_installer_does_what_the_corpus_says(place: Place, target: VenvRunner) -> None:
+def test_each_installer_does_what_the_corpus_says(place: Target, target: VenvRunner) -> None:
     """With each form as it is handed on; and what both take by themselves, to the same end, is never refused."""
     asked: dict[str, Any] = {"pip": ask_pip, "uv": ask_uv}
     raw: dict[str, list[str]] = {}
@@ -206,7 +206,7 @@ def test_each_installer_does_what_the_corpus_says(place: Place, target: VenvRunn
             assert case.answers == {"pip": pip, "uv": uv}, case.text
 
 
-def test_a_file_with_a_hash_and_no_name_in_a_requirements_file_is_explained(place: Place, tmp_path: Path) -> None:
+def test_a_file_with_a_hash_and_no_name_in_a_requirements_file_is_explained(place: Target, tmp_path: Path) -> None:
     """uv reads the file itself."""
     (tmp_path / "r.txt").write_text(place.filled("{url}/pocket-1.0-py3-none-any.whl#sha256={sha256}"))
     with VenvRunner.temporary(with_pip=False, installer="uv") as venv, pytest.raises(InstallationError) as caught:

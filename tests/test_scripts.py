@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from test_install import make_wheel
 from venvrunner import VenvRunner
-from venvrunner._create.scripts import Script, parse
+from venvrunner._venv.shebangs import Script, parse
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
 

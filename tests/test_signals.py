@@ -15,7 +15,7 @@ import pytest
 import venvrunner
 from conftest import DEADLINE, MEASURED, alive, end_all, wait_until
 from venvrunner import CommandTimeoutError
-from venvrunner._process import proc
+from venvrunner._process import procfs
 from venvrunner.subprocess_util import async_log_run
 
 HEAD = """
@@ -292,13 +292,13 @@ def test_a_storm_of_signals_leaves_nothing(start: Callable[[str], Program], way:
 def test_the_end_of_an_async_call_opens_nothing_where_a_handler_may_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler raises in the main thread, between any two steps: the number of a file just opened would be lost."""
     threads: list[int] = []
-    listed = proc.processes
+    listed = procfs.processes
 
-    def processes() -> Sequence[proc.Process]:
+    def processes() -> Sequence[procfs.Process]:
         threads.append(threading.get_ident())
         return listed()
 
-    monkeypatch.setattr(proc, "processes", processes)
+    monkeypatch.setattr(procfs, "processes", processes)
     with pytest.raises(CommandTimeoutError):
         asyncio.run(async_log_run(["sleep", "60"], timeout=0.05))
     assert threads

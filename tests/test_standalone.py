@@ -10,8 +10,8 @@ import pytest
 
 from projects import contents, install, install_editable, listed, make_wheel, make_wheels, packages, run, scripts
 from venvrunner import VenvRunner
-from venvrunner._create import copying
-from venvrunner._create.copying import Copier
+from venvrunner._venv import copying
+from venvrunner._venv.copying import Copier
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")]
 

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from venvrunner import VenvInUseError, VenvRunner
-from venvrunner._create import cache, copying, hold, launchers, layout, locks, ownership, removal, sharing, users
-from venvrunner._create.locks import LockFile
-from venvrunner._create.removal import Spot, remove_tree
-from venvrunner._process import native, programs, session, spawn, tree
+from venvrunner._create import cache
+from venvrunner._process import native, process_tree, session, spawn, windows_programs
 from venvrunner._process.checks import environment_of
 from venvrunner._process.command import Command
-from venvrunner._process.job import Job, resume
+from venvrunner._process.job_object import Job, resume
+from venvrunner._venv import change, copying, file_locks, launchers, layout, removal, sharing_violations, state, users
+from venvrunner._venv.file_locks import LockFile
+from venvrunner._venv.removal import Spot, remove_tree
 from venvrunner.environment import current_environment, get_clean_environment, venv_environment
 from venvrunner.exceptions import ContainmentError
 
@@ -68,9 +69,9 @@ def msvcrt(monkeypatch: pytest.MonkeyPatch) -> Msvcrt:
         close(fd)
 
     monkeypatch.setattr(os, "close", closing)
-    monkeypatch.setattr(locks, "_flock", None)
-    monkeypatch.setattr(locks, "_locking", fake)
-    for module in (locks, hold, users):
+    monkeypatch.setattr(file_locks, "_flock", None)
+    monkeypatch.setattr(file_locks, "_locking", fake)
+    for module in (file_locks, change, users):
         monkeypatch.setattr(module, "CLOSE_FIRST", True)
     monkeypatch.setattr(users, "CHILDREN_INHERIT", False)
     monkeypatch.setattr(users, "_latest", users._Presence())  # the files of this test only
@@ -104,7 +105,7 @@ def open_files_stay(msvcrt: Msvcrt, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(os, "unlink", unlinking)
     monkeypatch.setattr(os, "replace", replacing)
     monkeypatch.setattr(removal, "_BY_DESCRIPTOR", False)
-    monkeypatch.setattr(sharing, "_PATIENCE", 0.0)
+    monkeypatch.setattr(sharing_violations, "_PATIENCE", 0.0)
     yield
     gc.collect()  # what is dropped later is dropped on the real system
     assert not msvcrt.locked
@@ -130,7 +131,7 @@ def test_a_lock_is_one_byte_wherever_the_file_was_written(msvcrt: Msvcrt, tmp_pa
     os.write(number, b"process 1")
     other = second.open(spot)
     assert not second.try_lock()
-    assert os.fstat(other).st_size < locks._FAR
+    assert os.fstat(other).st_size < file_locks._FAR
     os.lseek(other, 0, os.SEEK_SET)
     assert os.read(other, 100) == b"process 1"
     first.unlock()
@@ -225,16 +226,16 @@ def test_a_refusal_of_windows_is_tried_again_for_a_while(monkeypatch: pytest.Mon
             raise refusal(winerror, "file")
         return "done"
 
-    assert sharing.insist(refused, 3) == "done"
+    assert sharing_violations.insist(refused, 3) == "done"
     assert len(calls) == 4
-    monkeypatch.setattr(sharing, "_PATIENCE", 0.0)
+    monkeypatch.setattr(sharing_violations, "_PATIENCE", 0.0)
     calls.clear()
     with pytest.raises(PermissionError):
-        sharing.insist(refused, 1000, ACCESS_DENIED)
+        sharing_violations.insist(refused, 1000, ACCESS_DENIED)
     assert len(calls) > 1
     calls.clear()
     with pytest.raises(PermissionError):
-        sharing.insist(refused, 1000, 112)
+        sharing_violations.insist(refused, 1000, 112)
     assert len(calls) == 1
 
 
@@ -250,7 +251,7 @@ def test_a_file_is_replaced_although_it_is_read(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr(os, "replace", replacing)
     spot = Spot.at(str(tmp_path / "state"))
-    ownership.replace_file(spot, spot, "text")
+    state.replace_file(spot, spot, "text")
     assert (tmp_path / "state").read_text() == "text"
     assert not refusals
     assert os.listdir(tmp_path) == ["state"]
@@ -321,8 +322,8 @@ class Process:
 def system(monkeypatch: pytest.MonkeyPatch) -> System:
     """Run on what job objects need."""
     system = System()
-    monkeypatch.setattr(tree, "Job", lambda *, contain: Job(contain=contain, system=system))
-    monkeypatch.setattr(tree, "resume", lambda handle: resume(handle, system))
+    monkeypatch.setattr(process_tree, "Job", lambda *, contain: Job(contain=contain, system=system))
+    monkeypatch.setattr(process_tree, "resume", lambda handle: resume(handle, system))
     monkeypatch.setattr(spawn, "HAS_JOBS", True)
     return system
 
@@ -337,7 +338,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_child_is_in_a_job_before_it_begins(system: System, breaks: list[int]) -> None:
     """So nothing that it starts is outside; CTRL_BREAK is the polite end, and the job's end the other."""
-    group = tree.tree_of(Process(), grace=None)
+    group = process_tree.tree_of(Process(), grace=None)
     assert system.calls == ["CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject", "NtResumeProcess"]
     assert system.flags == 0x800
     assert not group.ended()
@@ -353,9 +354,9 @@ def test_a_child_is_in_a_job_before_it_begins(system: System, breaks: list[int])
 
 def test_what_a_child_leaves_goes_on_unless_it_is_contained(system: System, breaks: list[int]) -> None:
     """Contained, it gets CTRL_BREAK once, and is ended when the grace is over; the death of this process ends it too."""
-    assert not tree.tree_of(Process(), grace=None).lingers()
+    assert not process_tree.tree_of(Process(), grace=None).lingers()
     assert system.processes == 1
-    group = tree.tree_of(Process(), grace=0.0)
+    group = process_tree.tree_of(Process(), grace=0.0)
     assert system.flags == 0x2000
     assert group.lingers()
     assert breaks == [4711]
@@ -373,7 +374,7 @@ def test_without_a_console_a_tree_is_ended_at_once(system: System, monkeypatch: 
         raise refusal(6, "")
 
     monkeypatch.setattr(os, "kill", refuse)
-    group = tree.tree_of(Process(), grace=None)
+    group = process_tree.tree_of(Process(), grace=None)
     group.send(15)
     assert group.ended()
     group.close()
@@ -385,7 +386,7 @@ def test_without_job_objects_a_child_is_alone_or_refused(call: str, system: Syst
     system.refused = (call,)
     process = Process()
     group = spawn._tree_of(process, Command(["tool"], {}))
-    assert isinstance(group, session.Lone)
+    assert isinstance(group, session.SingleProcess)
     assert "NtResumeProcess" in system.calls
     with pytest.raises(ContainmentError, match="job object"):
         spawn._tree_of(process, Command(["tool"], {"contain": True}))
@@ -536,44 +537,47 @@ def test_a_program_is_found_in_the_path_of_its_own_variables(command: str, found
 
     if found is None:
         with pytest.raises(FileNotFoundError):
-            programs.find(command, path, is_file)
+            windows_programs.find(command, path, is_file)
     else:
-        assert programs.find(command, path, is_file).lower() == found.lower()
+        assert windows_programs.find(command, path, is_file).lower() == found.lower()
 
 
 def test_a_batch_file_is_run_by_the_systems_own_shell() -> None:
     """Whatever COMSPEC says; a program is run as it is."""
     root = r"C:\Windows"
-    line, shell = programs.prepared(["tool", "a b"], None, r"C:\v", root, lambda name: name.endswith("tool.cmd"))
+    line, shell = windows_programs.prepared(["tool", "a b"], None, r"C:\v", root, lambda name: name.endswith("tool.cmd"))
     assert shell == r"C:\Windows\System32\cmd.exe"
     assert line == r'cmd.exe /e:ON /v:OFF /d /c ""C:\v\tool.cmd" "a b""'
     argv = ["tool", "a b"]
-    assert programs.prepared(argv, None, r"C:\v", root, lambda name: name.endswith("tool.exe")) == (argv, r"C:\v\tool.exe")
-    assert programs.prepared(argv, r"C:\x.exe", "", root) == (argv, r"C:\x.exe")
+    assert windows_programs.prepared(argv, None, r"C:\v", root, lambda name: name.endswith("tool.exe")) == (
+        argv,
+        r"C:\v\tool.exe",
+    )
+    assert windows_programs.prepared(argv, r"C:\x.exe", "", root) == (argv, r"C:\x.exe")
 
 
 @pytest.mark.parametrize("argument", ["&", "|", "<", ">", "^", "(", ")", "!", " ", ",", ";", "=", "", "é", "a&b"])
 def test_what_a_shell_would_read_is_in_quotes(argument: str) -> None:
     """cmd.exe takes nothing in quotes for its own but a quote and a percent sign."""
-    assert programs.batch_line("t.bat", [argument]) == f'cmd.exe /e:ON /v:OFF /d /c ""t.bat" "{argument}""'
+    assert windows_programs.batch_line("t.bat", [argument]) == f'cmd.exe /e:ON /v:OFF /d /c ""t.bat" "{argument}""'
 
 
 def test_a_backslash_does_not_hide_the_quote_after_it() -> None:
     """The last ones are doubled, as programs read them."""
-    assert programs.batch_line("t.bat", ["a b" + 2 * chr(92)]).endswith(' "a b' + 4 * chr(92) + '""')
+    assert windows_programs.batch_line("t.bat", ["a b" + 2 * chr(92)]).endswith(' "a b' + 4 * chr(92) + '""')
 
 
 @pytest.mark.parametrize("argument", ['"', "%", "\r", "\n", "a%PATH%b"])
 def test_what_no_quotes_protect_is_refused(argument: str) -> None:
     """In an argument and in the path of the batch file."""
     with pytest.raises(ValueError, match=r"args\[2\] contains"):
-        programs.batch_line("t.bat", ["x", argument])
+        windows_programs.batch_line("t.bat", ["x", argument])
     with pytest.raises(ValueError, match=r"args\[0\] contains"):
-        programs.batch_line(argument + "t.bat", [])
+        windows_programs.batch_line(argument + "t.bat", [])
 
 
 @pytest.mark.parametrize("name", ["a.bat", "a.BAT", "a.cmd", "a.bat.", "a.bat ", "a.cmd. ."])
 def test_a_batch_file_is_known_by_its_name(name: str) -> None:
     """Windows leaves out blanks and dots at the end."""
-    assert programs.is_batch(name)
-    assert not programs.is_batch(name.rstrip(". ") + ".exe")
+    assert windows_programs.is_batch(name)
+    assert not windows_programs.is_batch(name.rstrip(". ") + ".exe")

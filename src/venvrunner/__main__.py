@@ -19,12 +19,12 @@ from types import FrameType
 from typing import NoReturn
 
 from venvrunner import VenvRunner
-from venvrunner._create import cache, template
-from venvrunner._create.paths import absolute
+from venvrunner._create import cache, seed
 from venvrunner._display import Lines, complain, say, shown
 from venvrunner._process import drivers
 from venvrunner._process.command import Command, RunOptions, TimedOut
 from venvrunner._process.session import lost_reason
+from venvrunner._venv.paths import absolute
 from venvrunner.exceptions import VenvError
 
 TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
@@ -142,7 +142,7 @@ def _answer(what: str) -> int:
     elif what == "size":
         print(cache.size())  # noqa: T201  a command line prints
     else:
-        print("removed {} files, {} bytes".format(*cache.prune(template.is_current)))  # noqa: T201  a command line prints
+        print("removed {} files, {} bytes".format(*cache.prune(seed.is_current)))  # noqa: T201  a command line prints
     return 0
 
 

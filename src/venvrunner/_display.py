@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from venvrunner._install.installation import HEARTBEAT
-from venvrunner._process.guard import surely, uninterrupted
+from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._process.sinks import Redactor
 
 TYPE_CHECKING = False  # as in the package itself

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from venvrunner._create import layout
 from venvrunner._process.checks import check_args, check_variables
 from venvrunner._types import StrPath
+from venvrunner._venv import layout
 from venvrunner.environment import current_environment
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.runner import Runner

@@ -8,22 +8,22 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Literal, Unpack, cast, get_args
 
 from venvrunner import subprocess_util
-from venvrunner._create import layout
-from venvrunner._create.errors import explained
-from venvrunner._create.packages import own_directories
-from venvrunner._create.temporary import temporary_folder
-from venvrunner._install import bundled, installation, inventory, metadata, pip_settings
-from venvrunner._install.forms import WEB
-from venvrunner._install.installation import Place
+from venvrunner._install import bundled_pip, installation, inventory, metadata, pip_settings
+from venvrunner._install.installation import Target
 from venvrunner._install.pip import Pip
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request, RequestOptions, make_request
+from venvrunner._install.requirement_forms import WEB
 from venvrunner._install.requirements import package_names
 from venvrunner._install.steps import Call, run, run_async
 from venvrunner._install.uv import Uv
 from venvrunner._process.command import RunOptions
-from venvrunner._process.refused import check_keywords
+from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
+from venvrunner._venv import layout
+from venvrunner._venv.errors import explained
+from venvrunner._venv.packages import own_directories
+from venvrunner._venv.temporary import temporary_directory
 from venvrunner.environment import venv_environment
 from venvrunner.exceptions import InvalidCommandError, InvalidRequirementError
 from venvrunner.runner import Runner
@@ -226,7 +226,7 @@ class InstallingRunner(Runner):
             options = {**options, "lock": await run_async(fetching, self._perform_async)}
         request, rest = split_options(requirements, options)
         async with self._changing_async():
-            with temporary_folder() as folder:
+            with temporary_directory() as folder:
                 steps = installation.install(self._installer(), request, self._place(folder, rest), rest)
                 return await run_async(steps, self._perform_async)
 
@@ -255,7 +255,7 @@ class InstallingRunner(Runner):
         """
         checked = package_names(names)
         check_keywords(options, ReportOptions.__annotations__)
-        with self._changing(), temporary_folder() as folder:
+        with self._changing(), temporary_directory() as folder:
             place = self._place(folder, options)
             steps = installation.uninstall(self._installer(), checked, place, options)
             return run(steps, self._perform)
@@ -280,7 +280,7 @@ class InstallingRunner(Runner):
         return metadata.versions(found)
 
     def _install_now(self, request: Request, **options: Any) -> Receipt:
-        with temporary_folder() as folder:
+        with temporary_directory() as folder:
             steps = installation.install(self._installer(), request, self._place(folder, options), options)
             return run(steps, self._perform)
 
@@ -288,14 +288,14 @@ class InstallingRunner(Runner):
         if self.installer == "uv":
             return Uv.bundled()
         with explained(self.venv_dir, "read what is installed"):
-            version = bundled.pip_version(own_directories(self.venv_dir))
+            version = bundled_pip.pip_version(own_directories(self.venv_dir))
         if version is not None:
             return Pip.own(version)
-        return Pip.from_wheel(bundled.pip_wheel(self.venv_dir))
+        return Pip.from_wheel(bundled_pip.pip_wheel(self.venv_dir))
 
-    def _place(self, folder: str, options: Any) -> Place:
+    def _place(self, folder: str, options: Any) -> Target:
         env = pip_settings.located(options.get("env"), options.get("cwd"))
-        return Place(self.venv_dir, self.python_executable, folder, self.environment(env))
+        return Target(self.venv_dir, self.python_executable, folder, self.environment(env))
 
     def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
         with self._in_use() as around, self._around(around):

@@ -15,8 +15,8 @@ import pytest
 TYPE_CHECKING = False  # as in the package itself
 if TYPE_CHECKING:
     from venvrunner import FakeVenvRunner, Runner, VenvRunner
+    from venvrunner._fixtures.journal import Journal
     from venvrunner._install.request import RequestOptions
-    from venvrunner._suite.journal import Journal
 
 __all__ = ["VenvRunnerFactory"]
 
@@ -37,8 +37,8 @@ class VenvRunnerFactory:
     """
 
     def __init__(self, config: pytest.Config, folder: str) -> None:
-        from venvrunner._suite.parents import Parents, anchored_interpreter  # nobody may need it
-        from venvrunner._suite.runners import real_runners  # the same
+        from venvrunner._fixtures.parents import Parents, anchored_interpreter  # nobody may need it
+        from venvrunner._fixtures.runners import real_runners  # the same
 
         self._journal = _journal(config)
         runners = real_runners(self._journal, _wheelhouse(config))
@@ -77,7 +77,7 @@ class VenvRunnerFactory:
             VenvError: it can't be prepared; as for :class:`.VenvRunner`.
             TypeError: an argument is of the wrong type.
         """
-        from venvrunner._suite.parents import wanted  # nobody may need it
+        from venvrunner._fixtures.parents import wanted  # nobody may need it
 
         self._journal.uses_mark = True  # whose it is, if any, is the caller's business
         default = self._python if python is None else python
@@ -100,12 +100,12 @@ def venv_runner_factory(
             with venv_runner_factory(requirements=["build"]) as runner:
                 yield runner
     """
-    from venvrunner._create.temporary import identity, temporary_folder  # nobody may need it
+    from venvrunner._venv.temporary import identity, temporary_directory  # nobody may need it
 
     config, base = request.config, tmp_path_factory.getbasetemp()
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is None:
-        with temporary_folder(str(base)) as folder:
+        with temporary_directory(str(base)) as folder:
             yield VenvRunnerFactory(config, folder)
         return
     shared = base.parent / f"venvrunner-{worker['testrunuid']}"
@@ -154,7 +154,7 @@ def fake_venv_runner(request: pytest.FixtureRequest) -> "FakeVenvRunner":
         def test_version(fake_venv_runner):
             assert fake_venv_runner.log_run(["python", "--version"]).stdout.startswith("Python 3")
     """
-    from venvrunner._suite.runners import fake_runner  # nobody may need it
+    from venvrunner._fixtures.runners import fake_runner  # nobody may need it
 
     return fake_runner(_journal(request.config))
 
@@ -174,7 +174,7 @@ def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
         def test_it_asks_for_the_version(recorded_venv_runner):
             assert recorded_venv_runner.log_run(["pip", "--version"]).stdout.startswith("pip ")
     """
-    from venvrunner._suite.replays import path_for, recorded, replayed  # nobody may need it
+    from venvrunner._fixtures.replays import path_for, recorded, replayed  # nobody may need it
     from venvrunner.exceptions import RecordingError  # the same
 
     journal = _journal(request.config)
@@ -255,7 +255,7 @@ def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any])
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the environments of the workers, all of which have ended."""
     for path, which in config.stash.get(_FOLDERS, ()):
-        from venvrunner._create.temporary import remove_made  # nobody may need it
+        from venvrunner._venv.temporary import remove_made  # nobody may need it
 
         remove_made(path, which)
 
@@ -276,7 +276,7 @@ def _arguments(mark: pytest.Mark, config: pytest.Config) -> dict[str, Any]:
 def _journal(config: pytest.Config) -> "Journal":
     """Return the journal, which takes part in the run from now on."""
     if _JOURNAL not in config.stash:
-        from venvrunner._suite.journal import Journal  # nobody may need it
+        from venvrunner._fixtures.journal import Journal  # nobody may need it
 
         config.stash[_JOURNAL] = Journal()
         config.pluginmanager.register(config.stash[_JOURNAL])

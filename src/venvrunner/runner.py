@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
-from venvrunner._process import ambient
+from venvrunner._process import context
 from venvrunner._process.command import RunOptions
 from venvrunner._process.drivers import Inner
-from venvrunner._process.running import Running
+from venvrunner._process.running_commands import Running
 from venvrunner._process.supervisor import GRACE
 from venvrunner._types import StrPath
 from venvrunner.environment import additions
@@ -331,7 +331,7 @@ class Runner(ABC):
         return self.resolve(args)
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
-        """Return the context manager that a command runs under; it yields attributes of :class:`.ambient.Ambient`."""
+        """Return the context manager that a command runs under; it yields attributes of :class:`.context.CallContext`."""
         return nullcontext({})
 
     @property
@@ -342,4 +342,4 @@ class Runner(ABC):
 
     def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Surround a command that runs in the block, so that it is known to its environment and to :meth:`stop`."""
-        return ambient.surrounded(stoppers=(*ambient.current().stoppers, self._running), **around)
+        return context.surrounded(stoppers=(*context.current().stoppers, self._running), **around)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from typing import cast
 
 from venvrunner._create.creation import Exist
-from venvrunner._create.purpose import Order, check_order
-from venvrunner._install.forms import is_path
-from venvrunner._install.lock import LockText
+from venvrunner._create.recipe import Recipe, check_order
+from venvrunner._install.pylock import LockText
 from venvrunner._install.request import RequestOptions, make_request
+from venvrunner._install.requirement_forms import is_path
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
@@ -80,7 +80,7 @@ class VenvSpec:
     def __post_init__(self) -> None:
         """Check the arguments, and make them immutable."""
         check_installer(self.installer)
-        check_order(Order(self.python, self.with_pip, self.system_site_packages, self.prompt))
+        check_order(Recipe(self.python, self.with_pip, self.system_site_packages, self.prompt))
         if not isinstance(self.python, str | None):
             msg = "python must be a str: a path is that of this machine! Write str() around it if all machines have it."
             raise TypeError(msg)

@@ -6,16 +6,17 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from venvrunner._create import creation, layout
-from venvrunner._create.adoption import adopt
+from venvrunner._create import creation
 from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
-from venvrunner._create.handle import Handle
-from venvrunner._create.paths import absolute
-from venvrunner._create.purpose import Order
-from venvrunner._create.temporary import TemporaryPlace
+from venvrunner._create.opening import adopt
+from venvrunner._create.recipe import Recipe
 from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._types import StrPath
+from venvrunner._venv import layout
+from venvrunner._venv.lease import Lease
+from venvrunner._venv.paths import absolute
+from venvrunner._venv.temporary import TemporaryDirectory
 from venvrunner.environment import get_clean_environment
 from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallerName, InstallingRunner, check_installer
@@ -129,12 +130,12 @@ class VenvRunner(InstallingRunner):
             if not request.is_empty():
                 self._install_now(request)
 
-        order = Order(python, with_pip, system_site_packages, prompt, request.contents())
-        handle = Handle(layout.target(name, top_dir), wait)
+        order = Recipe(python, with_pip, system_site_packages, prompt, request.contents())
+        handle = Lease(layout.target(name, top_dir), wait)
         self._set(name, top_dir, handle)
         creation.create(self.venv_dir, handle.user, order, fill, exist=exist, wait=wait)
 
-    def _set(self, name: str, top_dir: StrPath, handle: Handle) -> Self:
+    def _set(self, name: str, top_dir: StrPath, handle: Lease) -> Self:
         self.name = name
         self.top_dir = top_dir
         self.venv_dir = handle.venv_dir
@@ -142,7 +143,7 @@ class VenvRunner(InstallingRunner):
         return self
 
     @classmethod
-    def _made(cls, name: str, top_dir: StrPath, handle: Handle, installer: InstallerName) -> Self:
+    def _made(cls, name: str, top_dir: StrPath, handle: Lease, installer: InstallerName) -> Self:
         runner = cls.__new__(cls)
         runner.installer = installer
         return cls._set(runner, name, top_dir, handle)
@@ -172,7 +173,7 @@ class VenvRunner(InstallingRunner):
         'same\n'
         """
         check_installer(installer)
-        handle = Handle(absolute(os.fspath(path)), wait)
+        handle = Lease(absolute(os.fspath(path)), wait)
         adopt(handle.venv_dir, handle.user, wait=wait)
         top_dir, name = os.path.split(handle.venv_dir)
         return cls._made(name, top_dir, handle, installer)
@@ -196,12 +197,12 @@ class VenvRunner(InstallingRunner):
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
         'pip'
         """
-        with TemporaryPlace() as place:
+        with TemporaryDirectory() as place:
             runner = cls("venv", place.name, **options)
             cls._keep(runner, place)
         return runner
 
-    def _keep(self, place: TemporaryPlace) -> None:
+    def _keep(self, place: TemporaryDirectory) -> None:
         self._handle.belong_to(place)
 
     def fork(
@@ -233,7 +234,7 @@ class VenvRunner(InstallingRunner):
         ...     child.delete()
         pip
         """
-        handle = Handle(layout.target(name, top_dir), self._handle.wait)
+        handle = Lease(layout.target(name, top_dir), self._handle.wait)
         fork(self.venv_dir, handle.venv_dir, handle.user, standalone=standalone, exist=exist, wait=handle.wait)
         return self._made(name, top_dir, handle, self.installer)
 

@@ -1,1 +1,1 @@
-"""How an environment is made, and where things are in it."""
+"""How an environment is filled: created from a prepared one, forked, opened, or repaired after a move."""

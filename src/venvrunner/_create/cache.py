@@ -7,10 +7,10 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 
-from venvrunner._create.copying import entries
-from venvrunner._create.locks import without_waiting
-from venvrunner._create.paths import absolute
-from venvrunner._create.sharing import insist
+from venvrunner._venv.copying import entries
+from venvrunner._venv.file_locks import without_waiting
+from venvrunner._venv.paths import absolute
+from venvrunner._venv.sharing_violations import insist
 from venvrunner.exceptions import InvalidPathError
 
 __tracebackhide__ = True

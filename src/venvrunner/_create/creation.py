@@ -4,18 +4,19 @@ import threading
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from venvrunner._create import interpreters, pack, place, template
-from venvrunner._create.errors import explained
-from venvrunner._create.hold import Hindrances, check_open
+from venvrunner._create import archive, interpreters, seed
 from venvrunner._create.interpreter import Interpreter
-from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import Ownership
-from venvrunner._create.patience import logger
-from venvrunner._create.purpose import Order, check_order, misfit_of, purpose_of
-from venvrunner._create.removal import Directory
-from venvrunner._create.settings import copy_settings
-from venvrunner._create.users import User
-from venvrunner._process.guard import uninterrupted
+from venvrunner._create.recipe import Recipe, check_order, misfit_of, purpose_of
+from venvrunner._process.critical_section import uninterrupted
+from venvrunner._venv import venv_directory
+from venvrunner._venv.change import Hindrances, check_open
+from venvrunner._venv.errors import explained
+from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.pyvenv_cfg import copy_settings
+from venvrunner._venv.removal import Directory
+from venvrunner._venv.state import Ownership
+from venvrunner._venv.users import User
+from venvrunner._venv.waiting import logger
 from venvrunner.exceptions import VenvExistsError
 
 __tracebackhide__ = True
@@ -23,7 +24,7 @@ __tracebackhide__ = True
 Exist = Literal["clear", "reuse", "error"]
 
 
-def create(venv_dir: str, user: User, order: Order, fill: Callable[[], object], *, exist: Exist, wait: float) -> None:
+def create(venv_dir: str, user: User, order: Recipe, fill: Callable[[], object], *, exist: Exist, wait: float) -> None:
     """Make an environment, or take the one that is there if it fits; without the network.
 
     Args:
@@ -43,7 +44,7 @@ def create(venv_dir: str, user: User, order: Order, fill: Callable[[], object], 
         ValueError: an option is wrong.
     """
     _check_options(order, exist, wait)
-    place.check(venv_dir)
+    venv_directory.check(venv_dir)
     # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
     interpreter = interpreters.find(order.python)
     if order.with_pip:
@@ -85,7 +86,7 @@ def occupy(
     Raises:
         VenvError: as for :func:`create`.
     """
-    place.check(venv_dir)
+    venv_directory.check(venv_dir)
     if exist == "error":
         _refuse_existing(venv_dir)
 
@@ -96,7 +97,7 @@ def occupy(
 
         def undo() -> None:
             user.leave()
-            place.remove(change)
+            venv_directory.remove(change)
 
         with explained(venv_dir):
             is_there = check_open(directory)
@@ -111,15 +112,15 @@ def occupy(
             change.state.make_writable()
             owner.begin(parent_dir)
             change.undo = undo
-            place.mark(directory, change.state)
-            place.clear(directory)
+            venv_directory.mark(directory, change.state)
+            venv_directory.clear(directory)
             owner.enter(user)
-            place.check_place(directory)  # what fills it goes by its path
+            venv_directory.check_place(directory)  # what fills it goes by its path
             return True, reason if is_there else None
 
     def finish() -> None:
         with explained(venv_dir):
-            place.check_place(change.directory)
+            venv_directory.check_place(change.directory)
             Ownership(venv_dir, change.state).finish(purpose)
 
     if exist == "reuse" and _is_ready_made(venv_dir, purpose):
@@ -138,7 +139,7 @@ def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
     """Return whether an environment fits that no process of this user can change, so that nothing is noted in it."""
     owner = Ownership(venv_dir)
     with explained(venv_dir):
-        return place.is_there(venv_dir) and not owner.is_changeable() and misfit_of(owner, purpose) is None
+        return venv_directory.is_there(venv_dir) and not owner.is_changeable() and misfit_of(owner, purpose) is None
 
 
 def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindrances:
@@ -153,7 +154,7 @@ def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindran
     return hindrances
 
 
-def _check_options(order: Order, exist: str, wait: float) -> None:
+def _check_options(order: Recipe, exist: str, wait: float) -> None:
     if exist not in get_args(Exist):
         msg = f"exist must be one of {', '.join(map(repr, get_args(Exist)))}, not {exist!r}!"
         raise ValueError(msg)
@@ -163,12 +164,12 @@ def _check_options(order: Order, exist: str, wait: float) -> None:
     check_order(order)
 
 
-def _write(directory: Directory, interpreter: Interpreter, order: Order) -> None:
+def _write(directory: Directory, interpreter: Interpreter, order: Recipe) -> None:
     try:
-        _fill(directory, template.get(interpreter, with_pip=order.with_pip), interpreter, order)
-    except pack.DamagedError:
-        place.clear(directory)
-        _fill(directory, template.get(interpreter, with_pip=order.with_pip, fresh=True), interpreter, order)
+        _fill(directory, seed.get(interpreter, with_pip=order.with_pip), interpreter, order)
+    except archive.DamagedError:
+        venv_directory.clear(directory)
+        _fill(directory, seed.get(interpreter, with_pip=order.with_pip, fresh=True), interpreter, order)
     changes: dict[str, str] = {}
     if order.system_site_packages:
         changes["include-system-site-packages"] = "true"
@@ -178,17 +179,17 @@ def _write(directory: Directory, interpreter: Interpreter, order: Order) -> None
         copy_settings(directory.firm_path, directory.firm_path, changes)
 
 
-def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, order: Order) -> None:
+def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, order: Recipe) -> None:
     if data is None:
-        template.build(directory.path, interpreter, with_pip=order.with_pip)
+        seed.build(directory.path, interpreter, with_pip=order.with_pip)
         return
-    pack.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
+    archive.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
     if CURRENT.find_command(directory.firm_path, "python") is None:
         msg = "it has no interpreter"
-        raise pack.DamagedError(msg)
+        raise archive.DamagedError(msg)
 
 
 def _refuse_existing(venv_dir: str) -> None:
-    if place.is_there(venv_dir):
+    if venv_directory.is_there(venv_dir):
         msg = f"there is an environment in {venv_dir!r} already! Take another name, or say exist='reuse' or exist='clear'."
         raise VenvExistsError(msg)

@@ -9,19 +9,20 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-from venvrunner._create import copying, creation, inheritance, launchers, pack
-from venvrunner._create.condition import defect
-from venvrunner._create.errors import explained
-from venvrunner._create.hold import STATE
-from venvrunner._create.layout import CURRENT
-from venvrunner._create.ownership import Ownership, new_note, portable
-from venvrunner._create.packages import INHERITED, layers, lineage
-from venvrunner._create.paths import begins_alike, within
+from venvrunner._create import archive, creation, inheritance
 from venvrunner._create.relocation import ACTIVATE
-from venvrunner._create.removal import Directory
-from venvrunner._create.settings import copy_settings
-from venvrunner._create.users import User
-from venvrunner._process.guard import uninterrupted
+from venvrunner._process.critical_section import uninterrupted
+from venvrunner._venv import copying, launchers
+from venvrunner._venv.change import STATE
+from venvrunner._venv.errors import explained
+from venvrunner._venv.health import defect
+from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.packages import INHERITED, layers, lineage
+from venvrunner._venv.paths import begins_alike, within
+from venvrunner._venv.pyvenv_cfg import copy_settings
+from venvrunner._venv.removal import Directory
+from venvrunner._venv.state import Ownership, new_note, portable
+from venvrunner._venv.users import User
 from venvrunner.exceptions import CreationError, InvalidPathError
 
 __tracebackhide__ = True
@@ -161,14 +162,14 @@ class _Maker:
         if any(within(real, ancestor) is not None for ancestor in self._ancestors[1:]):
             self._share(real, new)  # what the parent has of its own parent
         else:
-            os.symlink(pack.link_target(old, self._parent_dir), new)
+            os.symlink(archive.link_target(old, self._parent_dir), new)
 
     def _fill_file(self, entry: os.DirEntry[str], new: str) -> None:
         if os.path.dirname(entry.path) == self._old_scripts:
             self._fill_script(entry, new)
         elif os.path.dirname(entry.path) == self._parent_dir:
             with open(entry.path, "rb") as file:  # a few bytes, and known to tools by being no link
-                pack.write(new, file.read(), executable=False)
+                archive.write(new, file.read(), executable=False)
         else:
             self._share(entry.path, new)
 
@@ -184,7 +185,7 @@ class _Maker:
         if script is None:
             self._share(entry.path, new)
         else:
-            pack.write(new, script.text(self._new_scripts), executable=True)
+            archive.write(new, script.text(self._new_scripts), executable=True)
 
 
 def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:

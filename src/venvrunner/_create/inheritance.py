@@ -8,8 +8,8 @@ and may need what is inherited, so the first line stays there.
 import os
 import re
 
-from venvrunner._create import pack
-from venvrunner._create.settings import read_settings
+from venvrunner._create import archive
+from venvrunner._venv.pyvenv_cfg import read_settings
 
 __tracebackhide__ = True
 
@@ -83,7 +83,7 @@ def lead_to(folder: str, packages: str, venv_dir: str) -> None:
             f"{_LAST}.pth": f"import sys; sys.path.sort(key={_NOTE}.__contains__)\n",
         }
     for name, text in files.items():
-        pack.write(os.path.join(packages, name), text.encode(), executable=False)
+        archive.write(os.path.join(packages, name), text.encode(), executable=False)
 
 
 def _version(venv_dir: str) -> tuple[int, ...]:

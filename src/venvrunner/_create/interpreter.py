@@ -4,8 +4,8 @@ import os
 import sys
 from typing import NamedTuple
 
-from venvrunner._create.locks import without_waiting
-from venvrunner._create.paths import absolute
+from venvrunner._venv.file_locks import without_waiting
+from venvrunner._venv.paths import absolute
 from venvrunner.exceptions import InterpreterNotFoundError
 
 __tracebackhide__ = True

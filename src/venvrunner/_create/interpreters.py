@@ -7,10 +7,11 @@ import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from venvrunner._create import cache, layout
+from venvrunner._create import cache
 from venvrunner._create.interpreter import Interpreter, running, stamp_of
-from venvrunner._create.paths import absolute
-from venvrunner._create.silence import silenced
+from venvrunner._create.quiet import silenced
+from venvrunner._venv import layout
+from venvrunner._venv.paths import absolute
 from venvrunner.environment import get_clean_environment
 from venvrunner.exceptions import CreationError, InterpreterNotFoundError, InvalidPathError
 

@@ -4,10 +4,11 @@ import os
 import re
 from typing import NamedTuple
 
-from venvrunner._create import copying, launchers, pack
-from venvrunner._create.layout import CURRENT
-from venvrunner._create.paths import same
-from venvrunner._create.sharing import insist
+from venvrunner._create import archive
+from venvrunner._venv import copying, launchers
+from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.paths import same
+from venvrunner._venv.sharing_violations import insist
 
 __tracebackhide__ = True
 
@@ -78,7 +79,7 @@ def _replace(path: str, text: bytes) -> None:
     mode = os.stat(path).st_mode & 0o777
     temporary = f"{path}-{os.urandom(8).hex()}.new"
     try:
-        pack.write(temporary, text, executable=True)
+        archive.write(temporary, text, executable=True)
         os.chmod(temporary, mode)
         insist(os.replace, temporary, path)
     except BaseException:

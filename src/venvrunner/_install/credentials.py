@@ -7,9 +7,9 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
-from venvrunner._create.paths import local_path
-from venvrunner._install.forms import FILE
+from venvrunner._install.requirement_forms import FILE
 from venvrunner._process.sinks import userinfos
+from venvrunner._venv.paths import local_path
 
 __tracebackhide__ = True
 

@@ -8,23 +8,23 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol, cast
 
 from venvrunner._create import cache
-from venvrunner._create.paths import absolute
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
-from venvrunner._install.forms import shown
+from venvrunner._install.expected import ASK, promised
+from venvrunner._install.format_control import NO_LIMITS, Limits, limits_of
+from venvrunner._install.inherited_metadata import stand_ins
 from venvrunner._install.inventory import look
-from venvrunner._install.limits import NO_LIMITS, Limits, limits_of
-from venvrunner._install.lock import Lock, LockText, unusable
 from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.metadata import Distribution, versions
-from venvrunner._install.promised import ASK, promised
+from venvrunner._install.pylock import Lock, LockText, unusable
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.request import Request
-from venvrunner._install.stand_ins import stand_ins
+from venvrunner._install.requirement_forms import shown
 from venvrunner._install.steps import Call, Steps
 from venvrunner._install.uv_settings import origins
 from venvrunner._process.invocation import CompletedCommand
 from venvrunner._process.loggers import log_method
 from venvrunner._process.sinks import Redactor
+from venvrunner._venv.paths import absolute
 from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalledError
 
 __tracebackhide__ = True
@@ -84,7 +84,7 @@ class Installer(Protocol):
         ...
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """Where something is installed.
 
     Args:
@@ -100,7 +100,7 @@ class Place(NamedTuple):
     variables: Mapping[str, str]
 
 
-def install(installer: Installer, request: Request, place: Place, options: Mapping[str, Any]) -> Steps[Receipt]:
+def install(installer: Installer, request: Request, place: Target, options: Mapping[str, Any]) -> Steps[Receipt]:
     """Yield the command of an installation, be sent its outcome, and return the receipt.
 
     Raises:
@@ -134,7 +134,7 @@ def install(installer: Installer, request: Request, place: Place, options: Mappi
 
 
 def _check(
-    receipt: Receipt, packages: Collection[str], promise: Collection[str], place: Place, options: Mapping[str, Any]
+    receipt: Receipt, packages: Collection[str], promise: Collection[str], place: Target, options: Mapping[str, Any]
 ) -> Steps[None]:
     """Make sure that the installer has installed what it was told.
 
@@ -164,7 +164,7 @@ def _check(
 
 
 def _overruled(
-    installer: Installer, place: Place, options: Mapping[str, Any], *, is_exact: bool = False
+    installer: Installer, place: Target, options: Mapping[str, Any], *, is_exact: bool = False
 ) -> dict[str, str | None]:
     """Return the variables with which no configuration of the user's moves an installation, or limits an exact one."""
     extra = cast("Mapping[str, str | None]", options.get("extra_env") or {})
@@ -174,7 +174,7 @@ def _overruled(
     return {**_home(env), **variables, **({installer.file_variable: _write(place, _SETTINGS, text)} if text else {})}
 
 
-def _users_own(place: Place) -> Callable[[str], str]:
+def _users_own(place: Target) -> Callable[[str], str]:
     """Return what names the user's files where an installer names the one that has their settings."""
     path = os.path.join(place.folder, _SETTINGS)
     try:
@@ -196,7 +196,7 @@ def _home(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _unlocked(
-    installer: Installer, request: Request, lock: Lock, place: Place, options: Mapping[str, Any]
+    installer: Installer, request: Request, lock: Lock, place: Target, options: Mapping[str, Any]
 ) -> Steps[list[Request]]:
     """Ask the interpreter what fits it; return the requests for exactly that of a lock file: first what has a hash."""
     import packaging  # only its path is needed
@@ -229,7 +229,7 @@ def _program(name: str) -> str:
     return os.path.join(os.path.dirname(__file__), f"{name}.py")
 
 
-def _ask(place: Place, argv: list[str], options: Mapping[str, Any], *, check: bool = True) -> Call:
+def _ask(place: Target, argv: list[str], options: Mapping[str, Any], *, check: bool = True) -> Call:
     """Return the call of an interpreter for something that nobody else needs to see."""
     quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": place.variables, "check": check}
     return Call(argv, {**{name: options[name] for name in ("logger", "timeout") if name in options}, **quiet})
@@ -250,14 +250,14 @@ def fetch_lock(lock: str, python: str, options: Mapping[str, Any]) -> Steps[Lock
     return LockText(lock, done.stdout)
 
 
-def _write(place: Place, name: str, text: str) -> str:
+def _write(place: Target, name: str, text: str) -> str:
     path = os.path.join(place.folder, name)
     with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(f"{text}\n")
     return path
 
 
-def uninstall(installer: Installer, names: list[str], place: Place, options: Mapping[str, Any]) -> Steps[Receipt]:
+def uninstall(installer: Installer, names: list[str], place: Target, options: Mapping[str, Any]) -> Steps[Receipt]:
     """Same as :func:`install`, but removes packages."""
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options)}}
@@ -276,7 +276,7 @@ class _Aim(NamedTuple):
 
 def _change(
     commands: list[list[str]],
-    place: Place,
+    place: Target,
     options: Mapping[str, Any],
     secrets: set[str],
     aim: _Aim,
@@ -299,7 +299,7 @@ def _change(
             for argv in commands:
                 done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator can't yield in a comprehension
     except CommandError as exc:
-        from venvrunner._install.explanation import explained  # slow to import, and few installations fail
+        from venvrunner._install.failures import explained  # slow to import, and few installations fail
 
         _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
         mask, users_own = Redactor(keywords["secrets"]).mask, _users_own(place)

@@ -5,12 +5,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from venvrunner._create.errors import explained
-from venvrunner._create.layout import CURRENT
-from venvrunner._create.packages import own_directories, search_path
-from venvrunner._create.settings import read_settings
 from venvrunner._install.metadata import Distribution, installed
 from venvrunner._install.steps import Call, Steps
+from venvrunner._venv.errors import explained
+from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.packages import own_directories, search_path
+from venvrunner._venv.pyvenv_cfg import read_settings
 
 __tracebackhide__ = True
 

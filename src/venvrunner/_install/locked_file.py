@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from venvrunner._install.forms import quoted
+from venvrunner._install.requirement_forms import quoted
 
 __tracebackhide__ = True
 

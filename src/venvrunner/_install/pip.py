@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from venvrunner._create.paths import local_path
 from venvrunner._install import pip_settings
 from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.request import Request
+from venvrunner._venv.paths import local_path
 from venvrunner.exceptions import InstallerNotFoundError, InvalidRequirementError
 
 __tracebackhide__ = True

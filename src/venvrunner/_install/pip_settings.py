@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from venvrunner._create import layout
-from venvrunner._create.paths import absolute
 from venvrunner._types import StrPath
+from venvrunner._venv import layout
+from venvrunner._venv.paths import absolute
 from venvrunner.environment import REMOVED
 
 __tracebackhide__ = True

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
-from venvrunner._install.cutoff import cutoff
-from venvrunner._install.forms import quoted
-from venvrunner._install.lock import Choice, Lock, read_lock
-from venvrunner._install.misread import option_advice
+from venvrunner._install.exclude_newer import cutoff
+from venvrunner._install.misuse import option_advice
+from venvrunner._install.pylock import Choice, Lock, read_lock
+from venvrunner._install.requirement_forms import quoted
 from venvrunner._install.requirements import (
     check_credentials,
     editable,

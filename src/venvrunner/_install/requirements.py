@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from venvrunner._create.paths import local_path
-from venvrunner._install.forms import (
+from venvrunner._install.misuse import file_advice, option_advice, repository_advice, several_advice
+from venvrunner._install.requirement_forms import (
     ARCHIVES,
     FILE,
     LISTS,
@@ -21,9 +21,9 @@ from venvrunner._install.forms import (
     split_extras,
     split_marker,
 )
-from venvrunner._install.misread import file_advice, option_advice, repository_advice, several_advice
 from venvrunner._process.sinks import Redactor, userinfos
 from venvrunner._types import StrPath
+from venvrunner._venv.paths import local_path
 from venvrunner.exceptions import InvalidRequirementError
 
 __tracebackhide__ = True

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from venvrunner._create.paths import within
-from venvrunner._install.forms import quoted
-from venvrunner._install.lock import Lock, unusable
+from venvrunner._install.lock_mismatch import why_unfit
 from venvrunner._install.locked_file import LockedFile
 from venvrunner._install.metadata import Distribution, normalized
+from venvrunner._install.pylock import Lock, unusable
+from venvrunner._install.requirement_forms import quoted
 from venvrunner._install.requirements import check_credentials, requirement
-from venvrunner._install.unfit import why_unfit
+from venvrunner._venv.paths import within
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 
 __tracebackhide__ = True

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from venvrunner._create.paths import local_path
 from venvrunner._install import uv_settings
-from venvrunner._install.forms import ARCHIVES
 from venvrunner._install.locked_file import LockedFile, pylock_text
 from venvrunner._install.request import Request
+from venvrunner._install.requirement_forms import ARCHIVES
 from venvrunner._install.requirements import is_lock_name
+from venvrunner._venv.paths import local_path
 from venvrunner.exceptions import InstallerNotFoundError, InvalidRequirementError
 
 __tracebackhide__ = True

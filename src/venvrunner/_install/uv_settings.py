@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, cast
 
-from venvrunner._create import layout
+from venvrunner._venv import layout
 
 __tracebackhide__ = True
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from venvrunner._process.guard import surely, uninterrupted
+from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._process.session import HAS_JOBS
 
 __tracebackhide__ = True

@@ -17,8 +17,8 @@ from venvrunner.exceptions import ContainmentError
 if TYPE_CHECKING:
     import subprocess
 
-    from venvrunner._process.guardian import Guardian
     from venvrunner._process.kqueue import Descriptor
+    from venvrunner._process.subreaper import Subreaper
 
 __tracebackhide__ = True
 
@@ -37,7 +37,7 @@ class Child:
         process: what ``Popen`` returned.
         numbers: the streams that are read: 1 and 2, or fewer.
         command: what it runs.
-        guardian: what stands between the command and us; it is the process then.
+        subreaper: what stands between the command and us; it is the process then.
         group: what ends the process with all that it starts; default: what it provably leads.
     """
 
@@ -46,7 +46,7 @@ class Child:
         process: "subprocess.Popen[bytes]",
         numbers: Iterable[int],
         command: Command,
-        guardian: "Guardian | None" = None,
+        subreaper: "Subreaper | None" = None,
         group: Group | None = None,
     ) -> None:
         self.returncode: int | None = None
@@ -58,7 +58,7 @@ class Child:
         self._unknown: set[int] = set()
         self._command = command
         self._unsent = memoryview(command.input or b"")
-        self._guardian = guardian
+        self._subreaper = subreaper
         self._group: Group = group_of(process) if group is None else group
         self._exit: Descriptor | None = None
         self._interests: dict[int, bool] = {}
@@ -139,8 +139,8 @@ class Child:
         if self._has_ended or not self._ended():
             return None
         self._has_ended = True
-        if self._guardian is not None:
-            self.returncode = self._outcome(self._guardian)
+        if self._subreaper is not None:
+            self.returncode = self._outcome(self._subreaper)
         self._pause = _PAUSE[0]
         if self._exit is not None:
             self._interests.pop(self._exit.fileno(), None)
@@ -163,11 +163,11 @@ class Child:
     def send(self, signum: int) -> None:
         if os.getpid() != self._owner or self._is_reaped:
             return
-        if self._guardian is None:
+        if self._subreaper is None:
             self._group.send(signum)
         else:
-            self._guardian.send(signum)
-            self._group.send(CONTINUE)  # the command may have stopped its guardian
+            self._subreaper.send(signum)
+            self._group.send(CONTINUE)  # the command may have stopped its subreaper
 
     def empty(self) -> bool:
         return self._is_reaped or (self._has_ended and self._group.ended())
@@ -180,8 +180,8 @@ class Child:
             if file is not None and not file.closed:
                 with contextlib.suppress(OSError):  # the rest of what was to be written is lost on purpose
                     file.close()
-        if self._guardian is not None:
-            self._guardian.close()
+        if self._subreaper is not None:
+            self._subreaper.close()
         if self._has_ended:
             self._is_reaped = True  # from here on, its number may be another process's
             self._reap()
@@ -221,15 +221,15 @@ class Child:
                 os.waitpid(process.pid, os.WNOHANG)
             process.returncode = self.returncode or 0
 
-    def _outcome(self, guardian: "Guardian") -> int | None:
-        """Return the exit status of a command that had a guardian.
+    def _outcome(self, subreaper: "Subreaper") -> int | None:
+        """Return the exit status of a command that had a subreaper.
 
         Raises:
             OSError: the command could not be started.
             ContainmentError: something is left that can't be ended.
         """
         try:
-            return guardian.outcome()
+            return subreaper.outcome()
         except LookupError as exc:
             failure: Exception = ContainmentError(str(exc.args[0]))
         except OSError as exc:

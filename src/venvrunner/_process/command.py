@@ -6,8 +6,8 @@ from functools import partial
 from typing import IO, Any, Literal, TypedDict
 
 from venvrunner._process import checks
+from venvrunner._process.keywords import check_keywords
 from venvrunner._process.lines import UTF_8
-from venvrunner._process.refused import check_keywords
 from venvrunner._process.supervisor import GRACE, Limit
 from venvrunner._types import StrPath
 

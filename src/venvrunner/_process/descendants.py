@@ -3,7 +3,7 @@
 The number of a child that is not reaped belongs to that child, to the group it leads and to no other process, even when the
 child is a zombie. A caller that alone reaps its children can rely on that. A number further down is used only after a proof.
 
-This module runs in the guardian too, so it imports only what starts fast: see :mod:`.guardian_program`.
+This module runs in the subreaper too, so it imports only what starts fast: see :mod:`.subreaper_program`.
 """
 
 import posix

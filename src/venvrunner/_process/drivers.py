@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
 from typing import Generic, Self, TypeVar
 
-from venvrunner._process.async_drive import AsyncDrive
+from venvrunner._process.async_driver import AsyncDriver
 from venvrunner._process.command import Command
-from venvrunner._process.drive import Drive
 from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import is_coroutine_function
+from venvrunner._process.sync_driver import SyncDriver
 
 __tracebackhide__ = True
 
@@ -40,7 +40,7 @@ def run(command: Command, streams: Mapping[int, Stream]) -> Run:
 
         current = Run(command, streams)
         return bridge.wait_for(lambda: _attend(current), current.hurry)
-    drive = Drive(Run(command, streams))
+    drive = SyncDriver(Run(command, streams))
     try:
         with drive:
             drive.advance()
@@ -51,7 +51,7 @@ def run(command: Command, streams: Mapping[int, Stream]) -> Run:
 
 def lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> Generator[str, None, Run]:
     """Same as :func:`run`, but yield the lines that a sink puts into a queue; closing the generator ends the command."""
-    drive = Drive(Run(command, streams))
+    drive = SyncDriver(Run(command, streams))
     try:
         with drive:
             while drive.advance(taken):
@@ -69,7 +69,7 @@ async def run_async(command: Command, streams: Mapping[int, Stream]) -> Run:
 
 
 async def _attend(run: Run) -> Run:
-    drive = AsyncDrive(run)
+    drive = AsyncDriver(run)
     try:
         async with drive:
             await drive.advance()
@@ -80,7 +80,7 @@ async def _attend(run: Run) -> Run:
 
 async def async_lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> AsyncGenerator[str | Run]:
     """Same as :func:`lines`, on the running event loop; yield the run at last, as an async generator returns nothing."""
-    drive = AsyncDrive(Run(command, streams, cancellable=True), awaits_at_close=True)
+    drive = AsyncDriver(Run(command, streams, cancellable=True), awaits_at_close=True)
     try:
         async with drive:
             while await drive.advance(taken):

@@ -12,11 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
-from venvrunner._process import ambient
+from venvrunner._process import context
 from venvrunner._process.command import Command, Stopped, TimedOut
-from venvrunner._process.guard import uninterrupted
+from venvrunner._process.critical_section import uninterrupted
 from venvrunner._process.lines import SLICE, Stream
-from venvrunner._process.running import EVERYTHING, Running
+from venvrunner._process.running_commands import EVERYTHING, Running
 from venvrunner._process.session import KILL, signal_number
 from venvrunner._process.source import Source
 from venvrunner._process.spawn import is_replaced, start
@@ -77,7 +77,7 @@ class Run:
         self._cancellable = cancellable
         self._owner = os.getpid()
         self.thread = threading.get_ident()
-        self._around = ambient.current()
+        self._around = context.current()
         self._stop: Stopped | None = None
         self._hurried = False
         self._is_stopping = False
@@ -114,7 +114,7 @@ class Run:
         source = None
         for attendant in (self._around.watcher, self._around.driver):
             if attendant is not None and source is None:
-                with ambient.alone():  # a double may call a function of the caller's, which runs commands of its own
+                with context.alone():  # a double may call a function of the caller's, which runs commands of its own
                     self._streams, source = attendant.begin(self._command, self._streams, cancellable=self._cancellable)
         command = self._command
         self.life = Supervisor(

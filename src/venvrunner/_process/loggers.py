@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from venvrunner._process.finished import unchanged
+from venvrunner._process.preformatted import unchanged
 
 __tracebackhide__ = True
 

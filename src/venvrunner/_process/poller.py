@@ -17,7 +17,7 @@ _MOMENT = 0.1
 """Seconds after which a wait ends that a signal does not end."""
 
 
-class Bell:
+class SelfPipe:
     """A descriptor that another thread, or a signal handler, makes readable."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Bell:
 class Poller:
     """Waits in the calling thread, without an event loop."""
 
-    _bell: Bell | None = None
+    _bell: SelfPipe | None = None
 
     def __init__(self) -> None:
         # poll() needs no descriptor of its own, unlike epoll and kqueue.
@@ -57,7 +57,7 @@ class Poller:
 
     def open(self) -> None:
         """Open what is needed; not to be interrupted."""
-        bell = self._bell = Bell()
+        bell = self._bell = SelfPipe()
         self._poll.register(bell.fd, select.POLLIN)
 
     def wake(self) -> None:

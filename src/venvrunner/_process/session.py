@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from venvrunner._process import proc
+from venvrunner._process import procfs
 from venvrunner._process.supervisor import Stop
 
 __tracebackhide__ = True
@@ -54,7 +54,7 @@ class Group(Protocol):
         ...
 
 
-class Lone:
+class SingleProcess:
     """A child that leads no session of its own: it alone is signalled, through the object that started it.
 
     Args:
@@ -145,13 +145,13 @@ class Session(ProcessGroup):
         """Send a signal to every member of the session: to its first group at once, to the others one by one."""
         super().send(signum)
         if signum and not self._gone and os.getpid() == self._owner:
-            for member in proc.processes():
+            for member in procfs.processes():
                 if member.session == self._id != member.group and not member.is_dead:
                     self._send_to(member.pid, signum)
 
     def leader_reaped(self) -> None:
         """Note at once whether the leader was the last of its session."""
-        members = self._members(proc.processes())
+        members = self._members(procfs.processes())
         if members is None:
             super().leader_reaped()
         else:
@@ -162,23 +162,23 @@ class Session(ProcessGroup):
         if self._gone or os.getpid() != self._owner:
             return True
         # A hundred commands that end at once share this look: it counts only if it has seen that the leader is dead.
-        members = self._members(proc.recent_processes(_RECENT))
+        members = self._members(procfs.recent_processes(_RECENT))
         if not any(member.pid == self._id and member.is_dead for member in members or ()):
-            members = self._members(proc.processes())
+            members = self._members(procfs.processes())
         if members is None:
             return False
         if any(not member.is_dead for member in members):
             return False
         # A member that forks and ends may have hidden its child from the look. Zombies don't mind.
         super().send(signal.SIGKILL)
-        members = self._members(proc.processes()) or []
+        members = self._members(procfs.processes()) or []
         for member in members:
             if member.is_dead and member.parent == self._owner and member.pid != self._id:
                 with contextlib.suppress(OSError):
                     os.waitpid(member.pid, os.WNOHANG)
         return all(member.is_dead for member in members)
 
-    def _members(self, everything: Sequence[proc.Process]) -> list[proc.Process] | None:
+    def _members(self, everything: Sequence[procfs.Process]) -> list[procfs.Process] | None:
         """Return the members of the session; ``None``: the system does not tell."""
         return [process for process in everything if process.session == self._id] if everything else None
 
@@ -187,7 +187,7 @@ class Session(ProcessGroup):
         with contextlib.suppress(OSError, AttributeError):  # without pidfd_open, nothing proves that
             descriptor = os.pidfd_open(pid)
             try:
-                process = proc.process(str(pid))
+                process = procfs.process(str(pid))
                 if process is not None and process.session == self._id:
                     signal.pidfd_send_signal(descriptor, signum)
             finally:
@@ -202,10 +202,10 @@ def group_of(process: Any) -> Group:
     """
     pid: object = process.pid
     if type(pid) is not int or pid <= 1 or not is_child(pid):
-        return Lone(process)
+        return SingleProcess(process)
     if HAS_JOBS or not _leads_session(pid):
-        return Lone(process)
-    return Session(pid) if sys.platform == "linux" and proc.is_ours() else _without_proc(pid)
+        return SingleProcess(process)
+    return Session(pid) if sys.platform == "linux" and procfs.is_ours() else _without_proc(pid)
 
 
 def _without_proc(pid: int) -> Group:

@@ -14,7 +14,7 @@ from venvrunner._process.source import Source
 from venvrunner.exceptions import ContainmentError
 
 if TYPE_CHECKING:
-    from venvrunner._process.guardian import Guardian
+    from venvrunner._process.subreaper import Subreaper
 
 __tracebackhide__ = True
 
@@ -36,26 +36,26 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
     if numbers:
         options["stdout"] = subprocess.PIPE
         options["stderr"] = subprocess.STDOUT if command.merge_stderr else subprocess.PIPE
-    argv, guardian = command.argv, None
+    argv, subreaper = command.argv, None
     try:
         options = {**start_options(command.popen), **options}
         if command.contain and not HAS_JOBS and not is_replaced():
-            guardian = _guardian()
-            argv, options = guardian.wrap(argv, options, grace=command.grace)
+            subreaper = _subreaper()
+            argv, options = subreaper.wrap(argv, options, grace=command.grace)
         process = _open(argv, options)
         group = _tree_of(process, command)
-        if guardian is not None:
-            guardian.started()
+        if subreaper is not None:
+            subreaper.started()
     except Exception as exc:  # noqa: BLE001  raised afresh: the frames of the standard library show the arguments
         failure = failures.explained(exc, command)
-        if guardian is not None:
-            guardian.close()
+        if subreaper is not None:
+            subreaper.close()
     else:
         if HAS_SELECTABLE_PIPES and not _has_descriptors(process):
-            from venvrunner._process.fakes import faked_source  # tests only
+            from venvrunner._process.mocked_popen import faked_source  # tests only
 
             return faked_source(process, command)
-        child = Child(process, numbers, command, guardian, group)
+        child = Child(process, numbers, command, subreaper, group)
         try:
             child.open(wake)
         except BaseException:
@@ -68,11 +68,11 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
 
 def _on_windows(argv: list[str], options: dict[str, Any]) -> tuple[list[str] | str, dict[str, Any]]:
     """Return a command line and the keywords for it, with the program looked up in the command's own ``PATH``."""
-    from venvrunner._process import programs  # Windows only
+    from venvrunner._process import windows_programs  # Windows only
 
     env: Any = options.get("env") or os.environ
     path = next((value for name, value in env.items() if variable_name(name) == "PATH"), None) or default_path()
-    line, program = programs.prepared(argv, options.get("executable"), path, system_root())
+    line, program = windows_programs.prepared(argv, options.get("executable"), path, system_root())
     return line, {**options, "executable": program}
 
 
@@ -104,7 +104,7 @@ def _tree_of(process: Any, command: Command) -> Group | None:
     """
     if not HAS_JOBS or is_replaced():
         return None
-    from venvrunner._process.tree import tree_of  # it imports ctypes, which only Windows needs
+    from venvrunner._process.process_tree import tree_of  # it imports ctypes, which only Windows needs
 
     try:
         return tree_of(process, grace=command.grace if command.contain else None)
@@ -117,10 +117,10 @@ def _tree_of(process: Any, command: Command) -> Group | None:
         raise ContainmentError(msg) from None
 
 
-def _guardian() -> "Guardian":
-    from venvrunner._process.guardian import Guardian  # few need it
+def _subreaper() -> "Subreaper":
+    from venvrunner._process.subreaper import Subreaper  # few need it
 
-    return Guardian()
+    return Subreaper()
 
 
 def is_replaced() -> bool:

@@ -8,21 +8,21 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, Unpack, cast
 
 from venvrunner import subprocess_util
-from venvrunner._create import layout
-from venvrunner._install.explanation import explained
+from venvrunner._install.failures import explained
 from venvrunner._install.receipt import Receipt
+from venvrunner._process.canned_output import CannedOutput
 from venvrunner._process.command import Command, TimedOut
-from venvrunner._process.known import Known
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
+from venvrunner._venv import layout
 from venvrunner.environment import venv_environment
 from venvrunner.exceptions import CommandError, ExpectationError
 from venvrunner.installing import InstallOptions, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.testing._answers import Answer, Call, Question, no_answer
 from venvrunner.testing._block import Block
-from venvrunner.testing._typed import changed_by, install_call, kept_options, uninstall_call
+from venvrunner.testing._pip_call import changed_by, install_call, kept_options, uninstall_call
 
 __tracebackhide__ = True
 
@@ -232,7 +232,7 @@ class _Player:
 
     def begin(
         self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
-    ) -> tuple[Mapping[int, Stream], Known]:
+    ) -> tuple[Mapping[int, Stream], CannedOutput]:
         answer = self._answer(command)
         self._installed = answer.installed
 
@@ -244,7 +244,7 @@ class _Player:
             (number, data.encode(command.encoding, "surrogateescape") if isinstance(data, str) else data)
             for number, data in answer.output
         ]
-        return streams, Known(output, answer.returncode, unending, patience)
+        return streams, CannedOutput(output, answer.returncode, unending, patience)
 
     def end(self, _returncode: int | None) -> None:
         self._packages = self._change(self._installed)

@@ -8,16 +8,16 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequen
 from contextlib import contextmanager
 from typing import Any, TypeVar, Unpack, cast
 
-from venvrunner._create import layout
-from venvrunner._create.sharing import insist
-from venvrunner._process import ambient
+from venvrunner._process import context
+from venvrunner._process.capture import Capture
 from venvrunner._process.checks import strings
 from venvrunner._process.command import Command, RunOptions
 from venvrunner._process.lines import Stream
 from venvrunner._process.sinks import Redactor
 from venvrunner._process.source import Source
-from venvrunner._process.tap import Tap
 from venvrunner._types import StrPath
+from venvrunner._venv import layout
+from venvrunner._venv.sharing_violations import insist
 from venvrunner.exceptions import (
     CommandStoppedError,
     CommandTimeoutError,
@@ -30,9 +30,9 @@ from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, Rep
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 from venvrunner.testing._block import Block
-from venvrunner.testing._format import Entry, Recording, dump, exception_of, lines_of, parts_of
-from venvrunner.testing._places import usual_places
-from venvrunner.testing._typed import install_call, kept_options, uninstall_call
+from venvrunner.testing._file import Entry, Recording, dump, exception_of, lines_of, parts_of
+from venvrunner.testing._pip_call import install_call, kept_options, uninstall_call
+from venvrunner.testing._placeholders import usual_places
 
 __tracebackhide__ = True
 
@@ -73,7 +73,7 @@ class RecordingVenvRunner(Block, Runner):
         self._secrets = list(secrets)
         self._places = usual_places(getattr(runner, "venv_dir", None), paths or {})
         self._installed = runner.installed() if isinstance(runner, InstallingRunner) else {}
-        self._taps: list[_Tap] = []
+        self._taps: list[_Capture] = []
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
@@ -241,14 +241,14 @@ class RecordingVenvRunner(Block, Runner):
         return self._runner
 
     @contextmanager
-    def _recorded(self, args: list[str], options: dict[str, Any]) -> "Generator[_Tap]":
+    def _recorded(self, args: list[str], options: dict[str, Any]) -> "Generator[_Capture]":
         if "secrets" in options:
             options["secrets"] = strings("secrets", options["secrets"])  # they may be an iterator
-        tap = _Tap(args, options)
+        tap = _Capture(args, options)
         with self._lock:
             self._taps.append(tap)
         try:
-            with ambient.surrounded(driver=tap):
+            with context.surrounded(driver=tap):
                 yield tap
         except (subprocess.CalledProcessError, CommandTimeoutError, CommandStoppedError, ExitCodeLostError) as exc:
             tap.ended(exc)
@@ -266,7 +266,7 @@ class RecordingVenvRunner(Block, Runner):
             raise
 
 
-class _Tap(Tap):
+class _Capture(Capture):
     """Lets the commands of one call run as ever, and keeps what the last of them did.
 
     Args:

@@ -9,8 +9,8 @@ from venvrunner._types import StrPath
 from venvrunner.exceptions import RecordingError
 from venvrunner.testing._answers import Answer, Call, Question
 from venvrunner.testing._double import DoubleRunner
-from venvrunner.testing._format import Entry, load
-from venvrunner.testing._places import usual_places
+from venvrunner.testing._file import Entry, load
+from venvrunner.testing._placeholders import usual_places
 
 __tracebackhide__ = True
 

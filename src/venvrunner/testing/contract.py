@@ -18,8 +18,8 @@ import pytest
 from venvrunner.exceptions import InvalidRequirementError
 from venvrunner.runner import Runner
 from venvrunner.testing._backend import Backend
+from venvrunner.testing._contract_core import RunnerContract
 from venvrunner.testing._examples import EXAMPLES, Example, Run
-from venvrunner.testing._promises import RunnerContract
 
 __all__ = ["EXAMPLES", "Backend", "Example", "RunnerContract", "VenvRunnerContract"]
 

@@ -1,0 +1,107 @@
+"""Open an existing environment: refuse one that does not work, and repair one that was moved or copied."""
+
+import os
+
+from venvrunner._create import relocation
+from venvrunner._process.critical_section import uninterrupted
+from venvrunner._venv.errors import explained
+from venvrunner._venv.health import defect
+from venvrunner._venv.packages import lineage
+from venvrunner._venv.state import Ownership, new_note
+from venvrunner._venv.users import User
+from venvrunner.exceptions import CreationError, InvalidPathError
+
+__tracebackhide__ = True
+
+
+def adopt(venv_dir: str, user: User, *, wait: float) -> None:
+    """Use an existing environment.
+
+    Args:
+        venv_dir: an absolute path.
+        user: who is going to use it, which is noted in it if it can be written to.
+        wait: seconds to wait while another process changes it, or the environment that it is a fork of.
+
+    Raises:
+        InvalidPathError: it does not work, or was moved and can't be repaired.
+        VenvInUseError: another process is changing it.
+        CreationError: its use can't be noted, although it is writable.
+    """
+    owner = Ownership(venv_dir)
+    note: str | None = None
+
+    def enter() -> None:
+        owner = Ownership(venv_dir, change.state)
+        with explained(venv_dir, "use the environment"):
+            _refuse_broken(owner)
+            if not owner.is_in_place():
+                relocation.repair(venv_dir)
+                owner.note_place(note)
+            owner.enter(user)
+
+    with explained(venv_dir, "use the environment"):
+        is_changeable = owner.is_changeable()
+        may_change = is_changeable and owner.unfinished()  # another process may be creating or deleting it now
+    if not may_change:
+        _refuse_broken(owner)
+    if not os.access(venv_dir, os.W_OK):
+        _refuse_moved(owner)
+    if not is_changeable:
+        return  # no process of this user can change it
+    try:
+        with owner.held(wait) as change:
+            _refuse_broken(owner)
+            with explained(venv_dir, "use the environment"):
+                note = _freeze_parent(owner, wait)
+                for ancestor in map(Ownership, lineage(venv_dir)[1:]):
+                    if ancestor.is_in_place():
+                        _freeze_parent(ancestor, wait)
+            uninterrupted(enter, quick=True)
+    except CreationError:
+        _refuse_broken(owner)  # it was deleted meanwhile
+        raise
+
+
+def _freeze_parent(owner: Ownership, wait: float) -> str | None:
+    """Note a fork in its parent if that does not know it: one of them was moved, or the fork was copied.
+
+    Returns:
+        the name under which the parent knows it; ``None``: it is no fork, or its parent can't be changed by this user.
+    """
+    parent_dir, name = owner.parent(), (owner.purpose() or {}).get("note")
+    parent = None if parent_dir is None else Ownership(os.path.realpath(parent_dir))
+    if parent is None or not parent.is_changeable():
+        return None
+    if isinstance(name, str) and owner.is_in_place():
+        if parent.knows_fork(name):
+            return name
+    else:
+        name = new_note("fork")  # the original may have the other
+
+    def write() -> None:
+        with explained(owner.venv_dir, "use the environment"):
+            Ownership(parent.venv_dir, change.state).note_fork(os.path.realpath(owner.venv_dir), name)
+
+    with parent.held(wait, follow=False) as change:
+        uninterrupted(write, quick=True)
+    return name
+
+
+def _refuse_broken(owner: Ownership) -> None:
+    with explained(owner.venv_dir, "use the environment"):
+        reason = defect(owner)
+    if reason is not None:
+        msg = f"{owner.venv_dir!r} is not a working environment: {reason}! Create it with VenvRunner(name, top_dir)."
+        raise InvalidPathError(msg)
+
+
+def _refuse_moved(owner: Ownership) -> None:
+    with explained(owner.venv_dir, "use the environment"):
+        strays = [] if owner.is_in_place() else relocation.strays(owner.venv_dir)
+    if strays:
+        path, folder, _script = strays[0]
+        msg = (
+            f"{owner.venv_dir!r} was moved or copied: {os.path.basename(path)!r} in it runs the interpreter in"
+            f" {folder!r}! Open it once as a user who can write to it, which repairs it, or recreate it."
+        )
+        raise InvalidPathError(msg)

@@ -1,0 +1,129 @@
+"""The environments that the tests of a session fork: each is prepared once, also for several processes."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from venvrunner._fixtures.runners import NotedVenvRunner
+from venvrunner._install.pylock import Choice
+from venvrunner._install.request import RequestOptions, make_request
+from venvrunner._install.requirement_forms import anchored, anchored_file
+from venvrunner._types import StrPath
+from venvrunner._venv.state import Ownership
+from venvrunner.exceptions import VenvError
+from venvrunner.installing import InstallerName
+from venvrunner.venv import VenvRunner
+
+__tracebackhide__ = True
+
+_WAIT = 1800.0
+"""Seconds to wait for another process that prepares the same environment, which may have to build packages."""
+
+
+class Wanted(NamedTuple):
+    """What an environment is to have.
+
+    Attributes:
+        python: as for :class:`.VenvRunner`.
+        requirements: each as for an installer, all paths absolute.
+        lock: the absolute path of a lock file, or its URL.
+        choice: what to choose from it.
+    """
+
+    python: str | None
+    requirements: tuple[str, ...]
+    lock: str | None
+    choice: Choice
+
+
+def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: RequestOptions, *, root: str) -> Wanted:
+    """Check what an environment is to have.
+
+    Args:
+        requirements: as for :class:`.VenvRunner`.
+        python: as there.
+        options: a lock file instead, and what to choose from it.
+        root: the folder that relative paths begin at: those of requirements, of the lock file and of the interpreter.
+
+    Raises:
+        TypeError: something is of the wrong type.
+        InvalidRequirementError: something is no requirement.
+        LockFileError: the lock file can't be used.
+    """
+    if not (python is None or isinstance(python, str | os.PathLike)):
+        msg = f"python must be a str or a path, such as '3.12', not {type(python).__name__}!"
+        raise TypeError(msg)
+    if isinstance(requirements, Iterable) and not isinstance(requirements, str):
+        requirements = [anchored(text, root) if isinstance(text, str | os.PathLike) else text for text in requirements]
+    lock = options.get("lock")
+    lock = anchored_file(lock, root) if isinstance(lock, str | os.PathLike) else lock
+    request = make_request(requirements, {**options, "lock": lock})
+    found = None if python is None else anchored_interpreter(python, root)
+    if request.lock is None:
+        return Wanted(found, request.requirements, None, Choice())
+    return Wanted(found, (), request.lock.path, request.lock.choice)
+
+
+def anchored_interpreter(python: StrPath, folder: str) -> str:
+    """Return the words for an interpreter, with a path, if they are one, relative to a folder instead of the working directory.
+
+    >>> anchored_interpreter("bin/python", "/project"), anchored_interpreter("3.12", "/project")
+    ('/project/bin/python', '3.12')
+    """
+    text = os.fspath(python)
+    is_path = isinstance(python, os.PathLike) or os.path.basename(text) != text
+    return os.path.join(folder, os.path.expanduser(text)) if is_path else text
+
+
+class Parents:
+    """The environments to fork.
+
+    Args:
+        runners: the class of their runners.
+        installer: what fills them.
+        folder: where they are, in a place that all processes of the session share.
+    """
+
+    def __init__(self, runners: type[NotedVenvRunner], installer: InstallerName, folder: str) -> None:
+        self._runners = runners
+        self._installer: InstallerName = installer
+        self._folder = folder
+        self._known: dict[Wanted, NotedVenvRunner | VenvError] = {}
+
+    def fork(self, wanted: Wanted) -> VenvRunner:
+        """Return a fork of the environment that has what is wanted, which is prepared when it is wanted first.
+
+        Raises:
+            VenvError: it can't be prepared; that is not tried again.
+        """
+        parent = self._known.get(wanted)
+        if parent is None:
+            try:
+                parent = self._prepare(wanted)
+            except VenvError as exc:
+                parent = exc
+            self._known[wanted] = parent
+        if isinstance(parent, VenvError):
+            raise parent.with_traceback(None)
+        return parent.temporary_fork(self._folder)
+
+    def _prepare(self, wanted: Wanted) -> NotedVenvRunner:
+        name = hashlib.sha256(repr(wanted).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        path = os.path.join(self._folder, name)
+        # Not exist="reuse": a project's folder, as a requirement, is new each time, and has to stay what it is while tests run.
+        with Ownership(f"{path}.turn").held(_WAIT, make=True):
+            if os.path.exists(f"{path}.ready"):
+                return self._runners.open(path, installer=self._installer)
+            parent = self._runners(name, self._folder, python=wanted.python, installer=self._installer)
+            try:
+                if wanted.lock:
+                    extras, groups, projects = wanted.choice
+                    parent.install(lock=wanted.lock, lock_extras=extras, lock_groups=groups, lock_projects=projects)
+                elif wanted.requirements:
+                    parent.install(*wanted.requirements)
+            except BaseException:
+                parent.delete()
+                raise
+            with open(f"{path}.ready", "x", encoding="utf-8"):
+                return parent

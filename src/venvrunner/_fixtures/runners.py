@@ -1,0 +1,127 @@
+"""The runners that tests get: as all others, but their commands are noted, and they know the wheelhouse."""
+
+import contextlib
+import functools
+import subprocess
+from collections.abc import AsyncGenerator, Generator, Sequence
+from typing import Any, ClassVar, Self, Unpack
+
+from venvrunner._fixtures.journal import Journal
+from venvrunner._install.steps import Call
+from venvrunner._types import StrPath
+from venvrunner._venv.temporary import TemporaryDirectory
+from venvrunner.fake import FakeVenvRunner
+from venvrunner.installing import InstallOptions, Receipt
+from venvrunner.runner import Runner
+from venvrunner.subprocess_util import CompletedCommand
+from venvrunner.venv import VenvRunner
+
+__tracebackhide__ = True
+
+_SOURCES = {"index_url", "extra_index_urls", "find_links", "no_index"}
+
+
+class NotedRunner(Runner):
+    """A runner whose commands are noted."""
+
+    _journal: ClassVar[Journal]
+
+    def log_run(self, args: Sequence[StrPath], *given: Any, **options: Any) -> CompletedCommand:
+        with self._journal.note(args, options) as entry:
+            return entry.done(super().log_run(args, *given, **options))
+
+    async def async_log_run(self, args: Sequence[StrPath], *given: Any, **options: Any) -> CompletedCommand:
+        with self._journal.note(args, options) as entry:
+            return entry.done(await super().async_log_run(args, *given, **options))
+
+    def lines(self, args: Sequence[StrPath], **options: Any) -> Generator[str, None, CompletedCommand]:
+        found = super().lines(args, **options)
+
+        def iterate() -> Generator[str, None, CompletedCommand]:
+            with self._journal.note(args, options) as entry:
+                return entry.done((yield from found))
+
+        return iterate()
+
+    def async_lines(self, args: Sequence[StrPath], **options: Any) -> AsyncGenerator[str, None]:
+        found = super().async_lines(args, **options)
+
+        async def iterate() -> AsyncGenerator[str, None]:
+            with self._journal.note(args, options):
+                async with contextlib.aclosing(found):
+                    async for line in found:
+                        yield line
+
+        return iterate()
+
+
+for _name in ("log_run", "async_log_run", "lines", "async_lines"):
+    functools.update_wrapper(getattr(NotedRunner, _name), getattr(Runner, _name))  # its signature, too
+
+
+class NotedVenvRunner(NotedRunner, VenvRunner):
+    """A real environment of a test."""
+
+    _sources: ClassVar[InstallOptions]
+
+    def temporary_fork(self, folder: str) -> Self:
+        """Fork the environment in a new folder in a folder, which belongs to the fork as that of a temporary one does."""
+        with TemporaryDirectory(folder) as place:
+            runner = self.fork("venv", place.name)
+            runner._keep(place)  # noqa: SLF001  it is of this class
+        return runner
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        """Pickle as a plain runner: another process has neither the journal nor this class."""
+        return self._reopening(VenvRunner)
+
+    def __copy__(self) -> Self:
+        reopen, arguments, added = self._reopening(type(self))
+        runner: Self = reopen(*arguments)
+        vars(runner).update(added)
+        return runner
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
+
+    def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
+        return super().install(*requirements, **self._with_sources(options))
+
+    async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
+        return await super().async_install(*requirements, **self._with_sources(options))
+
+    def _with_sources(self, options: InstallOptions) -> InstallOptions:
+        return options if options.keys() & _SOURCES else {**options, **self._sources}
+
+    def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
+        with self._journal.note(call.argv, call.options) as entry:
+            return entry.done(super()._perform(call))
+
+    async def _perform_async(self, call: Call) -> subprocess.CompletedProcess[str]:
+        with self._journal.note(call.argv, call.options) as entry:
+            return entry.done(await super()._perform_async(call))
+
+
+def real_runners(journal: Journal, wheelhouse: Sequence[str]) -> type[NotedVenvRunner]:
+    """Return the class of the real runners of a session."""
+    sources: InstallOptions = {"find_links": list(wheelhouse), "no_index": True} if wheelhouse else {}
+
+    class Bound(NotedVenvRunner):
+        _journal = journal
+        _sources = sources
+
+    Bound.__name__ = VenvRunner.__name__  # for its repr
+    return Bound
+
+
+def fake_runner(journal: Journal) -> FakeVenvRunner:
+    """Return a runner for the environment of the tests themselves."""
+
+    class Bound(NotedRunner, FakeVenvRunner):
+        _journal = journal
+
+        def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+            return FakeVenvRunner, ()
+
+    Bound.__name__ = FakeVenvRunner.__name__  # the same
+    return Bound()

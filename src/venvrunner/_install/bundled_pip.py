@@ -1,0 +1,46 @@
+"""The pip for environments that have none: the wheel that virtualenv brings."""
+
+import os
+import re
+from collections.abc import Iterable
+
+from venvrunner._create.interpreters import check_pip
+from venvrunner._venv.pyvenv_cfg import read_settings
+from venvrunner.exceptions import CreationError
+
+__tracebackhide__ = True
+
+_METADATA = re.compile(r"pip-(?P<version>[^-]+)\.dist-info")
+
+
+def pip_version(folders: Iterable[str]) -> str | None:
+    """Return the version of the first pip in some folders of packages; ``""`` if it is not known, ``None`` without pip."""
+    for folder in folders:
+        if os.path.isfile(os.path.join(folder, "pip", "__main__.py")):
+            found = (_METADATA.fullmatch(name) for name in os.listdir(folder))
+            return next((match["version"] for match in found if match), "")
+    return None
+
+
+def pip_wheel(venv_dir: str) -> str:
+    """Return the path of a wheel of pip that runs on an environment's Python.
+
+    Raises:
+        CreationError: there is none.
+    """
+    from virtualenv.seed.wheels.embed import get_embed_wheel  # slow to import
+
+    version = _version(venv_dir)
+    wheel = get_embed_wheel("pip", version)
+    if wheel is None:
+        check_pip(version)
+        msg = f"{venv_dir!r} has no pip, and virtualenv brings none for Python {version}. Use installer='uv'."
+        raise CreationError(msg)
+    return str(wheel.path)
+
+
+def _version(venv_dir: str) -> str:
+    """Return the version of an environment's Python, as ``3.12``; virtualenv, uv and the standard library name it so."""
+    settings = read_settings(venv_dir)
+    version = settings.get("version_info") or settings.get("version", "")
+    return ".".join(version.split(".")[:2])

@@ -1,0 +1,112 @@
+"""The packages that must be in an environment after an installation, as far as their names are known before it."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+from venvrunner._install.metadata import normalized
+from venvrunner._install.request import Request
+from venvrunner._install.requirement_forms import FILE, WEB, split_extras, split_marker
+from venvrunner._install.requirements import is_lock_name
+from venvrunner._venv.paths import local_path
+
+__tracebackhide__ = True
+
+ASK = """import sys
+from importlib.metadata import PackageNotFoundError, version
+for name in sys.argv[1:]:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        print(name)
+"""
+"""Prints those of its arguments that are not the names of packages that the interpreter finds."""
+_HASHES = re.compile(r"\s--?[a-z].*")
+_PLAIN_FILES = (".txt", ".in")
+"""How requirements files end that are nothing else; uv reads scripts and projects, too."""
+
+
+def promised(request: Request) -> set[str]:
+    """Return the normalized names of packages that must be there afterwards, in whatever version.
+
+    What a marker may leave out is not promised, nor what names no package. Versions are not looked at: a constraint or an
+    override of the user's may choose another one.
+
+    >>> sorted(promised(Request(requirements=("Zope.Interface>=5", "x; python_version < '3'", "/w/y-1.0-py3-none-any.whl"))))
+    ['y', 'zope-interface']
+    """
+    names: set[str | None] = set()
+    for text in (*request.requirements, *request.editable):
+        name = _name(text)
+        names.add(_named_by_place(text) if name is None else name)
+    for path in request.requirements_files:
+        if is_lock_name(path):
+            names |= set(_lock_names(path))
+        elif path.lower().endswith(_PLAIN_FILES):
+            names |= set(map(_name, _lines(path)))
+    return {name for name in names if name}
+
+
+def _name(text: str) -> str | None:
+    """Return the name of a requirement, or nothing if a marker may leave it out; ``None``: it is not one."""
+    from packaging.requirements import InvalidRequirement, Requirement  # slow to import
+
+    try:
+        found = Requirement(text)
+    except (InvalidRequirement, RecursionError):
+        return None
+    return "" if found.marker is not None else normalized(found.name)
+
+
+def _named_by_place(text: str) -> str:
+    """Return that of a wheel, or of a project's directory that says its name; empty: it is not known."""
+    place, marker = split_marker(text)
+    if marker:
+        return ""
+    place, _extras = split_extras(place)
+    path, is_whole = place, True
+    if url := FILE.fullmatch(place):
+        path, is_whole = local_path(url["path"]), not url["rest"]  # which may name a project below it
+    elif WEB.fullmatch(place):
+        from urllib.parse import unquote, urlsplit  # slow to import
+
+        path, is_whole = unquote(urlsplit(place).path), False
+    if path.lower().endswith(".whl"):
+        from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # slow to import
+
+        try:
+            return str(parse_wheel_filename(os.path.basename(path))[0])
+        except InvalidWheelFilename:
+            return ""
+    return _project(path) if is_whole and os.path.isdir(path) else ""
+
+
+def _project(folder: str) -> str:
+    import tomllib  # slow to import
+
+    try:
+        with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
+            name: object = tomllib.load(file)["project"]["name"]
+    except (OSError, LookupError, ValueError, TypeError, RecursionError):
+        return ""
+    return normalized(name) if isinstance(name, str) else ""
+
+
+def _lines(path: str) -> Iterator[str]:
+    """Yield the requirements of a file, without comments and hashes; its options, and files that it names, are left out."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read().replace("\\\n", " ")
+    except (OSError, ValueError):
+        return
+    for line in text.split("\n"):
+        kept = _HASHES.sub("", line.partition(" #")[0]).strip()
+        if kept and kept[0] not in "-#":
+            yield kept
+
+
+def _lock_names(path: str) -> Iterable[str]:
+    import tomllib  # slow to import
+
+    with open(path, "rb") as file:
+        return [normalized(package["name"]) for package in tomllib.load(file)["packages"]]

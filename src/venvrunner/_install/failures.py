@@ -1,0 +1,211 @@
+"""Why an installation failed, in the words of whoever failed and with what to do, without I/O."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from venvrunner._install.build_failures import FailedBuild, excerpt, failed_build, reason_of, uv_items
+from venvrunner._install.format_control import NO_LIMITS, NO_SOURCES, NO_WHEELS, Limits
+from venvrunner.exceptions import (
+    BuildFailedError,
+    CommandError,
+    HashError,
+    IndexUnreachableError,
+    InstallationError,
+    NoFittingVersionError,
+    NoSuchPackageError,
+)
+
+__tracebackhide__ = True
+
+_LONGEST = 300
+"""Characters of a message; the notes have more."""
+_LONGEST_LINE = 2000
+"""Characters of a line in a note."""
+_MOST_NAMES = 3
+"""Names of what was to be installed in a message."""
+_LAST_LINES = "The last lines of "
+
+_OFFLINE = re.compile(r"the network was disabled")
+_RETRIED = re.compile(r"Retry\(total=0,.*?connection broken by [\"'](?P<reason>.*)[\"']: ")
+"""pip has tried for the last time; it then says that there is no such package."""
+_SKIPPED = re.compile(
+    r"Could not fetch URL \S+: "
+    r"(?P<reason>(?:(?:proxy )?connection error|There was a problem confirming the ssl certificate): .+) - skipping"
+)
+"""pip was not to try again; of a connection it says so only if it is very verbose."""
+_UNREACHED = re.compile(
+    r"error sending request for url|HTTP status server error|^error: (?:connection-|ssl-|proxy-connection-)\w+", re.MULTILINE
+)
+_FETCHED = re.compile(
+    r"(?:while fetching|Unable to fetch|Failed to fetch:|connection for) `?(?P<url>\w+://\S+?)`?$", re.MULTILINE
+)
+_IGNORED = re.compile(r"not a trusted or secure host and is being ignored")
+
+_NETWORK = "Check the network, the proxy and index_url=, or install from a folder of wheels: find_links= and no_index=True."
+_NO_NETWORK = (
+    "UV_OFFLINE, or the setting offline of a uv.toml, forbids the network. Allow it, or use find_links= and no_index=True."
+)
+_TLS = "pip ignores an index without TLS on another machine: use its https:// URL, or name its host in PIP_TRUSTED_HOST."
+_URL = "Check the URL, the network and the proxy."
+_UNMET = "Add its wheel to find_links=, or use an index that has it."
+
+_KINDS: list[tuple[str, type[InstallationError], str]] = [
+    (
+        r"(?i)DO NOT MATCH THE HASHES|Hash mismatch for|Hashes are required|In `?--require-hashes`? mode|(?<!Given )no hashes",
+        HashError,
+        "A file is not the one whose hash is required, or has none. Find out why before you change the hash.",
+    ),
+    (r"building from source is disabled|Building source distributions is disabled", NoFittingVersionError, NO_SOURCES),
+    (r"pre-built wheels is disabled", NoFittingVersionError, NO_WHEELS),
+    (
+        r"(?i)requires? a different python|requires Python|does not satisfy Python|no wheels with a matching Python",
+        NoFittingVersionError,
+        "Versions for other Pythons were left out. Ask for another one, or make the environment with another python=.",
+    ),
+    (
+        r"Expected path \(`[^`]*#[^`]*`\) to end in a supported file extension",
+        InstallationError,
+        "uv takes what comes after '#' for a part of the path. Write 'NAME @ file:...#...' with the project's name.",
+    ),
+    (_OFFLINE.pattern, IndexUnreachableError, _NO_NETWORK),
+    (_RETRIED.pattern, IndexUnreachableError, _NETWORK),
+    (_SKIPPED.pattern, IndexUnreachableError, _NETWORK),
+    (f"(?m){_UNREACHED.pattern}", IndexUnreachableError, _NETWORK),
+    (
+        r"\(from versions: none\)|was not found in the (?:package registry|provided package locations)",
+        NoSuchPackageError,
+        "Check the spelling, and where it was looked for: index_url= and its password, find_links= or no_index=.",
+    ),
+    (
+        r"(?i)No matching distribution found|Could not find a version|No solution found when resolving|ResolutionImpossible",
+        NoFittingVersionError,
+        "No version fits all that is asked for. Ask for another one, or for less.",
+    ),
+]
+"""What an installer says, the kind of failure that it is, and what to do; the first that fits counts."""
+
+_BUILDS: list[tuple[str, str]] = [
+    (
+        (
+            r"URLError|ConnectionRefusedError|gaierror|NameResolutionError|NewConnectionError|MaxRetryError|ConnectError|"
+            r"Could not resolve host|Network is unreachable|Temporary failure in name resolution|Name or service not known"
+        ),
+        "The build itself uses the network and could not reach it. Allow it, or install a wheel.",
+    ),
+    (
+        (
+            r"fatal error: .+: No such file|command '[^']*(?:cc|\+\+|clang|cl\.exe)[^']*' failed: |"
+            r"No such file or directory: '[^']*(?:cc|\+\+|clang|cmake|ninja|make|cargo|rustc|pkg-config)'|Unknown compiler|"
+            r"cannot find -l|No CMAKE_\w+_COMPILER|Microsoft Visual C\+\+ .* is required|can't find Rust compiler"
+        ),
+        "A compiler, a header or a library of the system is missing. Install it, or take a release that has a wheel.",
+    ),
+    (
+        r"backend that is missing|has no attribute 'build_editable'",
+        "Its build back end can't make editable installations. Use another back end, or install it without editable=.",
+    ),
+    (
+        r"(?:No module named|Cannot find module) '(?P<name>[\w.]+)'",
+        "The build imports {name}. Add what provides it to 'requires' of [build-system] in the project's pyproject.toml.",
+    ),
+    ("", "The project's own build failed. Fix it there, or take a release that has a wheel for this Python and platform."),
+]
+"""What a build prints, and what to do; the first that fits counts."""
+
+
+def explained(
+    error: CommandError, what: Sequence[str], mask: Callable[[str], str], limits: Limits = NO_LIMITS, *, verb: str = "installed"
+) -> InstallationError:
+    """Return the exception of a failed installer as one of the kind of the failure, with the reason and what to do.
+
+    Args:
+        error: what was raised; its notes are kept but for that which the build's own output replaces.
+        what: what was to be installed or removed.
+        mask: masks credentials in one or more lines.
+        limits: which kinds of files are not to be taken.
+        verb: what was to be done.
+    """
+    text = f"{error.stdout or ''}\n{error.stderr or ''}"
+    build = failed_build(text)
+    notes: list[str] = list(getattr(error, "__notes__", []))
+    kind: type[InstallationError] = BuildFailedError
+    if build is None:
+        reason = _reason(text)
+        kind, advice = _kind(text, error.cmd, limits)
+    else:
+        what, verb = [build.package] if build.package else what, "built"
+        reason, advice = _of_build(build, text, limits)
+        if build.output:
+            lines = mask("\n".join(excerpt(build.output))).split("\n")
+            shown = "\n".join(line[:_LONGEST_LINE] for line in lines)
+            notes = [f"The output of the build:\n{shown}", *(note for note in notes if not note.startswith(_LAST_LINES))]
+    headline = _headline(mask, what, verb, reason)
+    told = kind(error.returncode, error.cmd, error.stdout, error.stderr, shown=error.shown, headline=headline)
+    for note in [*notes, *([mask(advice)] if advice else [])]:
+        told.add_note(note)
+    return told
+
+
+def _headline(mask: Callable[[str], str], names: Sequence[str], verb: str, reason: str) -> str:
+    more = [f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else []
+    *first, last = [*names[:_MOST_NAMES], *more] or ["The packages"]
+    subject = f"{', '.join(first)} and {last}" if first else last
+    shown = mask(f"{subject} could not be {verb}: {reason}" if reason else f"{subject} could not be {verb}")
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+
+
+def _kind(text: str, cmd: Sequence[str], limits: Limits) -> tuple[type[InstallationError], str]:
+    """Return the kind of a failure that is not one of a build, and what to do."""
+    fetched = _FETCHED.search(text)
+    text = re.sub(r"\n +", " ", text)  # uv breaks long lines as a terminal would
+    found = ((kind, advice) for pattern, kind, advice in _KINDS if re.search(pattern, text))
+    kind, advice = next(found, (InstallationError, ""))
+    name = _not_found(text)
+    if kind is NoSuchPackageError:
+        return kind, limits.advice(name) or (_TLS if _IGNORED.search(text) else advice)
+    if kind is IndexUnreachableError and fetched is not None and any(fetched["url"] in argument for argument in cmd):
+        return InstallationError, _URL  # a file, not an index
+    return kind, advice.format(by="", name=name or "it")
+
+
+def _of_build(build: FailedBuild, text: str, limits: Limits) -> tuple[str, str]:
+    """Return why a build failed, and what to do."""
+    output = "\n".join(build.output)
+    if not build.missing:
+        found = ((match, advice) for pattern, advice in _BUILDS if (match := re.search(pattern, output)))
+        match, advice = next(found)
+        return reason_of(build.output), advice.format(**match.groupdict())
+    needs = f"its build needs {build.missing!r}, "
+    if _OFFLINE.search(text):
+        return f"{needs}and the network is forbidden", _NO_NETWORK
+    if any(pattern.search(output) for pattern in (_RETRIED, _SKIPPED)) or _UNREACHED.search(text):
+        return f"{needs}and the index could not be reached", _NETWORK
+    return f"{needs}which was not found", limits.advice(build.missing) or _UNMET
+
+
+_NOT_FOUND = (
+    re.compile(r"No matching distribution found for (?P<name>\S+)"),
+    re.compile(r"Because (?P<name>\S+) was not found in"),
+    re.compile(r"(?:required for|attempted to build) `(?P<name>[^`]+)`"),
+)
+
+
+def _not_found(text: str) -> str:
+    return next((match["name"] for pattern in _NOT_FOUND if (match := pattern.search(text))), "")
+
+
+_PIP_LINE = re.compile(r"^ERROR: (?!Exception:|ResolutionImpossible)(?P<text>.+)", re.MULTILINE)
+_PIP_REPORT = re.compile(r"^\u00d7 (?P<what>.+)\n╰─> (?P<why>.+)", re.MULTILINE)
+
+
+def _reason(text: str) -> str:
+    """Return in one line what an installer gives as the reason."""
+    if lost := _RETRIED.search(text) or _SKIPPED.search(text):
+        return lost["reason"]
+    if line := _PIP_LINE.search(text):
+        return line["text"]
+    if report := _PIP_REPORT.search(text):
+        return f"{report['what']}: {report['why']}"
+    items = uv_items(text)
+    first = items[:1] if len(items) > 1 and "No solution found" not in items[0] else []
+    return ": ".join([*first, *items[-1:]])

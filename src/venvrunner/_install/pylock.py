@@ -1,0 +1,195 @@
+"""Lock files (PEP 751): read and checked, with what the caller chooses from them."""
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from venvrunner._install.lock_formats import other_kind
+from venvrunner._install.requirement_forms import WEB
+from venvrunner._process.sinks import Redactor
+from venvrunner._types import StrPath
+from venvrunner.exceptions import LockFileError
+
+__tracebackhide__ = True
+
+if TYPE_CHECKING:
+    from packaging.pylock import Pylock
+
+
+class LockText(os.PathLike[str]):
+    """The path of a lock file that was read already, and need not be there any more: its text counts.
+
+    Args:
+        path: where it was.
+        text: what was in it.
+
+    >>> LockText("here", "a = 1") == LockText("there", "a = 1")
+    True
+    """
+
+    def __init__(self, path: str, text: str) -> None:
+        self._path = path
+        self.text = text
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        return self._path
+
+    def __str__(self) -> str:
+        """Return the path, as that of other paths."""
+        return self._path
+
+    def __repr__(self) -> str:
+        """Show the path."""
+        return f"<lock file {self._path!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the texts are equal."""
+        return isinstance(other, LockText) and self.text == other.text
+
+    def __hash__(self) -> int:
+        """Return that of the text."""
+        return hash(self.text)
+
+
+class Choice(NamedTuple):
+    """What a caller chooses from a lock file.
+
+    Attributes:
+        extras: names of extras; ``None``: none.
+        groups: names of dependency groups; ``None``: the file's default groups.
+        projects: whether to install the directories that it lists.
+    """
+
+    extras: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
+    projects: bool = True
+
+
+class Lock(NamedTuple):
+    """A lock file that was read and is valid.
+
+    Attributes:
+        path: its absolute path, or its URL.
+        text: what is in it.
+        content: what it says.
+        choice: what the caller chooses from it.
+    """
+
+    path: str
+    text: str
+    content: "Pylock"
+    choice: Choice
+
+    def contents(self) -> tuple[str, ...]:
+        """Return what tells one environment's contents from another's: the text, the choice, and paths of what may change."""
+        chosen = () if self.choice == Choice() else (f"choice = {self.choice!r}",)
+        return (f"lock = {self.text}", *chosen, *self._changing_paths())
+
+    def needs_its_folder(self) -> bool:
+        """Tell whether it installs something from a path, which is nothing on another machine."""
+        sources = [
+            source
+            for package in self.content.packages
+            for source in (*(package.wheels or ()), package.sdist, package.archive, package.vcs)
+        ]
+        by_path = any(source is not None and source.url is None for source in sources)
+        return by_path or (self.choice.projects and any(package.directory is not None for package in self.content.packages))
+
+    def is_remote(self) -> bool:
+        """Tell whether it was read from a URL."""
+        return WEB.fullmatch(self.path) is not None
+
+    def absolute(self, path: str) -> str:
+        """Return the absolute path for one that is relative to the lock file.
+
+        Raises:
+            LockFileError: the lock file is at a URL.
+        """
+        if self.is_remote():
+            remedy = "Download it with what it lists by paths, or leave out directories with lock_projects=False."
+            raise unusable(self.path, f"it lists the path {path!r}, and there are no paths at a URL", remedy)
+        return os.path.abspath(os.path.join(os.path.dirname(self.path), path))
+
+    def _directories(self) -> list[tuple[str, bool]]:
+        if not self.choice.projects or self.is_remote():
+            return []
+        found = [package.directory for package in self.content.packages if package.directory is not None]
+        return [(self.absolute(os.path.join(one.path, one.subdirectory or "")), bool(one.editable)) for one in found]
+
+    def _changing_paths(self) -> list[str]:
+        """Return the directories to install; of editable ones only their metadata: their code is never stale."""
+        metadata = ("pyproject.toml", "setup.cfg", "setup.py")
+        found: list[str] = []
+        for path, editable in self._directories():
+            found += [os.path.join(path, name) for name in metadata] if editable else [path]
+        return found
+
+
+def read_lock(path: StrPath, choice: Choice = Choice()) -> Lock:  # noqa: B008  it is immutable
+    """Read a lock file and check it.
+
+    Args:
+        path: where it is.
+        choice: what to install of it.
+
+    Raises:
+        LockFileError: there is none, it is not a valid lock file, its version is unknown, or it lacks a chosen name.
+
+    >>> read_lock("pylock.toml")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.LockFileError: the lock file 'pylock.toml' can't be used: there is no such file. \
+Write it, with 'pip lock' for instance, or name the right one.
+    """
+    import tomllib  # slow to import, and few have a lock file
+
+    from packaging import pylock  # the same
+
+    name = os.fspath(path)
+    text, table = "", None
+    try:
+        text = path.text if isinstance(path, LockText) else _text(name)
+        table = tomllib.loads(text)
+        content = pylock.Pylock.from_dict(table)
+    except pylock.PylockUnsupportedVersionError as exc:
+        raise unusable(name, exc, "Write it again with a tool that knows version 1.0.") from exc
+    except FileNotFoundError as exc:
+        remedy = "Write it, with 'pip lock' for instance, or name the right one."
+        raise unusable(name, "there is no such file", remedy) from exc
+    except OSError as exc:
+        raise unusable(name, exc.strerror or exc) from exc
+    except (pylock.PylockValidationError, ValueError, RecursionError) as exc:
+        why, remedy = other_kind(name, text, table) or (exc, "")
+        raise unusable(name, why, remedy) from exc
+    lock = Lock(name if WEB.fullmatch(name) else os.path.abspath(name), text, content, choice)
+    _check_names(lock, "lock_extras", "extras", choice.extras, content.extras or ())
+    groups = [*(content.dependency_groups or ()), *(content.default_groups or ())]
+    _check_names(lock, "lock_groups", "dependency groups", choice.groups, groups)
+    return lock
+
+
+def unusable(path: str, why: object, remedy: str = "") -> LockFileError:
+    """Return the error for a lock file that can't be used, with all credentials masked."""
+    msg = Redactor().mask(f"the lock file {path!r} can't be used: {str(why).rstrip('.!')}. {remedy}".rstrip())
+    return LockFileError(msg)
+
+
+def _text(path: str) -> str:
+    if WEB.fullmatch(path):
+        from venvrunner._install.fetch import fetch  # slow to import
+
+        return fetch(path).replace("\r\n", "\n")
+    with open(path, encoding="utf-8", newline="") as file:
+        return file.read().replace("\r\n", "\n")  # as TOML has it, and the same on all platforms
+
+
+def _check_names(lock: Lock, keyword: str, what: str, chosen: tuple[str, ...] | None, known: Iterable[str]) -> None:
+    from packaging.utils import canonicalize_name  # slow to import
+
+    names = sorted({str(canonicalize_name(name)) for name in known})
+    for name in chosen or ():
+        if canonicalize_name(name) not in names:
+            has = f"its {what} are {', '.join(map(repr, names))}" if names else f"it has no {what}"
+            remedy = f"Use one of these in {keyword}=." if names else f"Lock with its {what}, or leave out {keyword}=."
+            raise unusable(lock.path, f"{name!r} is not in it: {has}", remedy)

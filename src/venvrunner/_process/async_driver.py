@@ -1,0 +1,162 @@
+"""Drives a run on the running event loop."""
+
+import threading
+import time
+from collections.abc import Collection, Mapping
+from functools import partial
+
+from venvrunner._process import context
+from venvrunner._process.command import Stopped
+from venvrunner._process.critical_section import surely, uninterrupted
+from venvrunner._process.flow import EscapedError, Pending, Run, Wait
+from venvrunner._process.readiness import loop_waiter
+from venvrunner._process.running_commands import Interruption, asyncio_was_interrupted, is_of_ctrl_c
+from venvrunner._process.session import HAS_SELECTABLE_PIPES
+from venvrunner._process.sync_driver import CTRL_C, WATCH
+
+__tracebackhide__ = True
+
+_TURN = 0.01
+"""Seconds of delivery after which other tasks of a loop get their turn."""
+_INTERRUPTIONS = 100
+"""How often a signal handler may raise in the steps that end a command, before it is killed at once."""
+
+
+class AsyncDriver:
+    """Drives a run on the running event loop.
+
+    Args:
+        run: what to drive.
+        awaits_at_close: whether something can still be awaited at a ``GeneratorExit``, as in an async generator.
+    """
+
+    def __init__(self, run: Run, *, awaits_at_close: bool = False) -> None:
+        self.run = run
+        self._awaits_at_close = awaits_at_close
+        self.waiter = loop_waiter(has_pipes=HAS_SELECTABLE_PIPES)
+        run.wake, run.open_waiter = self.waiter.wake, self.waiter.open
+        is_main = threading.get_ident() == threading.main_thread().ident
+        self._interruption = Interruption()
+        self._turn_began = time.monotonic()
+        self._watch = None if is_main else WATCH
+        self._answer: Collection[int] | None = None
+        self._is_settled = False
+
+    async def __aenter__(self) -> None:
+        try:
+            self.run.__enter__()
+            self.run.begin()
+            self._flow = self.run.attend()
+        except BaseException as exc:
+            await self.__aexit__(type(exc), exc, None)
+            raise
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        try:
+            if isinstance(error, GeneratorExit) and not self._awaits_at_close:
+                surely(self.run.abandon)  # the loop is gone: nothing can be awaited
+            elif error is not None:
+                await self._end(error)
+            self._close()
+        finally:
+            self.settle()
+        if isinstance(error, EscapedError):
+            # PEP 479: what a coroutine raises as StopIteration is a RuntimeError to whoever awaits it.
+            raise error.error from None
+
+    def settle(self) -> None:
+        """Same as that of the sync driver."""
+        if not self._is_settled:
+            surely(self._kill_and_close)
+
+    async def advance(self, taken: Collection[str] = ()) -> bool:
+        """Same as that of the sync driver; other tasks get their turn."""
+        with context.alone():
+            while True:
+                try:
+                    request = self._flow.send(self._answer)
+                except StopIteration:
+                    return False
+                self._answer = None
+                if isinstance(request, Pending):
+                    await self.waiter.result_of(request.awaitable, self.run.life.limit)
+                elif request is not None:
+                    self._answer = await self._wait(request)
+                    self._turn_began = time.monotonic()
+                    if self._watch is not None and self._interruption.seen():
+                        self.run.request_stop(CTRL_C, interrupt=True)
+                elif taken:
+                    return True
+                elif time.monotonic() - self._turn_began > _TURN:
+                    await self.waiter.turn()
+                    self._turn_began = time.monotonic()
+
+    async def _wait(self, request: Wait) -> Collection[int]:
+        until = request.until
+        if self._watch is not None:
+            look = time.monotonic() + self._watch
+            until = look if until is None else min(until, look)
+        interests: Mapping[int, bool] = {} if self.run.source is None else self.run.source.interests()
+        return await self.waiter.wait(interests, until)
+
+    async def _end(self, error: BaseException) -> None:
+        """Same as that of the sync driver; a further cancel changes nothing, and is raised in the end."""
+        if not self.run.is_mine():
+            return
+        interrupt = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and error.interrupt)
+        if not isinstance(error, Exception):  # a cancel: by asyncio.run's first Ctrl-C, or by the loop that ends after it?
+            interrupt = self._interruption.seen() or asyncio_was_interrupted() or is_of_ctrl_c(error) or interrupt
+        with self.waiter.shielded():
+            further = await self._climb(interrupt=interrupt)
+        if further is not None and type(further) is not type(error):
+            raise further
+
+    async def _climb(self, *, interrupt: bool) -> BaseException | None:
+        """Climb the ladder; return the last cancel, or exception of a signal handler, that came meanwhile."""
+        further: BaseException | None = None
+        answer: Collection[int] | None = None
+        flow = self.run.climb(interrupt=interrupt)
+        for _interruption in range(_INTERRUPTIONS):
+            try:
+                while True:
+                    request = uninterrupted(partial(flow.send, answer), quick=True)
+                    assert isinstance(request, Wait)
+                    answer, cancel = await self._patiently(request)
+                    further = cancel or further
+            except StopIteration:
+                return further
+            except GeneratorExit:
+                surely(self.run.abandon)
+                raise
+            except Exception:  # noqa: BLE001  the first cause propagates, not what comes of it (no memory, say)
+                break
+            except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow, which goes on from where the run is
+                further = self._noted(exc)
+                flow, answer = self.run.climb(interrupt=interrupt), None
+        surely(self.run.abandon)
+        return further
+
+    async def _patiently(self, request: Wait) -> tuple[Collection[int] | None, BaseException | None]:
+        """Wait; a cancel, or what a signal handler raises, is returned."""
+        try:
+            return await self._wait(request), None
+        except GeneratorExit:
+            raise
+        except BaseException as exc:  # noqa: BLE001  the same
+            return None, self._noted(exc)
+
+    def _noted(self, interruption: BaseException) -> BaseException:
+        if isinstance(interruption, KeyboardInterrupt | SystemExit) or self._interruption.seen():
+            self.run.hurry()
+        return interruption
+
+    def _close(self) -> None:
+        self.waiter.close()
+        self.run.close()
+        self.run.__exit__()
+        self._is_settled = True
+
+    def _kill_and_close(self) -> None:
+        if self.run.is_mine():
+            self.run.abandon()
+        self._close()

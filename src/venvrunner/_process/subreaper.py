@@ -1,0 +1,288 @@
+"""The subreaper: a process between us and a command, so that nothing that the command starts outlives the call (Linux)."""
+
+import contextlib
+import errno
+import functools
+import marshal
+import operator
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Any
+
+from venvrunner.exceptions import ContainmentError
+
+_START = (
+    "import marshal,posix,sys;f=int(sys.argv[1]);"
+    "c,o,p=marshal.loads(posix.pread(f,posix.fstat(f).st_size,0));posix.close(f)\n"
+    "for n,b in c:m=sys.modules[n]=type(sys)(n);exec(b,vars(m))\n"
+    "m.main(m.Orders(*o),m.Program(*p));posix._exit(0)"
+)
+"""The command line of the subreaper's interpreter; the modules it runs and the command come in a file without a name."""
+
+
+class Subreaper:
+    """The start of one command under a subreaper.
+
+    The subreaper exits when nothing that the command started is left: neither a process of another group or session, nor a
+    daemon, nor an orphan. Then :meth:`outcome` returns the exit code of the command.
+
+    - When the command exits, what it left behind gets SIGTERM and, *grace* seconds later, SIGKILL.
+    - When this process dies, however it dies, or replaces itself by ``exec``, everything gets SIGKILL at once.
+    - A signal for the subreaper itself has no effect: a command that sends SIGTERM to its parent does not end it. In its first
+      milliseconds it can be ended, and the command is not started then.
+
+    Limits: if the subreaper gets SIGKILL, the command does too (unless it runs a set-user-ID program), but what the command
+    started escapes. A process of another user that a command of ours has become (``sudo``) can't be signalled: the subreaper
+    waits for it until everything is to be killed, and :meth:`outcome` reports it then. The parent of the command is the
+    subreaper, and a daemon does not become a child of process 1.
+
+    Raises:
+        ContainmentError: this system or this Python lacks something that it needs.
+    """
+
+    def __init__(self) -> None:
+        self._modules = _modules()
+        self._owner = os.getpid()
+        self._fds: dict[str, int] = {}
+        self._program: Any = None
+        self._report = b""
+
+    def wrap(self, argv: list[str], options: dict[str, Any], *, grace: float) -> tuple[list[str], dict[str, Any]]:
+        """Return the command line and the keywords with which ``Popen`` starts the subreaper.
+
+        Args:
+            argv: the command line of the command.
+            options: the keywords with which ``Popen`` would start the command; users and groups are numbers. ``cwd``,
+                ``umask``, the streams and ``preexec_fn`` are applied to the subreaper, and the command inherits them.
+            grace: seconds from SIGTERM to SIGKILL for what the command leaves behind.
+
+        Raises:
+            TypeError, ValueError: an argument or a variable can't be passed to a process; as for ``Popen``.
+            OSError: no descriptor is available.
+        """
+        given = dict(options)
+        executable, env = given.pop("executable", None), given.pop("env", None)
+        user, group, groups = (given.pop(name, None) for name in ("user", "group", "extra_groups"))
+        if given.get("preexec_fn") is not None and (user, group, groups) != (None, None, None):
+            msg = "preexec_fn cannot be combined with user, group or extra_groups if contain=True: it would run before them."
+            raise ValueError(msg)
+        self._program = argv[0] if executable is None else executable
+        words = [_encode(word) for word in argv]
+        if not words[0]:
+            msg = "args[0] must not be empty if contain=True. Use the name of the program."
+            raise ValueError(msg)
+        program = (
+            _candidates(self._program, env),
+            words,
+            None if env is None else _variables(env),
+            (_id(user), _id(group), None if groups is None else [_id(one) for one in groups]),
+            [] if given.get("restore_signals", True) else _ignored_signals(),
+        )
+        passed = tuple(given.pop("pass_fds", ()))
+        if not given.pop("close_fds", True) and not passed:
+            passed = _inheritable()
+        self._open()
+        orders = (self._fds["report_in"], self._fds["control_out"], self._owner, self._fds.get("parent", -1), float(grace))
+        task = self._fds["task"]
+        _write(task, marshal.dumps((self._modules, orders, program)))
+        ours = [fd for name, fd in self._fds.items() if name not in {"control_in", "report_out"}]
+        given["pass_fds"] = (*passed, *ours)
+        return [sys.executable, "-I", "-S", "-c", _START, str(task), "venvrunner-subreaper"], given
+
+    def started(self) -> None:
+        """Close what belongs to the subreaper, now that it has started."""
+        self._close("task", "parent", "report_in")
+
+    def send(self, signum: int) -> None:
+        """Send a signal to everything that the command started, itself included; SIGKILL: until nothing is left.
+
+        It does nothing in a fork of the process that made the subreaper, and after :meth:`close`.
+        """
+        # This process holds the other end too, or the write would raise SIGPIPE when the subreaper has exited.
+        if os.getpid() == self._owner and "control_in" in self._fds:
+            with contextlib.suppress(BlockingIOError):  # thousands of signals are on their way
+                os.write(self._fds["control_in"], bytes([signum]))
+
+    def outcome(self) -> int:
+        """Return the exit code of the command, as ``Popen.returncode`` has it. Call it when the subreaper has exited.
+
+        Raises:
+            OSError: the command could not be started; as ``Popen`` raises it.
+            ContainmentError: something is left that can't be ended.
+            LookupError: the subreaper was killed, so the exit code is unknown and something may be left.
+        """
+        with contextlib.suppress(BlockingIOError, KeyError):
+            self._report += os.read(self._fds["report_out"], 8192)
+        match self._report.partition(b"\n")[0].decode(errors="replace").split():
+            case ["error", "subreaper", *reason]:
+                raise ContainmentError(_unsupported(" ".join(reason)))
+            case ["error", step, number]:
+                code = int(number)
+                raise OSError(code, os.strerror(code), *([self._program] if step == "exec" else []))
+            case ["left", *pids]:
+                which = f"processes {', '.join(pids)}" if pids else "processes that are not visible in /proc"
+                msg = f"The command left {which}, which run as another user and cannot be ended. End them as that user."
+                raise ContainmentError(msg)
+            case ["exit", code]:
+                return int(code)
+            case _:
+                pass
+        msg = "The subreaper was killed, so the exit code of the command is unknown, and processes that it started may be left."
+        raise LookupError(msg)
+
+    def close(self) -> None:
+        """Have the rest killed without waiting for it, and close all descriptors; more than once does no harm."""
+        try:
+            self.send(signal.SIGKILL)
+        finally:
+            self._close(*self._fds)
+
+    def _open(self) -> None:
+        """Open the pipes, the file for the task and a descriptor of this process, none of which other children inherit."""
+        for read_end, write_end in (("control_out", "control_in"), ("report_out", "report_in")):
+            self._fds[read_end], self._fds[write_end] = os.pipe()
+        os.set_blocking(self._fds["control_in"], False)
+        os.set_blocking(self._fds["report_out"], False)
+        self._fds["task"] = _unnamed_file()
+        with contextlib.suppress(AttributeError, OSError):  # Linux before 5.3, or a sandbox: it looks for its parent
+            self._fds["parent"] = os.pidfd_open(self._owner)
+        for name, fd in self._fds.items():
+            if fd <= 2:  # noqa: PLR2004  ours are closed, and Popen would put the streams of the command there
+                self._fds[name] = _moved(fd)
+
+    def _close(self, *names: str) -> None:
+        for name in names:
+            fd = self._fds.pop(name, -1)
+            if fd >= 0:
+                os.close(fd)
+
+
+def _modules() -> list[tuple[str, CodeType]]:
+    """Return the modules that the subreaper runs, if it can run here.
+
+    Raises:
+        ContainmentError: it can't; the message says why.
+    """
+    if not sys.executable or not os.access(sys.executable, os.X_OK):
+        raise ContainmentError(_unsupported("sys.executable does not name a Python interpreter"))
+    try:
+        is_own = os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        is_own = False
+    if not is_own:
+        raise ContainmentError(_unsupported("/proc is not mounted, or shows the processes of another PID namespace"))
+    try:
+        return _compiled()
+    except (ImportError, AttributeError, OSError) as exc:
+        raise ContainmentError(_unsupported(f"prctl cannot be called ({exc})")) from exc
+
+
+def _unsupported(reason: str) -> str:
+    return (
+        f"contain=True is not possible here: {reason}. It needs Linux with /proc, and a Python with ctypes."
+        " Leave out contain=True: then a process that leaves the session of the command outlives the call."
+    )
+
+
+@functools.cache
+def _compiled() -> list[tuple[str, CodeType]]:
+    from venvrunner._process import descendants, subreaper_program  # they import what only POSIX has
+
+    subreaper_program.prctl()
+    return [(module.__name__, _code_of(module)) for module in (descendants, subreaper_program)]
+
+
+def _code_of(module: ModuleType) -> CodeType:
+    """Return the code of a module, as it is without an import hook: one of pytest, say, or of a type checker."""
+    name, loader = module.__name__, module.__loader__
+    if type(loader) is SourceFileLoader:
+        code = loader.get_code(name)
+        assert code is not None
+        return code
+    get_source = getattr(loader, "get_source", None)
+    if get_source is not None:
+        return compile(get_source(name), str(module.__file__), "exec")
+    with open(str(module.__file__), "rb") as file:
+        return compile(file.read(), str(module.__file__), "exec")
+
+
+def _id(value: Any) -> int | None:
+    """Return the number of a user or a group; to the system, -1 means to change nothing."""
+    if value is None:
+        return None
+    number = operator.index(value)
+    if number < 0:
+        msg = f"user, group and extra_groups must not be negative, but one is {number}."
+        raise ValueError(msg)
+    return number
+
+
+def _encode(word: Any) -> bytes:
+    encoded: bytes = os.fsencode(word)
+    if b"\0" in encoded:
+        msg = "embedded null byte"  # as Popen has it
+        raise ValueError(msg)
+    return encoded
+
+
+def _variables(env: Mapping[Any, Any]) -> dict[bytes, bytes]:
+    variables = {_encode(name): _encode(value) for name, value in env.items()}
+    if any(not name or b"=" in name for name in variables):
+        msg = "illegal environment variable name"  # as Popen has it
+        raise ValueError(msg)
+    return variables
+
+
+def _candidates(program: Any, env: Mapping[Any, Any] | None) -> list[bytes]:
+    """Return the paths where a program may be, in the order of ``PATH``."""
+    name = _encode(program)
+    if os.path.dirname(name):
+        return [name]
+    return [os.path.join(os.fsencode(directory), name) for directory in os.get_exec_path(env)]
+
+
+def _ignored_signals() -> list[int]:
+    """Return which of the signals that Python changes at its start this process ignores."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigIgn:"))
+    return [int(signum) for signum in (signal.SIGPIPE, signal.SIGXFSZ) if mask >> (signum - 1) & 1]
+
+
+def _inheritable() -> tuple[int, ...]:
+    """Return the descriptors that a child gets if none is closed for it."""
+    found: list[int] = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.get_inheritable(int(name)):
+                found.append(int(name))
+    return tuple(fd for fd in found if fd > 2)  # noqa: PLR2004  the streams are given separately
+
+
+def _unnamed_file() -> int:
+    try:
+        return os.memfd_create("venvrunner")
+    except (AttributeError, OSError) as exc:  # an old C library, or a sandbox
+        if isinstance(exc, OSError) and exc.errno in {errno.EMFILE, errno.ENFILE}:
+            raise
+        with tempfile.TemporaryFile(buffering=0) as file:
+            return os.dup(file.fileno())
+
+
+def _write(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _moved(fd: int) -> int:
+    """Return a copy of a descriptor that is none of the standard streams, and close it."""
+    import fcntl  # POSIX only
+
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return copy

@@ -1,0 +1,257 @@
+"""Cleanup that happens once, in the process that owes it, whatever signal handlers raise.
+
+A finalizer in Python can be split: a signal handler may run before its first step, and Python only prints what the handler
+raises there. Dropping an object therefore starts a thread, by C code alone: no handler runs in between, or in that thread.
+The dropping thread waits for it with a limit, since it may hold any lock at that moment. Before, it takes what a handler raises
+by then: an audit hook (``sys.addaudithook``) is Python that runs in the middle of the C code.
+"""
+
+import _thread
+import atexit
+import functools
+import operator
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from venvrunner._process.critical_section import surely, uninterrupted
+
+if TYPE_CHECKING:
+    from types import GeneratorType
+
+__tracebackhide__ = True
+
+_PATIENCE = 10.0
+"""Seconds that the thread which drops an object waits for the cleanup; after that the cleanup goes on alone."""
+_PAUSE = 0.0002
+"""Seconds between two looks at whether a finalizer has ended."""
+
+
+_LAST = -1000
+"""The priority of the cleanup at the end of a process of ``multiprocessing``: its own children have ended by then."""
+
+
+class Owned:
+    """Something of the system's that belongs to the process that made it: not to a fork of that, and not to a copy."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    @property
+    def pid(self) -> int:
+        """The process that made it."""
+        return self._pid
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process made it."""
+        return self._pid == os.getpid()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be copied or pickled: two objects would release one lock, or close one descriptor twice."""
+        msg = (
+            f"{type(self).__name__} cannot be copied or pickled: it holds a resource of this process."
+            " Send venv_dir and use VenvRunner.open(venv_dir), or send a VenvSpec."
+        )
+        raise TypeError(msg)
+
+
+class Cleanup(Owned):
+    """A function that is called once: by :meth:`now`, when an object is dropped, or at the interpreter's exit.
+
+    If it fails, it is called again at the next of these moments, or when another cleanup has succeeded. A fork of this process
+    never calls it.
+
+    Args:
+        owner: the object; the function must not refer to it.
+        action: the function. It may be called twice, and must not need its thread or a lock that the owner's thread may hold.
+
+    >>> class Owner: pass
+    >>> owner = Owner()
+    >>> cleanup = Cleanup(owner, lambda: print("done"))
+    >>> del owner
+    done
+    >>> cleanup.now()
+    """
+
+    def __init__(self, owner: object, action: Callable[[], object]) -> None:
+        super().__init__()
+        self._action = action
+        self.failed = False
+        self._threads: list[int] = []
+        self._deliverers: list[int] = []
+        self._is_over = False
+        self._over = _thread.allocate_lock()
+        self._over.acquire()
+        self._interruption: BaseException | None = None
+        self._waiter = cast("GeneratorType[None, object, None]", self._wait())
+        next(self._waiter)
+        # The callback that was registered last is called first.
+        waiting = weakref.ref(owner, self._waiter.send)
+        starting = _Reference(owner, operator.methodcaller("start"))
+        starting.start = functools.partial(self._threads.extend, map(_thread.start_new_thread, [self._run], [()]))
+        taking = weakref.ref(owner, self._waiter.send)
+        self._references: tuple[object, ...] = (waiting, starting, taking)
+        _register()
+        _pending[id(self)] = self
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the function is still to be called."""
+        return id(self) in _pending
+
+    def now(self) -> None:
+        """Call the function, if it is still to be called.
+
+        Raises:
+            BaseException: what the function raises, or what a signal handler raised meanwhile.
+        """
+        if not self.is_pending:
+            return  # at once: when the modules are dropped, no thread runs any more
+        try:
+            uninterrupted(self._call, quick=True)
+        except BaseException:
+            uninterrupted(self._call, quick=True)  # a handler may have raised before the first step
+            raise
+
+    def cancel(self) -> None:
+        """Never call the function."""
+        _pending.pop(id(self), None)
+        self._references = ()
+
+    def _call(self) -> None:
+        if self.is_ours and self.is_pending:
+            try:
+                self._action()
+            except BaseException:
+                self.failed = True
+                raise
+            self.cancel()
+            for other in [other for other in list(_pending.values()) if other.failed]:
+                other.attempt()
+
+    def attempt(self) -> BaseException | None:
+        """Call the function, if it is still to be called; return what it raised."""
+        try:
+            self._call()
+        except Exception as exc:  # noqa: BLE001  it is still pending
+            return exc
+        return None
+
+    def _run(self) -> None:
+        """Call the function in the thread that is started when the object is dropped."""
+        try:
+            self.attempt()
+        finally:
+            if not self._is_over:
+                self._is_over = True
+                self._over.release()
+
+    def _wait(self) -> Generator[None, object]:
+        """Take what a handler raises before that thread starts, then wait for its end, in the thread that drops the object.
+
+        A generator, because a handler may raise before the first step of a function, where no ``try`` catches it; where a
+        generator continues, the ``try`` around the ``yield`` does.
+        """
+        try:
+            try:
+                yield
+            except GeneratorExit:
+                raise
+            except BaseException as exc:  # noqa: BLE001  it is delivered
+                self._interruption = exc
+            yield
+            self._see_the_end()
+        except GeneratorExit:
+            return
+        except BaseException as exc:  # noqa: BLE001  it is delivered
+            self._interruption = exc
+            # A handler that raises many times a millisecond does so between any two steps.
+            try:
+                self._see_the_end()
+            except BaseException as exc:  # noqa: BLE001  the same
+                self._interruption = exc
+                self._see_the_end()
+            yield  # the handler was early
+        yield
+
+    def _see_the_end(self) -> None:
+        if not self._threads and not self._is_over:  # no thread is to be had: too many, or the interpreter is about to end
+            self._run()
+        end = time.monotonic() + _PATIENCE
+        # Threads no longer run once the interpreter ends; by then all has been tried.
+        while not self._is_over and (left := end - time.monotonic()) > 0 and not sys.is_finalizing():
+            try:
+                self._over.acquire(timeout=left)
+            except BaseException as exc:  # noqa: BLE001  the same
+                self._interruption = exc
+        if self._interruption is not None and not self._deliverers:
+            self._deliverers.extend(map(_thread.start_new_thread, [self._deliver], [()]))
+
+    def _deliver(self) -> None:
+        """Send a signal again: Python would only print what its handler has raised in a finalizer."""
+        while self._waiter.gi_running:
+            time.sleep(_PAUSE)
+        error, self._interruption = self._interruption, None
+        if error is not None:
+            number, main = _signal_of(error), threading.main_thread().ident
+            if number is None or main is None:
+                raise error
+            if hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(main, number)  # a wait in a call of the system ends, too
+            else:
+                _thread.interrupt_main(signal.Signals(number))
+
+
+class _Reference(weakref.ref[Any]):
+    """A weak reference with a function for its callback."""
+
+    __slots__ = ("start",)
+    start: Callable[[], object]
+
+
+_pending: dict[int, Cleanup] = {}
+
+
+def _signal_of(error: BaseException) -> int | None:
+    """Return the signal whose handler has raised in this module; ``None`` if that is not known."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_globals is globals():
+        traceback = traceback.tb_next
+    if traceback is None:  # it is not written in Python
+        return signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
+    for value in traceback.tb_frame.f_locals.values():  # its arguments come first
+        several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+        for one in several:
+            if isinstance(one, int) and one in signal.valid_signals() and callable(signal.getsignal(one)):
+                return one
+    return None
+
+
+def _at_exit() -> None:
+    left = list(_pending.values())
+    errors = [cleanup.attempt() for cleanup in left]
+    for cleanup in left:
+        cleanup.cancel()  # also what is another process's: no thread runs when the modules are dropped
+    for error in filter(None, errors):
+        raise error
+
+
+atexit.register(surely, _at_exit)
+_registered: int | None = None
+"""The process that :func:`_register` was last called in."""
+
+
+def _register() -> None:
+    """Clean up at the end of a process of ``multiprocessing``, too: those that are forked run nothing of ``atexit``."""
+    global _registered  # noqa: PLW0603  it is one for the whole process
+    if _registered != (pid := os.getpid()):
+        process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+        if process is not None and util is not None and process.parent_process() is not None:
+            util.Finalize(None, surely, (_at_exit,), exitpriority=_LAST)
+        _registered = pid

@@ -1,0 +1,129 @@
+"""Delete an environment, and nothing else."""
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Generator
+
+from venvrunner._process.critical_section import uninterrupted
+from venvrunner._venv import venv_directory
+from venvrunner._venv.change import STATE, Change, check_open, remove_empty
+from venvrunner._venv.errors import explained
+from venvrunner._venv.removal import Directory
+from venvrunner._venv.sharing_violations import insist
+from venvrunner._venv.state import Ownership
+from venvrunner._venv.users import User
+from venvrunner.exceptions import CreationError
+
+__tracebackhide__ = True
+
+_DELETE = "delete the environment"
+
+
+def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
+    """Remove an environment with all that is in it.
+
+    Args:
+        venv_dir: an absolute path; if nothing is there, nothing is done.
+        user: who deletes it.
+        alone: whether nobody else can be using it who counts.
+        wait: seconds to wait for others who use it.
+
+    Raises:
+        NotAVenvError: something else is there; it was not touched.
+        VenvInUseError: somebody uses it, or it has forks that need it.
+        CreationError: it can't be removed.
+    """
+    if _is_to_be_deleted(venv_dir):
+        deletion = _Deletion(venv_dir, user, wait=wait, alone=alone)
+        with deletion.tolerated(), deletion.held as change:
+            deletion.perform(change)
+
+
+async def delete_async(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
+    """Same as :func:`delete`, but other tasks run while it waits: one of them may hold the environment."""
+    if _is_to_be_deleted(venv_dir):
+        deletion = _Deletion(venv_dir, user, wait=wait, alone=alone)
+        with deletion.tolerated():
+            async with deletion.held as change:
+                deletion.perform(change)
+
+
+def _is_to_be_deleted(venv_dir: str) -> bool:
+    venv_directory.check(venv_dir, _DELETE)
+    with explained(venv_dir, _DELETE):
+        return venv_directory.exists(venv_dir)
+
+
+class _Deletion:
+    """The deletion of an environment.
+
+    Attributes:
+        held: what holds it meanwhile.
+    """
+
+    def __init__(self, venv_dir: str, user: User, *, wait: float, alone: bool) -> None:
+        thread = threading.current_thread()
+        self._is_alone = alone
+        self._venv_dir = venv_dir
+        self._user = user
+
+        def hindrances(state: Directory) -> list[str]:
+            return [] if alone else Ownership(venv_dir, state).users(thread, user)
+
+        self.held = Ownership(venv_dir).held(wait, hindrances, follow=False)
+
+    def perform(self, change: Change) -> None:
+        uninterrupted(lambda: self._remove(change), quick=True)
+
+    def _remove(self, change: Change) -> None:
+        directory, state = change.directory, change.state
+        with explained(self._venv_dir, _DELETE):
+            check_open(directory)
+            venv_directory.check_place(directory)
+            Ownership(self._venv_dir, state).refuse_if_frozen("deleted")
+            if not self._is_alone:
+                _check_removable(self._venv_dir)
+            change.undo = lambda: venv_directory.remove(change)  # one that has begun is completed
+            venv_directory.remove(change)
+            self._user.leave()
+            change.undo = None  # another process may create the next one now
+            if self._is_alone:
+                remove_empty([self._venv_dir])  # the directory around it is removed next, whatever its mode
+            else:
+                _remove_empty(self._venv_dir)
+
+    @contextlib.contextmanager
+    def tolerated(self) -> Generator[None]:
+        """Accept an error if the environment is gone all the same."""
+        try:
+            yield
+        except CreationError:
+            with contextlib.suppress(OSError):
+                if not venv_directory.exists(self._venv_dir):
+                    return
+            raise
+
+
+def _check_removable(venv_dir: str) -> None:
+    """Make sure that the directory can be removed in the end, before anything in it is: all that hinders is what is in it.
+
+    Raises:
+        OSError: it cannot, for want of permission, or because it is a mount point.
+    """
+    try:
+        os.rmdir(venv_dir)
+    except OSError as exc:
+        if exc.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+
+
+def _remove_empty(venv_dir: str) -> None:
+    try:
+        insist(os.rmdir, venv_dir)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        if not os.path.lexists(os.path.join(venv_dir, STATE)):  # else another process creates the next one already
+            raise

@@ -1,0 +1,260 @@
+"""Where things are in an environment, and which names and paths one can have."""
+
+import functools
+import os
+import re
+import stat
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from venvrunner._process.checks import check_args
+from venvrunner._process.native import PROGRAM_SUFFIXES
+from venvrunner._types import StrPath
+from venvrunner._venv.paths import absolute
+from venvrunner.exceptions import InvalidCommandError, InvalidPathError
+
+__tracebackhide__ = True
+
+
+class Layout(NamedTuple):
+    """The layout of virtual environments on one kind of system.
+
+    Attributes:
+        scheme: the name of the sysconfig scheme, which says where scripts are.
+        suffixes: what a command's file name may end with, in the order in which they are tried.
+        packages: patterns of the folders of packages.
+        base_python: where an interpreter's installation has its executable.
+        movable: whether scripts are text, so that a copy of an environment can be made to work.
+        pip_settings: the name of pip's configuration files, one of which may be in an environment.
+
+    >>> POSIX.scripts("/v"), WINDOWS.command_names("pip")[:2]
+    ('/v/bin', ['pip.com', 'pip.exe'])
+    """
+
+    scheme: str
+    suffixes: tuple[str, ...]
+    packages: tuple[str, ...]
+    base_python: str
+    movable: bool
+    pip_settings: str
+
+    def scripts(self, venv_dir: str) -> str:
+        """Return the script folder of an environment."""
+        return os.path.join(venv_dir, _script_folder(self.scheme))
+
+    def command_names(self, command: str) -> list[str]:
+        """Return the file names that a command may have, in the order in which they are tried."""
+        if not self.suffixes:
+            return [command]
+        from venvrunner._process.windows_programs import names_of  # Windows only
+
+        return names_of(command)
+
+    def find_command(self, venv_dir: str, command: str) -> str | None:
+        """Return the path of a command in an environment, or ``None``."""
+        folder = self.scripts(venv_dir)
+        for name in self.command_names(command):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                return path
+        return None
+
+    def package_folders(self, venv_dir: str) -> list[str]:
+        """Return the directories of packages in an environment; usually one.
+
+        Raises:
+            OSError: it is not known which there are.
+        """
+        unique: dict[str, str] = {}
+        for pattern in self.packages:
+            found = [venv_dir]
+            for part in pattern.split("/"):
+                found = [os.path.join(path, name) for path in found for name in (_list(path) if part == "*" else [part])]
+            for path in filter(_is_directory, found):
+                unique.setdefault(os.path.realpath(path), path)  # lib64 is often a link to lib
+        return list(unique.values())
+
+    def managed_interpreters(self, env: Mapping[str, str]) -> list[str]:
+        """Return the interpreters in the folders of pyenv, asdf and mise."""
+        home = env.get("HOME") or os.path.expanduser("~")
+        data = env.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
+        roots = [
+            os.path.join(env.get("PYENV_ROOT") or os.path.join(home, ".pyenv"), "versions"),
+            os.path.join(env.get("ASDF_DATA_DIR") or os.path.join(home, ".asdf"), "installs", "python"),
+            os.path.join(env.get("MISE_DATA_DIR") or os.path.join(data, "mise"), "installs", "python"),
+        ]
+        found: list[str] = []
+        for root in roots:
+            for name in _readable(root):
+                path = os.path.join(root, name, *self.base_python.split("/"))
+                # python-discovery can't ask a Python 2.
+                if os.path.isfile(path) and not re.match(r"\D*2(?!\d)", name):
+                    found.append(path)
+        return found
+
+    def why_not(self, venv_dir: str, command: str) -> str:
+        """Return what to say of a command that an environment does not have."""
+        import difflib  # only needed here
+
+        folder = self.scripts(venv_dir)
+        message = f"{os.path.join(folder, command)!r} does not exist!"
+        try:
+            names = os.listdir(folder)
+            if command in names and self.suffixes:
+                return f"{message} The file {command!r} is not a program: its name has none of {', '.join(self.suffixes)}."
+            similar = difflib.get_close_matches(command, names, n=3)
+        except OSError:
+            return f"{message} The environment itself is gone."
+        if similar:
+            return f"{message} Did you mean {' or '.join(map(repr, similar))}?"
+        return f"{message} Install the package that provides this command first."
+
+
+def _list(path: str) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _readable(path: str) -> list[str]:
+    """Return the names in a directory; none if it can't be read: what is in it is of no use then."""
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
+
+
+def _is_directory(path: str) -> bool:
+    """Same as :func:`os.path.isdir`, but what is not known is no "no": the caller would take an environment for empty."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+POSIX = Layout(
+    "posix_venv", (), ("lib/*/site-packages", "lib64/*/site-packages"), "bin/python", movable=True, pip_settings="pip.conf"
+)
+WINDOWS = Layout("nt_venv", PROGRAM_SUFFIXES, ("Lib/site-packages",), "python.exe", movable=False, pip_settings="pip.ini")
+CURRENT = WINDOWS if os.name == "nt" else POSIX
+
+
+@functools.cache
+def _script_folder(scheme: str) -> str:
+    """Return the name of a scheme's script folder; sysconfig takes a millisecond to say it."""
+    import sysconfig  # slow to import
+
+    # The rest of a path, not a path below the root: on Windows, the root and a name make that of a network share.
+    return sysconfig.get_path("scripts", scheme, {"base": ""}).lstrip("/\\")
+
+
+def current_scripts() -> str:
+    """Return the script folder of the running interpreter."""
+    import sysconfig  # slow to import
+
+    return sysconfig.get_path("scripts")
+
+
+def config_folders(env: Mapping[str, str]) -> tuple[list[str], str]:
+    """Return the folders that configuration files of the system are in, the first one first, and the user's."""
+    home = env.get("HOME") or os.path.expanduser("~")
+    if CURRENT is WINDOWS:
+        home = env.get("USERPROFILE") or home
+        return [env.get("PROGRAMDATA") or r"C:\ProgramData"], env.get("APPDATA") or os.path.join(home, "AppData", "Roaming")
+    system = (env.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
+    return [*system, "/etc"], env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+
+
+def pip_folders(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the folders of pip's configuration files: those of the system, and those of the user; a later one overrides."""
+    system, user = config_folders(env)
+    home = (CURRENT is WINDOWS and env.get("USERPROFILE")) or env.get("HOME") or os.path.expanduser("~")
+    if sys.platform == "darwin":
+        library = os.path.join("Library", "Application Support", "pip")
+        native = os.path.join(home, library)
+        user = native if os.path.isdir(native) else os.path.join(home, ".config", "pip")
+        return [os.path.join(os.sep, library)], [os.path.join(home, ".pip"), user]
+    folders = [os.path.join(folder, "pip") for folder in system if folder != "/etc"]
+    if CURRENT is POSIX:
+        return [*folders, "/etc"], [os.path.join(home, ".pip"), os.path.join(user, "pip")]
+    return folders, [os.path.join(home, "pip"), os.path.join(user, "pip")]
+
+
+IS_MACOS = sys.platform == "darwin"
+"""Whether files are cloned by clonefile(2)."""
+_CONTROLS = {"Cc", "Zl", "Zp"}
+_HARMFUL = '"$`\\' if CURRENT is POSIX else '"$`'
+
+
+def is_plain_name(name: str) -> bool:
+    r"""Tell whether a string is one component of a path, on any system.
+
+    >>> [name for name in ("a", "a b", "", ".", "..", "a/b", "a\\b", "C:", "\0") if is_plain_name(name)]
+    ['a', 'a b']
+    """
+    return name not in {"", ".", ".."} and set("/\\:\0").isdisjoint(name)
+
+
+def plain_command(args: Sequence[StrPath]) -> list[str]:
+    """Return a command line that begins with the plain name of a command.
+
+    Raises:
+        InvalidCommandError: it begins with something else.
+        TypeError, ValueError: it is no command line.
+
+    >>> plain_command(["/bin/pip"])
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidCommandError: '/bin/pip' must not be an absolute path!
+    """
+    command, *rest = check_args(args)
+    if os.path.isabs(command):
+        msg = f"{command!r} must not be an absolute path!"
+        raise InvalidCommandError(msg)
+    if not is_plain_name(command):
+        msg = f"{command!r} must be the plain name of a command! Only commands of the environment can be run."
+        raise InvalidCommandError(msg)
+    return [command, *rest]
+
+
+def target(name: str, top_dir: str | os.PathLike[str]) -> str:
+    """Return the absolute path of an environment that is to be made.
+
+    Args:
+        name: one component of a path.
+        top_dir: the folder that it is in; relative to the present working directory.
+
+    Raises:
+        TypeError: *name* is not a str, or *top_dir* no path.
+        InvalidPathError: it can't be made there, or pip's scripts would not work there.
+
+    >>> target("..", "/somewhere")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidPathError: '..' can't be the name of an environment! Use one plain folder name.
+    """
+    if not isinstance(name, str):
+        msg = f"name must be a str, not {type(name).__name__}!"
+        raise TypeError(msg)
+    if not is_plain_name(name):
+        msg = f"{name!r} can't be the name of an environment! Use one plain folder name."
+        raise InvalidPathError(msg)
+    top = os.fspath(top_dir)
+    if not isinstance(top, str):
+        msg = f"top_dir must be a str or a path of str, not {type(top_dir).__name__}!"
+        raise TypeError(msg)
+    if not top:
+        msg = "top_dir must not be empty! Use '.' for the current directory."
+        raise InvalidPathError(msg)
+    path = absolute(os.path.join(top, name)) if "\0" not in top else top
+    for char in path:
+        if char in _HARMFUL or char == os.pathsep or unicodedata.category(char) in _CONTROLS:
+            msg = (
+                f"an environment in {path!r} would not work: the path has {char!r}, which breaks scripts or PATH!"
+                " Choose another folder."
+            )
+            raise InvalidPathError(msg)
+    return path

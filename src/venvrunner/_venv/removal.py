@@ -1,0 +1,349 @@
+"""Remove directories by descriptors: never through a link, with two open at any depth (``shutil.rmtree``: one a level)."""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Self
+
+from venvrunner._venv.sharing_violations import insist
+
+__tracebackhide__ = True
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+_PATH = getattr(os, "O_PATH", None)
+LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
+"""What the system says, each in its own way, of a link that is not to be followed."""
+FIRM = "/proc/self/fd/"
+_CLOSED = -1
+_JUNCTION = 0xA0000003
+"""The tag of a mount point of Windows (IO_REPARSE_TAG_MOUNT_POINT)."""
+_RETURNS = 10
+"""How often a directory that is not empty yet is visited again."""
+_BY_DESCRIPTOR = os.scandir in os.supports_fd and {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd
+
+
+class Directory:
+    """An open directory, whatever happens to its name meanwhile.
+
+    Args:
+        path: its path, absolute unless *within* is given.
+        within: the open directory that it is in.
+        follow: open what a link points to.
+
+    Raises:
+        OSError: it does not exist, cannot be opened, or is a link and *follow* is false.
+
+    Attributes:
+        path: as it was opened.
+        number: its descriptor; ``None`` on a system where a directory has none.
+    """
+
+    path: str
+    number: int | None = None
+
+    def __init__(self, path: str, within: "Directory | None" = None, *, follow: bool = False) -> None:
+        self.path = path if within is None else os.path.join(within.path, path)
+        if _BY_DESCRIPTOR:
+            self.number = _open(path, None if within is None else within.number, follow=follow)
+        else:
+            _check_directory(self.path, follow=follow)
+
+    def __enter__(self) -> Self:
+        """Return the directory itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close it; more than once does no harm. Then every call fails: none goes by the path instead."""
+        number = self.number
+        if number is not None and number != _CLOSED:
+            self.number = _CLOSED
+            os.close(number)
+
+    def spot(self, *names: str) -> "Spot":
+        """Return where something in it is."""
+        name = os.path.join(*names)
+        path = os.path.join(self.path, name)
+        return Spot(path, path if self.number is None else name, self.number)
+
+    @property
+    def firm_path(self) -> str:
+        """A path that leads here whatever happens to the name; where the system has none (Linux has), the name itself."""
+        firm = f"{FIRM}{self.number}"
+        return firm if self.number is not None and os.path.isdir(firm) else self.path
+
+    def is_at(self, path: str) -> bool:
+        """Return whether a path names this directory, and not a link to it or another directory."""
+        if self.number is None:
+            return os.path.isdir(path) and not os.path.islink(path)
+        try:
+            return os.path.samestat(os.fstat(self.number), os.stat(path, follow_symlinks=False))
+        except OSError:
+            return False
+
+    def has_file(self, name: str) -> bool:
+        """Return whether there is a file of that name."""
+        return self._mode(name, stat.S_ISREG, follow=True)
+
+    def has_link(self, name: str) -> bool:
+        """Return whether there is a link of that name."""
+        return self._mode(name, stat.S_ISLNK, follow=False)
+
+    def _mode(self, name: str, is_kind: Callable[[int], bool], *, follow: bool) -> bool:
+        spot = self.spot(name)
+        try:
+            return is_kind(os.stat(spot.name, dir_fd=spot.dir_fd, follow_symlinks=follow).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def names(self) -> list[str]:
+        """Return the names of what is in it."""
+        if self.number is None:
+            return os.listdir(self.path)
+        if (firm := self.firm_path) != self.path:
+            with contextlib.suppress(PermissionError):  # the mode has changed since
+                return os.listdir(firm)  # it takes one descriptor, the other two
+        return os.listdir(self.number)
+
+    def make_writable(self) -> None:
+        """Let its owner write into it; another user's stays as it is."""
+        if self.number is not None:
+            _allow_owner(self.number)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file or a link, if it exists."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.number is None:
+                _unlink(os.path.join(self.path, name))
+            else:
+                os.unlink(name, dir_fd=self.number)
+
+    def rmdir(self, name: str) -> None:
+        """Remove an empty directory in it."""
+        if self.number is None:
+            insist(os.rmdir, os.path.join(self.path, name))
+        else:
+            os.rmdir(name, dir_fd=self.number)
+
+    def empty(self, keep: Collection[str] = ()) -> None:
+        """Remove what is in it, but for some names."""
+        if self.number is None:
+            _empty_by_path(self.path, keep)
+        else:
+            _Emptying(os.dup(self.number)).run(keep)
+
+
+def remove_tree(path: str, known: os.stat_result | None = None) -> None:
+    """Remove a directory with all that is in it, read-only ones too; if it does not exist, nothing is done.
+
+    Args:
+        path: the directory.
+        known: which one it was; another one that has taken its place is not removed.
+
+    Raises:
+        OSError: that is not possible; an empty directory takes no descriptor.
+    """
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return
+    except OSError:
+        if _BY_DESCRIPTOR:
+            _Emptying(_open_known(path, known)).run(())
+        else:
+            _empty_by_path(path, ())
+        with contextlib.suppress(FileNotFoundError):
+            insist(os.rmdir, path)
+
+
+class Spot(NamedTuple):
+    """Where a file is.
+
+    Attributes:
+        path: its path.
+        name: what calls of the system get: its path within an open directory.
+        dir_fd: the descriptor of that directory; ``None``: *name* is the whole path.
+    """
+
+    path: str
+    name: str
+    dir_fd: int | None = None
+
+    @classmethod
+    def at(cls, path: str) -> "Spot":
+        """Return where a path leads to, whatever it is by the time of the call."""
+        return cls(path, path)
+
+    def folder(self) -> os.stat_result:
+        """Return the status of the directory that it is in."""
+        return os.stat(os.path.dirname(self.path)) if self.dir_fd is None else os.fstat(self.dir_fd)
+
+
+class _Level(NamedTuple):
+    """A directory that is being emptied."""
+
+    name: str
+    status: os.stat_result
+    folders: list[str]
+
+
+class _Emptying:
+    """Empties a directory, depth first; of all levels only the present one is open.
+
+    Args:
+        number: the descriptor of the directory, which is closed in the end.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._levels: list[_Level] = []
+        self._returns = _RETURNS
+
+    def run(self, keep: Collection[str]) -> None:
+        try:
+            self._enter("", keep)
+            while True:
+                level = self._levels[-1]
+                if level.folders:
+                    self._descend(level.folders.pop())
+                elif len(self._levels) > 1:
+                    self._ascend()
+                else:
+                    break
+        finally:
+            os.close(self._number)
+
+    def _enter(self, name: str, keep: Collection[str] = ()) -> None:
+        """Remove the files of the directory that is open now, and note the directories in it."""
+        status = os.fstat(self._number)
+        _allow_owner(self._number)
+        folders: list[str] = []
+        with os.scandir(self._number) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name not in keep]
+        for entry_name, is_folder in found:
+            if is_folder:
+                folders.append(entry_name)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry_name, dir_fd=self._number)
+        self._levels.append(_Level(name, status, folders))
+
+    def _descend(self, name: str) -> None:
+        try:
+            os.rmdir(name, dir_fd=self._number)  # an empty one need not be opened
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            if exc.errno == errno.EBUSY:  # another file system, or a directory of elsewhere, is mounted there
+                raise
+            self._switch(_open(name, self._number))
+            self._enter(name)
+
+    def _ascend(self) -> None:
+        name, _status, _folders = self._levels.pop()
+        parent = _open("..", self._number)
+        if not os.path.samestat(os.fstat(parent), self._levels[-1].status):
+            os.close(parent)
+            msg = f"{name!r} was moved while it was being deleted"
+            raise OSError(msg)
+        self._switch(parent)
+        try:
+            os.rmdir(name, dir_fd=self._number)
+        except FileNotFoundError:
+            pass
+        except OSError:  # a process that still runs has written into it
+            if not self._returns:
+                raise
+            self._returns -= 1
+            self._levels[-1].folders.append(name)
+
+    def _switch(self, number: int) -> None:
+        os.close(self._number)
+        self._number = number
+
+
+def _open(path: str, within: int | None, *, follow: bool = False) -> int:
+    flags = _FLAGS & ~_NOFOLLOW if follow else _FLAGS
+    try:
+        return os.open(path, flags, dir_fd=within)
+    except PermissionError as exc:
+        refused = exc
+        if _PATH is None:  # macOS, where the mode of a link can be changed as well
+            os.chmod(path, stat.S_IRWXU, dir_fd=within, follow_symlinks=follow)
+            return os.open(path, flags, dir_fd=within)
+    # It can't be read: make it readable by a descriptor that needs no right to, and that is no link's.
+    number = os.open(path, _PATH | flags, dir_fd=within)
+    try:
+        os.chmod(f"{FIRM}{number}", stat.S_IMODE(os.fstat(number).st_mode) | stat.S_IRWXU)
+    except FileNotFoundError:  # there is no /proc
+        raise refused from None
+    finally:
+        os.close(number)
+    return os.open(path, flags, dir_fd=within)
+
+
+def _allow_owner(number: int) -> None:
+    """Give the owner of an open directory all rights to it; another user's can perhaps be changed all the same."""
+    mode = os.fstat(number).st_mode
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        with contextlib.suppress(OSError):
+            os.fchmod(number, stat.S_IMODE(mode) | stat.S_IRWXU)
+
+
+def _open_known(path: str, known: os.stat_result | None) -> int:
+    number = _open(path, None)
+    if known is not None and not os.path.samestat(os.fstat(number), known):
+        os.close(number)
+        msg = f"{path!r} is another directory now"
+        raise OSError(msg)
+    return number
+
+
+def _check_directory(path: str, *, follow: bool) -> None:
+    """Make sure of what opening a directory makes sure of elsewhere.
+
+    Raises:
+        OSError: it does not exist, or is a link and *follow* is false.
+    """
+    status = os.stat(path, follow_symlinks=follow)
+    if not stat.S_ISDIR(status.st_mode) or _is_junction(status):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+
+
+def _is_junction(status: os.stat_result) -> bool:
+    """Return whether a directory of Windows is a mount point, which leads elsewhere as a link does."""
+    return getattr(status, "st_reparse_tag", 0) == _JUNCTION
+
+
+def _empty_by_path(path: str, keep: Collection[str]) -> None:
+    with os.scandir(path) as entries:
+        found = [entry for entry in entries if entry.name not in keep]
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False) and not _is_junction(entry.stat(follow_symlinks=False)):
+            _empty_by_path(entry.path, ())
+            _insist(os.rmdir, entry.path)
+        else:
+            _unlink(entry.path)
+
+
+def _unlink(path: str) -> None:
+    """Remove a file, a link or a junction."""
+    _insist(os.unlink, path)
+
+
+def _insist(action: Callable[[str], object], path: str) -> None:
+    """Remove something that may be read-only, be open elsewhere for a moment, or be gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            action(path)
+        except PermissionError:
+            os.chmod(path, stat.S_IRWXU)
+            insist(action, path)
+        except OSError:
+            insist(action, path)

@@ -1,0 +1,74 @@
+"""Installations as calls that a person would type, whatever installer does them; without I/O."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from venvrunner._install.exclude_newer import shown_cutoff
+from venvrunner._install.request import RequestOptions
+from venvrunner._install.requirements import package_names
+from venvrunner._process.keywords import check_keywords
+from venvrunner._types import StrPath
+from venvrunner.installing import InstallOptions, ReportOptions, split_options
+
+__tracebackhide__ = True
+
+_PIP = {
+    "requirements_files": "requirement",
+    "constraints": "constraint",
+    "extra_index_urls": "extra-index-url",
+    "dependency_groups": "group",
+    "exclude_newer": "uploaded-prior-to",
+    "build_constraints": "build-constraint",
+}
+"""Options whose name is another one for pip."""
+
+
+def install_call(requirements: Iterable[StrPath], options: InstallOptions) -> tuple[list[str], dict[str, Any]]:
+    """Return an installation as a person would type it, and the keywords of ``log_run``; refuse what an installer refuses.
+
+    >>> install_call(["pocket"], {"constraints": [], "upgrade": True, "timeout": 5})
+    (['pip', 'install', '--upgrade', 'pocket'], {'timeout': 5})
+    """
+    names = list(requirements)
+    request, rest = split_options(names, options)
+    kept: dict[str, Any] = {**options, "config_settings": request.config_settings}
+    if (limit := options.get("exclude_newer")) is not None:
+        kept["exclude_newer"] = shown_cutoff(limit)
+    typed: list[str] = [] if kept.pop("deps", True) else ["--no-deps"]
+    for name in RequestOptions.__annotations__:
+        flag = f"--{_PIP.get(name, name)}".replace("_", "-")
+        value = kept.get(name)
+        values: Any = [value] if isinstance(value, str | os.PathLike) else value or []
+        typed += [flag] if value is True else [f"{flag}={os.fspath(one)}" for one in values]
+    return ["pip", "install", *typed, *map(_typed, names)], rest
+
+
+def _typed(requirement: StrPath) -> str:
+    """Return a requirement as it is; a path that could be the name of a package begins with ``./``."""
+    text = os.fspath(requirement)
+    is_bare = isinstance(requirement, os.PathLike) and os.path.basename(text) == text
+    return os.path.join(".", text) if is_bare and not text.startswith(".") else text
+
+
+def uninstall_call(names: Iterable[str], options: ReportOptions) -> list[str]:
+    """Return the removal of packages as a person would type it; refuse what is no name, none, and an unknown keyword."""
+    check_keywords(options, ReportOptions.__annotations__)
+    return ["pip", "uninstall", "--yes", *package_names(names)]
+
+
+def changed_by(call: list[str]) -> tuple[list[str], str]:
+    """Return what a call is to change, and how.
+
+    >>> changed_by(["pip", "install", "--upgrade", "--requirement=r.txt", "pocket"])
+    (['r.txt', 'pocket'], 'installed')
+    """
+    files = ("--requirement=", "--editable=", "--lock=")
+    what = [arg.partition("=")[2] if arg.startswith(files) else arg for arg in call[2:]]
+    return [arg for arg in what if not arg.startswith("-")], "installed" if call[1] == "install" else "removed"
+
+
+def kept_options(options: InstallOptions) -> InstallOptions:
+    """Return the keywords of an installation in a form that can be read more than once."""
+    kept = {name: list(cast("Any", value)) if isinstance(value, Iterator) else value for name, value in options.items()}
+    return cast("InstallOptions", kept)
