@@ -1,7 +1,9 @@
 """What can't be honoured is refused with one clear error, before anything is started or logged."""
 
 import logging
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -59,11 +61,13 @@ def test_an_absolute_path_is_no_command_of_the_environment(command: Caller, kind
 
 def test_the_absolute_path_of_a_command_is_none_either(command: Caller, venv: VenvRunner) -> None:
     """One way to name a command is enough."""
-    with pytest.raises(ValueError, match=r"must not be an absolute path!$"):
-        command([venv.python_executable])
+    for path in (venv.python_executable, sys.executable, "/usr/bin/python3.12", "C:\\python.exe"):
+        if os.path.isabs(path):
+            with pytest.raises(ValueError, match=r"must not be an absolute path! Use 'python'\.$"):
+                command([path])
 
 
-@pytest.mark.parametrize("name", ["no-such-command", "no such", "é", "{0} %s", "...", "-", "-c", "no\nsuch", "sh", "env"])
+@pytest.mark.parametrize("name", ["no-such-command", "é", "{0}%s", "...", "-", "-c"])
 def test_a_command_that_is_not_there_is_named_with_its_place(command: Caller, scripts: Path, name: str) -> None:
     """The message starts exactly as established, and help follows; what the system has does not count."""
     with pytest.raises(ValueError, match="does not exist") as caught:
@@ -71,6 +75,69 @@ def test_a_command_that_is_not_there_is_named_with_its_place(command: Caller, sc
     head, help_ = f"{str(scripts / name)!r} does not exist!", " Install the package that provides this command first."
     assert str(caught.value) == head + help_
     assert isinstance(caught.value, InvalidCommandError)
+
+
+@pytest.mark.parametrize("name", ["sh", "env", "ls"])
+def test_a_command_of_the_system_is_named_with_the_call_that_runs_it(command: Caller, scripts: Path, name: str) -> None:
+    """What the system has does not count; the message says how to run it."""
+    with pytest.raises(ValueError, match="does not exist") as caught:
+        command([name])
+    head, rest = str(caught.value).split("! ", 1)
+    assert head == f"{str(scripts / name)!r} does not exist"
+    call = f"subprocess_util.log_run([{name!r}, ...], env=venv.environment())."
+    assert rest == f"Install the package that provides this command. To run the system's: {call}"
+
+
+@pytest.mark.parametrize("text", ["python --version", "no such", "no\nsuch", "pip  install x"])
+def test_a_command_line_in_one_item_is_taken_apart_in_the_message(command: Caller, scripts: Path, text: str) -> None:
+    """It is the most frequent mistake of who knows shells."""
+    with pytest.raises(ValueError, match="does not exist") as caught:
+        command([text])
+    advice = f"Pass each argument as an item of its own: {text.split()}."
+    assert str(caught.value) == f"{str(scripts / text)!r} does not exist! {advice}"
+
+
+def test_arguments_that_are_given_one_by_one_are_a_clear_error(call: Caller) -> None:
+    """They would be taken for the logger and for a level."""
+    with pytest.raises(TypeError, match=r"not several strings\. Use log_run\(\['python', '-m', 'build'\]\)\.$"):
+        call("python", "-m", "build")
+    with pytest.raises(TypeError, match=r"^args must be a list of arguments, not a string\. Use \['python', '-V'\]\.$"):
+        call("python -V")
+
+
+@pytest.mark.parametrize("name", ["success_codes", "silent", "external"])
+def test_a_keyword_of_nox_is_answered_with_what_it_is_called_here(call: Caller, name: str) -> None:
+    """Who comes from `session.run` knows these."""
+    words = {"success_codes": "check=False", "silent": "stderr_loglevel=None", "external": r"subprocess_util\.log_run\(\)"}
+    with pytest.raises(TypeError, match=f"^{name}= can't be used here: .*{words[name]}"):
+        call.run("pass", **{name: True})
+
+
+def test_a_misspelled_option_of_an_environment_gets_a_suggestion() -> None:
+    """As for the keywords of a command; nothing is made."""
+    temporary: Any = VenvRunner.temporary
+    with pytest.raises(
+        TypeError, match=r"^requirments= is not known! Did you mean requirements=\? The keywords are: installer, "
+    ):
+        temporary(requirments=["pocket"])
+
+
+@pytest.mark.parametrize(
+    ("python", "advice"),
+    [
+        (3.12, "float. Write python='3.12'."),
+        (3.1, "float. Write python='3.1', or '3.10': a number loses the zero."),
+        (3, "int. Write python='3'."),
+        ((3, 12), "tuple. Write python='3.12'."),
+        (["3.12"], "list. Write for instance python='3.12'."),
+    ],
+)
+def test_a_version_that_is_no_text_is_written_as_text_in_the_message(tmp_path: Path, python: Any, advice: str) -> None:
+    """The number is what most people write first."""
+    with pytest.raises(TypeError) as caught:
+        VenvRunner("name", tmp_path, python=python)
+    assert str(caught.value) == f"python must be a str or a path, not {advice}"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_typing_error_gets_a_suggestion(command: Caller, scripts: Path) -> None:
@@ -194,8 +261,10 @@ def test_a_name_that_is_no_level_is_refused(call: Caller, stream: str, level: st
 
 def test_the_name_of_a_logger_is_no_logger(call: Caller) -> None:
     """The message says how to get it."""
-    with pytest.raises(TypeError, match=r"^logger must be a logger, not a str! Use logging\.getLogger\('build'\)\.$"):
+    with pytest.raises(TypeError, match=r"^logger must be a logger, not a str\. Use logging\.getLogger\('build'\)\.$"):
         call.run("pass", logger="build")
+    with pytest.raises(TypeError, match=r"^logger must be a logger, not a str\. For a level, use stdout_loglevel='info'\.$"):
+        call.run("pass", "info")
 
 
 @pytest.mark.parametrize("level", ["log", "setLevel", "addHandler"])
@@ -208,10 +277,11 @@ def test_a_method_that_is_no_level_is_refused(drive: Caller, level: str, adapt: 
 
 
 @pytest.mark.parametrize("stream", ["stdout_loglevel", "stderr_loglevel"])
-@pytest.mark.parametrize("level", [10, b"debug", True, ["debug"], 0, False, object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("level", [11, b"debug", True, ["debug"], 0, False, 10.0, object()], ids=lambda value: str(value)[:7])
 def test_a_level_of_another_type_is_refused(call: Caller, stream: str, level: object) -> None:
-    """Numbers are no levels here."""
-    said = f"^{stream} must be the name of a log level, a callable or None, not {type(level).__name__}!$"
+    """A number is a level if it has a name; `True` and 0 are none."""
+    shown = level if isinstance(level, int | float) else type(level).__name__
+    said = f"^{stream} must be a log level such as 'info' or logging.INFO, a callable or None, not {shown}.$"
     with pytest.raises(TypeError, match=said):
         call.run("pass", **{stream: level})
 

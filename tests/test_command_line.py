@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,30 @@ def test_wrong_arguments_are_2(args: list[str]) -> None:
     assert (result.returncode, result.stdout) == (2, b"")
     assert result.stderr.startswith(b"usage: python -m venvrunner ")
     assert b"error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--wth", "build"], "unrecognized argument '--wth'. Did you mean '--with'? The options are -h, --help, --version, "),
+        (["--time=3"], "unrecognized argument '--time=3'. Did you mean '--timeout'? The options are "),
+        (["--zzz"], "unrecognized argument '--zzz'. The options are "),
+        (["python", "-V"], "unrecognized argument 'python'. The command goes after '--'."),
+    ],
+)
+def test_a_misspelled_option_gets_a_suggestion(args: list[str], message: str) -> None:
+    """And the options that there are, and where the command goes."""
+    result = run(*args, "--", "true")
+    assert result.returncode == 2
+    last = result.stderr.decode().splitlines()[-1]
+    assert last.startswith(f"python -m venvrunner: error: {message}")
+    assert last.endswith("The command goes after '--'.")
+
+
+def test_the_version_is_shown() -> None:
+    """On standard output, for scripts."""
+    result = run("--version")
+    assert (result.returncode, result.stdout.decode(), result.stderr) == (0, f"venvrunner {version('venvrunner')}\n", b"")
 
 
 def test_the_help_is_worth_reading() -> None:

@@ -176,7 +176,7 @@ def test_fixtures_of_any_scope_make_environments(pytester: pytest.Pytester) -> N
         def test_errors_of_the_factory_are_those_of_the_package(venv_runner_factory):
             with pytest.raises(InterpreterNotFoundError, match="found: "):
                 venv_runner_factory(python="2.5")
-            with pytest.raises(TypeError, match="python must be a str or a path, such as '3.12', not float!"):
+            with pytest.raises(TypeError, match="python must be a str or a path, not float. Write python='3.12'."):
                 venv_runner_factory(python=3.12)
         """,
     )

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from venvrunner.installing import InstallOptions, Receipt
     from venvrunner.runner import Runner
     from venvrunner.spec import VenvSpec
-    from venvrunner.subprocess_util import CompletedCommand
+    from venvrunner.subprocess_util import CompletedCommand, async_log_run, log_run
     from venvrunner.venv import VenvOptions, VenvRunner
 
 __all__ = [
@@ -80,7 +80,9 @@ __all__ = [
     "VenvOptions",
     "VenvRunner",
     "VenvSpec",
+    "async_log_run",
     "get_clean_environment",
+    "log_run",
     "subprocess_util",
 ]
 
@@ -93,7 +95,9 @@ _ELSEWHERE = {
     "VenvOptions": "venv",
     "VenvRunner": "venv",
     "VenvSpec": "spec",
+    "async_log_run": "subprocess_util",
     "get_clean_environment": "environment",
+    "log_run": "subprocess_util",
 }
 
 

@@ -11,6 +11,7 @@ if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os
     del sys.path[0]
 
 import argparse
+import re
 import signal
 import subprocess
 from collections.abc import Generator, Iterable, Sequence
@@ -155,6 +156,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="store_true", help="show the version of venvrunner and exit")
     parser.add_argument("--python", metavar="P", help="the interpreter: a path, a version or a range (default: this one)")
     parser.add_argument(
         "--with", metavar="REQ", dest="requirements", action="append", default=[],
@@ -174,15 +176,40 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     cut = argv.index("--") if "--" in argv else len(argv)
     options, unknown = parser.parse_known_args(argv[:cut])
     if unknown:
-        parser.error(f"{unknown[0]!r} is not known here! The command and its arguments come behind '--'.")
+        parser.error(_unrecognized(unknown[0], parser.format_help()))
+    if options.version:
+        print(f"venvrunner {_version()}")  # noqa: T201  a command line prints
+        parser.exit()
     command = argv[cut + 1 :]
     if not command:
-        parser.error("no command! Put it at the end, behind '--'.")
+        parser.error("no command. Put it at the end, after '--'.")
     if options.keep == "":
         parser.error("--keep must name a folder, and is empty!")
     if options.timeout is not None and not options.timeout > 0:
         parser.error("--timeout must be a number of seconds above 0!")
     return options, command
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and few ask
+
+    try:
+        return version("venvrunner")
+    except PackageNotFoundError:  # a zipapp has no metadata
+        return "of unknown version"
+
+
+def _unrecognized(argument: str, help_text: str) -> str:
+    """Return what to say of an argument before the command that is none of ours."""
+    message = f"unrecognized argument {argument!r}."
+    if not argument.startswith("-"):
+        return f"{message} The command goes after '--'."
+    from difflib import get_close_matches  # slow to import, and few misspell
+
+    first_columns = re.findall(r"^  (-\S.*?)(?:  |$)", help_text, re.MULTILINE)
+    known = re.findall(r"(?<![\w-])--?\w[\w-]*", " ".join(first_columns))
+    guess = "".join(f" Did you mean {match!r}?" for match in get_close_matches(argument.partition("=")[0], known, 1))
+    return f"{message}{guess} The options are {', '.join(known)}. The command goes after '--'."
 
 
 def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> int:

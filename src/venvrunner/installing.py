@@ -50,8 +50,8 @@ class ReportOptions(RunOptions, total=False):
     """
 
     logger: object
-    stdout_loglevel: str | OutputCallbackType | None
-    stderr_loglevel: str | OutputCallbackType | None
+    stdout_loglevel: str | int | OutputCallbackType | None
+    stderr_loglevel: str | int | OutputCallbackType | None
     errors: str
 
 

@@ -10,6 +10,7 @@ from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._process import context
+from venvrunner._process.checks import check_is_list
 from venvrunner._process.command import RunOptions
 from venvrunner._process.drivers import Inner
 from venvrunner._process.running_commands import Running
@@ -103,8 +104,8 @@ class Runner(ABC):
         self,
         args: Sequence[StrPath],
         logger: object = None,
-        stdout_loglevel: str | OutputCallbackType | None = None,
-        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        stdout_loglevel: str | int | OutputCallbackType | None = None,
+        stderr_loglevel: str | int | OutputCallbackType | None = "debug",
         check: bool = True,  # noqa: FBT001, FBT002  the established signature
         *,
         errors: str = "strict",
@@ -127,6 +128,7 @@ class Runner(ABC):
         Raises:
             ValueError: ``args[0]`` is not a command of the environment; others as there.
         """
+        check_is_list(args, logger, stdout_loglevel)
         argv = self._prepared(args, options)
         with self._in_use() as around, self._around(around):
             # Called through the module, so that a patch of it is seen.
@@ -136,14 +138,15 @@ class Runner(ABC):
         self,
         args: Sequence[StrPath],
         logger: object = None,
-        stdout_loglevel: str | OutputCallbackType | None = None,
-        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        stdout_loglevel: str | int | OutputCallbackType | None = None,
+        stderr_loglevel: str | int | OutputCallbackType | None = "debug",
         check: bool = True,  # noqa: FBT001, FBT002  the established signature
         *,
         errors: str = "strict",
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine; any number of them may run at once."""
+        check_is_list(args, logger, stdout_loglevel)
         argv = self._prepared(args, options)
         with self._in_use() as around, self._around(around):
             return await subprocess_util.async_log_run(
@@ -155,8 +158,8 @@ class Runner(ABC):
         args: Sequence[StrPath],
         *,
         logger: object = None,
-        stdout_loglevel: str | OutputCallbackType | None = None,
-        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        stdout_loglevel: str | int | OutputCallbackType | None = None,
+        stderr_loglevel: str | int | OutputCallbackType | None = "debug",
         check: bool = True,
         errors: str = "strict",
         **options: Unpack[RunOptions],
@@ -205,8 +208,8 @@ class Runner(ABC):
         args: Sequence[StrPath],
         *,
         logger: object = None,
-        stdout_loglevel: str | OutputCallbackType | None = None,
-        stderr_loglevel: str | OutputCallbackType | None = "debug",
+        stdout_loglevel: str | int | OutputCallbackType | None = None,
+        stderr_loglevel: str | int | OutputCallbackType | None = "debug",
         check: bool = True,
         errors: str = "strict",
         **options: Unpack[RunOptions],
@@ -268,8 +271,8 @@ class Runner(ABC):
         extra_environ: Mapping[str, str] | None = None,
         *,
         logger: object = None,
-        stdout_loglevel: str | OutputCallbackType | None = "info",
-        stderr_loglevel: str | OutputCallbackType | None = "info",
+        stdout_loglevel: str | int | OutputCallbackType | None = "info",
+        stderr_loglevel: str | int | OutputCallbackType | None = "info",
         timeout: float | None = None,
         grace: float = GRACE,
         heartbeat: float | None = 10.0,

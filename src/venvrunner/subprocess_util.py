@@ -39,8 +39,8 @@ _KEEP_OF_LINES = 1 << 16
 def log_run(
     args: Sequence[StrPath],
     logger: object = None,
-    stdout_loglevel: str | OutputCallbackType | None = None,
-    stderr_loglevel: str | OutputCallbackType | None = "debug",
+    stdout_loglevel: str | int | OutputCallbackType | None = None,
+    stderr_loglevel: str | int | OutputCallbackType | None = "debug",
     check: bool = True,  # noqa: FBT001, FBT002  the established signature
     *,
     errors: str = "strict",
@@ -55,8 +55,8 @@ def log_run(
         args: the command line; ``args[0]`` is looked up in ``PATH``.
         logger: takes the command line at debug level, and lines whose log level is a name; any object with such
             methods. Default: the logger ``venvrunner``.
-        stdout_loglevel: where lines of standard output go: the name of a log level, a callable (also ``async def``) that
-            gets the bare line, or ``None``.
+        stdout_loglevel: where lines of standard output go: a log level (``"info"`` or ``logging.INFO``), a callable (also
+            ``async def``) that gets the bare line, or ``None``.
         stderr_loglevel: the same for standard error.
         check: raise if the exit status is not zero.
         errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`. ``"strict"`` raises when the command has ended.
@@ -90,8 +90,8 @@ def log_run(
 async def async_log_run(
     args: Sequence[StrPath],
     logger: object = None,
-    stdout_loglevel: str | OutputCallbackType | None = None,
-    stderr_loglevel: str | OutputCallbackType | None = "debug",
+    stdout_loglevel: str | int | OutputCallbackType | None = None,
+    stderr_loglevel: str | int | OutputCallbackType | None = "debug",
     check: bool = True,  # noqa: FBT001, FBT002  the established signature
     *,
     errors: str = "strict",
@@ -115,8 +115,8 @@ def lines(
     args: Sequence[StrPath],
     *,
     logger: object = None,
-    stdout_loglevel: str | OutputCallbackType | None = None,
-    stderr_loglevel: str | OutputCallbackType | None = "debug",
+    stdout_loglevel: str | int | OutputCallbackType | None = None,
+    stderr_loglevel: str | int | OutputCallbackType | None = "debug",
     check: bool = True,
     errors: str = "strict",
     **options: Unpack[RunOptions],
@@ -163,8 +163,8 @@ def async_lines(
     args: Sequence[StrPath],
     *,
     logger: object = None,
-    stdout_loglevel: str | OutputCallbackType | None = None,
-    stderr_loglevel: str | OutputCallbackType | None = "debug",
+    stdout_loglevel: str | int | OutputCallbackType | None = None,
+    stderr_loglevel: str | int | OutputCallbackType | None = "debug",
     check: bool = True,
     errors: str = "strict",
     **options: Unpack[RunOptions],
@@ -202,8 +202,8 @@ def async_lines(
 def _line_invocation(
     args: Sequence[StrPath],
     logger: object,
-    stdout_loglevel: str | OutputCallbackType | None,
-    stderr_loglevel: str | OutputCallbackType | None,
+    stdout_loglevel: str | int | OutputCallbackType | None,
+    stderr_loglevel: str | int | OutputCallbackType | None,
     errors: str,
     options: RunOptions,
     taken: deque[str],

@@ -12,6 +12,7 @@ from venvrunner._create.fork import fork
 from venvrunner._create.opening import adopt
 from venvrunner._create.recipe import Recipe
 from venvrunner._install.request import RequestOptions, make_request
+from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.lease import Lease
@@ -197,6 +198,7 @@ class VenvRunner(InstallingRunner):
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
         'pip'
         """
+        check_keywords(options, VenvOptions.__annotations__)
         with TemporaryDirectory() as place:
             runner = cls("venv", place.name, **options)
             cls._keep(runner, place)

@@ -45,7 +45,7 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
         return running()
     text = os.fspath(python)
     if not isinstance(text, str):
-        msg = f"python must be a str or a path of str, not {type(python).__name__}!"
+        msg = f"python must be a str or a path of str, not {type(python).__name__}."
         raise TypeError(msg)
     env = get_clean_environment()
     # What begins with "-" would be an option of the interpreter that is to be asked.

@@ -35,20 +35,35 @@ class Recipe(NamedTuple):
     requirements: tuple[str, ...] = ()
 
 
+def wrong_python(python: object) -> str:
+    """Return the message for an interpreter that is neither text nor a path, with the text that was probably meant.
+
+    >>> wrong_python((3, 12))
+    "python must be a str or a path, not tuple. Write python='3.12'."
+    >>> wrong_python(3.1)
+    "python must be a str or a path, not float. Write python='3.1', or '3.10': a number loses the zero."
+    """
+    text = ".".join(map(str, python)) if isinstance(python, tuple) else str(python)
+    message = f"python must be a str or a path, not {type(python).__name__}."
+    if not re.fullmatch(r"\d+(\.\d+)*", text):
+        return f"{message} Write for instance python='3.12'."
+    zero = f", or '{text}0': a number loses the zero" if text == "3.1" else ""
+    return f"{message} Write python={text!r}{zero}."
+
+
 def check_order(order: Recipe) -> None:
     """Make sure of what can be known of an order before any interpreter is looked for.
 
     Raises:
         TypeError, ValueError: something in it is wrong.
 
-    >>> check_order(Order(python=3.12))
+    >>> check_order(Recipe(python=3.12))
     Traceback (most recent call last):
     ...
-    TypeError: python must be a str or a path of str, not float!
+    TypeError: python must be a str or a path, not float. Write python='3.12'.
     """
     if not isinstance(order.python, str | os.PathLike | None):
-        msg = f"python must be a str or a path of str, not {type(order.python).__name__}!"
-        raise TypeError(msg)
+        raise TypeError(wrong_python(order.python))
     for name, value in (("with_pip", order.with_pip), ("system_site_packages", order.system_site_packages)):
         if not isinstance(value, bool):
             msg = f"{name} must be true or false, not {type(value).__name__}!"

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from venvrunner._create.recipe import wrong_python
 from venvrunner._fixtures.runners import NotedVenvRunner
 from venvrunner._install.pylock import Choice
 from venvrunner._install.request import RequestOptions, make_request
@@ -52,8 +53,7 @@ def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: Req
         LockFileError: the lock file can't be used.
     """
     if not (python is None or isinstance(python, str | os.PathLike)):
-        msg = f"python must be a str or a path, such as '3.12', not {type(python).__name__}!"
-        raise TypeError(msg)
+        raise TypeError(wrong_python(python))
     if isinstance(requirements, Iterable) and not isinstance(requirements, str):
         requirements = [anchored(text, root) if isinstance(text, str | os.PathLike) else text for text in requirements]
     lock = options.get("lock")

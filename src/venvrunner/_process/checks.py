@@ -57,6 +57,28 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
     return argv
 
 
+def check_is_list(args: object, *further: object, secrets: Iterable[str] = ()) -> None:
+    """Check that the arguments of a command are not given one by one.
+
+    Args:
+        args: what is given as the command line.
+        *further: what is given for the next parameters, none of which is a string in a call that is right.
+        secrets: strings to mask in messages.
+
+    Raises:
+        TypeError: they are.
+
+    >>> check_is_list("python", "-V")
+    Traceback (most recent call last):
+    ...
+    TypeError: args must be a list of arguments, not several strings. Use log_run(['python', '-V']).
+    """
+    if isinstance(args, str) and further and isinstance(further[0], str):
+        words = Redactor(secrets).mask_all([args, *(word for word in further if isinstance(word, str))])
+        msg = f"args must be a list of arguments, not several strings. Use log_run({words})."
+        raise TypeError(msg)
+
+
 def _shown(index: int, value: object, secrets: Iterable[str]) -> str:
     """Return what a message says of an argument: of text after the command nothing, it may be a secret."""
     if index and isinstance(value, str | bytes):

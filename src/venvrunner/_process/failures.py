@@ -57,6 +57,9 @@ def _reason(error: OSError, command: Command) -> tuple[str, Any]:
     if cwd is not None and filename == cwd:
         what = "does not exist" if error.errno == errno.ENOENT else f"can't be entered ({reason})"
         return f"The directory given as cwd= {what}", cwd
+    words = os.fsdecode(filename or "").split()
+    if error.errno == errno.ENOENT and len(words) > 1 and filename == command.argv[0] and not os.path.dirname(words[0]):
+        return f"{reason}; pass each argument as an item of its own: {words}", filename
     path = _program(command)
     more = None if path is None else _reason_of(error.errno, path)
     return (reason, filename) if more is None else (more, path)

@@ -29,7 +29,7 @@ __tracebackhide__ = True
 
 _NOTE_LINES = 10
 _NOTE_CHARS = 2000
-Level = str | OutputCallback | None
+Level = str | int | OutputCallback | None
 _Error = TypeVar("_Error", CommandError, CommandStoppedError, CommandTimeoutError, ExitCodeLostError)
 
 
@@ -96,6 +96,7 @@ class Invocation:
         taken: deque[str] | None,
     ) -> None:
         """Check all arguments, and open nothing."""
+        checks.check_is_list(args, logger, levels[0], secrets=options.get("secrets", ()))
         self.command = command = Command(args, options)
         self._errors = checks.check_errors(errors)
         self._redactor = Redactor(command.secrets)

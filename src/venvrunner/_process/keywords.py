@@ -18,6 +18,9 @@ REFUSED: Mapping[str, str] = {
     "limit": "a line may have any length; leave it out",
     "start_new_session": _GROUP,
     "process_group": _GROUP,
+    "success_codes": "pass check=False, and compare the result's returncode",
+    "silent": "a line is shown only where stdout_loglevel and stderr_loglevel say so; stderr_loglevel=None shows none",
+    "external": "a runner runs commands of its environment; for one of the system use subprocess_util.log_run()",
 }
 
 

@@ -42,7 +42,9 @@ class Levels:
 
     def __init__(self, logger: object) -> None:
         if isinstance(logger, str):
-            msg = f"logger must be a logger, not a str! Use logging.getLogger({logger!r})."
+            msg = f"logger must be a logger, not a str. Use logging.getLogger({logger!r})."
+            if logger.lower() in _NUMBERS:
+                msg = f"logger must be a logger, not a str. For a level, use stdout_loglevel={logger!r}."
             raise TypeError(msg)
         self._logger = logger
         self._makers: dict[str, Maker] = {}

@@ -22,7 +22,7 @@ class PreformattedText(str):
         before: what a logger has put before it, such as ``"[{job}] "``; this is still formatted.
         after: what a logger has put after it.
 
-    >>> finished = FinishedText("100% {done}")
+    >>> finished = PreformattedText("100% {done}")
     >>> finished.format(done=1), finished % (), ("[{job}] " + finished).format(job=7)
     ('100% {done}', '100% {done}', '[7] 100% {done}')
     """

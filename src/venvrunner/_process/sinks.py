@@ -1,5 +1,6 @@
 """Where lines go: a log level, a callable or nowhere; and what is masked on the way into a log."""
 
+import logging
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,12 +33,12 @@ _MARKS = [chr(number) for number in range(0xFDD0, 0xFDF0)]
 
 
 def line_sink(
-    target: str | OutputCallback | None, prefix: str, levels: Levels, redactor: Redactor, command: Sequence[str] = ()
+    target: str | int | OutputCallback | None, prefix: str, levels: Levels, redactor: Redactor, command: Sequence[str] = ()
 ) -> Sink | None:
     """Return what takes the lines of one stream.
 
     Args:
-        target: a level name, a callable that gets the bare line, or ``None``.
+        target: the name or the number of a level, a callable that gets the bare line, or ``None``.
         prefix: what a logged line begins with: the name of the stream.
         levels: those of the logger, which gets what a terminal would show of a line.
         redactor: masks logged lines; a callable gets the truth.
@@ -51,8 +52,11 @@ def line_sink(
     """
     if target is None or callable(target):
         return target
+    if isinstance(target, int) and target and target in logging.getLevelNamesMapping().values():
+        target = logging.getLevelName(target).lower()
     if not isinstance(target, str):
-        msg = f"{prefix}_loglevel must be the name of a log level, a callable or None, not {type(target).__name__}!"
+        shown = repr(target) if isinstance(target, int | float) else type(target).__name__
+        msg = f"{prefix}_loglevel must be a log level such as 'info' or logging.INFO, a callable or None, not {shown}."
         raise TypeError(msg)
     log, mask = levels.log(target, stream=prefix, command=command), redactor.mask
     return lambda line: log(f"{prefix}: {_shown(line, redactor) if is_redrawn(line) else mask(line)}")

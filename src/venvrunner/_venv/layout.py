@@ -100,6 +100,8 @@ class Layout(NamedTuple):
 
         folder = self.scripts(venv_dir)
         message = f"{os.path.join(folder, command)!r} does not exist!"
+        if len(words := command.split()) > 1:
+            return f"{message} Pass each argument as an item of its own: {words}."
         try:
             names = os.listdir(folder)
             if command in names and self.suffixes:
@@ -109,7 +111,16 @@ class Layout(NamedTuple):
             return f"{message} The environment itself is gone."
         if similar:
             return f"{message} Did you mean {' or '.join(map(repr, similar))}?"
+        import shutil  # slow to import
+
+        if shutil.which(command):
+            own = f"subprocess_util.log_run([{command!r}, ...], env=venv.environment())"
+            return f"{message} Install the package that provides this command. To run the system's: {own}."
         return f"{message} Install the package that provides this command first."
+
+
+_PYTHON = re.compile(r"(?:python|pypy)[\d.]*w?(?:\.exe)?", re.IGNORECASE)
+"""The name of an interpreter."""
 
 
 def _list(path: str) -> list[str]:
@@ -212,7 +223,8 @@ def plain_command(args: Sequence[StrPath]) -> list[str]:
     """
     command, *rest = check_args(args)
     if os.path.isabs(command):
-        msg = f"{command!r} must not be an absolute path!"
+        advice = " Use 'python'." if _PYTHON.fullmatch(os.path.basename(command)) else ""
+        msg = f"{command!r} must not be an absolute path!{advice}"
         raise InvalidCommandError(msg)
     if not is_plain_name(command):
         msg = f"{command!r} must be the plain name of a command! Only commands of the environment can be run."

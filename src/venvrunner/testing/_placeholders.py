@@ -26,7 +26,7 @@ class Placeholders:
     Raises:
         ValueError: a name is no identifier.
 
-    >>> places = Places({"venv": "/tmp/v", "tmp": "/tmp"})
+    >>> places = Placeholders({"venv": "/tmp/v", "tmp": "/tmp"})
     >>> places.neutral("/tmp/v/bin in /tmp, not /var/tmp or {tmp}")
     '{venv}/bin in {tmp}, not /var/tmp or {{tmp}'
     >>> places.actual(_)
