@@ -10,7 +10,7 @@ from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._process import context
-from venvrunner._process.checks import check_is_list
+from venvrunner._process.checks import refuse_strings
 from venvrunner._process.command import RunOptions
 from venvrunner._process.drivers import Inner
 from venvrunner._process.running_commands import Running
@@ -128,7 +128,8 @@ class Runner(ABC):
         Raises:
             ValueError: ``args[0]`` is not a command of the environment; others as there.
         """
-        check_is_list(args, logger, stdout_loglevel)
+        if isinstance(args, str):
+            refuse_strings(args, logger, stdout_loglevel)
         argv = self._prepared(args, options)
         with self._in_use() as around, self._around(around):
             # Called through the module, so that a patch of it is seen.
@@ -146,7 +147,8 @@ class Runner(ABC):
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine; any number of them may run at once."""
-        check_is_list(args, logger, stdout_loglevel)
+        if isinstance(args, str):
+            refuse_strings(args, logger, stdout_loglevel)
         argv = self._prepared(args, options)
         with self._in_use() as around, self._around(around):
             return await subprocess_util.async_log_run(

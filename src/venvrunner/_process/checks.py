@@ -57,8 +57,8 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
     return argv
 
 
-def check_is_list(args: object, *further: object, secrets: Iterable[str] = ()) -> None:
-    """Check that the arguments of a command are not given one by one.
+def refuse_strings(args: str, *further: object, secrets: Iterable[str] = ()) -> None:
+    """Refuse the arguments of a command if they are given one by one.
 
     Args:
         args: what is given as the command line.
@@ -68,12 +68,12 @@ def check_is_list(args: object, *further: object, secrets: Iterable[str] = ()) -
     Raises:
         TypeError: they are.
 
-    >>> check_is_list("python", "-V")
+    >>> refuse_strings("python", "-V")
     Traceback (most recent call last):
     ...
     TypeError: args must be a list of arguments, not several strings. Use log_run(['python', '-V']).
     """
-    if isinstance(args, str) and further and isinstance(further[0], str):
+    if further and isinstance(further[0], str):
         words = Redactor(secrets).mask_all([args, *(word for word in further if isinstance(word, str))])
         msg = f"args must be a list of arguments, not several strings. Use log_run({words})."
         raise TypeError(msg)

@@ -96,7 +96,8 @@ class Invocation:
         taken: deque[str] | None,
     ) -> None:
         """Check all arguments, and open nothing."""
-        checks.check_is_list(args, logger, levels[0], secrets=options.get("secrets", ()))
+        if isinstance(args, str):
+            checks.refuse_strings(args, logger, levels[0], secrets=options.get("secrets", ()))
         self.command = command = Command(args, options)
         self._errors = checks.check_errors(errors)
         self._redactor = Redactor(command.secrets)
