@@ -5,6 +5,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import signal
 import textwrap
 import tomllib
@@ -174,3 +175,11 @@ def test_the_errors_of_troubleshooting_are_those_of_the_code() -> None:
         words = max(re.split(r"\s*(?:…|'[^' ]+'|process)\s*", text), key=len).strip(" ,:!")
         known = any(words in text or (len(text) > 10 and text in words) for text in literals)
         assert known or words == "codec can't decode byte", words
+
+
+def test_the_picture_of_the_readme_has_the_figures_of_the_page() -> None:
+    """It is drawn by a script, from the table of the page on performance."""
+    script = runpy.run_path(str(ROOT / "docs" / "_scripts" / "bars.py"))
+    charts = script["figures"](script["PAGE"].read_text(encoding="utf-8"))
+    assert [len(bars) for bars in charts.values()] == [4, 3]
+    assert script["PICTURE"].read_text(encoding="utf-8") == script["drawn"](charts), "run docs/_scripts/bars.py"
