@@ -363,11 +363,11 @@ ADVERSARIAL = {
 def test_a_line_of_megabytes_cannot_stall_the_masking(text: str) -> None:
     """A command chooses its output, and a line may have 64 MiB: the work for each character is small and bounded.
 
-    Four million characters take about a second of this process's own time; quadratic work would take hours.
+    Four million characters take about a second of this process, ten if it is traced; quadratic work would take hours.
     """
     began = time.process_time()
     Redactor(["hunter2", "aab", "aaaa", "é\\\\x", "a b"]).mask(f"{text}@")
-    assert time.process_time() - began < 10.0
+    assert time.process_time() - began < 100.0
 
 
 URL = "https://me:pw-in-url@host/x"
