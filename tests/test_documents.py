@@ -27,6 +27,7 @@ MARKS = {
     "many-environments.md": [pytest.mark.slow],  # a cluster takes its time to start
     "first-steps.md": [pytest.mark.network],  # a project is built, with what its back end needs
     "lock-files.md": [pytest.mark.network],
+    "async-release-script.md": [pytest.mark.network],
 }
 
 _BLOCK = re.compile(
