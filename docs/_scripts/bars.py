@@ -6,8 +6,8 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent.parent
 PAGE, PICTURE = DOCS / "explanation" / "performance.md", DOCS / "explanation" / "bars.svg"
-ROWS = {"with pip": "An environment with pip", "one that has": "One with pytest and requests"}
-"""The beginnings of the table's rows, and what the picture calls them."""
+ROWS = {"with pip": "An environment with pip", "with pytest and requests": "One with pytest and requests"}
+"""The beginnings of the rows of the table and of the list below it, and what the picture calls them."""
 NAMES = {
     "venvrunner": "venvrunner",
     "virtualenv's API": "virtualenv's API",
@@ -29,8 +29,9 @@ def figures(page: str) -> dict[str, dict[str, float]]:
     """Return the milliseconds of each tool, by the title of the chart."""
     found: dict[str, dict[str, float]] = {}
     for begin, title in ROWS.items():
-        (row,) = re.findall(rf"^\| {begin}[^|]*\| ([^|]*) \| ([^|]*) \|", page, re.MULTILINE)
-        parts = [f"venvrunner {row[0]}", *re.split(r"[,;] ", row[1])]
+        (ours,) = re.findall(rf"^\| {begin}[^|]*\| ([^|]*) \|", page, re.MULTILINE)
+        (others,) = re.findall(rf"^- {begin}: (.*(?:\n  .*)*)", page, re.MULTILINE)
+        parts = [f"venvrunner {ours}", *re.split(r"[,;]\s", others)]
         times = [re.fullmatch(r"(.*?)(?: \(.*\))? ([\d.]+) (ms|s)", part) for part in parts]
         found[title] = {
             NAMES[time[1]]: float(time[2]) * (SECOND if time[3] == "s" else 1) for time in times if time and time[1] in NAMES
