@@ -8,18 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType, ModuleType
 
 import pytest
 
 import venvrunner
+from modules import MODULES, ROOT, first_line, imports, tree, unit
 
-ROOT = Path(str(venvrunner.__file__)).parent
-MODULES = {
-    ".".join(["venvrunner", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path
-    for path in sorted(ROOT.rglob("*.py"))
-}
 LAYERS = [
     {"exceptions", "_redaction", "_types"},
     {"_process"},
@@ -44,28 +39,8 @@ REACH |= {"signal", "socket", "subprocess", "sys", "tempfile", "threading", "tim
 """Modules that reach the system, or what is outside of a function."""
 
 
-def unit(module: str) -> str:
-    return module.split(".")[1] if "." in module else module
-
-
 def layer(module: str) -> int:
     return next(number for number, units in enumerate(LAYERS) if unit(module) in units)
-
-
-def tree(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
-
-
-def imports(module: str) -> Iterator[str]:
-    """Yield the full name of everything that a module imports, at its top or inside a function."""
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} has a relative import"
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield full if full in MODULES else str(node.module)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -95,8 +70,7 @@ def test_no_modules_import_each_other() -> None:
 
 def says_it_is_pure(module: str) -> bool:
     """Tell whether the first line of a module ends with "without I/O"."""
-    first = (ast.get_docstring(tree(module)) or "").partition("\n")[0]
-    return first.rstrip(".:").endswith("without I/O")
+    return first_line(module).rstrip(".:").endswith("without I/O")
 
 
 @pytest.mark.parametrize("module", POLICY)
@@ -179,7 +153,7 @@ PUBLIC = [name for name in MODULES if not any(part.startswith("_") for part in n
 @pytest.mark.parametrize("module", MODULES)
 def test_each_module_says_what_it_is(module: str) -> None:
     """In its first line, as a sentence."""
-    first = (ast.get_docstring(tree(module)) or "").partition("\n")[0]
+    first = first_line(module)
     assert first
     assert first[-1] in ".:;?!"
 
