@@ -184,3 +184,10 @@ def test_the_picture_of_the_readme_has_the_figures_of_the_page() -> None:
     charts = script["figures"](script["PAGE"].read_text(encoding="utf-8"))
     assert [len(bars) for bars in charts.values()] == [4, 3]
     assert script["PICTURE"].read_text(encoding="utf-8") == script["drawn"](charts), "run docs/_scripts/bars.py"
+
+
+def test_the_code_map_is_that_of_the_code() -> None:
+    """Its picture and its tables have the modules, docstrings and imports of now."""
+    script = runpy.run_path(str(ROOT / "docs" / "_scripts" / "code_map.py"))
+    for path, text in script["files"]().items():
+        assert path.read_text(encoding="utf-8") == text, "run docs/_scripts/code_map.py"
