@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 import nox
@@ -25,6 +26,14 @@ PLATFORMS = os.environ.get("VENVRUNNER_PLATFORMS") or os.path.expanduser("~/.cac
 """Where interpreters are kept that the session interpreters has fetched."""
 NOT_POSSIBLE = 69
 """The exit status of what fetches them where that can't be done (EX_UNAVAILABLE in sysexits.h)."""
+HOSTS_READ = {
+    "github-workflows": glob.glob(".github/workflows/*.yml"),
+    "github-issue-forms": [".github/ISSUE_TEMPLATE/bug.yml", ".github/ISSUE_TEMPLATE/feature.yml"],
+    "github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
+    "dependabot": [".github/dependabot.yml"],
+    "readthedocs": [".readthedocs.yaml"],
+}
+"""The kinds of files that the hosts of the repository and of the docs read."""
 FULLY_COVERED = ["*/_process/lines.py", "*/_process/supervisor.py"]
 
 
@@ -156,6 +165,42 @@ def package(session: nox.Session) -> None:
             shutil.copy(name, folder)
         with session.chdir(folder):
             session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def downstream(session: nox.Session) -> None:
+    """Run the tests of antsibull-docs, a caller of the established interface, with its imports changed to this package."""
+    name = "antsibull-docs"
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("pip", "download", "--quiet", "--no-deps", f"--no-binary={name}", f"--dest={folder}", name)
+        (archive,) = glob.glob(os.path.join(folder, "*.tar.gz"))
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        source = archive.removesuffix(".tar.gz")
+        changed = [path for path in glob.glob(os.path.join(source, "**", "*.py"), recursive=True) if _change_imports(path)]
+        if not changed:
+            session.error(f"{name} does not import the established interface any more")
+        session.install(".", f"{source}[test]")
+        with session.chdir(source):
+            session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+def _change_imports(path: str) -> bool:
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    changed = re.sub(r"\bantsibull_core\.(venv|subprocess_util)\b", r"venvrunner.\1", text)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(changed)
+    return changed != text
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """Check the files that the hosts of the repository and of the docs read: their form, and that workflows are safe."""
+    session.install(*group("workflows"))
+    for schema, files in HOSTS_READ.items():
+        session.run("check-jsonschema", f"--builtin-schema=vendor.{schema}", *files)
+    session.run("zizmor", "--offline", "--persona=pedantic", ".github")
 
 
 @nox.session(python=PYTHONS[0])
