@@ -161,7 +161,7 @@ def package(session: nox.Session) -> None:
         session.install(*glob.glob(os.path.join(folder, "*.whl")))
         for name in ("tests", "docs"):
             shutil.copytree(name, os.path.join(folder, name), ignore=shutil.ignore_patterns("_build", "__pycache__"))
-        for name in ("LICENSE", "README.md", "pyproject.toml"):
+        for name in ("CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml"):
             shutil.copy(name, folder)
         with session.chdir(folder):
             session.run("python", "-m", "pytest", *session.posargs)

@@ -20,7 +20,8 @@ from venvrunner import FakeVenvRunner
 from venvrunner.testing import ReplayVenvRunner
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
+PAGES = [path for name in ("README.md", "CONTRIBUTING.md", ".github/SECURITY.md") if (path := ROOT / name).exists()]
+PAGES += sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
 MODULES = [venvrunner.__name__, *(info.name for info in pkgutil.walk_packages(venvrunner.__path__, "venvrunner."))]
 
 MARKS = {
