@@ -259,7 +259,7 @@ def without_an_end(run: Any, args: Any, log: Any, *more: Any, **options: Any) ->
 
     class Mute:
         def __getattr__(self, level: str) -> Callable[[str], None]:
-            return lambda text: None if text.startswith(("exit code", "ended after")) else getattr(log, level)(text)
+            return lambda text: None if text.startswith(("exit code", "stopped after")) else getattr(log, level)(text)
 
     return run(args, log and Mute(), *more, **options)
 

@@ -205,7 +205,7 @@ def test_the_log_has_the_end_of_a_command(call: Caller, caplog: pytest.LogCaptur
         assert caplog.records[-1].levelname == "DEBUG"
     with pytest.raises(CommandTimeoutError) as caught:
         call.run("import signal; signal.pause()", timeout=0)
-    assert re.fullmatch(rf"ended after \d+\.\d\d s: {re.escape(str(caught.value))}", caplog.messages[-1])
+    assert re.fullmatch(rf"stopped after \d+\.\d\d s: {re.escape(str(caught.value))}", caplog.messages[-1])
     assert caplog.records[-1].levelname == "DEBUG"
 
 
@@ -290,7 +290,9 @@ def test_a_working_directory_that_is_a_file_is_named(drive: Caller, tmp_path: Pa
     """Nor is one that can't be entered."""
     cwd = tmp_path / "file"
     cwd.touch()
-    with pytest.raises(NotADirectoryError, match=r"The directory given as cwd= can't be entered \(Not a directory\)") as caught:
+    with pytest.raises(
+        NotADirectoryError, match=r"The directory given as cwd= cannot be entered \(Not a directory\)"
+    ) as caught:
         drive.run("pass", cwd=cwd)
     assert type(caught.value) is NotADirectoryError
     assert caught.value.filename == str(cwd)
@@ -302,7 +304,7 @@ def test_a_working_directory_that_is_a_file_is_named(drive: Caller, tmp_path: Pa
     [
         ("#!/no/such/interpreter", "The interpreter '/no/such/interpreter' that the script names does not exist"),
         ("#! /no/such/interpreter -x", "The interpreter '/no/such/interpreter' that the script names does not exist"),
-        ("#!/bin/sh\r", r"'/bin/sh\\r' that the script names does not exist. The file has Windows line ends: convert it"),
+        ("#!/bin/sh\r", r"'/bin/sh\\r' that the script names does not exist. The file has Windows line ends: convert them"),
     ],
 )
 @pytest.mark.parametrize("way", ["path", "PATH", "cwd", "executable"])

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from conftest import Caller
 from venvrunner._process.loggers import log_method
-from venvrunner._process.preformatted import PreformattedText, finished
+from venvrunner._process.preformatted import PreformattedText, preformatted
 
 NASTY = [
     "plain",
@@ -170,7 +170,7 @@ def test_a_finished_text_is_a_string_that_no_format_changes(text: str, before: s
 
 def test_a_finished_text_becomes_a_plain_string_elsewhere() -> None:
     """A copy, a pickle and JSON need nothing of this package."""
-    message = finished("{x} %s")
+    message = preformatted("{x} %s")
     assert type(message) is PreformattedText
     for plain in (
         copy.copy(message),

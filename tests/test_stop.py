@@ -299,7 +299,7 @@ def test_the_log_has_the_end_of_a_stopped_command(caplog: pytest.LogCaptureFixtu
     runner = FakeVenvRunner()
     with pytest.raises(CommandStoppedError) as caught:
         runner.log_run(ARGS, None, Begun(runner.stop))
-    assert re.fullmatch(rf"ended after \d+\.\d\d s: {re.escape(str(caught.value))}", caplog.messages[-1])
+    assert re.fullmatch(rf"stopped after \d+\.\d\d s: {re.escape(str(caught.value))}", caplog.messages[-1])
 
 
 @pytest.mark.parametrize("kind", ["plain", "async def"])

@@ -170,7 +170,7 @@ def test_a_missing_cwd_is_named_as_the_cwd(drive: Caller, tmp_path: Path) -> Non
 def test_a_file_as_cwd_is_named_as_the_cwd(drive: Caller, tmp_path: Path) -> None:
     """It exists, and can't be entered."""
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="given as cwd= can't be entered"):
+    with pytest.raises(NotADirectoryError, match="given as cwd= cannot be entered"):
         drive(["true"], cwd=tmp_path / "file")
 
 
@@ -179,7 +179,7 @@ def test_a_file_as_cwd_is_named_as_the_cwd(drive: Caller, tmp_path: Path) -> Non
     [
         ("#!/no/such/python", "The interpreter '/no/such/python' that the script names does not exist"),
         ("#! /no/such/python -E", "The interpreter '/no/such/python' that the script names does not exist"),
-        ("#!/bin/sh\r", "Windows line ends: convert it"),
+        ("#!/bin/sh\r", "Windows line ends: convert them"),
     ],
 )
 @pytest.mark.parametrize("by", ["path", "PATH"])

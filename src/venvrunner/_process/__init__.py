@@ -1,1 +1,1 @@
-"""How one process runs: the policy without I/O, two drivers, and what joins them."""
+"""One child process from start to exit: a policy without I/O, and drivers that feed it events."""

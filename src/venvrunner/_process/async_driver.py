@@ -1,4 +1,4 @@
-"""Drives a run on the running event loop."""
+"""The asynchronous driver: it runs a command on the running event loop, and stops it on a cancel."""
 
 import threading
 import time
@@ -17,17 +17,17 @@ from venvrunner._process.sync_driver import CTRL_C, WATCH
 __tracebackhide__ = True
 
 _TURN = 0.01
-"""Seconds of delivery after which other tasks of a loop get their turn."""
+"""Seconds of delivery after which other tasks of the loop run."""
 _INTERRUPTIONS = 100
-"""How often a signal handler may raise in the steps that end a command, before it is killed at once."""
+"""How often a signal handler may raise while a command is stopped, before it is killed at once."""
 
 
 class AsyncDriver:
-    """Drives a run on the running event loop.
+    """Drive a run on the running event loop. The end of the block closes everything; an exception stops the command first.
 
     Args:
-        run: what to drive.
-        awaits_at_close: whether something can still be awaited at a ``GeneratorExit``, as in an async generator.
+        run: the run.
+        awaits_at_close: whether the block can still await after a ``GeneratorExit``, as an async generator can.
     """
 
     def __init__(self, run: Run, *, awaits_at_close: bool = False) -> None:
@@ -54,23 +54,23 @@ class AsyncDriver:
     async def __aexit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:
             if isinstance(error, GeneratorExit) and not self._awaits_at_close:
-                surely(self.run.abandon)  # the loop is gone: nothing can be awaited
+                surely(self.run.abandon)  # the loop has ended: nothing can be awaited
             elif error is not None:
                 await self._end(error)
             self._close()
         finally:
             self.settle()
         if isinstance(error, EscapedError):
-            # PEP 479: what a coroutine raises as StopIteration is a RuntimeError to whoever awaits it.
+            # PEP 479: a StopIteration that leaves a coroutine becomes a RuntimeError.
             raise error.error from None
 
     def settle(self) -> None:
-        """Same as that of the sync driver."""
+        """Same as :meth:`.SyncDriver.settle`."""
         if not self._is_settled:
             surely(self._kill_and_close)
 
     async def advance(self, taken: Collection[str] = ()) -> bool:
-        """Same as that of the sync driver; other tasks get their turn."""
+        """Same as :meth:`.SyncDriver.advance`, but other tasks of the loop run in between."""
         with context.alone():
             while True:
                 try:
@@ -79,7 +79,7 @@ class AsyncDriver:
                     return False
                 self._answer = None
                 if isinstance(request, Pending):
-                    await self.waiter.result_of(request.awaitable, self.run.life.limit)
+                    await self.waiter.result_of(request.awaitable, self.run.supervisor.limit)
                 elif request is not None:
                     self._answer = await self._wait(request)
                     self._turn_began = time.monotonic()
@@ -100,11 +100,11 @@ class AsyncDriver:
         return await self.waiter.wait(interests, until)
 
     async def _end(self, error: BaseException) -> None:
-        """Same as that of the sync driver; a further cancel changes nothing, and is raised in the end."""
+        """Stop the command after an exception; a further cancel changes nothing and is raised at the end."""
         if not self.run.is_mine():
             return
         interrupt = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and error.interrupt)
-        if not isinstance(error, Exception):  # a cancel: by asyncio.run's first Ctrl-C, or by the loop that ends after it?
+        if not isinstance(error, Exception):  # a cancel: was Ctrl-C its cause?
             interrupt = self._interruption.seen() or asyncio_was_interrupted() or is_of_ctrl_c(error) or interrupt
         with self.waiter.shielded():
             further = await self._climb(interrupt=interrupt)
@@ -112,7 +112,7 @@ class AsyncDriver:
             raise further
 
     async def _climb(self, *, interrupt: bool) -> BaseException | None:
-        """Climb the ladder; return the last cancel, or exception of a signal handler, that came meanwhile."""
+        """Send the signals of the stop; return the last cancel, or exception of a signal handler, that arrived meanwhile."""
         further: BaseException | None = None
         answer: Collection[int] | None = None
         flow = self.run.climb(interrupt=interrupt)
@@ -121,28 +121,28 @@ class AsyncDriver:
                 while True:
                     request = uninterrupted(partial(flow.send, answer), quick=True)
                     assert isinstance(request, Wait)
-                    answer, cancel = await self._patiently(request)
+                    answer, cancel = await self._wait_on(request)
                     further = cancel or further
             except StopIteration:
                 return further
             except GeneratorExit:
                 surely(self.run.abandon)
                 raise
-            except Exception:  # noqa: BLE001  the first cause propagates, not what comes of it (no memory, say)
+            except Exception:  # noqa: BLE001  the first cause propagates, not its consequences (no memory, say)
                 break
-            except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow, which goes on from where the run is
+            except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow; a new flow goes on from there
                 further = self._noted(exc)
                 flow, answer = self.run.climb(interrupt=interrupt), None
         surely(self.run.abandon)
         return further
 
-    async def _patiently(self, request: Wait) -> tuple[Collection[int] | None, BaseException | None]:
-        """Wait; a cancel, or what a signal handler raises, is returned."""
+    async def _wait_on(self, request: Wait) -> tuple[Collection[int] | None, BaseException | None]:
+        """Wait; return a cancel, or an exception of a signal handler, instead of raising it."""
         try:
             return await self._wait(request), None
         except GeneratorExit:
             raise
-        except BaseException as exc:  # noqa: BLE001  the same
+        except BaseException as exc:  # noqa: BLE001  it is returned
             return None, self._noted(exc)
 
     def _noted(self, interruption: BaseException) -> BaseException:

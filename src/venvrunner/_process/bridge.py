@@ -1,4 +1,4 @@
-"""Runs a coroutine of ours for a caller that is not async."""
+"""The bridge from sync to async: it runs a coroutine for a caller that is not async."""
 
 import asyncio
 import contextlib
@@ -14,15 +14,17 @@ __tracebackhide__ = True
 
 _Result = TypeVar("_Result")
 _LOOK = 0.1 if HAS_JOBS else 3600.0
-"""Seconds between two moments at which a signal handler can run, where none interrupts a wait."""
+"""Seconds between two moments at which a signal handler can run, on systems where it does not interrupt a wait."""
 
 
 def wait_for(start: Callable[[], Coroutine[Any, Any, _Result]], hurry: Callable[[], object]) -> _Result:
-    """Run a coroutine on an event loop of its own: here, or in a helper thread if a loop is running here.
+    """Run a coroutine on an event loop of its own, and return its result.
+
+    The loop runs in this thread, or in a helper thread if another loop is running in this one.
 
     Args:
         start: returns the coroutine.
-        hurry: called when a signal handler raises again, while the coroutine is ending after a first interruption.
+        hurry: called when a signal handler raises a second time, while the coroutine is still ending.
     """
     if _loop_is_running():
         return _Helper(start, hurry).result()
@@ -38,22 +40,22 @@ def _loop_is_running() -> bool:
 
 
 class _Helper(Generic[_Result]):
-    """A thread with an event loop; what interrupts the caller cancels what runs there."""
+    """A thread with an event loop: an exception in the waiting caller cancels the coroutine there."""
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, _Result]], hurry: Callable[[], object]) -> None:
         self._start = start
         self._hurry = hurry
         self._started = threading.Event()
-        # Not Thread.join: interrupted, it takes the thread for ended (bpo-45274).
+        # Not Thread.join: when it is interrupted, it takes the thread for ended (bpo-45274).
         self._ended = threading.Event()
         self._outcome: _Result | BaseException = RuntimeError("the helper thread did not run")
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work,))
 
     def result(self) -> _Result:
-        """Wait for the end; return what the coroutine returned."""
+        """Return the result of the coroutine, when it has ended."""
         try:
             uninterrupted(self._thread.start)
-            while not self._ended.wait(_LOOK):  # Windows runs no signal handler as long as a lock is waited for
+            while not self._ended.wait(_LOOK):  # Windows runs no signal handler while a thread waits for a lock
                 pass
         finally:
             try:
@@ -84,7 +86,7 @@ class _Helper(Generic[_Result]):
         return await self._start()
 
     def _finish(self) -> None:
-        """Cancel until the thread has ended; a further interrupt hurries it."""
+        """Cancel the coroutine and wait until the thread has ended; a further interrupt hurries it."""
         if self._thread.ident is not None and not self._ended.is_set():
             uninterrupted(self._cancel)
             uninterrupted(self._ended.wait, interrupted=self._interrupted)

@@ -1,4 +1,4 @@
-"""Output that is known already, as a source: of a double, or of a faked process."""
+"""Canned output: the source of a command that runs no process, for test doubles and faked processes."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 __tracebackhide__ = True
 
 Output = Iterable[tuple[int, bytes]]
-"""What a command has written: 1 or 2 for the stream, and the bytes, in their order."""
+"""The output of a command: 1 or 2 for the stream, and bytes, in the order of writing."""
 
 
 class CannedOutput:
-    """Does as if a process had written the output at once.
+    """Deliver known output as if a process had written it at once.
 
     Args:
-        output: what it has written.
-        returncode: its exit status; ``None``: it never ends by itself.
-        unending: returns what to raise then.
-        patience: seconds to wait before that is raised, once all is delivered.
+        output: the output.
+        returncode: the exit code; ``None``: the command never exits.
+        unending: returns the exception to raise for a command that never exits.
+        delay: seconds from the last output until that exception is raised.
     """
 
     def __init__(
@@ -24,14 +24,14 @@ class CannedOutput:
         output: Output,
         returncode: int | None,
         unending: Callable[[], BaseException] = RuntimeError,
-        patience: float = 0.0,
+        delay: float = 0.0,
     ) -> None:
         self.returncode = returncode
         self._output = iter(output)
         self._unending = unending
-        self._patience = patience
+        self._delay = delay
         self._end: float | None = None
-        self._told = False
+        self._exit_reported = False
 
     def interests(self) -> Mapping[int, bool]:
         return {}
@@ -42,7 +42,7 @@ class CannedOutput:
     def take(self, ready: Iterable[int], share: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
         if self._end is None:
             yield from ((number, data) for number, data in self._output if data and number in share)
-            self._end = time.monotonic() + self._patience
+            self._end = time.monotonic() + self._delay
             if self.returncode is not None:
                 yield from ((number, b"") for number in share)
         elif self.returncode is None and time.monotonic() >= self._end:
@@ -55,9 +55,9 @@ class CannedOutput:
         yield from ()
 
     def look(self) -> Mapping[int, int] | None:
-        if self._told or self._end is None or self.returncode is None:
+        if self._exit_reported or self._end is None or self.returncode is None:
             return None
-        self._told = True
+        self._exit_reported = True
         return {}
 
     def dry(self) -> Iterable[int]:
@@ -67,10 +67,10 @@ class CannedOutput:
         """Do nothing: there is no process."""
 
     def kill(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no process."""
 
     def empty(self) -> bool:
         return True
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no process."""

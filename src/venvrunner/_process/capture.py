@@ -1,4 +1,4 @@
-"""Lets a command run as ever, and keeps what it writes."""
+"""Capture of a command: let it run unchanged, and keep its output and exit code."""
 
 from collections import deque
 from collections.abc import Mapping, MutableSequence
@@ -11,14 +11,14 @@ __tracebackhide__ = True
 
 
 class Capture:
-    """An attendant that only looks; of several commands, what the last of them did is kept.
+    """An interceptor that changes nothing and keeps the output of the last command.
 
     Args:
-        limit: how many pieces of its output are kept, the last ones; ``None``: all.
+        limit: how many chunks of output to keep, the last ones; ``None``: all.
 
     Attributes:
-        chunks: what it has written: 1 or 2 for the stream, and bytes, in their order.
-        returncode: its exit status; ``None``: it has not ended by itself.
+        chunks: the output: 1 or 2 for the stream, and bytes, in the order of reading.
+        returncode: the exit code; ``None``: the command has not exited by itself.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -29,32 +29,32 @@ class Capture:
     def begin(
         self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
     ) -> tuple[Mapping[int, Stream], Source | None]:
-        """Take note of a command that is about to run."""
+        """Forget the previous command, and capture the one that is about to run."""
         self.chunks, self.returncode = deque(maxlen=self._limit), None
         return {number: _CapturedStream(number, stream, self.chunks) for number, stream in streams.items()}, None
 
     def end(self, returncode: int | None) -> None:
-        """Take note of its exit status."""
+        """Keep the exit code."""
         self.returncode = returncode
 
 
 class _CapturedStream(Stream):
-    """A stream whose bytes are noted.
+    """A stream that also appends its bytes to a list.
 
     Args:
-        number: of the stream.
-        stream: what gets them.
-        chunks: where they are noted.
+        number: 1 or 2 for the stream.
+        stream: the stream that gets the bytes.
+        chunks: the list.
     """
 
     def __init__(self, number: int, stream: Stream, chunks: MutableSequence[tuple[int, bytes]]) -> None:
         super().__init__(stream.sink)
         self._number = number
         self._stream = stream
-        self._noted = chunks
+        self._captured = chunks
 
     def feed(self, data: bytes) -> list[str]:
-        self._noted.append((self._number, data))
+        self._captured.append((self._number, data))
         lines = self._stream.feed(data)
         self.heard = self._stream.heard
         return lines

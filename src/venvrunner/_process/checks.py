@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns what it was given in the form that is used, or raises and says why."""
+"""Checks of arguments: each returns its argument in normal form, or raises an error that says what is wrong."""
 
 import codecs
 import functools
@@ -16,7 +16,7 @@ from venvrunner._types import StrPath
 __tracebackhide__ = True
 
 _FOREVER = 1e9
-"""Seconds, some thirty years: infinity, for clocks that can't count so far."""
+"""Seconds that stand for infinity, some thirty years: clocks can count that far."""
 
 
 def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str]:
@@ -27,14 +27,14 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
         secrets: strings to mask in messages.
 
     Raises:
-        TypeError, ValueError: it is empty, or an item is nothing that a command line can have.
+        TypeError, ValueError: *args* is empty, or an item is not valid in a command line.
 
     >>> check_args([])
     Traceback (most recent call last):
     ...
     ValueError: args must not be empty! The first item is the command to run.
     """
-    if isinstance(args, str | bytes) or hasattr(type(args), "__fspath__"):  # to ask an ABC is slow
+    if isinstance(args, str | bytes) or hasattr(type(args), "__fspath__"):  # an isinstance check against an ABC is slow
         words = Redactor(secrets).mask_all(os.fsdecode(cast("StrPath", args)).split()) or ["command"]
         msg = f"args must be a list of arguments, not a string. Use {words}."
         raise TypeError(msg)
@@ -58,15 +58,15 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
 
 
 def refuse_strings(args: str, *further: object, secrets: Iterable[str] = ()) -> None:
-    """Refuse the arguments of a command if they are given one by one.
+    """Refuse a command line that is passed as several arguments instead of one list.
 
     Args:
-        args: what is given as the command line.
-        *further: what is given for the next parameters, none of which is a string in a call that is right.
+        args: the first argument of the call.
+        *further: its next arguments, of which none is a string in a correct call.
         secrets: strings to mask in messages.
 
     Raises:
-        TypeError: they are.
+        TypeError: the first one of *further* is a string; the message has the corrected call.
 
     >>> refuse_strings("python", "-V")
     Traceback (most recent call last):
@@ -80,7 +80,7 @@ def refuse_strings(args: str, *further: object, secrets: Iterable[str] = ()) -> 
 
 
 def _shown(index: int, value: object, secrets: Iterable[str]) -> str:
-    """Return what a message says of an argument: of text after the command nothing, it may be a secret."""
+    """Return an argument for a message; nothing for text after the command, which may be a secret."""
     if index and isinstance(value, str | bytes):
         return ""
     return f": {Redactor(secrets).mask(repr(value))}"
@@ -90,10 +90,10 @@ def seconds(name: str, value: float | None, *, above_zero: bool = False) -> floa
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{name} must be a number of seconds, not {type(value).__name__}!"
+        msg = f"{name} must be a number of seconds, not {type(value).__name__}."
         raise TypeError(msg)
     if not (value > 0 if above_zero else value >= 0):
-        msg = f"{name} must be a number of seconds {'above 0' if above_zero else 'from 0 on'}, not {value}!"
+        msg = f"{name} must be a {'positive' if above_zero else 'non-negative'} number of seconds, not {value}."
         raise ValueError(msg)
     return float(min(value, _FOREVER))
 
@@ -135,23 +135,27 @@ def carriage_return(value: str | None) -> bool:
 
 
 def strings(name: str, values: Iterable[str]) -> list[str]:
-    """Return several strings as a new list.
+    """Return an iterable of strings as a new list.
 
     Raises:
-        TypeError: they are something else.
+        TypeError: *values* is one string, is not iterable, or has an item that is not a string.
     """
-    found = list(values) if hasattr(type(values), "__iter__") and not isinstance(values, str | bytes) else None
-    if found is None or not all(isinstance(value, str) for value in found):
-        msg = f"{name} must be several strings, such as a list of str!"
+    if isinstance(values, str | bytes) or not hasattr(type(values), "__iter__"):
+        msg = f"{name} must be a list of strings, not {type(values).__name__}."
         raise TypeError(msg)
+    found = list(values)
+    for index, value in enumerate(found):
+        if not isinstance(value, str):
+            msg = f"{name} must be a list of strings, but item {index} is {type(value).__name__}."
+            raise TypeError(msg)
     return found
 
 
 def encoding(name: str | None) -> str:
-    """Return the encoding of a command's text, in the form that Python has.
+    """Return Python's name of a text encoding.
 
     Raises:
-        TypeError, ValueError: it is not the name of one.
+        TypeError, ValueError: *name* is not the name of a text encoding.
 
     >>> encoding(None), encoding("Latin1")
     ('utf-8', 'iso8859-1')
@@ -170,23 +174,23 @@ def encoding(name: str | None) -> str:
 
 
 def input_of(text: str | None, stdin: int | IO[Any] | None, encoding: str = UTF_8) -> bytes | None:
-    """Return the bytes for standard input; ``None``: there are none."""
+    """Return the bytes for standard input; ``None``: no bytes are written to it."""
     if not (stdin is None or isinstance(stdin, int) or hasattr(stdin, "fileno")):
-        msg = f"stdin must be a file or a descriptor, not {type(stdin).__name__}! For text use input=."
+        msg = f"stdin must be a file or a descriptor, not {type(stdin).__name__}. For text, use input=."
         raise TypeError(msg)
     if stdin == subprocess.PIPE:
-        msg = "stdin=PIPE can't be used here: the pipe would have no writer. Use input= with the text."
+        msg = "stdin=PIPE cannot be used: the pipe would have no writer. Use input= with the text."
         raise ValueError(msg)
     if text is None:
         return None
     if stdin is not None:
-        msg = "input= and stdin= can't be used together! Leave one out."
+        msg = "input= and stdin= cannot be used together. Leave out one of them."
         raise ValueError(msg)
     if not isinstance(text, str):
-        msg = f"input must be a str, not {type(text).__name__}!"
+        msg = f"input must be a str, not {type(text).__name__}."
         raise TypeError(msg)
     try:
-        # What errors="surrogateescape" has returned becomes the same bytes again.
+        # Text that was decoded with errors="surrogateescape" becomes the same bytes again.
         return text.encode(encoding, "surrogateescape")
     except UnicodeEncodeError:
         what = "an unpaired surrogate, which" if encoding == UTF_8 else f"a character that {encoding!r} does not have, so it"
@@ -195,7 +199,7 @@ def input_of(text: str | None, stdin: int | IO[Any] | None, encoding: str = UTF_
 
 
 def environment_of(env: Mapping[str, str] | None, extra: Mapping[str, str | None] | None) -> dict[str, str] | None:
-    """Return the variables of a command; ``None``: those of this process."""
+    """Return the environment variables of a command; ``None``: those of this process."""
     if env is None and not extra:
         return None
     result = dict(os.environ) if env is None else check_variables("env", env)
@@ -210,43 +214,46 @@ def check_variables(argument: str, variables: Mapping[str, str | None]) -> dict[
     """Return environment variables as a new dict.
 
     Args:
-        argument: the name of the argument that they come from.
-        variables: the variables. In ``extra_env``, ``None`` may stand for a value, and is returned as "".
+        argument: the name of the argument, for messages.
+        variables: the variables. In ``extra_env``, a value may be ``None``, which is returned as "".
 
     Raises:
-        TypeError, ValueError: they can't be the variables of a process.
+        TypeError, ValueError: *variables* has an invalid name or value.
 
     >>> check_variables("env", {"A": "1"})
     {'A': '1'}
     """
     if not isinstance(variables, Mapping):
-        msg = f"{argument} must be a mapping of variables, such as a dict, not {type(variables).__name__}!"
+        msg = f"{argument} must be a mapping of variables, such as a dict, not {type(variables).__name__}."
         raise TypeError(msg)
     result: dict[str, str] = {}
     for name, value in variables.items():
         text = "" if value is None and argument == "extra_env" else value
         if not (isinstance(name, str) and isinstance(text, str)):
-            what, item = ("the variable", text) if isinstance(name, str) else ("the name of the variable", name)
-            msg = f"{argument}: {what} {name!r} must be a str, not {type(item).__name__}!"
+            what, item = (f"{argument}[{name!r}]", text) if isinstance(name, str) else (f"{argument}: the name {name!r}", name)
+            msg = f"{what} must be a str, not {type(item).__name__}."
             raise TypeError(msg)
         if not name or "=" in name or "\0" in name or "\0" in text:
-            msg = f"{argument}: {name!r} is no valid environment variable: an empty name, '=' in it or a NUL is not possible!"
+            msg = (
+                f"{argument}: {name!r} is not a valid environment variable. Its name must not be empty or contain '=',"
+                " and neither its name nor its value may contain NUL."
+            )
             raise ValueError(msg)
         result[name] = str(text)
     return without_case(result)
 
 
 def check_errors(errors: str) -> str:
-    """Return the name of a decoding error handler.
+    """Return the name of an error handler for decoding.
 
     Raises:
-        ValueError: there is no such handler.
+        TypeError, ValueError: *errors* is not the name of such a handler.
 
     >>> check_errors("replace")
     'replace'
     """
     if not isinstance(errors, str):
-        msg = f"errors must be the name of an error handler, not {type(errors).__name__}!"
+        msg = f"errors must be the name of an error handler, not {type(errors).__name__}."
         raise TypeError(msg)
     return _proven(errors)
 
@@ -258,6 +265,6 @@ def _proven(errors: str) -> str:
     except UnicodeDecodeError:
         pass
     except (LookupError, TypeError, ValueError):
-        msg = f"errors={errors!r} is no way to decode a bad byte! Use 'strict', 'replace' or another of codecs."
+        msg = f"errors={errors!r} is not an error handler for decoding. Use 'strict', 'replace' or another of codecs."
         raise ValueError(msg) from None
     return errors

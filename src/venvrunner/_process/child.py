@@ -1,4 +1,4 @@
-"""One child process: its start, its pipes and its end, in steps that never wait."""
+"""One child process: its pipes, its signals and its exit, in steps that never wait."""
 
 import contextlib
 import os
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 _PAUSE = (0.001, 0.02)
-"""Seconds between two looks at what sends no event: at first, and at most."""
+"""Seconds between two checks for an exit that sends no event: at first, and at most."""
 
 
 _OPEN: dict[int, object] = {}
-"""Processes that are not closed yet: where a cycle of garbage holds one, its own finalizer must not run before ours."""
+"""Processes that are not closed yet: in a garbage cycle, the finalizer of ``Popen`` must not run before ours."""
 
 
 class Child:
     """A process and the pipes to it.
 
     Args:
-        process: what ``Popen`` returned.
-        numbers: the streams that are read: 1 and 2, or fewer.
-        command: what it runs.
-        subreaper: what stands between the command and us; it is the process then.
-        group: what ends the process with all that it starts; default: what it provably leads.
+        process: the object that ``Popen`` returned.
+        numbers: the streams to read: 1 and 2, or fewer.
+        command: the command that it runs.
+        subreaper: the subreaper of the command; *process* is then the subreaper.
+        group: the group of processes to signal; default: the group that the process provably leads.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class Child:
         self._numbers = tuple(numbers)
 
     def open(self, wake: Any) -> None:
-        """Make ready what is waited for.
+        """Open the descriptors to wait for.
 
         Args:
-            wake: called from other threads when there is news, where pipes can't be waited for.
+            wake: called from other threads when a pipe has data, on systems where pipes can't be waited for.
 
         Raises:
-            OSError: the system refuses.
+            OSError: a descriptor cannot be opened.
         """
         process, command = self._process, self._command
         streams = {1: process.stdout, 2: process.stderr}
@@ -127,7 +127,7 @@ class Child:
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
         for number, pipe in self._pipes.items():
-            left = CAPACITY  # a process that has left the session may write on
+            left = CAPACITY  # a process that has left the session may go on writing
             while left > 0 and not isinstance(pipe, Pump) and _is_readable(pipe.fileno()):
                 data = os.read(pipe.fileno(), left)
                 if not data:
@@ -174,16 +174,16 @@ class Child:
 
     def close(self) -> None:
         if self._is_closed or os.getpid() != self._owner:
-            return  # a fork of the owner has copies of its descriptors, which end with it
+            return  # a fork of the owner has copies of the descriptors, which are closed at its exit
         process = self._process
         for file in (process.stdin, process.stdout, process.stderr, *self._pipes.values(), self._exit):
             if file is not None and not file.closed:
-                with contextlib.suppress(OSError):  # the rest of what was to be written is lost on purpose
+                with contextlib.suppress(OSError):  # unwritten input is dropped on purpose
                     file.close()
         if self._subreaper is not None:
             self._subreaper.close()
         if self._has_ended:
-            self._is_reaped = True  # from here on, its number may be another process's
+            self._is_reaped = True  # from now on, its number may belong to another process
             self._reap()
         self._group.close()
         _OPEN.pop(id(process), None)
@@ -200,7 +200,7 @@ class Child:
                 self._await_exit(end)
 
     def __del__(self) -> None:
-        """End what was dropped without being closed, as by a handler that raises where no code can catch it."""
+        """Kill a child that was dropped without being closed, as by a handler that raises where no code can catch it."""
         if "_group" in vars(self) and not self._is_closed:
             self.kill()
             self.close()
@@ -216,17 +216,17 @@ class Child:
         if not (self._group.keeps_leader and _is_standard(process)):
             process.poll()
         elif process.returncode is None:
-            # Not by poll(): a handler that raises in it leaves it locked.
+            # Not poll(): a handler that raises in it leaves it locked.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, os.WNOHANG)
             process.returncode = self.returncode or 0
 
     def _outcome(self, subreaper: "Subreaper") -> int | None:
-        """Return the exit status of a command that had a subreaper.
+        """Return the exit code of a command that had a subreaper.
 
         Raises:
             OSError: the command could not be started.
-            ContainmentError: something is left that can't be ended.
+            ContainmentError: a process is left that cannot be killed.
         """
         try:
             return subreaper.outcome()
@@ -237,14 +237,14 @@ class Child:
         raise failure
 
     def _ended(self) -> bool:
-        """Return whether the process has ended; set its exit status, if that can be known."""
+        """Return whether the process has exited; set its exit code, if it is known."""
         process = self._process
         if hasattr(os, "waitid"):
             try:
                 info = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 if process.returncode is None and _is_standard(process):
-                    # Popen says 0 then, whatever the truth.
+                    # Popen would report exit code 0.
                     self._group.leader_reaped()
                     return True
             else:
@@ -268,7 +268,7 @@ class Child:
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
-            # The child reads no further, which is its right: subprocess ignores it too.
+            # The child has closed its standard input. subprocess ignores that too.
             self._unsent = self._unsent[:0]
         if not self._unsent:
             self._interests.pop(stdin.fileno())
@@ -276,13 +276,13 @@ class Child:
 
 
 def _is_readable(fd: int, seconds: float = 0.0) -> bool:
-    poll = select.poll()  # select() knows no descriptor from 1024 on
+    poll = select.poll()  # select() takes no descriptor from 1024 on
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(1000 * seconds))
 
 
 def _exit_descriptor(pid: int) -> "Descriptor | None":
-    """Return what becomes readable when the child ends, where there is such a thing."""
+    """Return a descriptor that becomes readable when the child exits; ``None`` where the system has none."""
     if not is_child(pid):
         return None
     try:
@@ -301,5 +301,5 @@ def _exit_descriptor(pid: int) -> "Descriptor | None":
 
 
 def _is_standard(process: object) -> bool:
-    """Return whether a process is that of the standard library, and not, for instance, gevent's."""
+    """Return whether a process object is of the standard library, not of gevent, for instance."""
     return "subprocess" in {cls.__module__ for cls in type(process).__mro__}

@@ -1,4 +1,4 @@
-"""What is to be run, checked before anything starts; without I/O."""
+"""One command and its options, checked before anything starts; without I/O."""
 
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ __tracebackhide__ = True
 
 
 class PopenOptions(TypedDict, total=False):
-    """The keywords that go to the process, with the meaning they have for :class:`subprocess.Popen`."""
+    """The keywords for :class:`subprocess.Popen`, with their meaning there."""
 
     cwd: StrPath | None
     umask: int
@@ -33,44 +33,44 @@ class PopenOptions(TypedDict, total=False):
 
 
 class RunOptions(PopenOptions, total=False):
-    r"""The keywords of :func:`~venvrunner.subprocess_util.log_run` and all its twins, sync and async, of functions and runners.
+    r"""The keywords of :func:`~venvrunner.subprocess_util.log_run`, of its async and iterator forms, and of runners.
 
-    Those from ``cwd`` on mean what they mean for :class:`subprocess.Popen`; POSIX and Windows have each their own.
+    The keywords from ``cwd`` on mean what they mean for :class:`subprocess.Popen`; some exist only on POSIX or on Windows.
 
     Attributes:
-        timeout: seconds, after which the command and its group are ended; default ``None``: never.
-        input: text for standard input; default ``None``: it is empty.
-        silence_timeout: seconds without a line, after which the command is ended; default ``None``: never. The time that a
+        timeout: seconds after which the command and its session are stopped; default ``None``: no limit.
+        input: text for standard input; default ``None``: standard input is empty.
+        silence_timeout: seconds without a line after which the command is stopped; default ``None``: no limit. The time that a
             callback takes does not count.
-        stdin: a file or a descriptor to be standard input instead, not ``PIPE``; default ``None``.
-        env: all environment variables; default ``None``: those of this process. A runner completes them.
-        extra_env: variables on top of these, where ``None`` removes one; default ``None``: no more.
-        secrets: strings to mask in logs and messages; default: none. URLs with a password are masked anyway.
-        grace: seconds between two signals, when the command has to be ended; default 5.
-        stop_signal: the first signal then, a number such as ``signal.SIGINT``; default SIGTERM. SIGKILL follows.
-        heartbeat: seconds without a line, after which, and after as many again, the logger reports at info level that the
-            command is still running; default ``None``: never; 10 for an installation and a build hook.
-        merge_stderr: whether standard error goes into standard output, in true order; default false. ``stderr`` is "" then.
-        carriage_return: ``"line"``: a carriage return ends a line too, so each update of a progress bar is one; default
+        stdin: a file or a descriptor to use as standard input, not ``PIPE``; default ``None``.
+        env: all environment variables; default ``None``: use this process's environment. A runner completes them.
+        extra_env: variables to set on top of ``env``; the value ``None`` removes one; default ``None``.
+        secrets: strings to mask in logs and messages; default: none. Credentials in URLs are always masked.
+        grace: seconds between two signals when the command is stopped; default 5.
+        stop_signal: the first signal of a stop, a number such as ``signal.SIGINT``; default SIGTERM. SIGKILL follows.
+        heartbeat: seconds without a line after which, and at each multiple, "Still running" is logged at info level; default
+            ``None``: never; 10 for an installation and a build hook.
+        merge_stderr: whether standard error goes into standard output, in true order; default false. ``stderr`` is then "".
+        carriage_return: ``"line"``: a carriage return ends a line too, so each update of a progress bar is a line; default
             ``None``.
         keep: how many bytes of each stream the result keeps, the last ones; default ``None``: all.
-        contain: whether the call waits for, or ends, all that the command starts, daemons included, and all ends with this
-            process too (Linux and Windows); default false.
-        encoding: the encoding of the output and of ``input``, such as ``"cp850"`` for a program of Windows; default ``None``:
+        contain: whether the call waits for, or kills, every process that the command starts, daemons included; they are also
+            killed when this process dies (Linux and Windows); default false.
+        encoding: the encoding of the output and of ``input``, such as ``"cp850"`` for a Windows program; default ``None``:
             UTF-8.
         cwd: the working directory; default ``None``: that of this process.
         umask: the file mode creation mask (POSIX); default -1: that of this process.
         user: name or number of the user to run as (POSIX); default ``None``: that of this process.
-        group: the same for the group; default ``None``.
+        group: name or number of the group to run as (POSIX); default ``None``: that of this process.
         extra_groups: supplementary groups (POSIX); default ``None``: those of this process.
-        preexec_fn: called in the child just before the command (POSIX), unsafe where there are threads; default ``None``.
-        close_fds: whether the command inherits no descriptors but those of its streams; default true.
-        pass_fds: descriptors that it inherits nevertheless (POSIX); default: none.
-        restore_signals: whether SIGPIPE and the like have their default action again (POSIX); default true.
-        executable: the program to run in place of ``args[0]``, which it still sees as its name; default ``None``.
+        preexec_fn: called in the child before the command starts (POSIX); unsafe if there are threads; default ``None``.
+        close_fds: whether the command inherits only the descriptors of its streams; default true.
+        pass_fds: further descriptors that the command inherits (POSIX); default: none.
+        restore_signals: whether SIGPIPE and similar signals get their default action again (POSIX); default true.
+        executable: the program to run in place of ``args[0]``, which stays its name; default ``None``.
         creationflags: Windows only; default 0.
         startupinfo: Windows only; default ``None``.
-        pipesize: bytes that a pipe holds (Linux); default -1: as the system has it.
+        pipesize: capacity of the pipes in bytes (Linux); default -1: the system's default.
 
     >>> from venvrunner.subprocess_util import log_run
     >>> options: RunOptions = {"input": "no\n", "timeout": 60, "cwd": "/"}
@@ -96,7 +96,7 @@ class RunOptions(PopenOptions, total=False):
 
 
 _KEYWORDS = {*RunOptions.__annotations__, "logger", "stdout_loglevel", "stderr_loglevel", "check", "errors"}
-"""Those of ``log_run``, which itself takes those that are not in ``RunOptions``."""
+"""All keywords of ``log_run``: its own and those of ``RunOptions``."""
 
 _OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
@@ -111,24 +111,24 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "keep": partial(checks.count, "keep"),
     "encoding": checks.encoding,
 }
-"""What checks the options that stand for themselves; each is an attribute of a command."""
+"""The checks of options that need no other option; each option is an attribute of a command."""
 
 
 class Command:
-    """One command, ready to run.
+    """One command with checked options.
 
     Args:
         args: the command line; not empty, of ``str`` or path-like objects.
         options: see :class:`RunOptions`.
 
     Attributes:
-        given: the command line as a result has it.
-        input: the bytes for standard input; ``None``: there are none.
+        given: the command line as the caller gave it, for the result.
+        input: the bytes for standard input; ``None``: no bytes are written to it.
         popen: the keywords for :class:`subprocess.Popen`.
-        on_silence: told at each heartbeat how many seconds ago the command started.
+        on_silence: called at each heartbeat with the seconds since the start.
 
     Raises:
-        TypeError, ValueError: an argument is wrong; the message says which and why.
+        TypeError, ValueError: an argument is invalid; the message says which and why.
 
     >>> Command(["tool", "--flag"], {"timeout": 5}).argv
     ['tool', '--flag']
@@ -153,7 +153,7 @@ class Command:
         self.secrets = checks.strings("secrets", options.get("secrets", ()))
         self.argv = checks.check_args(args, self.secrets)
         check_keywords(options, _KEYWORDS)
-        # As subprocess does: what the caller gave, unless it was an iterator.
+        # As in subprocess, a result has the object that the caller gave, unless that was an iterator.
         self.given = self.argv if hasattr(type(args), "__next__") else args
         self.popen: dict[str, Any] = {}
         for name, value in options.items():
@@ -168,16 +168,16 @@ class Command:
         self.popen["stdin"] = subprocess.DEVNULL if stdin is None else stdin
 
 
-class TimedOut(Exception):  # noqa: N818  an event inside the package, which no caller sees
-    """A limit of the command was reached; it is to be ended."""
+class TimedOut(Exception):  # noqa: N818  an event inside the package that no caller sees
+    """The command reached a limit and must be stopped."""
 
     def __init__(self, limit: Limit = Limit.TIME) -> None:
         super().__init__(limit)
         self.limit = limit
 
 
-class Stopped(Exception):  # noqa: N818  the same
-    """The end of the command was requested from outside."""
+class Stopped(Exception):  # noqa: N818  an event inside the package that no caller sees
+    """A stop of the command was requested from outside."""
 
     def __init__(self, reason: str, *, interrupt: bool = False) -> None:
         super().__init__(reason)

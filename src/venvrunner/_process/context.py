@@ -1,6 +1,6 @@
-"""What surrounds a command beyond its arguments.
+"""The context of the next command: interceptors, inherited descriptors, and the sets of commands it belongs to.
 
-No options, because a caller who patches ``log_run`` is to see what was called, and nothing else.
+It is a context variable, not an argument: a caller who patches ``log_run`` sees only the arguments of the call.
 """
 
 from collections.abc import Mapping
@@ -16,33 +16,33 @@ __tracebackhide__ = True
 
 
 class Interceptor(Protocol):
-    """Sees a command from its beginning to its end, and may stand in for its process."""
+    """Sees a command from its start to its exit, and may replace its process."""
 
     def begin(
         self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
     ) -> tuple[Mapping[int, Stream], Source | None]:
-        """Return the streams to use, and what to use in place of a process; ``None``: start one.
+        """Return the streams to use, and the source that replaces the process; ``None``: start the process.
 
         Args:
-            command: what is about to run.
-            streams: where its output goes.
-            cancellable: whether the caller can end the wait for a command that goes on for ever.
+            command: the command that is about to run.
+            streams: its output streams.
+            cancellable: whether the caller can cancel the wait for a command that never exits.
         """
         ...
 
     def end(self, returncode: int | None) -> None:
-        """Note the exit status of a command that has ended by itself."""
+        """Note the exit code of a command that has exited by itself."""
         ...
 
 
 class CallContext(NamedTuple):
-    """What surrounds the next command.
+    """The context of the next command.
 
     Attributes:
-        watcher: an attendant that only looks.
-        driver: an attendant that may stand in for the process.
+        watcher: an interceptor that only watches.
+        driver: an interceptor that may replace the process.
         passed: descriptors that the command inherits.
-        stoppers: who wants to know of a running command, to stop it.
+        stoppers: the sets of running commands that the command joins, so that they can stop it.
     """
 
     watcher: Interceptor | None = None
@@ -52,16 +52,16 @@ class CallContext(NamedTuple):
 
 
 _NOTHING = CallContext()
-_CONTEXT: ContextVar[CallContext] = ContextVar("venvrunner.ambient", default=_NOTHING)
+_CONTEXT: ContextVar[CallContext] = ContextVar("venvrunner.context", default=_NOTHING)
 
 
 def current() -> CallContext:
-    """Return what surrounds the next command."""
+    """Return the context of the next command."""
     return _CONTEXT.get()
 
 
 def surrounded(**changes: Any) -> AbstractContextManager[None]:
-    """Surround the commands of a block with something more.
+    """Return a block whose commands run in the current context with changes.
 
     Args:
         **changes: attributes of :class:`CallContext`.
@@ -70,7 +70,7 @@ def surrounded(**changes: Any) -> AbstractContextManager[None]:
 
 
 def alone() -> AbstractContextManager[None]:
-    """Surround the commands of a block with nothing: one that a callback runs is not part of the first."""
+    """Return a block whose commands run in an empty context: a callback's command is not part of the first one."""
     return _Surrounded(_NOTHING)
 
 
@@ -82,5 +82,5 @@ class _Surrounded(AbstractContextManager[None]):
         self._token = _CONTEXT.set(self._value)
 
     def __exit__(self, *_error: object) -> None:
-        with suppress(ValueError):  # a coroutine is closed in another context than its own
+        with suppress(ValueError):  # a coroutine may be closed in another context than its own
             _CONTEXT.reset(self._token)

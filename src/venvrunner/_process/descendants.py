@@ -1,9 +1,10 @@
-"""The processes below one: which they are (Linux), and how a signal reaches them and no other process.
+"""The descendants of a process (Linux): list them, and signal them and no other process.
 
 The number of a child that is not reaped belongs to that child, to the group it leads and to no other process, even when the
-child is a zombie. A caller that alone reaps its children can rely on that. A number further down is used only after a proof.
+child is a zombie. A caller that is the only one to reap its children can rely on that. The number of any other descendant is
+used only after a proof.
 
-This module runs in the subreaper too, so it imports only what starts fast: see :mod:`.subreaper_program`.
+This module also runs in the subreaper, so it imports only modules that load fast: see :mod:`.subreaper_program`.
 """
 
 import posix
@@ -22,10 +23,10 @@ def signal_all(signum: int, root: int, spare: int = 0) -> int:
     Args:
         signum: the signal.
         root: the number of this process.
-        spare: a group that gets nothing.
+        spare: a group that is left out.
 
     Returns:
-        how many living processes it has reached; 1 if they cannot be listed now, because unknown is not zero.
+        how many living processes got the signal; 1 if they cannot be listed now, because unknown is not zero.
     """
     try:
         found = list(below(root))
@@ -42,7 +43,7 @@ def signal_all(signum: int, root: int, spare: int = 0) -> int:
 
 
 def kill(number: int, signum: int) -> bool:
-    """Signal a child or, as a negative number, its group; return whether a process was reached."""
+    """Signal a child or, as a negative number, its group; return whether a process got the signal."""
     try:
         posix.kill(number, signum)
     except OSError:
@@ -53,8 +54,8 @@ def kill(number: int, signum: int) -> bool:
 def _signal_descendant(pid: int, signum: int, root: int) -> bool:
     """Signal a descendant that is not a child of ours; return whether it got the signal.
 
-    The descriptor pins the process. If its chain of parents reads the same twice, each of them was there from the first
-    reading to the second, so at one moment in between all of the chain was true.
+    The descriptor pins the process. If its chain of parents reads the same twice, each parent existed from the first reading
+    to the second, so the whole chain was true at one moment in between.
     """
     pidfd = -1
     try:
@@ -81,7 +82,7 @@ def _signal_descendant(pid: int, signum: int, root: int) -> bool:
 
 
 def _chain(pid: int, root: int) -> list[int]:
-    """Return the parents of a process up to the root; empty: it is not below the root."""
+    """Return the parents of a process up to the root; an empty list if it is not a descendant of the root."""
     chain: list[int] = []
     while pid != root:
         found = _stat(pid)
@@ -93,10 +94,10 @@ def _chain(pid: int, root: int) -> list[int]:
 
 
 def below(root: int) -> "Iterator[tuple[int, int, int, bool]]":
-    """Yield number, parent, group and whether it is dead of each process below one, parents first.
+    """Yield the number, the parent, the group and "is dead" of each descendant of a process, parents first.
 
     Raises:
-        OSError: ``/proc`` can't be read.
+        OSError: ``/proc`` cannot be read.
     """
     table: dict[int, list[tuple[int, int, int, bool]]] = {}
     for name in posix.listdir("/proc"):
@@ -112,7 +113,7 @@ def below(root: int) -> "Iterator[tuple[int, int, int, bool]]":
 
 def _stat(pid: int) -> tuple[int, int, int, bool] | None:
     try:
-        # "1 (name) S parent group ...": the name may hold blanks and parentheses, so count from the last one.
+        # "1 (name) S parent group ...": the name may contain blanks and parentheses, so count from the last one.
         state, parent, group = content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:3]
     except (OSError, ValueError):
         return None
@@ -123,7 +124,7 @@ def content(path: str) -> bytes:
     """Return the content of a file.
 
     Raises:
-        OSError: it can't be read.
+        OSError: the file cannot be read.
     """
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:

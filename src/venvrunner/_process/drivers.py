@@ -1,4 +1,4 @@
-"""Runs a command for a caller: sync or async, as a whole or line by line; all of it is the one flow of :mod:`.flow`."""
+"""The four ways to run a command: sync or async, to its end or line by line, all with the flow of :mod:`.flow`."""
 
 import sys
 from collections import deque
@@ -18,86 +18,86 @@ _Item = TypeVar("_Item")
 
 
 def run(command: Command, streams: Mapping[int, Stream]) -> Run:
-    """Run a command to its end and deliver its lines; from any thread, also inside a running event loop.
+    """Run a command to its end and deliver its lines. Works in any thread and inside a running event loop.
 
-    Whatever is raised, all that the command started is ended first and every descriptor closed.
+    Before any exception propagates, the session of the command is stopped and every descriptor is closed.
 
     Args:
-        command: what to run.
-        streams: where the lines of 1 and 2 go; empty if the child is to inherit both.
+        command: the command.
+        streams: the streams 1 and 2, with a sink for their lines; empty: the child inherits both from this process.
 
     Returns:
-        the run, with its exit status and its duration.
+        the run, with its exit code and its duration.
 
     Raises:
-        TimedOut, Stopped: the command was ended.
-        OSError: it could not be started.
+        TimedOut, Stopped: the command was stopped.
+        OSError: the command could not be started.
         TypeError: a sink returned an awaitable.
-        BaseException: what a sink or a signal handler raised.
+        BaseException: the exception of a sink or of a signal handler.
     """
     if any(map(is_coroutine_function, [stream.sink for stream in streams.values()])):
         from venvrunner._process import bridge  # asyncio is slow to import
 
         current = Run(command, streams)
         return bridge.wait_for(lambda: _attend(current), current.hurry)
-    drive = SyncDriver(Run(command, streams))
+    driver = SyncDriver(Run(command, streams))
     try:
-        with drive:
-            drive.advance()
+        with driver:
+            driver.advance()
     finally:
-        drive.settle()
-    return drive.run
+        driver.settle()
+    return driver.run
 
 
 def lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> Generator[str, None, Run]:
-    """Same as :func:`run`, but yield the lines that a sink puts into a queue; closing the generator ends the command."""
-    drive = SyncDriver(Run(command, streams))
+    """Same as :func:`run`, but yield the lines that a sink puts into *taken*. Closing the generator stops the command."""
+    driver = SyncDriver(Run(command, streams))
     try:
-        with drive:
-            while drive.advance(taken):
+        with driver:
+            while driver.advance(taken):
                 while taken:
                     yield taken.popleft()
     finally:
-        drive.settle()
+        driver.settle()
     yield from taken
-    return drive.run
+    return driver.run
 
 
 async def run_async(command: Command, streams: Mapping[int, Stream]) -> Run:
-    """Same as :func:`run`, but on the running event loop: a sink may return an awaitable, and a cancel ends the command too."""
+    """Same as :func:`run`, but on the running event loop: a sink may return an awaitable, and a cancel stops the command."""
     return await _attend(Run(command, streams, cancellable=True))
 
 
 async def _attend(run: Run) -> Run:
-    drive = AsyncDriver(run)
+    driver = AsyncDriver(run)
     try:
-        async with drive:
-            await drive.advance()
+        async with driver:
+            await driver.advance()
     finally:
-        drive.settle()
+        driver.settle()
     return run
 
 
 async def async_lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> AsyncGenerator[str | Run]:
-    """Same as :func:`lines`, on the running event loop; yield the run at last, as an async generator returns nothing."""
-    drive = AsyncDriver(Run(command, streams, cancellable=True), awaits_at_close=True)
+    """Same as :func:`lines`, but on the running event loop. The last item is the run: async generators return nothing."""
+    driver = AsyncDriver(Run(command, streams, cancellable=True), awaits_at_close=True)
     try:
-        async with drive:
-            while await drive.advance(taken):
+        async with driver:
+            while await driver.advance(taken):
                 while taken:
                     yield taken.popleft()
     finally:
-        drive.settle()
+        driver.settle()
     for line in taken:
         yield line
-    yield drive.run
+    yield driver.run
 
 
 class Inner(Generic[_Item]):
-    """An async generator that another one iterates over and closes.
+    """An async generator that only another async generator iterates over and closes.
 
-    An event loop that ends closes all async generators that it knows, at the same time: the outer one would find that the
-    inner one is being closed already. So the loop must not know the inner one (``sys.set_asyncgen_hooks``).
+    An event loop that ends closes all async generators that it knows at the same time, so an outer one would find its inner
+    one already closing. This class hides the inner one from the loop (``sys.set_asyncgen_hooks``).
     """
 
     def __init__(self, generator: AsyncGenerator[_Item]) -> None:

@@ -1,4 +1,4 @@
-"""Why a command could not be started: the system's error, made clear and without secrets."""
+"""Failed starts: the system's error with a clear reason and with secrets masked."""
 
 import errno
 import os
@@ -12,18 +12,17 @@ from venvrunner._process.sinks import Redactor
 __tracebackhide__ = True
 
 _SHEBANG = 256
-"""Bytes that Linux reads of the first line of a script (``execve(2)``)."""
+"""Bytes of a script's first line that Linux reads (``execve(2)``)."""
 
 
 def explained(error: Exception, command: Command) -> Exception:
-    """Return a new exception of the same class for a failed start, with a reason and with its secrets masked.
+    """Return a new exception of the same class for a failed start, with a clear reason and with secrets masked.
 
-    The error itself has passed through frames of the standard library, whose local variables hold the command line and all
-    variables of the environment; pytest shows them.
+    A new one, because pytest shows local variables: those of the original's frames have the command line and the environment.
 
     Args:
-        error: what was raised.
-        command: what was to be started.
+        error: the exception.
+        command: the command that was not started.
     """
     redactor = Redactor(command.secrets)
     if isinstance(error, OSError) and error.errno is not None:
@@ -39,7 +38,7 @@ def masked(error: Exception, secrets: Iterable[str]) -> Exception:
     """Return an exception about an argument, with its secrets masked.
 
     Args:
-        error: what was raised; it is returned if it shows no secret.
+        error: the exception; it is returned itself if it shows no secret.
         secrets: the strings to mask.
     """
     args = _masked_args(error, Redactor(secrets))
@@ -51,11 +50,11 @@ def _masked_args(error: Exception, redactor: Redactor) -> tuple[object, ...]:
 
 
 def _reason(error: OSError, command: Command) -> tuple[str, Any]:
-    """Return what to say of a system error, and of which file."""
+    """Return the reason of a system error, and the file that it is about."""
     reason, filename = error.strerror or "", error.filename
     cwd = command.popen.get("cwd")
     if cwd is not None and filename == cwd:
-        what = "does not exist" if error.errno == errno.ENOENT else f"can't be entered ({reason})"
+        what = "does not exist" if error.errno == errno.ENOENT else f"cannot be entered ({reason})"
         return f"The directory given as cwd= {what}", cwd
     words = os.fsdecode(filename or "").split()
     if error.errno == errno.ENOENT and len(words) > 1 and filename == command.argv[0] and not os.path.dirname(words[0]):
@@ -66,10 +65,10 @@ def _reason(error: OSError, command: Command) -> tuple[str, Any]:
 
 
 def _reason_of(number: int | None, path: str) -> str | None:
-    """Return why a program that exists can't be run, if the system's own words say something else."""
+    """Return why an existing program cannot be run, if the system's own message is misleading."""
     match number:
         case errno.ENOENT if (interpreter := _interpreter(path)) is not None:
-            ends = ". The file has Windows line ends: convert it" if interpreter.endswith("\r") else ""
+            ends = ". The file has Windows line ends: convert them" if interpreter.endswith("\r") else ""
             return f"The interpreter {interpreter!r} that the script names does not exist{ends}"
         case errno.ENOEXEC:
             return "Exec format error: the file has no '#!' line and is not a program of this machine"
@@ -80,18 +79,18 @@ def _reason_of(number: int | None, path: str) -> str | None:
 
 
 def _program(command: Command) -> str | None:
-    """Return the path of the program, if it exists."""
+    """Return the path of the program; ``None`` if it does not exist."""
     name = os.fsdecode(command.popen.get("executable") or command.argv[0])
     base = os.fsdecode(command.popen.get("cwd") or ".")
     if os.path.dirname(name):
         candidates = [os.path.join(base, name)]
     else:
-        candidates = [os.path.join(base, folder, name) for folder in os.get_exec_path(command.popen.get("env"))]
+        candidates = [os.path.join(base, path, name) for path in os.get_exec_path(command.popen.get("env"))]
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def _interpreter(path: str) -> str | None:
-    """Return the interpreter that a script names in its first line, if that is gone."""
+    """Return the interpreter that a script names in its first line, if that does not exist."""
     try:
         with open(path, "rb") as file:
             first = file.read(_SHEBANG).partition(b"\n")[0]

@@ -1,8 +1,7 @@
-"""One command from its start to its end: reading, delivering and deciding, written once for all drivers.
+"""The flow of one command from start to exit: read, deliver and decide, written once for all drivers.
 
-The two generators here never wait. They yield what they need, and the driver that runs them sends them the answer:
-:class:`Wait` is answered with the descriptors that are ready, :class:`Pending` when an awaitable has ended; ``None`` is the
-moment at which other tasks may have their turn.
+The two generators of :class:`Run` never wait. They yield requests, which a driver answers: :class:`Wait` with the descriptors
+that are ready, :class:`Pending` when an awaitable has ended, and ``None`` when other tasks have run.
 """
 
 import contextlib
@@ -26,20 +25,20 @@ __tracebackhide__ = True
 
 
 class Wait(NamedTuple):
-    """A request to wait until a descriptor is ready, or until a time of the steady clock."""
+    """A request to wait until a descriptor is ready, or until a time of the monotonic clock."""
 
     until: float | None
 
 
 class Pending(NamedTuple):
-    """A request to await what a sink has returned."""
+    """A request to await the result of a sink."""
 
     sink: object
     awaitable: Awaitable[object]
 
 
 class EscapedError(Exception):
-    """A sink raised ``StopIteration``, which can't leave a generator (PEP 479)."""
+    """A sink raised ``StopIteration``, which cannot leave a generator (PEP 479)."""
 
     def __init__(self, error: StopIteration) -> None:
         super().__init__(error)
@@ -53,19 +52,20 @@ class Run:
     """One run of a command.
 
     Args:
-        command: what to run.
-        streams: where the lines of 1 and 2 go; fewer if a stream is inherited, or merged into another.
-        cancellable: whether the caller can end the wait for a command that goes on for ever.
+        command: the command.
+        streams: the streams 1 and 2; fewer if one is inherited from this process, or merged into the other.
+        cancellable: whether the caller can cancel the wait for a command that never exits.
 
     Attributes:
-        source: where the output comes from; ``None`` until it has begun.
-        wake: called from other threads, so that whoever waits looks again; set by the driver, as is the next.
-        open_waiter: opens what is needed to wait.
-        duration: seconds that the command took, once it has ended.
+        source: the source of the output; ``None`` until the command has started.
+        supervisor: decides what happens next.
+        wake: ends the driver's wait; called from any thread. Set by the driver.
+        open_waiter: opens the descriptors that the driver needs to wait. Set by the driver.
+        duration: seconds from the start to the exit of the command.
     """
 
     source: Source | None = None
-    life: Supervisor
+    supervisor: Supervisor
     duration: float = 0.0
 
     def __init__(self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool = False) -> None:
@@ -84,40 +84,40 @@ class Run:
         self._sets: tuple[Running, ...] = (EVERYTHING, *self._around.stoppers)
 
     def __enter__(self) -> Self:
-        """Note the command as a running one."""
+        """Add the command to the sets of running commands."""
         for commands in self._sets:
             commands.add(self)
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Forget it."""
+        """Remove the command from these sets."""
         for commands in self._sets:
             commands.discard(self)
 
     def is_mine(self) -> bool:
-        """Return whether the command has begun, and in this process: a fork of it must not end what is not its own."""
+        """Return whether this process has started the command: a fork of it must not stop another process's child."""
         return self.source is not None and os.getpid() == self._owner
 
     @property
     def returncode(self) -> int | None:
-        """The exit status; ``None``: it was lost."""
+        """The exit code; ``None``: it is lost."""
         assert self.source is not None
         return self.source.returncode
 
     def begin(self) -> None:
-        """Start the command; not to be interrupted."""
+        """Start the command. Call it where no signal handler interrupts."""
         if self._stop is not None:
             raise self._stop
         passed = self._around.passed
         if passed and self._command.popen.get("close_fds", True):
             self._command.popen["pass_fds"] = (*self._command.popen.get("pass_fds", ()), *passed)
         source = None
-        for attendant in (self._around.watcher, self._around.driver):
-            if attendant is not None and source is None:
-                with context.alone():  # a double may call a function of the caller's, which runs commands of its own
-                    self._streams, source = attendant.begin(self._command, self._streams, cancellable=self._cancellable)
+        for interceptor in (self._around.watcher, self._around.driver):
+            if interceptor is not None and source is None:
+                with context.alone():  # a double may call the caller's function, which may run commands of its own
+                    self._streams, source = interceptor.begin(self._command, self._streams, cancellable=self._cancellable)
         command = self._command
-        self.life = Supervisor(
+        self.supervisor = Supervisor(
             self._streams,
             now=time.monotonic(),
             timeout=command.timeout,
@@ -130,7 +130,7 @@ class Run:
             uninterrupted(self.open_waiter, quick=True)
             self.source = source
         elif is_replaced() or command.popen.get("preexec_fn") is not None:
-            self._start()  # where the caller is: a fake, or a function of the caller's, may look at its thread
+            self._start()  # in the caller's thread: a fake, or the caller's function, may ask for it
         else:
             uninterrupted(self._start, quick=True)
 
@@ -139,62 +139,62 @@ class Run:
         self.source = start(self._command, self._streams, self.wake)
 
     def attend(self) -> Flow:
-        """Deliver until the normal end."""
-        source, life = self.source, self.life
+        """Deliver lines until the normal end."""
+        source, supervisor = self.source, self.supervisor
         assert source is not None
-        while not life.ended:
+        while not supervisor.ended:
             self._check()
-            if (seconds := life.silence()) is not None:
+            if (seconds := supervisor.silence()) is not None:
                 self._command.on_silence(seconds)
             ready = yield Wait(self._next_look())
             self._check()
             for number, data in source.take(ready or (), self._shares()):
                 yield from self._take(number, data)
-                if life.ended:
+                if supervisor.ended:
                     break
             self._look()
         for stream in self._streams.values():
             if lines := stream.finish():
                 yield from self._deliver(stream, lines)
         self.duration = time.monotonic() - self._began
-        for attendant in (self._around.driver, self._around.watcher):
-            if attendant is not None:
-                attendant.end(self.returncode)
+        for interceptor in (self._around.driver, self._around.watcher):
+            if interceptor is not None:
+                interceptor.end(self.returncode)
 
     def climb(self, *, interrupt: bool) -> Flow:
-        """End the command and all that it started; what is still read is kept and not delivered.
+        """Stop the command and its session; keep what is still read, and deliver none of it.
 
-        After an exception, a new one goes on where this has stopped.
+        After an exception in this generator, a new one continues the stop.
 
         Args:
             interrupt: whether Ctrl-C is the cause.
         """
-        source, life = self.source, self.life
+        source, supervisor = self.source, self.supervisor
         assert source is not None
         self._is_stopping = True
-        life.stop(time.monotonic(), interrupt=interrupt and self._command.stop_signal != signal_number(Stop.INTERRUPT, 0))
-        while not life.ended:
+        supervisor.stop(time.monotonic(), interrupt=interrupt and self._command.stop_signal != signal_number(Stop.INTERRUPT, 0))
+        while not supervisor.ended:
             if self._hurried:
-                life.hurry(time.monotonic())
-            for stop in life.signals():
+                supervisor.hurry(time.monotonic())
+            for stop in supervisor.signals():
                 source.send(signal_number(stop, self._command.stop_signal))
             if source.empty():
-                life.group_empty()
+                supervisor.group_empty()
                 continue
             ready = yield Wait(self._next_look())
             try:
                 self._keep(source.take(ready or (), self._shares()))
-            except Exception:  # noqa: BLE001  what is read is of less use than the grace
+            except Exception:  # noqa: BLE001  the output is worth less than the grace
                 source.mute()
             self._look()
-            if life.has_exited:
+            if supervisor.has_exited:
                 if source.empty():
-                    life.group_empty()
+                    supervisor.group_empty()
                     break
-                life.leader_gone(time.monotonic())
-                if life.phase is Phase.KILLING:  # a member may have started another before the signal reached it
+                supervisor.leader_gone(time.monotonic())
+                if supervisor.phase is Phase.KILLING:  # a member may have started another before the signal reached it
                     source.send(KILL)
-            life.tick(time.monotonic())
+            supervisor.tick(time.monotonic())
         with contextlib.suppress(OSError):
             self._keep(source.rest())
 
@@ -203,18 +203,18 @@ class Run:
             self._streams[number].feed(data)
 
     def request_stop(self, reason: str, *, interrupt: bool = False) -> None:
-        """Have whoever waits for the command end it; from any thread, a callback or a signal handler."""
+        """Make the driver stop the command. Call it from any thread, callback or signal handler."""
         if self._stop is None:
             self._stop = Stopped(reason, interrupt=interrupt)
         self.wake()
 
     def hurry(self) -> None:
-        """Leave out what is left of the grace; from any thread or a signal handler."""
+        """Skip the rest of the grace. Call it from any thread or signal handler."""
         self._hurried = True
         self.wake()
 
     def abandon(self) -> None:
-        """Kill and close without delivering anything more; more than once does no harm."""
+        """Kill the command and close everything, without further delivery. A second call does nothing."""
         if self.source is not None:
             self.source.kill()
             self.source.close()
@@ -225,32 +225,32 @@ class Run:
             self.source.close()
 
     def _check(self) -> None:
-        self.life.tick(time.monotonic())
-        if self.life.reached is not None:
-            raise TimedOut(self.life.reached)
+        self.supervisor.tick(time.monotonic())
+        if self.supervisor.reached is not None:
+            raise TimedOut(self.supervisor.reached)
         if self._stop is not None:
             raise self._stop
 
     def _next_look(self) -> float | None:
         assert self.source is not None
-        deadline, pause = self.life.deadline, self.source.pause()
+        deadline, pause = self.supervisor.deadline, self.source.pause()
         if pause is None:
             return deadline
         look = time.monotonic() + pause
         return look if deadline is None else min(look, deadline)
 
     def _shares(self) -> dict[int, int]:
-        return {number: self.life.share(number) for number in self._streams}
+        return {number: self.supervisor.share(number) for number in self._streams}
 
     def _look(self) -> None:
-        """See whether the command has ended, and what it still owes."""
+        """Check whether the command has exited, and how much of its output is still unread."""
         assert self.source is not None
         owed = self.source.look()
         if owed is not None:
-            self.life.exited(owed, time.monotonic())
-        if self.life.phase is Phase.DRAINING:
+            self.supervisor.exited(owed, time.monotonic())
+        if self.supervisor.phase is Phase.DRAINING:
             for number in self.source.dry():
-                self.life.dry(number, time.monotonic())
+                self.supervisor.dry(number, time.monotonic())
 
     def _take(self, number: int, data: bytes) -> Flow:
         stream = self._streams[number]
@@ -258,11 +258,11 @@ class Run:
         if lines:
             yield from self._deliver(stream, lines)
         elif data and stream.heard:
-            self.life.heard(time.monotonic())
+            self.supervisor.heard(time.monotonic())
         if data:
-            self.life.received(number, len(data), time.monotonic())
+            self.supervisor.received(number, len(data), time.monotonic())
         else:
-            self.life.eof(number, time.monotonic())
+            self.supervisor.eof(number, time.monotonic())
 
     def _deliver(self, stream: Stream, lines: list[str]) -> Flow:
         sink = stream.sink
@@ -276,6 +276,6 @@ class Run:
                     raise EscapedError(exc) from None
                 if result is not None and isinstance(result, Awaitable):
                     yield Pending(sink, result)
-            self.life.heard(time.monotonic())
+            self.supervisor.heard(time.monotonic())
             self._check()
             yield None

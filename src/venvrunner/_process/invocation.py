@@ -1,4 +1,4 @@
-"""One call of `log_run` or one of its twins: checked, logged, and concluded in one way for all."""
+"""One call of `log_run` in any of its forms: check its arguments, log it, and return or raise its outcome."""
 
 import logging
 import subprocess
@@ -34,10 +34,10 @@ _Error = TypeVar("_Error", CommandError, CommandStoppedError, CommandTimeoutErro
 
 
 class CompletedCommand(subprocess.CompletedProcess[str]):
-    """What a command did: a :class:`subprocess.CompletedProcess` with text, and the time that it took.
+    """The outcome of a command: a :class:`subprocess.CompletedProcess` with text output and a duration.
 
     Attributes:
-        duration: seconds from the start of the command to its end.
+        duration: seconds from the start of the command to its exit.
 
     >>> from venvrunner.subprocess_util import log_run
     >>> log_run(["true"]).duration < 60
@@ -48,19 +48,19 @@ class CompletedCommand(subprocess.CompletedProcess[str]):
 
 
 class Invocation:
-    """What is common to all calls, before and after the process.
+    """The common part of all calls, before and after the process.
 
     Args:
         args: the command line.
-        logger: ``None``: the logger ``venvrunner``.
-        stdout_loglevel: where the lines of standard output go.
-        stderr_loglevel: where those of standard error go.
-        errors: how a bad byte is decoded.
+        logger: the logger; ``None``: the logger ``venvrunner``.
+        stdout_loglevel: what to do with the lines of standard output.
+        stderr_loglevel: what to do with the lines of standard error.
+        errors: the error handler for decoding.
         options: see :class:`~venvrunner._process.command.RunOptions`.
-        taken: where the lines of standard output go as well, for callers that iterate over them.
+        taken: also gets the lines of standard output, for callers that iterate over them.
 
     Raises:
-        TypeError, ValueError: an argument is wrong.
+        TypeError, ValueError: an argument is invalid.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Invocation:
             self._prepare(args, logger, (stdout_loglevel, stderr_loglevel), errors, {**options, "secrets": secrets}, taken)
         except (TypeError, ValueError) as exc:
             failure = failures.masked(exc, secrets)
-            failure.__context__ = None  # that of a wrong text holds all of it
+            failure.__context__ = None  # a UnicodeEncodeError there would show the whole text
         else:
             self._debug(f"Running subprocess: {self._shown!r}")
             self._began = time.monotonic()
@@ -95,7 +95,7 @@ class Invocation:
         options: RunOptions,
         taken: deque[str] | None,
     ) -> None:
-        """Check all arguments, and open nothing."""
+        """Check all arguments; open nothing."""
         if isinstance(args, str):
             checks.refuse_strings(args, logger, levels[0], secrets=options.get("secrets", ()))
         self.command = command = Command(args, options)
@@ -121,23 +121,23 @@ class Invocation:
         """Begin the block that runs the command."""
 
     def __exit__(self, _kind: object, event: BaseException | None, _traceback: object) -> None:
-        """Turn the events of the block into exceptions of this package."""
+        """Turn the events of the block into public exceptions."""
         if isinstance(event, TimedOut):
             failure: CommandTimeoutError | CommandStoppedError = self._timeout(event.limit)
         elif isinstance(event, Stopped):
             failure = self._noted(CommandStoppedError(self.command.argv, event.reason, *self._texts(), shown=self._shown))
         else:
             return
-        self._debug(f"ended after {time.monotonic() - self._began:.2f} s: {failure}")
+        self._debug(f"stopped after {time.monotonic() - self._began:.2f} s: {failure}")
         raise failure from None
 
     def result(self, run: Run, *, check: bool) -> CompletedCommand:
-        """Return the outcome of a command that ended by itself.
+        """Return the outcome of a command that exited by itself.
 
         Raises:
-            ExitCodeLostError: its exit status is not known.
+            ExitCodeLostError: its exit code is unknown.
             OutputDecodeError: the output has a bad byte and ``errors`` is strict.
-            CommandError: it failed and *check* is true.
+            CommandError: the command failed and *check* is true.
         """
         argv, returncode = self.command.argv, run.returncode
         if returncode is None:
@@ -166,12 +166,12 @@ class Invocation:
         return self._noted(error)
 
     def _noted(self, error: _Error) -> _Error:
-        """Return an exception with a note that has the last lines of the output."""
+        """Return an exception with a note that shows the last lines of the output."""
         stdout, stderr = str(error.stdout or ""), str(error.stderr or "")
         name, text = ("stderr", stderr) if stderr.strip() else ("stdout", stdout)
         if text.strip():
             lines = text.rstrip("\r\n").rsplit("\n", _NOTE_LINES)[-_NOTE_LINES:]
-            # Mask before cutting: half a credential is no longer recognised, and still a secret.
+            # Mask before cutting: half a credential is not recognized, but is still a secret.
             shown = self._redactor.mask("\n".join(line.rstrip("\r") for line in lines)).rstrip()
             error.add_note(f"The last lines of {name}:\n{shown[-_NOTE_CHARS:]}")
         return error
@@ -180,7 +180,7 @@ class Invocation:
         return [self.streams[number].data() if number in self.streams else b"" for number in (1, 2)]
 
     def _texts(self) -> list[str]:
-        """Return the output as text, whatever it is."""
+        """Return the output as text; under ``strict``, with bad bytes escaped."""
         texts: list[str] = []
         for data in self._data():
             try:
@@ -197,7 +197,7 @@ def _both(first: Callable[[str], Any], second: Callable[[str], Any] | None) -> C
 
 
 class _Both:
-    """Calls two functions, and looks like the second in a message."""
+    """Call two functions; the ``repr`` is that of the second, for messages."""
 
     def __init__(self, first: Callable[[str], Any], second: Callable[[str], Any]) -> None:
         self._first = first

@@ -1,4 +1,4 @@
-"""Job objects: what holds a child and all that it starts together on Windows."""
+"""Job objects (Windows): they hold a child and all processes that it starts together."""
 
 import ctypes
 import functools
@@ -11,7 +11,7 @@ _ACCOUNTING, _EXTENDED_LIMITS = 1, 9
 _BREAKAWAY_OK, _KILL_ON_JOB_CLOSE = 0x800, 0x2000
 """Flags of the limits (JOBOBJECT_BASIC_LIMIT_INFORMATION)."""
 _ENDED = 1
-"""The exit code of what is ended."""
+"""The exit code of processes that are killed."""
 
 
 class _Limits(ctypes.Structure):
@@ -45,12 +45,12 @@ class Job:
     """A new job object. Its handle is not inherited.
 
     Args:
-        contain: let no process leave the job, and end all of them when the handle is closed, be it by the death of this
-            process; else a process may leave it (CREATE_BREAKAWAY_FROM_JOB), and those in it go on.
+        contain: let no process leave the job, and kill all of them when the handle is closed, even by the death of this
+            process. Otherwise a process may leave it (CREATE_BREAKAWAY_FROM_JOB), and the rest goes on.
         system: the functions of Windows; default: the real ones.
 
     Raises:
-        OSError: the system refuses.
+        OSError: the system refuses to create the job.
     """
 
     def __init__(self, *, contain: bool, system: Any = None) -> None:
@@ -66,19 +66,19 @@ class Job:
             raise error
 
     def take(self, process: int) -> None:
-        """Take a process in, with all that it will start.
+        """Put a process into the job, with all processes that it will start.
 
         Args:
             process: its handle.
 
         Raises:
-            OSError: the system refuses.
+            OSError: the system refuses to assign the process.
         """
         if not self._system.AssignProcessToJobObject(self._handle, process):
             raise _error()
 
     def active(self) -> int | None:
-        """Return how many processes run in it; ``None``: the system does not tell."""
+        """Return how many processes run in the job; ``None``: unknown."""
         found = _Accounting()
         size = ctypes.sizeof(found)
         if not self._system.QueryInformationJobObject(self._handle, _ACCOUNTING, ctypes.byref(found), size, None):
@@ -86,11 +86,11 @@ class Job:
         return int(found.active)
 
     def end(self) -> None:
-        """End all processes in it at once."""
+        """Kill all processes in the job at once."""
         self._system.TerminateJobObject(self._handle, _ENDED)
 
     def close(self) -> None:
-        """Close the handle; more than once does no harm."""
+        """Close the handle. A second call does nothing."""
         handle, self._handle = self._handle, None
         if handle:
             self._system.CloseHandle(handle)
@@ -102,14 +102,14 @@ class Job:
 
 
 def resume(process: int, system: Any = None) -> None:
-    """Let a process run that was started with CREATE_SUSPENDED.
+    """Resume a process that was started with CREATE_SUSPENDED.
 
     Args:
         process: its handle.
         system: as for :class:`Job`.
 
     Raises:
-        OSError: the system refuses.
+        OSError: the system refuses to resume it.
     """
     if (_system() if system is None else system).NtResumeProcess(process):
         raise OSError(0, "the process could not be resumed after its start")
@@ -124,7 +124,7 @@ def _error() -> OSError:
 
 
 class _System:
-    """The functions of Windows that are used here, each with the types of its arguments: a handle has 64 bits."""
+    """The functions of Windows, each with the types of its arguments: a handle has 64 bits."""
 
     def __init__(self) -> None:
         load: Any = vars(ctypes)["WinDLL"]

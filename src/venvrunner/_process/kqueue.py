@@ -1,4 +1,4 @@
-"""The exit of a child as a readable descriptor, by kqueue (macOS, BSD)."""
+"""Exit notification by kqueue (macOS, BSD): the exit of a child as a readable descriptor."""
 
 import select as system
 from typing import Any, Protocol, cast
@@ -26,20 +26,20 @@ class Descriptor(Protocol):
 
 
 def exit_queue(pid: int) -> Descriptor | None:
-    """Return a queue that is readable from the exit of a child on.
+    """Return a queue that becomes readable when a child exits, and stays readable.
 
     Args:
         pid: the child, which is not reaped yet.
 
     Returns:
-        ``None`` where there is no kqueue, and if the child has exited by now (``ESRCH``): its exit status can be asked for.
+        the queue; ``None`` where there is no kqueue, and if the child has already exited (``ESRCH``).
     """
     try:
         queue = select.kqueue()
     except (AttributeError, OSError):
         return None
     try:
-        # The event is never taken out, so the queue stays readable: the child may become a zombie only a moment later.
+        # The event is never read, so the queue stays readable: the child may become a zombie only a moment later.
         event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
         queue.control([event], 0, 0)
     except OSError:

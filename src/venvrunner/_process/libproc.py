@@ -1,7 +1,8 @@
-"""The processes of a session on macOS, by libproc, and a signal that reaches one of them and no other process.
+"""The session of a child on macOS, by libproc: list its processes, and signal them and no other process.
 
 The pair of a process number and its version is never used twice, and the kernel compares both when it sends a signal by an
-audit token: that is what a pidfd is on Linux. A process gets a new version when it executes another program.
+audit token, which makes a token the counterpart of Linux's pidfd. A process gets a new version when it executes another
+program.
 """
 
 import contextlib
@@ -15,26 +16,26 @@ from typing import Any
 __tracebackhide__ = True
 
 _UNIQUE_IDENTIFIER = 17
-"""PROC_PIDUNIQIDENTIFIERINFO: what ``proc_pidinfo`` fills in. It refuses a zombie."""
+"""PROC_PIDUNIQIDENTIFIERINFO: the structure that ``proc_pidinfo`` fills in. It refuses a zombie."""
 _SIZE, _VERSION = 56, slice(32, 36)
-"""Bytes of that structure, and those of them that are the version of the process."""
+"""The size of that structure, and the bytes of the process version in it."""
 _PID_WORD, _VERSION_WORD = 5, 7
-"""Words of an audit token (``audit_token_t``); the kernel reads no other ones for a signal."""
+"""Words of an audit token (``audit_token_t``): the only ones that the kernel reads for a signal."""
 _SPARE = 64
-"""Processes that may start between two calls, at least."""
+"""Spare room for processes that start between two calls."""
 _TRIES = 5
-"""How often a process is asked again that executes another program at that moment."""
+"""How often to retry with a process that executes another program at that moment."""
 
 
 def is_there() -> bool:
-    """Return whether the system has all that is needed: a macOS that is newer than 14.1, and a Python with ctypes."""
+    """Return whether the system has the functions: a macOS newer than 14.1, and a Python with ctypes."""
     return _library() is not None
 
 
 class MacSession:
-    """The session that a child leads: also processes that left its group by ``setpgid``, as ``timeout`` and shells do.
+    """The session that a child leads, with processes that left its group by ``setpgid``, as ``timeout`` and shells do.
 
-    Run only against fakes of the system's calls by the authors.
+    The tests run it against fakes of the system's calls, and not yet on macOS.
 
     Args:
         leader: the child, which is reaped last.
@@ -51,7 +52,7 @@ class MacSession:
 
     def send(self, signum: int) -> None:
         """Send a signal to every member of the session: to its first group at once, to the others one by one."""
-        if self._gone or os.getpid() != self._owner:  # a fork of the owner must not end what is not its own
+        if self._gone or os.getpid() != self._owner:  # a fork of the owner must not signal another process's child
             return
         self._send_to_group(signum)
         for pid in members(self._id) or ():
@@ -64,24 +65,24 @@ class MacSession:
         self._gone = members(self._id) == []
 
     def lingers(self) -> bool:
-        """Return false: what a successful command has left goes on."""
+        """Return false: processes that a successful command leaves go on."""
         return False
 
     def close(self) -> None:
         """Do nothing."""
 
     def ended(self) -> bool:
-        """Return whether no member is left that is more than a zombie."""
+        """Return whether no living member is left."""
         if self._gone or os.getpid() != self._owner:
             return True
         if members(self._id) != []:
             return False
-        self._send_to_group(signal.SIGKILL)  # a member that forks and ends may have hidden its child from the look
+        self._send_to_group(signal.SIGKILL)  # a member that forks and exits may have hidden its child from the listing
         return members(self._id) == []
 
 
 def members(session: int) -> Sequence[int] | None:
-    """Return the processes of a session that are more than zombies; ``None``: the system does not tell."""
+    """Return the living processes of a session; ``None``: unknown."""
     library, ctypes = _library(), _ctypes()
     numbers: Any = ()
     room = count = library.proc_listallpids(None, 0)
@@ -96,10 +97,10 @@ def members(session: int) -> Sequence[int] | None:
 
 
 def send(pid: int, session: int, signum: int) -> bool:
-    """Send a signal to a process if it is in a session; return whether it got it.
+    """Send a signal to a process if it is in a session; return whether the process got it.
 
-    The version is read first: if the number has become another process's by the time that the signal is sent, the versions
-    differ, whatever it was when the session was asked for.
+    The version is read first. If the number belongs to another process when the signal is sent, the versions differ, and the
+    kernel sends nothing.
     """
     library, ctypes = _library(), _ctypes()
     for _ in range(_TRIES):

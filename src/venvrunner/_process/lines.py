@@ -1,4 +1,4 @@
-"""Bytes in, decoded lines out; without I/O."""
+"""Line splitting: bytes in, decoded lines out; without I/O."""
 
 import codecs
 from collections import deque
@@ -8,22 +8,22 @@ from typing import Any
 __tracebackhide__ = True
 
 UTF_8 = "utf-8"
-"""The name that Python has for it."""
+"""Python's name for it."""
 SLICE = 16
-"""Lines to deliver between two looks at the clock."""
+"""Lines to deliver between two readings of the clock."""
 
 
 class LineSplitter:
-    r"""Cuts a stream of bytes into decoded lines, however it was chunked.
+    r"""Split a stream of bytes into decoded lines, whatever its chunks.
 
-    A line ends at ``\n`` and is handed out without ``\n`` or ``\r\n``. The bytes ``\n`` and ``\r`` are never a part of
-    another UTF-8 character, so a block that ends with one can be decoded as a whole.
+    A line ends at ``\n`` and is returned without ``\n`` or ``\r\n``. The bytes ``\n`` and ``\r`` are never a part of another
+    UTF-8 character, so a block that ends with one can be decoded as a whole.
 
     Args:
-        errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`. With ``"strict"``, a line with a bad byte
-            is handed out with backslash escapes: a bad byte must not hide the line.
-        carriage_return: whether ``\r`` ends a line too, as the updates of a progress bar do.
-        encoding: the encoding of the bytes; other than UTF-8, it is made UTF-8 first, because ``\n`` need not be one byte.
+        errors: how to decode bytes that are not UTF-8, as for :meth:`bytes.decode`. With ``"strict"``, a line with a bad byte
+            is returned with backslash escapes: a bad byte must not hide the line.
+        carriage_return: whether ``\r`` ends a line too, for the updates of a progress bar.
+        encoding: the encoding of the bytes. Any other than UTF-8 is converted first, because ``\n`` need not be one byte.
 
     >>> lines = LineSplitter()
     >>> lines.feed(b"one\r\ntw"), lines.feed(b"o\n  \xff\nend"), lines.finish()
@@ -37,14 +37,14 @@ class LineSplitter:
         self._decoder: codecs.IncrementalDecoder | None = None
         if encoding != UTF_8:
             self._decoder = codecs.getincrementaldecoder(encoding)("backslashreplace" if errors == "strict" else errors)
-            self._errors = "surrogatepass"  # a handler of errors may have put one in
+            self._errors = "surrogatepass"  # an error handler may have inserted one
         self._carriage_return = carriage_return
         self._after_return = False
-        # Pieces of the line that has no end yet: joining them at every chunk would be quadratic for a long line.
+        # Pieces of the unfinished line: joining them at every chunk would be quadratic for a long line.
         self._tail: list[bytes] = []
 
     def feed(self, data: bytes) -> list[str]:
-        """Take the next chunk; return the lines it completes."""
+        """Add a chunk; return the lines that it completes."""
         if self._decoder is not None:
             data = self._decoder.decode(data).encode(UTF_8, "surrogatepass")
         if self._carriage_return:
@@ -63,7 +63,7 @@ class LineSplitter:
         return [line.removesuffix("\r") for line in lines] if b"\r" in block else lines
 
     def finish(self) -> list[str]:
-        """Return the last line if it had no end, else nothing."""
+        """Return the last line if it has no line end, else nothing."""
         if self._decoder is not None:
             self._tail.append(self._decoder.decode(b"", final=True).encode(UTF_8, "surrogatepass"))
         rest = b"".join(self._tail)
@@ -71,7 +71,7 @@ class LineSplitter:
         return [self._decode(rest)] if rest else []
 
     def _with_newlines_only(self, data: bytes) -> bytes:
-        r"""Turn each line end into ``\n``; the two bytes of ``\r\n`` may come in two chunks."""
+        r"""Return a chunk with ``\n`` for each line end; the two bytes of ``\r\n`` may be in two chunks."""
         if self._after_return and data.startswith(b"\n"):
             data = data[1:]
             self._after_return = False
@@ -90,15 +90,15 @@ class Stream:
     r"""One output stream of a process: its bytes, and its lines for a sink.
 
     Args:
-        sink: where the lines go; ``None``: nowhere, and nothing is split.
+        sink: the callable for the lines; ``None``: the bytes are not split into lines.
         errors: as for :class:`LineSplitter`.
         carriage_return: as for :class:`LineSplitter`.
         keep: how many bytes to keep, the last ones; ``None``: all.
-        encoding: as for :class:`LineSplitter`, in the form that Python has (``codecs.lookup``).
+        encoding: as for :class:`LineSplitter`, under Python's name for it (``codecs.lookup``).
 
     Attributes:
         heard: whether the last chunk completed a line.
-        bad: the first error of decoding, if *errors* is strict and only the last bytes are kept: it may be in the others.
+        bad: the first decoding error, if *errors* is strict and only the last bytes are kept: it may be in dropped bytes.
 
     >>> stream = Stream(print, keep=2)
     >>> stream.feed(b"a\nb"), stream.finish(), stream.data()
@@ -139,11 +139,11 @@ class Stream:
         return lines
 
     def finish(self) -> list[str]:
-        """Return the last line if it had no end and there is a sink."""
+        """Return the last line if it has no line end and there is a sink, else nothing."""
         return [] if self._splitter is None else self._splitter.finish()
 
     def data(self) -> bytes:
-        """Return the bytes that are kept; if the first were dropped, beginning with a whole character."""
+        """Return the kept bytes; if earlier ones were dropped, from the first whole character on."""
         whole = b"".join(self._chunks)
         self._chunks = deque([whole])
         if self._keep is None or self._total <= self._keep:
@@ -152,12 +152,12 @@ class Stream:
         if self._encoding != UTF_8:
             return kept[self._start(kept) :]
         # At most three bytes of a UTF-8 character follow its first.
-        nowhere = len(kept) if len(kept) < 4 else 0  # noqa: PLR2004  more of them are no UTF-8
+        nowhere = len(kept) if len(kept) < 4 else 0  # noqa: PLR2004  a longer run is not UTF-8
         start = next((index for index, byte in enumerate(kept[:4]) if byte & 0xC0 != 0x80), nowhere)  # noqa: PLR2004  10xxxxxx
         return kept[start:]
 
     def _start(self, kept: bytes) -> int:
-        """Return where the first whole character begins, as far as that can be known."""
+        """Return the position of the first whole character, as far as it can be known."""
         width = next((size for name, size in _WIDTHS.items() if self._encoding.startswith(name)), 0)
         if width:
             return (self._keep_from() + width - 1) // width * width - self._keep_from()
@@ -180,7 +180,7 @@ class Stream:
             except UnicodeDecodeError as exc:
                 self.bad, self._strict = exc, None
         if self._chunks and len(self._chunks[-1]) < _SMALL:
-            self._chunks[-1] += data  # many small chunks would need more memory than what is in them
+            self._chunks[-1] += data  # many small chunks would need more memory than their bytes
         else:
             self._chunks.append(data)
         self._total += len(data)
@@ -190,8 +190,8 @@ class Stream:
 
 
 _WIDTHS = {"utf-16": 2, "utf-32": 4}
-"""Bytes of one unit, for encodings in which every byte may be the first."""
+"""Bytes of a unit, for encodings in which any byte can begin a unit."""
 _LONGEST = 4
-"""Bytes that a character has at most in the other encodings."""
+"""Maximum length of a character in the other encodings, in bytes."""
 _SMALL = 1 << 12
-"""Bytes up to which a chunk is joined to the one before it, where only the last bytes are kept."""
+"""Maximum length of a chunk that the next one is joined to, where only the last bytes are kept."""

@@ -1,4 +1,4 @@
-"""What a faked ``subprocess.Popen`` returns: delivered as the output of a command, or refused with a better way."""
+"""Support for tests that mock ``subprocess.Popen``: deliver the mock's output, or raise an error that names a better way."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +10,14 @@ __tracebackhide__ = True
 
 
 def faked_source(process: Any, command: Command) -> CannedOutput:
-    """Return the output of a faked process, which is known as a whole; no signal is ever sent.
+    """Return the canned output of a mocked process. No signal is ever sent.
 
     Args:
-        process: what a replaced ``Popen`` returned: it has no real pipes.
-        command: what was to be started.
+        process: the object that a mocked ``Popen`` returned; it has no real pipes.
+        command: the command.
 
     Raises:
-        TypeError: it has no output, or no exit code.
+        TypeError: *process* has no output, or no exit code.
     """
     return CannedOutput(list(_output(process, command.input, command.encoding)), _returncode(process))
 
@@ -26,7 +26,7 @@ def _output(process: Any, text: bytes | None, encoding: str) -> Iterator[tuple[i
     found: Any = process.communicate(input=text) if text is not None else process.communicate()
     try:
         stdout, stderr = found
-    except (TypeError, ValueError):  # it was not prepared
+    except (TypeError, ValueError):  # the mock was not configured
         stdout, stderr = process.stdout.read(), process.stderr.read()
     for number, data in enumerate((stdout, stderr), start=1):
         if isinstance(data, str):

@@ -1,4 +1,4 @@
-"""The habits of this system: what names of variables and of programs are, line ends, and the default of ``PATH``."""
+"""Rules of the operating system: names of variables and of programs, line ends, and the default of ``PATH``."""
 
 import os
 import sys
@@ -6,34 +6,34 @@ import sys
 __tracebackhide__ = True
 
 PROGRAM_SUFFIXES = (".com", ".exe", ".bat", ".cmd")
-"""What the name of a program ends with on Windows, in the order of its own PATHEXT: what else is in there is not a program."""
+"""The suffixes of programs on Windows, in the order of its default PATHEXT, whose other suffixes are not programs."""
 
 
 def variable_name(name: str) -> str:
-    """Return the name of an environment variable as ``os.environ`` has it: in capitals on Windows, where case is nothing."""
+    """Return the name of an environment variable as in ``os.environ``: in capitals on Windows, where case is ignored."""
     return name.upper() if sys.platform == "win32" else name
 
 
 def variable_names(names: list[str]) -> list[str]:
-    """Same as :func:`variable_name`, for several."""
+    """Same as :func:`variable_name`, for several names."""
     return [name.upper() for name in names] if sys.platform == "win32" else names
 
 
 def without_case(variables: dict[str, str]) -> dict[str, str]:
-    """Return variables under the names that ``os.environ`` has for them; of two spellings, the last one counts."""
+    """Return variables with names as in ``os.environ``; of two spellings of a name, the last one counts."""
     return {name.upper(): value for name, value in variables.items()} if sys.platform == "win32" else variables
 
 
 def native_text(text: str) -> str:
-    r"""Return the text of a stream with ``\n`` for the line ends of this system: on Windows programs write ``\r\n`` for it."""
+    r"""Return the text of a stream with ``\n`` for the line ends of this system: on Windows, programs write ``\r\n``."""
     return text.replace("\r\n", "\n") if sys.platform == "win32" else text
 
 
 def default_path() -> str:
-    """Return what ``PATH`` is where no variable says it; on Windows, ``os.defpath`` begins with the current directory."""
+    """Return ``PATH`` for processes without that variable; on Windows, ``os.defpath`` begins with the current directory."""
     return f"{system_root()}\\System32;{system_root()}" if sys.platform == "win32" else os.defpath
 
 
 def system_root() -> str:
-    """Return the directory of Windows."""
+    """Return the Windows directory."""
     return os.environ.get("SYSTEMROOT") or r"C:\Windows"

@@ -1,4 +1,4 @@
-"""Pipes: how much one holds, and threads for systems where one can't be waited for."""
+"""Pipes: how many bytes they hold, and threads that read them where pipes can't be waited for (Windows)."""
 
 import contextlib
 import struct
@@ -15,16 +15,16 @@ with contextlib.suppress(ImportError):  # Windows has neither
     import termios
 
 CAPACITY = 1 << 20
-"""Bytes that a pipe can hold, unless root makes it larger (``/proc/sys/fs/pipe-max-size``)."""
+"""Maximum capacity of a pipe in bytes, unless root raises it (``/proc/sys/fs/pipe-max-size``)."""
 _CHUNK = 1 << 16
 _AHEAD = 4
-"""Chunks that wait for delivery before no more is read."""
+"""Chunks that may wait for delivery before reading pauses."""
 _IDLE = 0.2
-"""Seconds without news after which a pump is taken to have read all that there was."""
+"""Seconds without data after which a pump counts as having read everything."""
 
 
 def pending(fd: int) -> int | None:
-    """Return the number of bytes that can be read from a pipe now; ``None``: the system does not tell.
+    """Return the number of bytes that can be read from a pipe now; ``None``: unknown.
 
     >>> import os
     >>> reader, writer = os.pipe()
@@ -41,7 +41,7 @@ def pending(fd: int) -> int | None:
 
 
 def capacity(fd: int) -> int:
-    """Return the number of bytes that a pipe can hold: at most that many are pending.
+    """Return the capacity of a pipe in bytes: at most that many are pending.
 
     >>> import os
     >>> reader, writer = os.pipe()
@@ -57,11 +57,11 @@ def capacity(fd: int) -> int:
 
 
 class Pump:
-    """Reads a pipe in a thread of its own, for systems where pipes can't be waited for (Windows).
+    """Read a pipe in a thread of its own, for systems where pipes can't be waited for (Windows).
 
     Args:
-        pipe: what to read; closed by the thread at its end.
-        wake: called from the thread when there is news.
+        pipe: the pipe; the thread closes it at its end.
+        wake: called from the thread when there is data.
     """
 
     def __init__(self, pipe: IO[bytes], wake: Callable[[], object]) -> None:
@@ -70,14 +70,14 @@ class Pump:
         self._chunks: deque[bytes | BaseException] = deque()
         self._room = threading.Semaphore(_AHEAD)
         self.closed = False
-        self._news = 0.0
+        self._last_data = 0.0
         threading.Thread(target=self._run, name="venvrunner-pump", daemon=True).start()
 
     def take(self, share: int) -> bytes | None:
-        """Return at most so many bytes: none at the end of the pipe, ``None`` if there is nothing now.
+        """Return at most *share* bytes; none at the end of the pipe, ``None`` if there is no data now.
 
         Raises:
-            OSError: the pipe can't be read.
+            OSError: the pipe cannot be read.
         """
         if not self._chunks:
             return None
@@ -91,16 +91,16 @@ class Pump:
         return data
 
     def pending(self) -> int | None:
-        """Return ``None``: the thread may hold bytes that are not counted yet; and begin to wait for news."""
-        self._news = time.monotonic()
+        """Return ``None``, because the thread may hold bytes that are not counted yet, and restart the idle time."""
+        self._last_data = time.monotonic()
         return None
 
     def is_idle(self) -> bool:
-        """Return whether nothing has come for a while."""
-        return not self._chunks and time.monotonic() >= self._news + _IDLE
+        """Return whether no data has arrived for the idle time."""
+        return not self._chunks and time.monotonic() >= self._last_data + _IDLE
 
     def close(self) -> None:
-        """Let the thread end as soon as the pipe ends or brings something."""
+        """Let the thread end at the next data or at the end of the pipe."""
         self.closed = True
         self._room.release()
 
@@ -119,13 +119,13 @@ class Pump:
             while not self.closed:
                 self._room.acquire()
                 try:
-                    data = self._pipe.read(_CHUNK)  # unbuffered: what is there
+                    data = self._pipe.read(_CHUNK)  # unbuffered: the bytes that are there
                 except (OSError, ValueError) as exc:
                     self._chunks.append(exc)
                     self._wake()
                     return
                 self._chunks.append(data)
-                self._news = time.monotonic()
+                self._last_data = time.monotonic()
                 self._wake()
                 if not data:
                     return

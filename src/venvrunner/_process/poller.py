@@ -1,4 +1,4 @@
-"""Waits in the calling thread until a descriptor is ready, without an event loop."""
+"""Waiting in the calling thread until a descriptor is ready, without an event loop."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ from typing import IO, Any
 __tracebackhide__ = True
 
 LONGEST = 3600.0
-"""Seconds to wait at a time: poll() counts milliseconds, and not very far."""
+"""Maximum seconds of one wait: poll() takes milliseconds as a C int."""
 _MOMENT = 0.1
-"""Seconds after which a wait ends that a signal does not end."""
+"""Maximum seconds of a wait that a signal does not interrupt."""
 
 
 class SelfPipe:
-    """A descriptor that another thread, or a signal handler, makes readable."""
+    """A descriptor that another thread or a signal handler makes readable."""
 
     def __init__(self) -> None:
         if hasattr(os, "eventfd"):
@@ -32,11 +32,11 @@ class SelfPipe:
             self._read_end, self._write_end = FileIO(numbers[0], "r"), FileIO(numbers[1], "w")
         self.fd = self._read_end.fileno()
 
-    def ring(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it is ringing, or closed
+    def notify(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it is already readable, or closed
             self._write_end.write((1).to_bytes(8, sys.byteorder))
 
-    def quiet(self) -> None:
+    def drain(self) -> None:
         with contextlib.suppress(OSError):
             self._read_end.read(8)
 
@@ -46,9 +46,9 @@ class SelfPipe:
 
 
 class Poller:
-    """Waits in the calling thread, without an event loop."""
+    """Wait in the calling thread, without an event loop."""
 
-    _bell: SelfPipe | None = None
+    _self_pipe: SelfPipe | None = None
 
     def __init__(self) -> None:
         # poll() needs no descriptor of its own, unlike epoll and kqueue.
@@ -56,17 +56,17 @@ class Poller:
         self._registered: dict[int, bool] = {}
 
     def open(self) -> None:
-        """Open what is needed; not to be interrupted."""
-        bell = self._bell = SelfPipe()
-        self._poll.register(bell.fd, select.POLLIN)
+        """Open the descriptors. Call it where no signal handler interrupts."""
+        self_pipe = self._self_pipe = SelfPipe()
+        self._poll.register(self_pipe.fd, select.POLLIN)
 
     def wake(self) -> None:
-        """Let the wait end; from any thread, or a signal handler."""
-        if self._bell is not None:
-            self._bell.ring()
+        """End the wait. Call it from any thread or signal handler."""
+        if self._self_pipe is not None:
+            self._self_pipe.notify()
 
     def wait(self, interests: Mapping[int, bool], until: float | None) -> Collection[int]:
-        """Return the descriptors that are ready, as soon as there is one, at a time, or when woken."""
+        """Wait until a descriptor is ready, a time is reached or :meth:`wake` is called; return those that are ready."""
         seconds = LONGEST if until is None else min(LONGEST, max(0.0, until - time.monotonic()))
         if self._registered != interests:
             for fd in self._registered.keys() - interests.keys():
@@ -76,18 +76,18 @@ class Poller:
                 self._poll.register(fd, select.POLLOUT if writing else select.POLLIN)
             self._registered = dict(interests)
         ready = {fd for fd, _event in self._poll.poll(seconds * 1000)}
-        if self._bell is not None and self._bell.fd in ready:
-            self._bell.quiet()
+        if self._self_pipe is not None and self._self_pipe.fd in ready:
+            self._self_pipe.drain()
         return ready
 
     def close(self) -> None:
-        """Close what was opened."""
-        if self._bell is not None:
-            self._bell.close()
+        """Close the descriptors."""
+        if self._self_pipe is not None:
+            self._self_pipe.close()
 
 
 class Sleeper:
-    """Waits in the calling thread where pipes can't be waited for (Windows): threads that read them wake it."""
+    """Wait in the calling thread where pipes can't be waited for (Windows): threads that read them wake it."""
 
     def __init__(self) -> None:
         import threading  # Windows only
@@ -99,7 +99,7 @@ class Sleeper:
         """Do nothing."""
 
     def wait(self, _interests: Mapping[int, bool], until: float | None) -> Collection[int]:
-        """Wait until woken, until a time, or for a moment: Windows runs no signal handler as long as a lock is waited for."""
+        """Wait until woken or until a time, briefly: Windows runs no signal handler while a thread waits for a lock."""
         self._event.wait(_MOMENT if until is None else min(_MOMENT, max(0.0, until - time.monotonic())))
         self._event.clear()
         return ()

@@ -1,4 +1,4 @@
-"""Finished text for loggers that take every text for a format; without I/O."""
+"""Preformatted text for loggers that treat every message as a format string; without I/O."""
 
 from collections.abc import Callable
 from typing import Any, Self, SupportsIndex
@@ -6,24 +6,24 @@ from typing import Any, Self, SupportsIndex
 __tracebackhide__ = True
 
 _KEPT = ("strip", "lstrip", "rstrip", "expandtabs", "replace", "removeprefix", "removesuffix", "translate", "__getitem__")
-"""The methods that give a piece or a variant of a text."""
+"""The methods that return a piece or a variant of a text."""
 _FAILURES = (IndexError, KeyError, TypeError, ValueError)
-"""What formatting raises."""
+"""The exceptions of formatting."""
 
 
 class PreformattedText(str):
-    """A text that stays as it is when it is formatted, in brace style or percent style.
+    """A text that formatting leaves unchanged, in brace style and in percent style.
 
     A logger gets it as its message. Whatever class wraps that logger, ``message.format(…)`` and ``message % …`` return the
     text. It is equal to the plain string, and becomes one when it is copied, pickled, encoded or put into another string.
 
     Args:
-        text: what stays as it is.
-        before: what a logger has put before it, such as ``"[{job}] "``; this is still formatted.
-        after: what a logger has put after it.
+        text: the text.
+        before: a prefix that a logger has added, such as ``"[{job}] "``; it is still formatted.
+        after: a suffix that a logger has added; it is still formatted.
 
-    >>> finished = PreformattedText("100% {done}")
-    >>> finished.format(done=1), finished % (), ("[{job}] " + finished).format(job=7)
+    >>> text = PreformattedText("100% {done}")
+    >>> text.format(done=1), text % (), ("[{job}] " + text).format(job=7)
     ('100% {done}', '100% {done}', '[7] 100% {done}')
     """
 
@@ -39,7 +39,7 @@ class PreformattedText(str):
         return self
 
     def format(self, *args: object, **kwargs: object) -> "PreformattedText":
-        """Return the text; only what a logger has put around it is formatted."""
+        """Return the text; format only the prefix and the suffix that a logger has added."""
         return self._formatted(braces_escaped, lambda text: text.format(*args, **kwargs))
 
     def format_map(self, mapping: Any, /) -> "PreformattedText":
@@ -51,21 +51,21 @@ class PreformattedText(str):
         return self._formatted(percents_escaped, lambda text: text % value)
 
     def __add__(self, other: str, /) -> str:
-        """Return the text with more after it."""
+        """Return the text with a suffix."""
         if isinstance(other, PreformattedText):
             return PreformattedText(super().__add__(other))
         return PreformattedText(self._text, self._before, self._after + other) if isinstance(other, str) else NotImplemented
 
     def __radd__(self, other: str, /) -> str:
-        """Return the text with more before it."""
+        """Return the text with a prefix."""
         return PreformattedText(self._text, other + self._before, self._after) if isinstance(other, str) else NotImplemented
 
     def __str__(self) -> str:
-        """Return the text itself, which a logger may go on to format."""
+        """Return the text itself, not a plain string: a logger may format the result."""
         return self
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
-        """Copy and pickle as a plain string: another process need not have this package."""
+        """Copy and pickle as a plain string: the other process may lack this package."""
         return str, (super().__str__(),)
 
     def _formatted(self, escape: Callable[[str], str], put_in: Callable[[str], str]) -> "PreformattedText":
@@ -87,7 +87,7 @@ for _name in _KEPT:
 
 
 def braces_escaped(text: str) -> str:
-    """Return what ``str.format`` turns into a text.
+    """Return the format that ``str.format`` turns into a text.
 
     >>> braces_escaped("{x}").format()
     '{x}'
@@ -96,7 +96,7 @@ def braces_escaped(text: str) -> str:
 
 
 def percents_escaped(text: str) -> str:
-    """Return what ``%`` turns into a text.
+    """Return the format that ``%`` turns into a text.
 
     >>> percents_escaped("100 %") % ()
     '100 %'
@@ -105,25 +105,25 @@ def percents_escaped(text: str) -> str:
 
 
 def dollars_escaped(text: str) -> str:
-    """Return what ``string.Template`` turns into a text."""
+    """Return the template that ``string.Template`` turns into a text."""
     return text.replace("$", "$$")
 
 
-def finished(text: str) -> str:
-    """Return a text that any logger may log: a plain string if there is nothing in it to format."""
+def preformatted(text: str) -> str:
+    """Return a text that any logger logs unchanged: the plain string if it has no format characters."""
     return PreformattedText(text) if "{" in text or "}" in text or "%" in text else text
 
 
-def unchanged(log: Callable[[str], Any], prepare: Callable[[str], str] = finished) -> Callable[[str], Any]:
-    """Return what logs a text unchanged even if the logger gets hold of its characters and formats those.
+def unchanged(log: Callable[[str], Any], prepare: Callable[[str], str] = preformatted) -> Callable[[str], Any]:
+    """Return a function that logs a text unchanged, even with a logger that formats the characters of a message.
 
-    That is so for ``str.format(message)``, ``string.Formatter``, ``string.Template``, and a format that a logger has put
-    together from the text. If it fails there, it has not been logged, so it is logged once more, escaped; and so are all
-    that follow.
+    Loggers do that with ``str.format(message)``, ``string.Formatter``, ``string.Template``, or a format string that they
+    build from the text. If such a logger raises, it has not logged the text, so the text is logged again in an escaped form;
+    later texts are logged in that form at once.
 
     Args:
-        log: logs a text, or takes it for a format.
-        prepare: what to try first.
+        log: the logger's function.
+        prepare: the first form to try.
     """
 
     def call(text: str) -> Any:
@@ -146,9 +146,9 @@ def unchanged(log: Callable[[str], Any], prepare: Callable[[str], str] = finishe
 
 
 def _other_ways(text: str, error: Exception) -> list[Callable[[str], str]]:
-    """Return how else to log a text, given how logging it failed."""
+    """Return the other forms to try for a text, given the exception of the logger."""
     ways: list[Callable[[str], str]] = []
-    if PreformattedText.__name__ in str(error):  # a serializer that takes no subclass of str
+    if PreformattedText.__name__ in str(error):  # a serializer that accepts no subclass of str
         ways.append(str)
     if type(error) is type(_failure(text.format)):
         ways.append(braces_escaped)

@@ -1,4 +1,4 @@
-"""The tree of processes below a child on Windows, and how it is ended."""
+"""The process tree of a child (Windows): signal it, and kill it through its job object."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ _BREAK = int(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
 
 class WindowsTree:
-    """A child on Windows and all that it has started: they are in one job object.
+    """A child on Windows and all processes that it has started, in one job object.
 
     Args:
-        leader: the number of the child; it is not another process's as long as its ``Popen`` has the handle.
-        job: what it was put into before it began.
-        grace: seconds that what the child leaves behind has after CTRL_BREAK; ``None``: it may go on.
+        leader: the number of the child; no other process gets it while the child's ``Popen`` has the handle.
+        job: the job object, which the child was put into before it ran.
+        grace: seconds from CTRL_BREAK to the kill for processes that the child leaves; ``None``: they go on.
     """
 
     keeps_leader = False
@@ -31,24 +31,24 @@ class WindowsTree:
         self._limit: float | None = None
 
     def send(self, signum: int) -> None:
-        """Send CTRL_BREAK to those that have the child's console and group, or end all, as is done without a console."""
+        """Send CTRL_BREAK to the processes of the child's console and group; kill all for KILL, or without a console."""
         if signum == KILL:
             self._job.end()
         else:
             try:
                 os.kill(self._id, _BREAK)
-            except OSError:  # there is no console, so there is nothing to wait for
+            except OSError:  # without a console, no process can react to CTRL_BREAK
                 self._job.end()
 
     def leader_reaped(self) -> None:
         """Do nothing."""
 
     def ended(self) -> bool:
-        """Return whether nothing in the job runs any more."""
+        """Return whether no process in the job is running."""
         return not self._job.active()
 
     def lingers(self) -> bool:
-        """Return whether a child that is contained has left something: it gets CTRL_BREAK, and is ended after the grace."""
+        """Return whether a contained child has left processes; send them CTRL_BREAK, and kill them after the grace."""
         if self._grace is None or self.ended():
             return False
         if self._limit is None:
@@ -64,17 +64,17 @@ class WindowsTree:
 
 
 def tree_of(process: Any, *, grace: float | None) -> Group:
-    """Put a new child into a job object, and let it begin (Windows).
+    """Put a new child into a job object, and resume it (Windows).
 
     Args:
-        process: what ``Popen`` returned; it was started with the flags that :func:`start_options` returns.
-        grace: as for :class:`WindowsTree`: for a child that is to be contained.
+        process: the object that ``Popen`` returned; it was started with the flags of :func:`start_options`.
+        grace: as for :class:`WindowsTree`, for a child that is to be contained; else ``None``.
 
     Raises:
-        OSError: that is not possible, and the child is to be contained.
+        OSError: the child cannot be resumed, or is to be contained and cannot be put into a job object.
     """
     group: Group = SingleProcess(process)
-    handle = int(process._handle)  # noqa: SLF001  no other way leads to it
+    handle = int(process._handle)  # noqa: SLF001  it has no public name
     try:
         job = Job(contain=grace is not None)
         job.take(handle)

@@ -1,4 +1,4 @@
-"""The processes of the system, as ``/proc`` shows them (Linux)."""
+"""The processes of the system, read from ``/proc`` (Linux)."""
 
 import os
 import time
@@ -15,7 +15,7 @@ class Process(NamedTuple):
 
 
 def is_ours() -> bool:
-    """Return whether ``/proc`` is mounted and shows the numbers that this process knows (``pid_namespaces(7)``)."""
+    """Return whether ``/proc`` is mounted and shows this process's PID namespace (``pid_namespaces(7)``)."""
     try:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
@@ -23,8 +23,8 @@ def is_ours() -> bool:
 
 
 def processes() -> Sequence[Process]:
-    """Return all processes of the system; none where ``/proc`` can't be read, or shows those of another PID namespace."""
-    global _last  # noqa: PLW0603  the last listing is one of the whole system
+    """Return all processes of the system; none if ``/proc`` cannot be read, or shows another PID namespace."""
+    global _last  # noqa: PLW0603  the listing is the same for the whole process
     began = time.monotonic()
     try:
         names = os.listdir("/proc") if is_ours() else []
@@ -39,20 +39,20 @@ _last: tuple[float, Sequence[Process]] = (0.0, ())
 
 
 def recent_processes(age: float) -> Sequence[Process]:
-    """Return what :func:`processes` has returned, if that began within *age* seconds, else do it now."""
+    """Return the last result of :func:`processes` if it is at most *age* seconds old, else a new one."""
     began, found = _last
     return found if time.monotonic() - began <= age else processes()
 
 
 def process(name: str) -> Process | None:
     try:
-        # Not open(): it takes four times as long, and there are hundreds of processes.
+        # Not open(), which takes four times as long: there are hundreds of processes.
         fd = os.open(f"/proc/{name}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
             line = os.read(fd, 4096)
         finally:
             os.close(fd)
-        # "1 (name) S ppid pgrp session ...": the name may hold blanks and parentheses, so count from the last one.
+        # "1 (name) S ppid pgrp session ...": the name may contain blanks and parentheses, so count from the last one.
         state, parent, group, session = line.rpartition(b")")[2].split(maxsplit=4)[:4]
         return Process(int(name), state in {b"Z", b"X"}, int(parent), int(group), int(session))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Wait on an event loop until a descriptor is ready."""
+"""Readiness of descriptors on an event loop: wait for them on asyncio, uvloop or trio."""
 
 import contextlib
 import sys
@@ -17,46 +17,46 @@ __tracebackhide__ = True
 
 
 class Waiter(Protocol):
-    """Waits on the running event loop."""
+    """A way to wait on the running event loop."""
 
     def open(self) -> None:
-        """Open what is needed; not to be interrupted."""
+        """Open the descriptors. Call it where no signal handler interrupts."""
         ...
 
     def wake(self) -> None:
-        """Let the wait end; from any thread."""
+        """End the wait. Call it from any thread."""
         ...
 
     async def wait(self, interests: Mapping[int, bool], until: float | None) -> Collection[int]:
-        """Return the descriptors that are ready, as soon as there is one, at a time, or when woken."""
+        """Wait until a descriptor is ready, a time is reached or :meth:`wake` is called; return those that are ready."""
         ...
 
     async def turn(self) -> None:
-        """Let other tasks have their turn."""
+        """Let other tasks run."""
         ...
 
     async def result_of(self, awaitable: Awaitable[object], limit: float | None) -> None:
-        """Await what a sink has returned, until a time or until woken.
+        """Await the result of a sink, until a time is reached or :meth:`wake` is called.
 
         Raises:
-            TimedOut: the time was up.
+            TimedOut: the time was reached.
         """
         ...
 
     def shielded(self) -> AbstractContextManager[Any]:
-        """Return a scope in which a cancel is not repeated at each turn of the loop."""
+        """Return a scope in which a library's cancel is not repeated at each turn of the loop."""
         ...
 
     def close(self) -> None:
-        """Give the loop back what it watches; the loop may be closed already."""
+        """Remove all descriptors from the loop, which may be closed already."""
         ...
 
 
 class AsyncioWaiter:
-    """Waits on a loop of asyncio's kind, uvloop's among them.
+    """Wait on a loop of asyncio, or of uvloop.
 
-    Of the loop, only ``add_reader``, ``add_writer`` and timers are used. A watched descriptor is reported once: it would be
-    reported at each turn of the loop while a sink takes its time.
+    It uses only ``add_reader``, ``add_writer`` and timers of the loop. A descriptor is unregistered after one event: else the
+    loop would report it at each turn while a sink runs.
     """
 
     def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
@@ -68,7 +68,7 @@ class AsyncioWaiter:
         self._woken = False
 
     def open(self) -> None:
-        """Do nothing: a loop can be woken from other threads."""
+        """Do nothing: other threads can wake the loop."""
 
     def wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
@@ -149,20 +149,20 @@ class AsyncioWaiter:
 
 
 class ThreadedWaiter(AsyncioWaiter):
-    """Waits on a loop that can't watch a pipe (asyncio's proactor, on Windows): threads that read the pipes wake it."""
+    """Wait on a loop that can't watch a pipe (asyncio's proactor, on Windows): threads that read the pipes wake it."""
 
     async def wait(self, interests: Mapping[int, bool], until: float | None) -> Collection[int]:
         return await super().wait({}, until)
 
 
 def loop_waiter(*, has_pipes: bool) -> Waiter:
-    """Return what waits on the event loop that is running in this thread.
+    """Return the waiter for the event loop that is running in this thread.
 
     Args:
         has_pipes: whether pipes can be waited for on this system.
 
     Raises:
-        RuntimeError: no loop that is known here is running.
+        RuntimeError: no event loop of asyncio, uvloop or trio is running.
     """
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None:

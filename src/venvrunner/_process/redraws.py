@@ -1,4 +1,4 @@
-r"""What a terminal shows of a line that is drawn more than once, such as a progress bar; without I/O."""
+r"""Redrawn lines, such as progress bars: the text that a terminal shows in the end; without I/O."""
 
 import re
 from io import StringIO
@@ -10,7 +10,7 @@ _MOVE = re.compile(
     r"|(?P<left>\x08)"
     r"|(?P<erase_rest>\x1b\[0?K)"
     r"|(?P<erase_all>\x1b\[2K)"
-    # Colours and all other codes show nothing.
+    # Colours and all other codes show no text.
     r"|(?P<code>\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[^\[\]]|))"
     r"|(?P<text>[^\r\x08\x1b]+)"
 )
@@ -22,11 +22,11 @@ def is_redrawn(line: str) -> bool:
 
 
 def redrawn(line: str) -> str:
-    r"""Return what a terminal shows in the end of a line without its line end; in linear time.
+    r"""Return the text that a terminal finally shows of a line without its line end, in linear time.
 
-    A carriage return moves to the begin of the line, a backspace one character to the left; neither erases anything. What
-    comes then overwrites only as many characters as it has. Where there are terminal codes too, those that erase a line do
-    so, and all others, colours included, are left out. Each character is taken to be one column wide.
+    A carriage return moves to the begin of the line, a backspace one character to the left; neither erases anything. The text
+    after it overwrites only as many characters as it has. Of terminal codes, those that erase a line do so, and all others,
+    such as colours, are left out. Each character counts as one column.
 
     >>> redrawn("abcdef\rXY"), redrawn("99 %\r"), redrawn("Fetching\r\x1b[KDone"), redrawn("|\b/\b-")
     ('XYcdef', '99 %', 'Done', '-')
@@ -35,7 +35,7 @@ def redrawn(line: str) -> str:
 
 
 def _overlaid(drawings: list[str]) -> str:
-    """Return what is seen of drawings of which each lies on the earlier ones."""
+    """Return the visible text of drawings, each on top of the earlier ones."""
     shown, width = list[str](), 0
     for drawing in reversed(drawings):
         if len(drawing) > width:
@@ -45,7 +45,7 @@ def _overlaid(drawings: list[str]) -> str:
 
 
 def _emulated(line: str) -> str:
-    screen, blank = StringIO(newline=""), 0  # columns before the screen that are erased: filled in only if the cursor returns
+    screen, blank = StringIO(newline=""), 0  # erased columns before the screen: filled in only if the cursor returns
     for move in _MOVE.finditer(line):
         match move.lastgroup:
             case "text":

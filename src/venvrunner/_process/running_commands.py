@@ -1,4 +1,4 @@
-"""The commands that are running: who stops them from outside, and when the program itself is about to end."""
+"""The sets of running commands: stop them from outside, on Ctrl-C in another thread, and at the interpreter's exit."""
 
 import atexit
 import os
@@ -15,9 +15,9 @@ from venvrunner._process.critical_section import surely
 __tracebackhide__ = True
 
 _MARGIN = 1.0
-"""Seconds on top of the grace that the commands of other threads have when the interpreter ends."""
+"""Seconds in addition to the grace for the commands of other threads at the interpreter's exit."""
 _PAUSE = 0.005
-"""Seconds between two looks at whether they have ended."""
+"""Seconds between two checks whether they have ended."""
 
 
 class Stoppable(Protocol):
@@ -25,21 +25,21 @@ class Stoppable(Protocol):
 
     grace: float
     thread: int
-    """The thread in which it is waited for."""
+    """The thread that waits for the command."""
 
     def request_stop(self, reason: str, *, interrupt: bool = False) -> None:
-        """Have it ended by whoever waits for it, with an exception that names the reason; from any thread."""
+        """Make the waiting call stop the command and raise an exception with the reason. Call it from any thread."""
         ...
 
     def abandon(self) -> None:
-        """Kill it at once."""
+        """Kill the command at once."""
         ...
 
 
 class Running:
-    """A set of running commands, of one runner or of the whole process.
+    """A set of running commands: those of one runner, or of the whole process.
 
-    It is usable from any thread, from a callback and from a signal handler: no lock is taken.
+    Use it from any thread, callback or signal handler: it takes no lock.
     """
 
     def __init__(self) -> None:
@@ -48,25 +48,25 @@ class Running:
         self._owner = os.getpid()
 
     def add(self, command: Stoppable) -> None:
-        """Note a command that is about to start."""
+        """Add a command that is about to start."""
         self._commands[id(command)] = weakref.ref(command)
 
     def discard(self, command: Stoppable) -> None:
-        """Forget a command that has ended."""
+        """Remove a command that has ended."""
         self._commands.pop(id(command), None)
 
     def __iter__(self) -> Iterator[Stoppable]:
-        """Iterate over the commands that run now; none in a fork of the process that started them."""
+        """Iterate over the running commands; over none in a fork of the process that started them."""
         if os.getpid() == self._owner:
             yield from (command for ref in list(self._commands.values()) if (command := ref()) is not None)
 
     def stop(self, reason: str) -> None:
-        """Request the end of all commands that run now, and return without waiting for it."""
+        """Request a stop of all running commands, and return without waiting for it."""
         for command in self:
             command.request_stop(reason)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy as an empty set: a copy has started nothing."""
+        """Copy as an empty set: a copy has started no command."""
         return type(self), ()
 
 
@@ -75,11 +75,11 @@ EVERYTHING = Running()
 
 
 def _end_everything() -> None:
-    """End what daemon threads have started; Python has waited for all other threads by now."""
+    """Stop the commands of daemon threads; Python has waited for all other threads by now."""
     left = [command for command in EVERYTHING if command.thread != threading.main_thread().ident]
     for command in EVERYTHING:
         if command not in left:
-            command.abandon()  # an event loop that has ended will never go on with it
+            command.abandon()  # its event loop has ended and will never continue it
     for command in left:
         command.request_stop("the interpreter is exiting")
     end = time.monotonic() + 2 * max((command.grace for command in left), default=0.0) + _MARGIN
@@ -93,24 +93,24 @@ atexit.register(surely, _end_everything)
 
 
 class Interruption:
-    """Tells whether Ctrl-C has reached the main thread since this was made, for those who wait in other threads.
+    """Detects in other threads whether Ctrl-C has reached the main thread since this object was created.
 
-    Python runs signal handlers in the main thread only, and a command has a session of its own, so the terminal does not tell
-    it either. What other threads can see is the ``KeyboardInterrupt`` that the main thread is handling, or has ended with.
+    Python runs signal handlers in the main thread only, and a command has a session of its own, so the terminal does not
+    signal it either. Other threads can see the ``KeyboardInterrupt`` that the main thread is handling, or has ended with.
     """
 
     def __init__(self) -> None:
         self._known = list(_interrupts())
 
     def seen(self) -> bool:
-        """Return, once for each, whether there is a new one."""
+        """Return whether there is a new interrupt; true only once for each."""
         new = [error for error in _interrupts() if not any(error is known for known in self._known)]
         self._known += new
         return bool(new)
 
 
 def _interrupts() -> Iterator[BaseException]:
-    """Yield the ``KeyboardInterrupt`` objects that the main thread has to do with."""
+    """Yield the ``KeyboardInterrupt`` objects that the main thread is handling or has ended with."""
     ended_with = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     for error in (ended_with, _handled_by_main_thread()):
         cause = error
@@ -126,15 +126,15 @@ def _handled_by_main_thread() -> BaseException | None:
         return None
     found: Any = handled().get(threading.main_thread().ident or 0)
     error: BaseException | None = found if found is None or isinstance(found, BaseException) else found[1]
-    return error  # that of a triple before Python 3.12
+    return error  # before Python 3.12, it is the second item of a triple
 
 
 def asyncio_was_interrupted() -> bool:
-    """Return whether the first Ctrl-C has come to ``asyncio.run``, which only cancels the main task then."""
+    """Return whether ``asyncio.run`` has got its first Ctrl-C, on which it only cancels the main task."""
     runner = getattr(getattr(signal.getsignal(signal.SIGINT), "func", None), "__self__", None)
     return bool(getattr(runner, "_interrupt_count", 0))
 
 
 def is_of_ctrl_c(cancel: BaseException) -> bool:
-    """Return whether a cancel is due to Ctrl-C, as far as it tells: that of trio has a reason (from trio 0.31 on)."""
+    """Return whether a cancel is known to come from Ctrl-C: a cancel of trio has a reason (from trio 0.31 on)."""
     return "KeyboardInterrupt" in f"{getattr(cancel, 'source', '')} {getattr(cancel, 'reason', '')}"

@@ -1,7 +1,7 @@
-"""A child's session: how a child is set apart from us, and how everything it started is ended with it.
+"""A child's session: start a child in a session of its own, and signal all of its processes and no other.
 
 A signal goes to our own child or to no process at all. A number counts as our child's only after proof, because a replaced
-``Popen`` may return any number; and it stays proven because the child is reaped last: until then the system gives its
+``Popen`` may return any number. The proof stays valid because the child is reaped last: until then, the system gives its
 number to no other process, group or session.
 """
 
@@ -21,44 +21,44 @@ __tracebackhide__ = True
 
 _IS_MACOS = sys.platform == "darwin"
 _RECENT = 0.005
-"""Seconds for which a listing of all processes serves the commands that end meanwhile."""
+"""Seconds for which commands that exit at the same time share a listing of all processes."""
 
 
 class Group(Protocol):
     """The processes that a child started, itself included.
 
     Attributes:
-        keeps_leader: whether the child is to be reaped last, because its number protects the others.
+        keeps_leader: whether the child must be reaped last, because its number protects the others.
     """
 
     keeps_leader: bool
 
     def send(self, signum: int) -> None:
-        """Send a signal to every member; that no member is left is no error."""
+        """Send a signal to every member. A group without members is not an error."""
         ...
 
     def leader_reaped(self) -> None:
-        """Note that the child was reaped, so that its number is good only as long as the group has members."""
+        """Note that the child was reaped: from now on, its number is valid only while the group has members."""
         ...
 
     def ended(self) -> bool:
-        """Return whether no member is left. Ask only when the child has ended."""
+        """Return whether no member is left. Call it only when the child has exited."""
         ...
 
     def lingers(self) -> bool:
-        """Return whether the call has to wait for members although the child has ended; it ends them then."""
+        """Return whether the call must wait for members although the child has exited; stop them in that case."""
         ...
 
     def close(self) -> None:
-        """Let go of what the system holds for it."""
+        """Release the system's resources."""
         ...
 
 
 class SingleProcess:
-    """A child that leads no session of its own: it alone is signalled, through the object that started it.
+    """A child that leads no session of its own: only the child is signalled, through its ``Popen`` object.
 
     Args:
-        process: what ``subprocess.Popen`` returned. If it is no child of ours, its methods do what its maker thought of.
+        process: the object that ``subprocess.Popen`` returned. If it is a fake, its own methods decide what happens.
     """
 
     keeps_leader = sys.platform == "linux"
@@ -75,11 +75,11 @@ class SingleProcess:
         """Do nothing."""
 
     def ended(self) -> bool:
-        """Return true: the child has ended."""
+        """Return true: the child has exited."""
         return True
 
     def lingers(self) -> bool:
-        """Return false: the child is all."""
+        """Return false: there are no other members."""
         return False
 
     def close(self) -> None:
@@ -89,8 +89,8 @@ class SingleProcess:
 class ProcessGroup:
     """The process group that a child leads (POSIX).
 
-    The system gives a process number to no other process as long as a group has it (POSIX 3.293, "Process Group Lifetime").
-    The leader is reaped at once, because the group counts as long as it is a zombie.
+    The system gives a process number to no other process while a group has it (POSIX 3.293, "Process Group Lifetime"). The
+    leader is reaped at once, because a zombie leader would keep the group.
     """
 
     keeps_leader = False
@@ -102,31 +102,31 @@ class ProcessGroup:
 
     def send(self, signum: int) -> None:
         """Send a signal to every member of the group."""
-        if self._gone or os.getpid() != self._owner:  # a fork of the owner must not end what is not its own
+        if self._gone or os.getpid() != self._owner:  # a fork of the owner must not signal another process's child
             return
         try:
             os.killpg(self._id, signum)
         except ProcessLookupError:
             self._gone = True
         except PermissionError:
-            # All members run as another user (sudo), or are zombies (macOS): nothing more can be done.
+            # All members run as another user (sudo), or are zombies (macOS): no signal can reach them.
             pass
 
     def leader_reaped(self) -> None:
-        """Note at once whether the leader was the last: the number may soon be another group's."""
+        """Check at once whether the leader was the last member: another group may soon get the number."""
         self.send(0)
 
     def ended(self) -> bool:
-        """Return whether no member of the group is left; reap those that this process has adopted."""
+        """Return whether no member of the group is left; reap members that this process has adopted."""
         if os.getpid() == self._owner and not self._gone:
-            with contextlib.suppress(OSError):  # none is a child of ours
+            with contextlib.suppress(OSError):  # no member is a child of ours
                 while os.waitpid(-self._id, os.WNOHANG)[0]:
                     pass
         self.send(0)
         return self._gone
 
     def lingers(self) -> bool:
-        """Return false: what a successful command has left goes on."""
+        """Return false: processes that a successful command leaves go on."""
         return False
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class ProcessGroup:
 
 
 class Session(ProcessGroup):
-    """The session that a child leads (Linux): also processes that left its group by ``setpgid``, as ``timeout`` and shells do.
+    """The session that a child leads (Linux), with processes that left its group by ``setpgid``, as shells and ``timeout`` do.
 
     ``/proc/N/stat`` has the session of each process.
     """
@@ -150,7 +150,7 @@ class Session(ProcessGroup):
                     self._send_to(member.pid, signum)
 
     def leader_reaped(self) -> None:
-        """Note at once whether the leader was the last of its session."""
+        """Check at once whether the leader was the last member of its session."""
         members = self._members(procfs.processes())
         if members is None:
             super().leader_reaped()
@@ -158,10 +158,10 @@ class Session(ProcessGroup):
             self._gone = not members
 
     def ended(self) -> bool:
-        """Return whether no member is left that is more than a zombie; reap those that this process has adopted."""
+        """Return whether no living member is left; reap members that this process has adopted."""
         if self._gone or os.getpid() != self._owner:
             return True
-        # A hundred commands that end at once share this look: it counts only if it has seen that the leader is dead.
+        # A hundred commands that exit at once share this listing. It counts only if it shows the leader as dead.
         members = self._members(procfs.recent_processes(_RECENT))
         if not any(member.pid == self._id and member.is_dead for member in members or ()):
             members = self._members(procfs.processes())
@@ -169,7 +169,7 @@ class Session(ProcessGroup):
             return False
         if any(not member.is_dead for member in members):
             return False
-        # A member that forks and ends may have hidden its child from the look. Zombies don't mind.
+        # A member that forks and exits may have hidden its child from the listing. Zombies ignore the signal.
         super().send(signal.SIGKILL)
         members = self._members(procfs.processes()) or []
         for member in members:
@@ -179,12 +179,12 @@ class Session(ProcessGroup):
         return all(member.is_dead for member in members)
 
     def _members(self, everything: Sequence[procfs.Process]) -> list[procfs.Process] | None:
-        """Return the members of the session; ``None``: the system does not tell."""
+        """Return the members of the session; ``None``: unknown."""
         return [process for process in everything if process.session == self._id] if everything else None
 
     def _send_to(self, pid: int, signum: int) -> None:
-        """Send a signal to one process, if it still is a member of the session: its number may be another's by now."""
-        with contextlib.suppress(OSError, AttributeError):  # without pidfd_open, nothing proves that
+        """Send a signal to a process if it still is a member of the session: another process may have its number by now."""
+        with contextlib.suppress(OSError, AttributeError):  # without pidfd_open, there is no proof
             descriptor = os.pidfd_open(pid)
             try:
                 process = procfs.process(str(pid))
@@ -195,7 +195,7 @@ class Session(ProcessGroup):
 
 
 def group_of(process: Any) -> Group:
-    """Return what a new child leads, if it provably is a child of ours and leads it; else the child alone.
+    """Return the session or group that a new child provably leads as a child of ours; else the child alone.
 
     A replaced ``Popen`` may return any number, or a mock whose ``int()`` is 1, and ``killpg(1)`` reaches every process of
     the user. One that drops ``start_new_session`` leaves the child in our own group.
@@ -231,10 +231,10 @@ def is_child(pid: object) -> bool:
     if not hasattr(os, "waitid"):
         return _leads_session(pid)
     try:
-        # Only the parent may ask, and nothing is reaped.
+        # Works only in the parent, and reaps nothing.
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except OSError:
-        # The system forgets a child as soon as it ends, if SIGCHLD is ignored.
+        # If SIGCHLD is ignored, the system forgets a child as soon as it exits.
         return False
     return True
 
@@ -245,15 +245,15 @@ def _leads_session(pid: int) -> bool:
     try:
         return pid == os.getpgid(pid) == os.getsid(pid)
     except OSError:
-        # macOS knows neither of a zombie. A child that is not reaped has its number, and a group of that number, to itself.
+        # macOS returns neither for a zombie. No other process or group has the number of a child that is not reaped.
         return hasattr(os, "waitid") and is_child(pid)
 
 
 def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords with which a child is started: set apart, and with numbers in place of the names of users and groups.
+    """Return the keywords for starting a child in a session of its own, with user and group names replaced by numbers.
 
-    Popen would look these up as well, but only when it has made its pipes, which it leaves open before Python 3.11.4 if there
-    is no such name (gh-87474).
+    ``Popen`` looks up the names too, but only after it has opened its pipes, and before Python 3.11.4 it leaves these open if a
+    name does not exist (gh-87474).
 
     Raises:
         KeyError: the user or group does not exist.
@@ -266,7 +266,7 @@ def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
         options["creationflags"] = popen.get("creationflags", 0) | START_OPTIONS["creationflags"]
     if os.name == "posix" and not options.keys().isdisjoint({"user", "group", "extra_groups"}):
         import grp  # POSIX only, and few need it
-        import pwd  # the same
+        import pwd  # POSIX only, and few need it
 
         user, group, groups = (options.get(name) for name in ("user", "group", "extra_groups"))
         if isinstance(user, str):
@@ -281,7 +281,7 @@ def start_options(popen: Mapping[str, Any]) -> dict[str, Any]:
 
 _CREATE_SUSPENDED = 0x4
 HAS_JOBS = sys.platform == "win32"
-"""Whether a job object holds a child together with what it starts, and a child is suspended until it is in one."""
+"""Whether the system has job objects: a child is suspended until it is in one."""
 if sys.platform == "win32":
     START_OPTIONS: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_SUSPENDED}
     HAS_SELECTABLE_PIPES = False
@@ -293,7 +293,7 @@ else:
 
 
 def lost_reason() -> str:
-    """Return why the exit code of a child is lost, and what to do."""
+    """Return why the exit code of a child is lost, and what to do about it."""
     if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         return (
             "ended, but its exit code is lost: this process ignores SIGCHLD, so the system drops the exit codes of its"
@@ -310,7 +310,7 @@ def signal_number(stop: Stop, polite: int) -> int:
 
     Args:
         stop: the rung.
-        polite: what ``Stop.POLITE`` stands for.
+        polite: the signal for ``Stop.POLITE``.
 
     >>> signal_number(Stop.INTERRUPT, signal.SIGTERM) == signal.SIGINT
     True

@@ -1,4 +1,4 @@
-"""Where lines go: a log level, a callable or nowhere; and what is masked on the way into a log."""
+"""Sinks for lines: a log level or a callable; logged lines are masked."""
 
 import logging
 import re
@@ -29,23 +29,23 @@ OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]
 Sink = Callable[[str], Any]
 
 _MARKS = [chr(number) for number in range(0xFDD0, 0xFDF0)]
-"""Noncharacters, which Unicode keeps for uses such as marking masked characters."""
+"""Noncharacters, which Unicode reserves for internal uses such as marking masked characters."""
 
 
 def line_sink(
     target: str | int | OutputCallback | None, prefix: str, levels: Levels, redactor: Redactor, command: Sequence[str] = ()
 ) -> Sink | None:
-    """Return what takes the lines of one stream.
+    """Return the sink for the lines of one stream; ``None`` for no sink.
 
     Args:
         target: the name or the number of a level, a callable that gets the bare line, or ``None``.
-        prefix: what a logged line begins with: the name of the stream.
-        levels: those of the logger, which gets what a terminal would show of a line.
-        redactor: masks logged lines; a callable gets the truth.
+        prefix: the prefix of logged lines: the name of the stream.
+        levels: the levels of the logger, which gets each line as a terminal would show it.
+        redactor: masks logged lines; a callable gets them unmasked.
         command: the masked command line, for log records.
 
     Raises:
-        TypeError, ValueError: *target* is neither.
+        TypeError, ValueError: *target* is of another type, or the logger has no such level.
 
     >>> line_sink(None, "stdout", Levels(None), Redactor()) is None
     True
@@ -63,9 +63,9 @@ def line_sink(
 
 
 def _shown(line: str, redactor: Redactor) -> str:
-    """Return what a terminal shows of a line, masked.
+    """Return a line as a terminal shows it, masked.
 
-    A credential may be whole only before a part of it is overwritten, or only after that: both are masked, whatever is left.
+    A credential may be complete only before a part of it is overwritten, or only after that. Both are masked.
     """
     shown, spans = redrawn(line), redactor.spans(line)
     hidden = redactor.spans(shown)
@@ -76,16 +76,16 @@ def _shown(line: str, redactor: Redactor) -> str:
             pieces += [line[end:begin], re.sub(r"[^\r\b\x1b]", mark, line[begin:after])]
             end = after
         marked = redrawn("".join([*pieces, line[end:]]))
-        if len(marked) != len(shown):  # there are terminal codes within a credential
+        if len(marked) != len(shown):  # a credential contains terminal codes
             return redactor.mask(redrawn(redactor.mask(line)))
         hidden += (match.span() for match in re.finditer(f"{mark}+", marked))
     return masked(shown, merged(hidden))
 
 
 def stdout_callback(line: str) -> None:
-    r"""Print a line to the present ``sys.stdout``: a callback for ``stdout_loglevel``.
+    r"""Print a line to the current ``sys.stdout``: a callback for ``stdout_loglevel``.
 
-    What the stream can't encode is printed as an escape sequence, such as ``\u20ac``.
+    Characters that the stream cannot encode are printed as escape sequences, such as ``\u20ac``.
 
     Args:
         line: the line without its end.
@@ -97,9 +97,9 @@ def stdout_callback(line: str) -> None:
 
 
 def stderr_callback(line: str) -> None:
-    r"""Print a line to the present ``sys.stderr``: a callback for ``stderr_loglevel``.
+    r"""Print a line to the current ``sys.stderr``: a callback for ``stderr_loglevel``.
 
-    What the stream can't encode is printed as an escape sequence, such as ``\u20ac``.
+    Characters that the stream cannot encode are printed as escape sequences, such as ``\u20ac``.
 
     Args:
         line: the line without its end.
@@ -117,12 +117,12 @@ def _print(line: str, stream: Any) -> None:
     except UnicodeEncodeError:
         try:
             print(_encodable(line, getattr(stream, "encoding", None)), file=stream)
-        except UnicodeEncodeError:  # it encodes in another way than it says
+        except UnicodeEncodeError:  # its encoding is not the one it names
             print(_encodable(line, "ascii"), file=stream)
 
 
 def _encodable(line: str, encoding: object) -> str:
-    """Return a line with escape sequences for what an encoding does not have; that of ASCII if it is not known."""
+    """Return a line with escape sequences for characters that an encoding lacks; an unknown encoding counts as ASCII."""
     try:
         return line.encode(str(encoding), "backslashreplace").decode(str(encoding))
     except (LookupError, UnicodeError):
@@ -130,16 +130,16 @@ def _encodable(line: str, encoding: object) -> str:
 
 
 def is_coroutine_function(sink: Sink | None) -> bool:
-    """Tell whether a sink is an ``async def``, also as a method, a partial, a mock or an object with such a call.
+    """Return whether a sink is an ``async def``, also as a method, a partial, a mock or a callable object.
 
     >>> import asyncio
     >>> is_coroutine_function(asyncio.sleep), is_coroutine_function(print)
     (True, False)
     """
-    if sink is None or getattr(sink, "__module__", None) == __name__:  # made here: a log level, or a callback to print
+    if sink is None or getattr(sink, "__module__", None) == __name__:  # defined here: a log level, or a callback that prints
         return False
     import inspect  # slow to import, and most calls have no callable of their own
 
     while isinstance(sink, partial):
         sink = sink.func
-    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004  it is asked what kind it is, not whether it can be called
+    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004  the question is its kind, not whether it is callable

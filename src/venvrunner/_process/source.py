@@ -1,28 +1,28 @@
-"""Where the output of a command comes from, as the flow sees it."""
+"""The source of a command's output, as the flow sees it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 
 class Source(Protocol):
-    """Where the output of a command comes from: a child, or what a double knows already.
+    """The source of a command's output: a child, or the canned output of a double.
 
     Attributes:
-        returncode: the exit status; ``None``: the command has not ended, or its status was lost.
+        returncode: the exit code; ``None``: the command has not exited, or its exit code is lost.
     """
 
     returncode: int | None
 
     def interests(self) -> Mapping[int, bool]:
-        """Return the descriptors to wait for; true: until it can be written to."""
+        """Return the descriptors to wait for; true: until it can be written to, false: until it can be read."""
         ...
 
     def pause(self) -> float | None:
-        """Return the seconds after which to look again, for what sends no event."""
+        """Return the seconds until the next check, for changes that send no event."""
         ...
 
     def take(self, ready: Iterable[int], share: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
-        """Write and read what can be without waiting; yield the number of a stream and bytes, none at its end.
+        """Write and read without waiting; yield the number of a stream and bytes, no bytes at its end.
 
         Args:
             ready: the descriptors that are ready.
@@ -31,33 +31,33 @@ class Source(Protocol):
         ...
 
     def mute(self) -> None:
-        """Write and read no more."""
+        """Stop writing and reading."""
         ...
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
-        """Yield what can still be read without waiting, once all that could write more has ended."""
+        """Yield the output that can still be read without waiting, after all writers have ended."""
         ...
 
     def look(self) -> Mapping[int, int] | None:
-        """Return, once, how many bytes of each stream are still to be read, when the command has ended."""
+        """Return the number of unread bytes of each stream, once, when the command has exited; else ``None``."""
         ...
 
     def dry(self) -> Iterable[int]:
-        """Return the streams of an ended command that hold nothing more, where the system does not tell how much."""
+        """Return the streams of an exited command that have no more data, where :meth:`look` could not count the bytes."""
         ...
 
     def send(self, signum: int) -> None:
-        """Send a signal to the command and all that it started."""
+        """Send a signal to the command and its session."""
         ...
 
     def kill(self) -> None:
-        """Kill the command and all that it started, and wait a few seconds at most until the command has ended."""
+        """Kill the command and its session, and wait a few seconds at most for its exit."""
         ...
 
     def empty(self) -> bool:
-        """Return whether the command has ended and all that it started too."""
+        """Return whether the command and its session have ended."""
         ...
 
     def close(self) -> None:
-        """Close every descriptor; more than once does no harm."""
+        """Close every descriptor. A second call does nothing."""
         ...

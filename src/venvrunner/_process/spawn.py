@@ -1,4 +1,4 @@
-"""The one start of every command, whoever waits for it."""
+"""Start of a command: the only place that calls ``Popen``, for all drivers."""
 
 import os
 import subprocess
@@ -20,15 +20,15 @@ __tracebackhide__ = True
 
 
 def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
-    """Start a command, and return where its output comes from.
+    """Start a command, and return the source of its output.
 
     Args:
-        command: what to run.
-        numbers: the streams to read: 1 and 2, or fewer; what is not read is inherited.
-        wake: as for :class:`Child`.
+        command: the command.
+        numbers: the streams to read: 1 and 2, or fewer; the child inherits the others from this process.
+        wake: called from other threads when a pipe has data, on systems where pipes can't be waited for.
 
     Raises:
-        OSError, KeyError, subprocess.SubprocessError: it can't be started; the message says why, and shows no secret.
+        OSError, KeyError, subprocess.SubprocessError: it cannot be started; the message says why, and shows no secret.
     """
     options: dict[str, Any] = {"bufsize": 0}
     if command.input is not None:
@@ -46,7 +46,7 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
         group = _tree_of(process, command)
         if subreaper is not None:
             subreaper.started()
-    except Exception as exc:  # noqa: BLE001  raised afresh: the frames of the standard library show the arguments
+    except Exception as exc:  # noqa: BLE001  a new one is raised: the frames of this one show the arguments
         failure = failures.explained(exc, command)
         if subreaper is not None:
             subreaper.close()
@@ -67,7 +67,7 @@ def start(command: Command, numbers: Iterable[int], wake: Any) -> Source:
 
 
 def _on_windows(argv: list[str], options: dict[str, Any]) -> tuple[list[str] | str, dict[str, Any]]:
-    """Return a command line and the keywords for it, with the program looked up in the command's own ``PATH``."""
+    """Return a command line and its keywords, with the program looked up on the command's own ``PATH``."""
     from venvrunner._process import windows_programs  # Windows only
 
     env: Any = options.get("env") or os.environ
@@ -77,7 +77,7 @@ def _on_windows(argv: list[str], options: dict[str, Any]) -> tuple[list[str] | s
 
 
 def _open(argv: list[str], options: dict[str, Any]) -> Any:
-    """Return what ``Popen`` returns. If it raises after the child was started, the child is ended."""
+    """Return a new ``Popen``. If it raises after the child was started, kill the child."""
     if is_replaced():
         return subprocess.Popen(argv, **options)
     popen: type[subprocess.Popen[bytes]] = subprocess.Popen
@@ -96,11 +96,11 @@ def _open(argv: list[str], options: dict[str, Any]) -> Any:
 
 
 def _tree_of(process: Any, command: Command) -> Group | None:
-    """Return what ends a new process with all that it starts on Windows; elsewhere, it leads something of its own.
+    """Return the process tree of a new process on Windows; ``None`` elsewhere, where it leads a session.
 
     Raises:
         ContainmentError: the command is to be contained, and that is not possible.
-        OSError: it does not begin.
+        OSError: the process cannot be resumed.
     """
     if not HAS_JOBS or is_replaced():
         return None
@@ -113,7 +113,7 @@ def _tree_of(process: Any, command: Command) -> Group | None:
         process.wait()
         if not command.contain:
             raise
-        msg = f"contain=True is not possible here: the command could not be put into a job object ({exc}). Leave it out."
+        msg = f"contain=True is not possible here: the command cannot be put into a job object ({exc}). Leave out contain=True."
         raise ContainmentError(msg) from None
 
 
@@ -124,13 +124,13 @@ def _subreaper() -> "Subreaper":
 
 
 def is_replaced() -> bool:
-    """Return whether ``subprocess.Popen`` is not that of the standard library."""
+    """Return whether ``subprocess.Popen`` is replaced, by a mock for instance."""
     popen: object = subprocess.Popen
     return not (isinstance(popen, type) and popen.__module__ == "subprocess")
 
 
 def _has_descriptors(process: Any) -> bool:
-    """Return whether the pipes of a process are pipes, unlike those of a faked ``Popen``."""
+    """Return whether a process has real pipes, unlike a mocked ``Popen``."""
     if type(process.pid) is not int:
         return False
     for pipe in (process.stdin, process.stdout, process.stderr):

@@ -1,4 +1,4 @@
-"""The subreaper: a process between us and a command, so that nothing that the command starts outlives the call (Linux)."""
+"""The subreaper (Linux): a process between this one and a command, which lets no process of the command outlive the call."""
 
 import contextlib
 import errno
@@ -20,29 +20,29 @@ _START = (
     "import marshal,posix,sys;f=int(sys.argv[1]);"
     "c,o,p=marshal.loads(posix.pread(f,posix.fstat(f).st_size,0));posix.close(f)\n"
     "for n,b in c:m=sys.modules[n]=type(sys)(n);exec(b,vars(m))\n"
-    "m.main(m.Orders(*o),m.Program(*p));posix._exit(0)"
+    "m.main(m.Settings(*o),m.Program(*p));posix._exit(0)"
 )
-"""The command line of the subreaper's interpreter; the modules it runs and the command come in a file without a name."""
+"""The program of the subreaper's interpreter; an unnamed file has the modules that it runs, and the command."""
 
 
 class Subreaper:
     """The start of one command under a subreaper.
 
-    The subreaper exits when nothing that the command started is left: neither a process of another group or session, nor a
-    daemon, nor an orphan. Then :meth:`outcome` returns the exit code of the command.
+    The subreaper exits when no process of the command is left: no process of another group or session, no daemon and no
+    orphan. Then :meth:`outcome` returns the exit code of the command.
 
-    - When the command exits, what it left behind gets SIGTERM and, *grace* seconds later, SIGKILL.
-    - When this process dies, however it dies, or replaces itself by ``exec``, everything gets SIGKILL at once.
-    - A signal for the subreaper itself has no effect: a command that sends SIGTERM to its parent does not end it. In its first
-      milliseconds it can be ended, and the command is not started then.
+    - When the command exits, the processes that it leaves get SIGTERM and, *grace* seconds later, SIGKILL.
+    - When this process dies in any way, or replaces itself by ``exec``, all of them get SIGKILL at once.
+    - Signals to the subreaper have no effect: a command that sends SIGTERM to its parent does not stop it. Only in its first
+      milliseconds can a signal kill it; the command is then not started.
 
-    Limits: if the subreaper gets SIGKILL, the command does too (unless it runs a set-user-ID program), but what the command
-    started escapes. A process of another user that a command of ours has become (``sudo``) can't be signalled: the subreaper
-    waits for it until everything is to be killed, and :meth:`outcome` reports it then. The parent of the command is the
-    subreaper, and a daemon does not become a child of process 1.
+    Limits: if the subreaper gets SIGKILL, so does the command (unless it runs a set-user-ID program), but the processes that
+    the command started escape. A process that has become another user (``sudo``) cannot be signalled: the subreaper waits for
+    it until everything is to be killed, and :meth:`outcome` then reports it. The parent of the command is the subreaper, and a
+    daemon does not become a child of process 1.
 
     Raises:
-        ContainmentError: this system or this Python lacks something that it needs.
+        ContainmentError: this system or this Python lacks a required feature; the message says which.
     """
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class Subreaper:
             argv: the command line of the command.
             options: the keywords with which ``Popen`` would start the command; users and groups are numbers. ``cwd``,
                 ``umask``, the streams and ``preexec_fn`` are applied to the subreaper, and the command inherits them.
-            grace: seconds from SIGTERM to SIGKILL for what the command leaves behind.
+            grace: seconds from SIGTERM to SIGKILL for processes that the command leaves.
 
         Raises:
-            TypeError, ValueError: an argument or a variable can't be passed to a process; as for ``Popen``.
+            TypeError, ValueError: an argument or a variable is invalid, as for ``Popen``.
             OSError: no descriptor is available.
         """
         given = dict(options)
@@ -87,25 +87,25 @@ class Subreaper:
         if not given.pop("close_fds", True) and not passed:
             passed = _inheritable()
         self._open()
-        orders = (self._fds["report_in"], self._fds["control_out"], self._owner, self._fds.get("parent", -1), float(grace))
+        settings = (self._fds["report_in"], self._fds["control_out"], self._owner, self._fds.get("parent", -1), float(grace))
         task = self._fds["task"]
-        _write(task, marshal.dumps((self._modules, orders, program)))
+        _write(task, marshal.dumps((self._modules, settings, program)))
         ours = [fd for name, fd in self._fds.items() if name not in {"control_in", "report_out"}]
         given["pass_fds"] = (*passed, *ours)
         return [sys.executable, "-I", "-S", "-c", _START, str(task), "venvrunner-subreaper"], given
 
     def started(self) -> None:
-        """Close what belongs to the subreaper, now that it has started."""
+        """Close the subreaper's own descriptors, now that it has started."""
         self._close("task", "parent", "report_in")
 
     def send(self, signum: int) -> None:
-        """Send a signal to everything that the command started, itself included; SIGKILL: until nothing is left.
+        """Send a signal to the command and all its descendants; SIGKILL is repeated until none is left.
 
-        It does nothing in a fork of the process that made the subreaper, and after :meth:`close`.
+        This does nothing in a fork of the process that created the subreaper, and after :meth:`close`.
         """
-        # This process holds the other end too, or the write would raise SIGPIPE when the subreaper has exited.
+        # This process holds the other end too: else the write would raise SIGPIPE after the exit of the subreaper.
         if os.getpid() == self._owner and "control_in" in self._fds:
-            with contextlib.suppress(BlockingIOError):  # thousands of signals are on their way
+            with contextlib.suppress(BlockingIOError):  # thousands of signals are pending
                 os.write(self._fds["control_in"], bytes([signum]))
 
     def outcome(self) -> int:
@@ -113,8 +113,8 @@ class Subreaper:
 
         Raises:
             OSError: the command could not be started; as ``Popen`` raises it.
-            ContainmentError: something is left that can't be ended.
-            LookupError: the subreaper was killed, so the exit code is unknown and something may be left.
+            ContainmentError: a process is left that cannot be killed.
+            LookupError: the subreaper was killed, so the exit code is unknown and processes may be left.
         """
         with contextlib.suppress(BlockingIOError, KeyError):
             self._report += os.read(self._fds["report_out"], 8192)
@@ -126,7 +126,7 @@ class Subreaper:
                 raise OSError(code, os.strerror(code), *([self._program] if step == "exec" else []))
             case ["left", *pids]:
                 which = f"processes {', '.join(pids)}" if pids else "processes that are not visible in /proc"
-                msg = f"The command left {which}, which run as another user and cannot be ended. End them as that user."
+                msg = f"The command left {which}, which run as another user and cannot be killed. Kill them as that user."
                 raise ContainmentError(msg)
             case ["exit", code]:
                 return int(code)
@@ -136,23 +136,23 @@ class Subreaper:
         raise LookupError(msg)
 
     def close(self) -> None:
-        """Have the rest killed without waiting for it, and close all descriptors; more than once does no harm."""
+        """Let the subreaper kill the rest, without waiting, and close all descriptors. A second call does nothing."""
         try:
             self.send(signal.SIGKILL)
         finally:
             self._close(*self._fds)
 
     def _open(self) -> None:
-        """Open the pipes, the file for the task and a descriptor of this process, none of which other children inherit."""
+        """Open the pipes, the file for the task and a descriptor of this process; other children inherit none of them."""
         for read_end, write_end in (("control_out", "control_in"), ("report_out", "report_in")):
             self._fds[read_end], self._fds[write_end] = os.pipe()
         os.set_blocking(self._fds["control_in"], False)
         os.set_blocking(self._fds["report_out"], False)
         self._fds["task"] = _unnamed_file()
-        with contextlib.suppress(AttributeError, OSError):  # Linux before 5.3, or a sandbox: it looks for its parent
+        with contextlib.suppress(AttributeError, OSError):  # Linux before 5.3, or a sandbox: the subreaper polls for its parent
             self._fds["parent"] = os.pidfd_open(self._owner)
         for name, fd in self._fds.items():
-            if fd <= 2:  # noqa: PLR2004  ours are closed, and Popen would put the streams of the command there
+            if fd <= 2:  # noqa: PLR2004  this process has closed a standard stream, and Popen would use its number
                 self._fds[name] = _moved(fd)
 
     def _close(self, *names: str) -> None:
@@ -163,10 +163,10 @@ class Subreaper:
 
 
 def _modules() -> list[tuple[str, CodeType]]:
-    """Return the modules that the subreaper runs, if it can run here.
+    """Return the modules that the subreaper runs.
 
     Raises:
-        ContainmentError: it can't; the message says why.
+        ContainmentError: the subreaper cannot run here; the message says why.
     """
     if not sys.executable or not os.access(sys.executable, os.X_OK):
         raise ContainmentError(_unsupported("sys.executable does not name a Python interpreter"))
@@ -191,14 +191,14 @@ def _unsupported(reason: str) -> str:
 
 @functools.cache
 def _compiled() -> list[tuple[str, CodeType]]:
-    from venvrunner._process import descendants, subreaper_program  # they import what only POSIX has
+    from venvrunner._process import descendants, subreaper_program  # they import modules that only POSIX has
 
     subreaper_program.prctl()
     return [(module.__name__, _code_of(module)) for module in (descendants, subreaper_program)]
 
 
 def _code_of(module: ModuleType) -> CodeType:
-    """Return the code of a module, as it is without an import hook: one of pytest, say, or of a type checker."""
+    """Return the code of a module without the changes of an import hook, such as that of pytest."""
     name, loader = module.__name__, module.__loader__
     if type(loader) is SourceFileLoader:
         code = loader.get_code(name)
@@ -212,7 +212,7 @@ def _code_of(module: ModuleType) -> CodeType:
 
 
 def _id(value: Any) -> int | None:
-    """Return the number of a user or a group; to the system, -1 means to change nothing."""
+    """Return the number of a user or a group; -1 is refused, because to the system it means no change."""
     if value is None:
         return None
     number = operator.index(value)
@@ -239,7 +239,7 @@ def _variables(env: Mapping[Any, Any]) -> dict[bytes, bytes]:
 
 
 def _candidates(program: Any, env: Mapping[Any, Any] | None) -> list[bytes]:
-    """Return the paths where a program may be, in the order of ``PATH``."""
+    """Return the possible paths of a program, in the order of ``PATH``."""
     name = _encode(program)
     if os.path.dirname(name):
         return [name]
@@ -247,20 +247,20 @@ def _candidates(program: Any, env: Mapping[Any, Any] | None) -> list[bytes]:
 
 
 def _ignored_signals() -> list[int]:
-    """Return which of the signals that Python changes at its start this process ignores."""
+    """Return the signals that this process ignores, of those that Python changes at its start."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigIgn:"))
     return [int(signum) for signum in (signal.SIGPIPE, signal.SIGXFSZ) if mask >> (signum - 1) & 1]
 
 
 def _inheritable() -> tuple[int, ...]:
-    """Return the descriptors that a child gets if none is closed for it."""
+    """Return the descriptors that a child inherits with ``close_fds=False``."""
     found: list[int] = []
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             if os.get_inheritable(int(name)):
                 found.append(int(name))
-    return tuple(fd for fd in found if fd > 2)  # noqa: PLR2004  the streams are given separately
+    return tuple(fd for fd in found if fd > 2)  # noqa: PLR2004  the standard streams are passed separately
 
 
 def _unnamed_file() -> int:
@@ -280,7 +280,7 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def _moved(fd: int) -> int:
-    """Return a copy of a descriptor that is none of the standard streams, and close it."""
+    """Return a copy of a descriptor above the standard streams, and close the original."""
     import fcntl  # POSIX only
 
     copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)

@@ -1,10 +1,10 @@
-"""The program of the subreaper process: it runs one command, and exits when nothing that the command started is left.
+"""The program of the subreaper process: run one command, and exit when no descendant of the command is left.
 
-The subreaper is a *subreaper* (``prctl(2)``): each descendant whose parent exits becomes a child of the subreaper, so the chain
-of parents of every descendant leads to it, through any ``setsid`` or double fork.
+A *subreaper* (``prctl(2)``) becomes the parent of each descendant whose own parent exits. So the chain of parents of every
+descendant ends at the subreaper, through any ``setsid`` or double fork.
 
-It runs as ``python -I -S``, without this package, and imports little: ``posix`` and ``_signal`` are what ``os`` and
-``signal`` are made of, and load 3 ms faster.
+The program runs as ``python -I -S``, without this package, and imports few modules: ``posix`` and ``_signal`` are the C modules
+of ``os`` and ``signal``, and load 3 ms faster.
 """
 
 import posix
@@ -23,24 +23,24 @@ else:
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE = (0.005, 0.5)
-"""Seconds between two rounds of SIGKILL that no exit of a child starts: at first, and at most."""
-_PATIENCE = 1.0
-"""Seconds without a process that SIGKILL can reach and without an exit, after which the subreaper gives up."""
+"""Seconds between two rounds of SIGKILL without an exit in between: at first, and at most."""
+_GIVE_UP = 1.0
+"""Seconds without an exit and without a process that SIGKILL reaches, after which the subreaper gives up."""
 _LOOK = 0.1
-"""Seconds between two looks for the parent, where it has no descriptor to wait for."""
+"""Seconds between two checks for the parent, if there is no descriptor of it."""
 _LONG = 1e6
-"""Seconds that ``poll(2)`` can wait."""
+"""Maximum seconds that ``poll(2)`` can wait."""
 
 
-class Orders:
-    """What the subreaper is to do.
+class Settings:
+    """The settings of the subreaper.
 
     Args:
-        report: where to write what became of the command.
-        control: where signals to send arrive, a byte each; its end of file is an order to kill everything.
-        parent: the number of the process whose death is such an order too.
+        report: the descriptor to write the outcome of the command to.
+        control: the descriptor to read the signals to send from, a byte each; its end of file means to kill everything.
+        parent: the number of the parent process, whose death also means to kill everything.
         parent_fd: a descriptor of that process (``pidfd_open(2)``); -1: there is none.
-        grace: seconds from SIGTERM to SIGKILL for what the command leaves behind.
+        grace: seconds from SIGTERM to SIGKILL for processes that the command leaves.
     """
 
     def __init__(self, report: int, control: int, parent: int, parent_fd: int, grace: float) -> None:
@@ -55,10 +55,10 @@ class Program:
     """The command.
 
     Args:
-        paths: where it may be, in the order to try.
+        paths: its possible paths, in the order to try.
         argv: its arguments.
-        env: its environment; ``None``: that of the subreaper.
-        ids: the user, the group and the supplementary groups to run as, each ``None`` to keep that of the subreaper.
+        env: its environment variables; ``None``: those of the subreaper.
+        ids: the user, the group and the supplementary groups to run as; each may be ``None`` for that of the subreaper.
         ignored: the signals that it ignores, of those that Python changes at its start.
     """
 
@@ -77,40 +77,40 @@ class Program:
         self.ignored = ignored
 
 
-def main(orders: Orders, program: Program) -> None:
-    """Run the command, wait until nothing is left of it, and report its exit code."""
-    for fd in (orders.report, orders.control, orders.parent_fd):
+def main(settings: Settings, program: Program) -> None:
+    """Run the command, wait until none of its processes is left, and report its exit code."""
+    for fd in (settings.report, settings.control, settings.parent_fd):
         if fd >= 0:
             posix.set_inheritable(fd, False)  # noqa: FBT003  it takes no keyword
-    # Blocked rather than ignored: a signal that arrives now does not get lost on its way to the command.
+    # Blocked, not ignored: a signal that arrives now must reach the command.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     on_child = signal.signal(signal.SIGCHLD, lambda _signum, _frame: None)
     wake, wakeup = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     subreaper = posix.getpid()
     if posix.readlink("/proc/self") != str(subreaper):
-        _report(orders.report, "error subreaper /proc shows the processes of another PID namespace")
+        _report(settings.report, "error subreaper /proc shows the processes of another PID namespace")
         return
     call = prctl()
     if call(_PR_SET_CHILD_SUBREAPER, 1) != 0:
-        _report(orders.report, "error subreaper the system refuses prctl")
+        _report(settings.report, "error subreaper the system refuses prctl")
         return
     call(_PR_SET_PDEATHSIG, signal.SIGCONT)  # the command may have stopped this process
-    guard = _Guard(orders, wake)
-    guard.wait(0)
-    if guard.kills:
-        _report(orders.report, f"exit {-signal.SIGKILL}")  # as if it had been killed before its first step
+    reaper = _Reaper(settings, wake)
+    reaper.wait(0)
+    if reaper.kills:
+        _report(settings.report, f"exit {-signal.SIGKILL}")  # as if the command had been killed before its first step
         return
     try:
-        guard.command = posix.fork()
+        reaper.command = posix.fork()
     except OSError as exc:
-        _report(orders.report, f"error start {exc.errno}")
+        _report(settings.report, f"error start {exc.errno}")
         return
-    if guard.command == 0:
-        _become(program, mask, on_child, lambda: call(_PR_SET_PDEATHSIG, signal.SIGKILL), subreaper, orders.report)
+    if reaper.command == 0:
+        _become(program, mask, on_child, lambda: call(_PR_SET_PDEATHSIG, signal.SIGKILL), subreaper, settings.report)
     signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - {signal.SIGCHLD})
-    _give_up_all_but({orders.report, orders.control, orders.parent_fd, wake, wakeup})
-    _report(orders.report, guard.run())
+    _close_all_but({settings.report, settings.control, settings.parent_fd, wake, wakeup})
+    _report(settings.report, reaper.run())
 
 
 def prctl() -> "Callable[[int, int], int]":
@@ -138,11 +138,11 @@ def _become(
     subreaper: int,
     report: int,
 ) -> None:
-    """Turn this process into the command, with the signals it would have without a subreaper."""
+    """Turn this process into the command, with the signal settings it would have without a subreaper."""
     step = "setup"
     try:
         posix.setsid()
-        env = _initial_environment() if program.env is None else program.env  # another user can't read it
+        env = _initial_environment() if program.env is None else program.env  # read first: another user can't read it
         user, group, groups = program.ids
         if groups is not None:
             posix.setgroups(groups)
@@ -162,14 +162,14 @@ def _become(
         _execute(program.paths, program.argv, env)
     except OSError as exc:
         _report(report, f"error {step} {exc.errno}")
-    except Exception as exc:  # noqa: BLE001  this process must not go on as a second subreaper
+    except Exception as exc:  # noqa: BLE001  this process must not continue as a second subreaper
         _report(report, f"error subreaper the command cannot be started ({exc!r})")
     finally:
         posix._exit(127)  # noqa: SLF001  it is public as os._exit
 
 
 def _execute(paths: list[bytes], argv: list[bytes], env: dict[bytes, bytes]) -> None:
-    """Replace this process by the first program that there is; raise the first error that says more than that it is missing."""
+    """Replace this process by the first existing program; raise the first error other than a missing file, if there is one."""
     error: OSError | None = None
     missing = (FileNotFoundError, NotADirectoryError)
     for path in paths:
@@ -183,7 +183,7 @@ def _execute(paths: list[bytes], argv: list[bytes], env: dict[bytes, bytes]) -> 
 
 
 def _initial_environment() -> dict[bytes, bytes]:
-    """Return the environment as this process got it: in the C locale, Python adds LC_CTYPE to it (PEP 538)."""
+    """Return the environment that this process got: in the C locale, Python adds LC_CTYPE to it (PEP 538)."""
     env: dict[bytes, bytes] = {}
     for entry in content("/proc/self/environ").split(b"\0"):
         name, equals, value = entry.partition(b"=")
@@ -192,8 +192,8 @@ def _initial_environment() -> dict[bytes, bytes]:
     return env
 
 
-def _give_up_all_but(kept: set[int]) -> None:
-    """Close what belongs to the command, so that its readers see the end of file; and keep no directory busy."""
+def _close_all_but(kept: set[int]) -> None:
+    """Close the command's descriptors, so that their readers see the end of file, and leave its directory."""
     posix.chdir("/")
     for name in posix.listdir("/proc/self/fd"):
         if int(name) not in kept:
@@ -203,38 +203,38 @@ def _give_up_all_but(kept: set[int]) -> None:
                 pass
 
 
-class _Guard:
-    """Waits for the command and everything below it.
+class _Reaper:
+    """Waits for the command and all its descendants.
 
     Attributes:
         command: the number of the command's process.
-        kills: whether everything is to be killed.
+        kills: whether to kill everything.
     """
 
-    def __init__(self, orders: Orders, wake: int) -> None:
+    def __init__(self, settings: Settings, wake: int) -> None:
         self.command = -1
         self.kills = False
         self._me = posix.getpid()
-        self._orders = orders
+        self._settings = settings
         self._wake = wake
-        self._ordered: list[int] = []
+        self._pending: list[int] = []
         self._status: int | None = None
         self._pause, self._progress = _PAUSE[0], monotonic()
         self._poll = select.poll()
-        for fd in (wake, orders.control, orders.parent_fd):
+        for fd in (wake, settings.control, settings.parent_fd):
             if fd >= 0:
                 self._poll.register(fd, select.POLLIN)
 
     def run(self) -> str:
-        """Wait until nothing is left; return the last word of the report."""
+        """Wait until no process is left; return the last line of the report."""
         deadline: float | None = None
         while self._reap():
             now = monotonic()
             if self._status is not None and deadline is None and not self.kills:
-                deadline = now + self._orders.grace
+                deadline = now + self._settings.grace
                 signal_all(signal.SIGTERM, self._me, spare=self.command)  # _reap has sent it to that group
-            while self._ordered:
-                self._signal(self._ordered.pop(0))
+            while self._pending:
+                self._signal(self._pending.pop(0))
             if not self.kills and (deadline is None or now < deadline):
                 self.wait(_LONG if deadline is None else deadline - now)
                 self._progress = monotonic()
@@ -242,7 +242,7 @@ class _Guard:
             self.kills = True
             if self._signal(signal.SIGKILL):
                 self._progress = now
-            elif now - self._progress > _PATIENCE:  # what is left runs as another user
+            elif now - self._progress > _GIVE_UP:  # the rest runs as another user
                 return " ".join(["left", *(str(pid) for pid, *_ in below(self._me))])
             self.wait(self._pause)
             self._pause = min(self._pause * 2, _PAUSE[1])
@@ -250,29 +250,29 @@ class _Guard:
         return f"exit {posix.waitstatus_to_exitcode(self._status)}"
 
     def wait(self, seconds: float) -> None:
-        """Wait for the exit of a child, an order or the death of the parent."""
-        if self._orders.parent_fd < 0:
+        """Wait for the exit of a child, a signal to send or the death of the parent."""
+        if self._settings.parent_fd < 0:
             seconds = min(seconds, _LOOK)
-            self.kills = self.kills or posix.getppid() != self._orders.parent
+            self.kills = self.kills or posix.getppid() != self._settings.parent
         for fd, _ in self._poll.poll(1000 * min(seconds, _LONG)):
             if fd == self._wake:
                 posix.read(fd, 4096)
                 continue
-            signums = posix.read(fd, 64) if fd == self._orders.control else b""
+            signums = posix.read(fd, 64) if fd == self._settings.control else b""
             if signums and signal.SIGKILL not in signums:
-                self._ordered += signums
+                self._pending += signums
             else:
                 self.kills = True
                 self._poll.unregister(fd)
 
     def _signal(self, signum: int) -> int:
-        """Signal everything, the group of the command first and at once; return how many living processes it has reached."""
+        """Signal all processes, the group of the command first; return how many living ones got the signal."""
         if self._status is None and (kill(-self.command, signum) or kill(self.command, signum)):
             return 1 + signal_all(signum, self._me, spare=self.command)
         return signal_all(signum, self._me)
 
     def _reap(self) -> bool:
-        """Reap the children that have exited; return whether there are others."""
+        """Reap the children that have exited; return whether any child is left."""
         while True:
             try:
                 found = posix.waitid(posix.P_ALL, 0, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
@@ -280,7 +280,7 @@ class _Guard:
                 return False
             if found is None:
                 return True
-            # A zombie can't change its group, and holds its number. All at once: a group that forks can't outrun this.
+            # A zombie can't change its group, and holds its number. The whole group at once: it can't outrun this by forking.
             group = posix.getpgid(found.si_pid)
             if group != posix.getpgrp() and (self.kills or found.si_pid == self.command):
                 kill(-group, signal.SIGKILL if self.kills else signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The life of one process as a state machine: events and deadlines in, signals to send out; without I/O.
+"""The supervisor of one process, a state machine: events and deadlines in, signals to send out; without I/O.
 
 ::
 
@@ -9,7 +9,7 @@
                          STOPPING (a signal, then grace, for each rung) ── or hurry ──▶ KILLING ────────┤
                              └───────────── the process is reaped and its session is empty ─────────────┘
 
-A stop after the normal end (a callback raised on the very last line) leads from ENDED to STOPPING, once.
+A stop after the normal end (a callback raised on the last line) goes from ENDED to STOPPING, once.
 """
 
 import enum
@@ -21,17 +21,17 @@ GRACE = 5.0
 """Seconds between two signals, by default."""
 
 LINGER = 0.2
-"""Seconds to await the end of file after the process ended and all it had written was read."""
+"""Seconds to wait for the end of file after the process exited and all its output was read."""
 
 _CHUNK = 1 << 18
 _CRUMB = 1 << 10
 
 REAP = 5.0
-"""Seconds after the hard signal before a process that can't be killed is given up."""
+"""Seconds to wait after SIGKILL before giving up a process that can't be killed."""
 
 
 class Phase(enum.Enum):
-    """Where in its life a process is."""
+    """The phase that a process is in."""
 
     RUNNING = enum.auto()
     DRAINING = enum.auto()
@@ -42,7 +42,7 @@ class Phase(enum.Enum):
 
 
 class Stop(enum.Enum):
-    """A rung of the ladder: a signal to all that the process started."""
+    """A rung of the ladder of signals; each goes to the whole session of the process."""
 
     INTERRUPT = enum.auto()
     POLITE = enum.auto()
@@ -56,32 +56,32 @@ class Limit(enum.Enum):
     SILENCE = enum.auto()
 
 
-_STOPPED = (Phase.STOPPING, Phase.KILLING)  # no set: the hash of an enum member is a call
+_STOPPED = (Phase.STOPPING, Phase.KILLING)  # not a set: the hash of an enum member costs a call
 
 
 class Supervisor:
-    """Decides what happens to one process. Times are seconds of any one steady clock.
+    """Decide what happens to one process. Times are seconds of any monotonic clock.
 
     Args:
         streams: a key for each pipe that is read.
         now: the time of the start.
         timeout: seconds until :attr:`reached` is ``Limit.TIME``; ``None``: no limit.
         grace: seconds between two signals.
-        heartbeat: seconds without a line after which, and after as many again, :meth:`silence` says so; ``None``: never.
+        heartbeat: seconds without a line after which, and at each multiple, :meth:`silence` reports it; ``None``: never.
         silence_timeout: seconds without a line until :attr:`reached` is ``Limit.SILENCE``; ``None``: no limit.
 
-    >>> life = Supervisor([1], now=0.0, timeout=9.0)
-    >>> life.exited({1: 10}, now=1.0); life.received(1, 10, now=1.1); life.phase
+    >>> supervisor = Supervisor([1], now=0.0, timeout=9.0)
+    >>> supervisor.exited({1: 10}, now=1.0); supervisor.received(1, 10, now=1.1); supervisor.phase
     <Phase.LINGERING: 3>
-    >>> life.eof(1, now=1.2); life.ended
+    >>> supervisor.eof(1, now=1.2); supervisor.ended
     True
     """
 
     phase: Phase
     ended: bool
-    """Whether there is nothing left to do."""
+    """Whether the process has reached its end."""
     deadline: float | None
-    """When :meth:`tick` must be called at the latest; ``None``: any time. Kept, as it is asked for at every few lines."""
+    """The latest time to call :meth:`tick`; ``None``: any time. It is stored because it is read every few lines."""
 
     def __init__(
         self,
@@ -114,40 +114,40 @@ class Supervisor:
         return due
 
     def silence(self) -> float | None:
-        """Return how many seconds ago the process started if it is time to say that it is silent, once."""
+        """Return the seconds since the start if a heartbeat is due, once; else ``None``."""
         due, self._silence = self._silence, None
         return due if self.phase is Phase.RUNNING else None
 
     def share(self, stream: int) -> int:
-        """Return how many bytes of a pipe to deliver at a time: few when no process has to wait for it."""
+        """Return how many bytes of a pipe to deliver at a time: few after the exit, when no process waits for it."""
         if self.phase is Phase.RUNNING or self.phase in _STOPPED:
             return _CHUNK
         return max(self._owed.get(stream, 0), _CRUMB)
 
     def heard(self, now: float) -> None:
-        """A line was completed, and delivered by this time."""
-        # This moves the deadline only when it has come: to do so at each read would cost more.
+        """Note that a line was completed and delivered."""
+        # The deadline moves only when it is reached: to move it at each read would cost more.
         self._heard = self._beat = now
         self._silence = None
 
     def received(self, stream: int, count: int, now: float) -> None:
-        """*count* bytes of a pipe were read and delivered."""
+        """Note that *count* bytes of a pipe were read and delivered."""
         if self.phase is Phase.DRAINING and stream in self._owed:
             self._owed[stream] -= count
             self._settle(now)
 
     def dry(self, stream: int, now: float) -> None:
-        """A pipe holds nothing more: what it still owes was never there."""
+        """Note that a pipe has no more data, whatever was expected of it."""
         self._owed.pop(stream, None)
         self._settle(now)
 
     def eof(self, stream: int, now: float) -> None:
-        """A pipe came to its end."""
+        """Note the end of file of a pipe."""
         self._open.discard(stream)
         self._settle(now)
 
     def exited(self, pending: Mapping[int, int], now: float) -> None:
-        """The process ended; *pending* bytes it had written are still to be read and delivered."""
+        """Note the exit of the process, with *pending* unread bytes in each pipe."""
         self.has_exited = True
         if self.phase is Phase.RUNNING:
             self._owed = dict(pending)
@@ -155,11 +155,11 @@ class Supervisor:
             self._settle(now)
 
     def stop(self, now: float, *, interrupt: bool = False) -> None:
-        """End the process and all that it started, for whatever reason; a second call changes nothing.
+        """Stop the process and its session. A second call does nothing.
 
         Args:
             now: the time.
-            interrupt: whether Ctrl-C is the reason, so that its own signal comes first.
+            interrupt: whether Ctrl-C is the reason: SIGINT then comes first.
         """
         if not self._stopped:
             self._stopped = True
@@ -167,32 +167,32 @@ class Supervisor:
             self._climb(now)
 
     def hurry(self, now: float) -> None:
-        """Leave out what is left of the grace."""
+        """Skip the rest of the grace."""
         if self.phase is Phase.STOPPING:
             self._rungs = []
             self._climb(now)
 
     def leader_gone(self, now: float) -> None:
-        """The process has ended on its interrupt and left others behind, such as the background jobs of a shell.
+        """Note that the process has exited on its interrupt and left others, such as the background jobs of a shell.
 
-        A shell lets these ignore SIGINT (POSIX 2.11), so waiting for them to end on it would be in vain.
+        A shell lets these ignore SIGINT (POSIX 2.11), so they would not end on it.
         """
         if self.phase is Phase.STOPPING and self._rungs:
             self._climb(now)
 
     def group_empty(self) -> None:
-        """No process of the session is left, and the process itself has ended."""
+        """Note that the process has exited and that its session is empty."""
         if self.phase in _STOPPED:
             self._enter(Phase.ENDED)
 
     def tick(self, now: float) -> None:
-        """Do what is due at this time."""
+        """Apply the deadlines that are reached at this time."""
         if self.deadline is None or now < self.deadline:
             return
         if self.phase is Phase.STOPPING:
             self._climb(now)
         elif self.phase in (Phase.LINGERING, Phase.KILLING):
-            # LINGERING: all that the command wrote was delivered; a timeout would call a finished command unfinished.
+            # LINGERING: all output was delivered, so a timeout only ends the wait; it is not reported.
             self._enter(Phase.ENDED)
         elif self.limit is not None and now >= self.limit:
             self.reached = Limit.TIME

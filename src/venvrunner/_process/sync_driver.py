@@ -1,4 +1,4 @@
-"""Drives a run in the calling thread."""
+"""The synchronous driver: it runs a command in the calling thread, and stops it on an exception."""
 
 import contextlib
 import threading
@@ -17,12 +17,12 @@ from venvrunner._process.session import HAS_SELECTABLE_PIPES
 __tracebackhide__ = True
 
 WATCH = 0.1
-"""Seconds between two looks for a Ctrl-C, outside the main thread."""
+"""Seconds between two checks for Ctrl-C, outside the main thread."""
 CTRL_C = "the program was interrupted (Ctrl-C)"
 
 
 class SyncDriver:
-    """Drives a run in the calling thread; the end of its block closes everything, and ends the command after an exception."""
+    """Drive a run in the calling thread. The end of the block closes everything; an exception stops the command first."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -53,12 +53,12 @@ class SyncDriver:
             raise error.error from None
 
     def settle(self) -> None:
-        """Kill what was not ended and close what is open, if a signal handler has prevented that; else do nothing."""
+        """Kill the command and close everything, if a signal handler prevented the normal end; else do nothing."""
         if not self._is_settled:
             surely(self._kill_and_close)
 
     def advance(self, taken: Collection[str] = ()) -> bool:
-        """Go on until there are lines in *taken*, or else to the end of the command; return false at the end."""
+        """Run until *taken* has lines, or to the end of the command; return false at the end."""
         with context.alone():
             while True:
                 try:
@@ -84,7 +84,7 @@ class SyncDriver:
         return self._waiter.wait(interests, until)
 
     def _end(self, error: BaseException) -> None:
-        """End the command and all that it started; what a signal handler raises meanwhile leaves out the rest of the grace."""
+        """Stop the command and its session; an exception of a signal handler meanwhile skips the rest of the grace."""
         if self.run.is_mine():
             interrupt = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and error.interrupt)
             try:
@@ -108,7 +108,7 @@ class SyncDriver:
                     self.run.hurry()
         except StopIteration:
             pass
-        except Exception:  # noqa: BLE001  the first cause propagates, not what comes of it (no memory, say)
+        except Exception:  # noqa: BLE001  the first cause propagates, not its consequences (no memory, say)
             self.run.abandon()
 
     def _close(self) -> None:
@@ -124,12 +124,12 @@ class SyncDriver:
 
 
 def _refuse(request: Pending) -> None:
-    """Report a sink that is no ``async def`` and yet returned an awaitable, which can't be awaited any more.
+    """Refuse the awaitable of a sink that is not an ``async def`` function: without a loop, it cannot be awaited.
 
     Raises:
         TypeError: always.
     """
     with contextlib.suppress(AttributeError):
-        cast("Any", request.awaitable).close()  # or Python warns of a coroutine that was never awaited
+        cast("Any", request.awaitable).close()  # else Python warns that the coroutine was never awaited
     msg = f"the callback {request.sink!r} returned an awaitable. Use an async def function, or async_log_run."
     raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""Waits on the event loop of trio."""
+"""Readiness of descriptors on the event loop of trio."""
 
 import contextlib
 import selectors
@@ -15,7 +15,7 @@ __tracebackhide__ = True
 
 
 class TrioWaiter:
-    """Waits on trio's loop, which watches one descriptor: that of a selector."""
+    """Wait on trio's loop, which watches one descriptor: that of a selector."""
 
     def __init__(self, trio: Any) -> None:
         self._trio = trio
@@ -24,12 +24,12 @@ class TrioWaiter:
         self._scope: Any = None
 
     def open(self) -> None:
-        self._bell = SelfPipe()
+        self._self_pipe = SelfPipe()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._bell.fd, selectors.EVENT_READ)
+        self._selector.register(self._self_pipe.fd, selectors.EVENT_READ)
 
     def wake(self) -> None:
-        self._bell.ring()
+        self._self_pipe.notify()
         with contextlib.suppress(self._trio.RunFinishedError):
             self._token.run_sync_soon(self._on_wake)
 
@@ -44,8 +44,8 @@ class TrioWaiter:
         with self._trio.move_on_after(LONGEST if until is None else max(0.0, until - time.monotonic())):
             await self._trio.lowlevel.wait_readable(cast("Any", self._selector).fileno())  # epoll or kqueue
         ready = {key.fd for key, _events in self._selector.select(0)}
-        if self._bell.fd in ready:
-            self._bell.quiet()
+        if self._self_pipe.fd in ready:
+            self._self_pipe.drain()
         return ready
 
     async def turn(self) -> None:
@@ -68,7 +68,7 @@ class TrioWaiter:
     def close(self) -> None:
         if hasattr(self, "_selector"):
             self._selector.close()
-            self._bell.close()
+            self._self_pipe.close()
 
     def _on_wake(self) -> None:
         if self._scope is not None:

@@ -1,4 +1,4 @@
-"""Which program a command line runs on Windows: by its suffix, never from the current directory, batch files by cmd.exe."""
+"""Programs on Windows: find the one that a command line runs, never in the current directory; quote for batch files."""
 
 import errno
 import ntpath
@@ -12,7 +12,7 @@ __tracebackhide__ = True
 
 _BATCH = (".bat", ".cmd")
 _REFUSED = '"%\r\n'
-"""What cmd.exe reads as something else in quotes too."""
+"""Characters that cmd.exe interprets even in quotes."""
 _PLAIN = re.compile(r"[\w#$*+./:?@\\-]*[\w#$*+./:?@-]", re.ASCII)
 """An argument that needs no quotes."""
 
@@ -21,9 +21,9 @@ _is_file = os.path.isfile
 
 
 def names_of(command: str) -> list[str]:
-    """Return the file names that a command may have, in the order in which they are tried.
+    """Return the possible file names of a command, in the order to try.
 
-    A file without such a suffix is not a program: a script for a shell, beside its ``.bat``, say.
+    A file without a program's suffix is not a program: it may be a shell script beside its ``.bat``.
 
     >>> names_of("tool"), names_of("tool.EXE")[:2]
     (['tool.com', 'tool.exe', 'tool.bat', 'tool.cmd'], ['tool.EXE', 'tool.EXE.com'])
@@ -33,26 +33,26 @@ def names_of(command: str) -> list[str]:
 
 
 def find(command: str, path: str, is_file: Callable[[str], bool] = _is_file) -> str:
-    """Return the program that a command is, from the directories of ``PATH``, or as its own path says.
+    """Return the path of a command's program, by its own path or from the directories of ``PATH``.
 
-    Windows itself would look into the directory of this program and into the current one before, and know ``.exe`` only.
+    Windows itself would first search the directory of this program and the current one, and would try only ``.exe``.
 
     Args:
         command: a name or a path.
-        path: the value of ``PATH``; what is not absolute in it is left out.
-        is_file: tells of a path whether there is a file.
+        path: the value of ``PATH``; relative directories in it are skipped.
+        is_file: returns whether a path is a file.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: no such program exists.
     """
     if ntpath.basename(command) != command:
         candidates = [command, *names_of(command)]
     else:
-        folders = [folder.strip('"') for folder in path.split(";")]
+        directories = [directory.strip('"') for directory in path.split(";")]
         candidates = [
-            ntpath.join(folder, name)
-            for folder in folders
-            if ntpath.splitdrive(folder)[0] and ntpath.isabs(folder)
+            ntpath.join(directory, name)
+            for directory in directories
+            if ntpath.splitdrive(directory)[0] and ntpath.isabs(directory)
             for name in names_of(command)
         ]
     for candidate in candidates:
@@ -62,7 +62,7 @@ def find(command: str, path: str, is_file: Callable[[str], bool] = _is_file) -> 
 
 
 def is_batch(program: str) -> bool:
-    """Return whether cmd.exe runs a program, and reads its arguments by its own rules."""
+    """Return whether a program is a batch file, whose arguments cmd.exe reads by its own rules."""
     return program.lower().rstrip(". ").endswith(_BATCH)
 
 
@@ -70,22 +70,22 @@ def batch_line(program: str, arguments: Sequence[str]) -> str:
     r"""Return the command line for cmd.exe that runs a batch file with exactly these arguments.
 
     Raises:
-        ValueError: cmd.exe would change one, or run it.
+        ValueError: cmd.exe would change an argument, or run a part of it.
 
     >>> print(batch_line("C:\\v\\tool.bat", ["a b", "x&calc", "--flag"]))
     cmd.exe /e:ON /v:OFF /d /c ""C:\v\tool.bat" "a b" "x&calc" --flag"
     >>> batch_line("tool.bat", ["%PATH%"])
     Traceback (most recent call last):
     ...
-    ValueError: args[1] contains '%', which cmd.exe would not pass on to the batch file 'tool.bat'. Run the program behind it.
+    ValueError: args[1] contains '%', which cmd.exe would change for the batch file 'tool.bat'. Run its program directly.
     """
     words = [f'"{program}"']
     for number, argument in enumerate((program, *arguments)):
         bad = next((char for char in argument if char in _REFUSED), None)
         if bad is not None:
             msg = (
-                f"args[{number}] contains {bad!r}, which cmd.exe would not pass on to the batch file"
-                f" {ntpath.basename(program)!r}. Run the program behind it."
+                f"args[{number}] contains {bad!r}, which cmd.exe would change for the batch file"
+                f" {ntpath.basename(program)!r}. Run its program directly."
             )
             raise ValueError(msg)
         if number:
@@ -94,7 +94,7 @@ def batch_line(program: str, arguments: Sequence[str]) -> str:
 
 
 def _quoted(argument: str) -> str:
-    """Quote an argument: backslashes before the last quote are doubled, or they would hide it."""
+    """Return an argument in quotes, with backslashes before the closing quote doubled: else they would escape it."""
     end = len(argument) - len(argument.rstrip("\\"))
     return f'"{argument}{end * chr(92)}"'
 
@@ -102,14 +102,14 @@ def _quoted(argument: str) -> str:
 def prepared(
     argv: list[str], executable: str | None, path: str, root: str, is_file: Callable[[str], bool] = _is_file
 ) -> tuple[list[str] | str, str]:
-    """Return what ``Popen`` gets as the command line and as the program.
+    """Return the command line and the program for ``Popen``.
 
     Args:
         argv: the command line.
-        executable: the program that the caller names; ``None``: it is ``argv[0]``.
+        executable: the caller's program; ``None``: ``argv[0]``.
         path: the value of ``PATH``.
-        root: the directory of Windows.
-        is_file: as for :func:`find`.
+        root: the Windows directory.
+        is_file: returns whether a path is a file.
 
     Raises:
         FileNotFoundError, ValueError: as for :func:`find` and :func:`batch_line`.

@@ -1,4 +1,4 @@
-"""The contract of all runners."""
+"""The contract of all runners: tests of results, output, logging, errors and masking."""
 
 import inspect
 import logging
@@ -35,14 +35,14 @@ from venvrunner.testing._examples import (
 
 
 class RunnerContract(UsageContract):
-    """The promises of every runner, as tests: a subclass named ``Test…`` has a fixture ``runner``.
+    """Test the promises of every runner: derive a class named ``Test…`` with a fixture ``runner``.
 
     >>> [name for name in dir(RunnerContract) if name.startswith("test_")][0]
     'test_a_bad_byte_hides_no_line'
     """
 
     def test_it_is_a_runner(self, runner: Runner) -> None:
-        """The type by which functions ask for one."""
+        """It has the type that functions ask for."""
         assert isinstance(runner, Runner)
 
     @pytest.mark.parametrize("name", ["log_run", "async_log_run"])
@@ -52,12 +52,12 @@ class RunnerContract(UsageContract):
         assert inspect.iscoroutinefunction(getattr(runner, name)) == (name == "async_log_run")
 
     def test_python_is_an_absolute_path(self, runner: Runner) -> None:
-        """It is what `python` stands for."""
+        """It is the interpreter that the command `python` runs."""
         assert os.path.isabs(runner.python_executable)
         assert runner.resolve(["python"]) == [runner.python_executable]
 
     def test_the_variables_are_a_new_dict(self, runner: Runner) -> None:
-        """Who changes it changes nothing else."""
+        """A change of the dict changes nothing else."""
         variables = runner.environment()
         assert all(type(text) is str for pair in variables.items() for text in pair)
         variables["VENVRUNNER_CONTRACT"] = "1"
@@ -93,7 +93,7 @@ class RunnerContract(UsageContract):
 
     @pytest.mark.parametrize("level", [None, "debug", Log().debug], ids=["none", "name", "callable"])
     def test_the_texts_are_exact(self, call: Run, level: Any) -> None:
-        """Each character as it was written, without decoration, whatever is done with the lines."""
+        """Each character as it was written, without decoration, whatever happens to the lines."""
         result = call(EXACT.args, Log(), level, level)
         assert (result.stdout, result.stderr) == (TEXT, f"err: {TEXT}")
 
@@ -105,7 +105,7 @@ class RunnerContract(UsageContract):
         assert err == [f"err: {LINES[0]}", *LINES[1:]]
 
     def test_an_async_callable_is_awaited(self, call: Run, backend: Backend) -> None:
-        """In both ways, one line after the other."""
+        """By `log_run` and `async_log_run`, one line after the other."""
         lines: list[str] = []
 
         async def take(line: str) -> None:
@@ -116,7 +116,7 @@ class RunnerContract(UsageContract):
         assert lines == LINES
 
     def test_lines_are_logged_with_the_name_of_their_stream(self, call: Run) -> None:
-        """At the level that is named, whatever braces or percent signs they have; the command and its end at debug."""
+        """At the named level, unchanged by braces and percent signs; the command and its end at debug."""
         log = Log()
         result = call(EXACT.args, log, "info", "warning")
         assert log.records[0] == ("debug", f"Running subprocess: {result.args!r}")
@@ -126,7 +126,7 @@ class RunnerContract(UsageContract):
         assert len(log.records) == 2 + 2 * len(LOGGED)
 
     def test_the_end_is_logged(self, call: Run) -> None:
-        """Last, at debug: the exit code and the seconds that the command took; after a timeout, how it ended."""
+        """Last, at debug: the exit code and the seconds that the command took; after a timeout, the reason of the stop."""
         for example in (NUMBERED[0], FAILURE):
             log = Log()
             call(example.args, log, check=False)
@@ -138,7 +138,7 @@ class RunnerContract(UsageContract):
             call(ENDLESS.args, log, timeout=0.5)
         level, text = log.records[-1]
         assert level == "debug"
-        assert re.fullmatch(rf"ended after \d+\.\d\d s: {re.escape(str(caught.value))}", text)
+        assert re.fullmatch(rf"stopped after \d+\.\d\d s: {re.escape(str(caught.value))}", text)
 
     def test_by_default_only_standard_error_is_logged(self, call: Run) -> None:
         """At debug."""
@@ -161,7 +161,7 @@ class RunnerContract(UsageContract):
         assert handler.texts == ["stdout: out 0"] * 2
 
     def test_a_failure_raises(self, runner: Runner, call: Run) -> None:
-        """A `CalledProcessError` with a list, the status and both texts; a note has the last lines of standard error."""
+        """A `CalledProcessError` with a list, the exit code and both texts; a note has the last lines of standard error."""
         with pytest.raises(subprocess.CalledProcessError) as caught:
             call(FAILURE.args)
         error: Any = caught.value
@@ -182,7 +182,7 @@ class RunnerContract(UsageContract):
         assert (str(copy), vars(copy)) == (str(caught.value), vars(caught.value))
 
     def test_a_timeout_is_the_standard_exception(self, runner: Runner, call: Run) -> None:
-        """With what was read until then, as text."""
+        """With the output so far, as text."""
         with pytest.raises(subprocess.TimeoutExpired) as caught:
             call(ENDLESS.args, timeout=0.5)
         assert caught.value.cmd == runner.resolve(ENDLESS.args)
@@ -199,7 +199,7 @@ class RunnerContract(UsageContract):
         assert call(BAD_BYTE.args, errors="replace").stdout == "good\n\ufffd bad\n"
 
     def test_secrets_are_masked_where_people_look(self, call: Run) -> None:
-        """In the log, and in message, repr and notes of an exception; attributes and callables have the truth."""
+        """In the log, and in message, repr and notes of an exception; attributes and callables have the unmasked text."""
         log, lines = Log(), list[str]()
         with pytest.raises(subprocess.CalledProcessError) as caught:
             call(SECRET.args, log, "info", lines.append, secrets=[TOKEN])
@@ -211,7 +211,7 @@ class RunnerContract(UsageContract):
         assert (error.cmd[-1], error.stdout) == (f"--token={TOKEN}", f"out {TOKEN}\n")
 
     def test_what_a_callable_raises_propagates(self, call: Run) -> None:
-        """The very exception, and nothing around it."""
+        """The same exception object, without a wrapper."""
         failure = LookupError("from the callable")
 
         def fail(line: str) -> None:
