@@ -87,7 +87,7 @@ def test_the_shared_type_can_not_be_made_itself() -> None:
 def test_the_fake_installs_nothing_with_or_without_an_instance() -> None:
     """It refuses and says what it will not do."""
     for install in (FakeVenvRunner.install_package, FakeVenvRunner().install_package):
-        with pytest.raises(NotImplementedError, match=r"FakeVenvRunner can't install 'x'"):
+        with pytest.raises(NotImplementedError, match=r"FakeVenvRunner cannot install 'x'"):
             install("x")
         with pytest.raises(NotImplementedError):
             install(package_name="x")

@@ -108,7 +108,7 @@ def check_stopped(error: CommandStoppedError, runner: Runner, begun: Begun) -> N
     """The exception says what there is to say, and nothing runs."""
     assert (error.cmd, error.stderr) == (runner.resolve(ARGS), "")
     assert (error.stdout, error.output) == (f"begun {begun.pid}\n",) * 2
-    assert str(error) == f"Command '{error.cmd}' was ended: stop() was called on its runner"
+    assert str(error) == f"Command '{error.cmd}' was stopped: stop() was called on its runner"
     assert not begun.pid or not alive(begun.pid)
 
 
@@ -343,7 +343,7 @@ def test_an_installation_is_stopped_too(tmp_path: Path) -> None:
             venv.stop()
 
         join = in_thread(stop)
-        with pytest.raises(CommandStoppedError, match=r"was ended: stop\(\) was called on its runner"):
+        with pytest.raises(CommandStoppedError, match=r"was stopped: stop\(\) was called on its runner"):
             venv.install(str(project), no_index=True)
         join()
         assert not builds(tmp_path)

@@ -1,4 +1,4 @@
-"""Credentials in text: found in every spelling, and masked."""
+"""Redaction of credentials in text: find them in every spelling, and mask them."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,25 +10,25 @@ __tracebackhide__ = True
 MASK = "****"
 
 Span = tuple[int, int]
-"""Where something begins and ends in a text."""
+"""The begin and the end of a piece of text."""
 
 _SHORTEST_PART = 4
-"""Characters from which on a part of a secret is masked by itself, and base64 of a secret is looked for."""
+"""Minimum length of a part of a secret to be masked by itself, and of a secret to be searched for in base64."""
 _SHORTEST_TOKEN = 8
-"""Characters from which on a user without a password is a token, and not a name such as ``git``."""
+"""Minimum length of a user without a password to count as a token, not as a name such as ``git``."""
 _LONGEST = 4096
-"""Characters up to which a secret is looked for in every spelling: the pattern for that is slow to compile."""
+"""Maximum length of a secret to be searched for in every spelling: its pattern is slow to compile."""
 
 _SAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Characters that look the same in every spelling."""
 _BACKSLASHES = r"\\{1,4}"
-"""What an escaped character begins with: JSON within JSON doubles it."""
+"""The begin of an escaped character: JSON within JSON doubles it."""
 _SHORT_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", '"': '"', "'": "'", "/": "/"}
 _ENTITIES = {"&": "amp|#38", "<": "lt|#60", ">": "gt|#62", '"': "quot|#34|#x22", "'": "apos|#39|#x27"}
 _FURTHER = {" ": [r"\+"], "'": [re.escape("'\"'\"'"), re.escape("'\\''")]}
-"""A blank in a form, and an apostrophe in a shell."""
+"""Further spellings: of a blank in a form, and of an apostrophe in a shell."""
 _BASE64 = str.maketrans({"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|\\{1,4}/|%2[Ff])"})
-"""What the two alphabets have different, quoted or not."""
+"""The characters in which the two alphabets of base64 differ, quoted or not."""
 _ONE_OF_BASE64 = r"(?:[A-Za-z0-9+/_-]|%2[BbFf])?"
 
 _SEPARATOR = re.compile(r":(?:\\{0,4}/){2}|%3[Aa](?:%2[Ff]){2}")
@@ -54,17 +54,17 @@ _ENDS = {
     '"': re.compile(f'(?<!\\\\)"{_AFTER_QUOTE}|{_ANY_END}'),
     "": re.compile(f'"{_AFTER_QUOTE}|{_ANY_END}'),
 }
-"""Where a URL ends at the latest, by the quotation mark before it: at that mark, unless it looks like a part of a password."""
+"""The latest end of a URL by the quotation mark before it: at that mark, unless it looks like a part of a password."""
 
 
 class Redactor:
-    r"""Masks credentials in text that people see.
+    r"""Mask credentials in text that people see.
 
-    These are the users and passwords of URLs, and named secrets in every spelling: as they are, as in a URL (``%2F``, ``%2f``,
-    ``+``), as in JSON, HTML, a shell or a ``repr``, and in base64, also of ``user:secret``.
+    It masks the users and passwords of URLs, and secrets in every spelling: plain, as in a URL (``%2F``, ``%2f``, ``+``), as in
+    JSON, HTML, a shell or a ``repr``, and in base64, also of ``user:secret``.
 
     Args:
-        secrets: strings to mask wherever they stand; of a string of several lines also each line, of a URL also its password.
+        secrets: strings to mask everywhere; for a string of several lines also each line, for a URL also its password.
 
     >>> Redactor(["hunter2"]).mask("pip install git+https://me:pw@host/x --token hunter2")
     'pip install git+https://****@host/x --token ****'
@@ -76,9 +76,9 @@ class Redactor:
         self._needles = list(_needles(secrets))
 
     def spans(self, text: str) -> list[Span]:
-        """Return where the credentials of a text are, in order; those that overlap are one."""
+        """Return the spans of all credentials in a text, in order, with overlapping spans merged."""
         found: list[Span] = []
-        # Almost no line has any: the first look has to be cheap.
+        # Almost no line has any, so the first check is cheap.
         for needle in self._needles:
             if needle.anchor in text and (match := needle.search(text)) is not None:
                 found += _in_order(_matches(match))
@@ -109,7 +109,7 @@ def masked(text: str, spans: Iterable[Span]) -> str:
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """Return spans in order, those that overlap as one.
+    """Return spans in order, with overlapping spans merged.
 
     >>> merged([(6, 9), (0, 3), (2, 4), (4, 5)])
     [(0, 4), (4, 5), (6, 9)]
@@ -118,7 +118,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def userinfos(text: str) -> Iterator[str]:
-    """Yield the user and password of each URL in a text, only where there is no other way to read it.
+    """Yield the user and password of each URL in a text, if the URL has only one reading.
 
     >>> list(userinfos("https://me:pw@host and https://host:8080/x@y and ssh://git@host"))
     ['me:pw']
@@ -127,11 +127,11 @@ def userinfos(text: str) -> Iterator[str]:
 
 
 class _Needle:
-    """Something to look for.
+    """A string to search for in all its spellings.
 
     Args:
-        anchor: what a text has to contain for a closer look.
-        spell: returns the pattern of all ways to spell it.
+        anchor: a substring of all spellings; a text without it is not searched.
+        spell: returns the pattern of all spellings.
     """
 
     def __init__(self, anchor: str, spell: Callable[[], str]) -> None:
@@ -140,14 +140,14 @@ class _Needle:
         self._pattern: re.Pattern[str] | None = None  # most secrets never occur
 
     def search(self, text: str) -> re.Match[str] | None:
-        """Return where it is first found."""
+        """Return the first match."""
         if self._pattern is None:
             self._pattern = re.compile(self._spell())
         return self._pattern.search(text)
 
 
 def _needles(secrets: Iterable[str]) -> Iterator[_Needle]:
-    """Yield what finds some secrets, their parts and their spellings."""
+    """Yield the needles for secrets, their parts and their spellings."""
     wholes: set[str] = set()
     lines: set[str] = set()
     for secret in secrets:
@@ -159,14 +159,14 @@ def _needles(secrets: Iterable[str]) -> Iterator[_Needle]:
 
 
 def _matches(match: re.Match[str] | None) -> Iterator[Span]:
-    """Yield all matches from the first on, also those that overlap: of "abab" in "ababab" no tail may be left."""
+    """Yield the spans of a match and all later ones, also overlapping: "abab" in "ababab" must leave no tail."""
     while match is not None:
         yield match.span()
         match = match.re.search(match.string, match.start() + 1)
 
 
 def _in_order(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield spans that are sorted by their begin, those that overlap as one."""
+    """Yield sorted spans, with overlapping spans merged."""
     begin, end = 0, 0
     for first, after in spans:
         if first < end:
@@ -180,7 +180,7 @@ def _in_order(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return the strings that are secret because one is: without the blanks around it, unquoted, and the password of a URL."""
+    """Return all strings that one secret makes secret: stripped, unquoted, and the password of a URL."""
     forms = {secret, secret.strip()}
     for userinfo in userinfos(secret):
         user, _colon, password = userinfo.partition(":")
@@ -194,7 +194,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _spelled(secret: str) -> _Needle:
-    """Return what finds a secret in every spelling but base64."""
+    """Return the needle for every spelling of a secret except base64."""
     anchor = max(_SAME.findall(secret), key=len, default="")
     if len(secret) > _LONGEST:
         return _Needle(anchor, partial(re.escape, secret))
@@ -202,7 +202,7 @@ def _spelled(secret: str) -> _Needle:
 
 
 def _spellings(character: str, times: int) -> str:
-    """Return a pattern for all ways to write a character that is repeated.
+    """Return a pattern for all spellings of a repeated character.
 
     >>> _spellings("x", 2), re.fullmatch(_spellings(" ", 1), "%20") is not None
     ('xx', True)
@@ -223,29 +223,29 @@ def _spellings(character: str, times: int) -> str:
     if character in _ENTITIES:
         ways.append(f"&(?:{_ENTITIES[character]});")
     if character == "\\":
-        # Each by itself could share a run of backslashes in exponentially many ways.
+        # Matched one by one, a run of backslashes could be split in exponentially many ways.
         return rf"(?:\\{{{times},{4 * times}}}|(?:{'|'.join(ways)}){{{times}}})"
     return f"(?:{'|'.join([*ways, re.escape(character)])}){{{times}}}"
 
 
 def _encoded(secret: str) -> Iterator[_Needle]:
-    """Yield what finds base64 of a secret, or of anything that contains it."""
+    """Yield the needles for base64 of a secret, and of any text that contains it."""
     data = _bytes(secret)
     if len(data) < _SHORTEST_PART:
         return
     from binascii import b2a_base64  # most calls have no secret
 
-    # Three bytes are four characters, so what becomes of a secret depends on how many bytes are before it.
+    # Three bytes are four characters, so the encoded form depends on how many bytes precede the secret.
     for shift, skipped in enumerate((0, 2, 3)):
         after = shift + len(data)
-        # Those characters in the middle that depend on nothing else; one more at each end holds some of its bits.
+        # Only the characters in the middle depend on the secret alone; one more at each end holds some of its bits.
         text = b2a_base64(bytes(shift) + data, newline=False).decode()[skipped : after * 8 // 6]
         left, right = _ONE_OF_BASE64 if shift else "", f"{_ONE_OF_BASE64}(?:=|%3[Dd]){{0,2}}" if after % 3 else ""
         yield _Needle(max(_SAME.findall(text), key=len, default=""), partial(str, left + text.translate(_BASE64) + right))
 
 
 def _bytes(text: str) -> bytes:
-    """Return what a text is in UTF-8, with the bytes that ``os.fsdecode`` could not decode."""
+    """Return a text in UTF-8, with the bytes that ``os.fsdecode`` could not decode."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -253,7 +253,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _userinfo_spans(text: str, *, guess: bool = True) -> Iterator[Span]:
-    """Yield where the user and password of each URL are, also of one that is itself quoted for a URL or for JSON."""
+    """Yield the span of the user and password of each URL, also of a URL that is quoted for a URL or for JSON."""
     for separator, following in pairwise(chain(_SEPARATOR.finditer(text), [None])):
         assert separator is not None
         begin, stop = separator.end(), len(text) if following is None else following.start()
@@ -268,12 +268,12 @@ def _userinfo_spans(text: str, *, guess: bool = True) -> Iterator[Span]:
 
 
 def _userinfo_end(text: str, scheme_end: int, begin: int, stop: int, *, guess: bool) -> int:
-    """Return where the user and password of a URL end, or -1.
+    """Return the end of the user and password of a URL, or -1.
 
-    RFC 3986 forbids ``/``, ``?``, ``#``, quotation marks and blanks in them, and people write passwords with all of these. So
-    if there is a user, a colon and something that can't be a port, all up to the ``@`` is a password, with two blanks at
-    most: a sentence has more. Where it may be a port and a path, as in ``name:1234/x@y``, it is a password unless the name is
-    an address, the ``@`` begins a part of the path, or a version follows it. Blanks and such a port are guesses.
+    RFC 3986 forbids ``/``, ``?``, ``#``, quotation marks and blanks in them, but people write passwords with all of these. So
+    after a user, a colon and text that can't be a port, everything up to the ``@`` is a password, with at most two blanks: a
+    sentence has more. Text that may be a port and a path, as in ``name:1234/x@y``, is a password unless the name is an
+    address, the ``@`` begins a part of the path, or a version follows it. Blanks and such a port are guesses.
     """
     if text.find("@", begin, stop) < 0:
         return -1
@@ -298,6 +298,6 @@ def _userinfo_end(text: str, scheme_end: int, begin: int, stop: int, *, guess: b
 
 
 def _find(pattern: re.Pattern[str], text: str, begin: int, stop: int) -> int:
-    """Return where a pattern is first found between two places, or the second."""
+    """Return the position of the first match between *begin* and *stop*, or *stop*."""
     match = pattern.search(text, begin, stop)
     return stop if match is None else match.start()

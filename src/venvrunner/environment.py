@@ -1,4 +1,4 @@
-"""Environment variables: which break isolation, and which a runner sets."""
+"""Environment variables of commands: remove those that break isolation, set those that a runner needs."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _ACTIVE = "names another environment as the active one"
 _PIP_PLACE = "makes pip install somewhere else"
 _PIP_WHAT = "changes what every pip command installs"
 _PIP_OTHER = "makes pip choose files for another Python"
-_PIP_GUARD = "makes pip judge the environment by rules of the caller's shell"
+_PIP_CHECK = "makes pip judge the environment by rules of the caller's shell"
 _UV_PLACE = "makes uv work on something other than the environment"
 
 REMOVED: Mapping[str, str] = {
@@ -46,8 +46,8 @@ REMOVED: Mapping[str, str] = {
     "PIP_PYTHON_VERSION": _PIP_OTHER,
     "PIP_IMPLEMENTATION": _PIP_OTHER,
     "PIP_ABI": _PIP_OTHER,
-    "PIP_REQUIRE_VIRTUALENV": _PIP_GUARD,
-    "PIP_RESPECT_VIRTUALENV": _PIP_GUARD,
+    "PIP_REQUIRE_VIRTUALENV": _PIP_CHECK,
+    "PIP_RESPECT_VIRTUALENV": _PIP_CHECK,
     "UV_PYTHON": _UV_PLACE,
     "UV_SYSTEM_PYTHON": _UV_PLACE,
     "UV_PROJECT_ENVIRONMENT": _UV_PLACE,
@@ -57,10 +57,10 @@ REMOVED: Mapping[str, str] = {
 """Variables that break isolation, each with its reason."""
 
 _NEUTRAL: Mapping[str, str] = {"UV_SYSTEM_PYTHON": "0"}
-"""Values with the effect of no variable, where it is not that of the empty string: uv refuses that as a boolean."""
+"""Values that act like an unset variable, where the empty string does not: uv rejects it as a boolean."""
 
 CREATION_PREFIX = "VIRTUALENV_"
-"""What virtualenv reads its options from; removed in addition while an environment is created."""
+"""The prefix of virtualenv's own options; variables with it are also removed while an environment is created."""
 
 SSH_BATCH = "-o BatchMode=yes"
 
@@ -73,25 +73,25 @@ NEVER_ASK: Mapping[str, str] = {
     "SSH_ASKPASS_REQUIRE": "never",
     "GIT_SSH_COMMAND": f"ssh {SSH_BATCH}",
 }
-"""Variables that keep a command from waiting for a human, or from talking of something else."""
+"""Variables that disable prompts and unrelated notices."""
 
 SET: Mapping[str, str] = {**NEVER_ASK, "PIP_USER": "0"}
-"""Variables that a runner sets, besides ``VIRTUAL_ENV`` and ``PATH``. ``PIP_USER``: a ``pip.conf`` may say otherwise."""
+"""Variables that a runner sets besides ``VIRTUAL_ENV`` and ``PATH``. ``PIP_USER`` overrides a ``pip.conf``."""
 
 UNLESS_SET: Mapping[str, str] = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-"""Variables that a runner sets unless they are there: lines of a Python child come when it prints them, and in UTF-8."""
+"""Variables that a runner sets unless they are set: a Python child then prints lines at once, and in UTF-8."""
 
 
 def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return a copy of the environment without the variables that break isolation.
 
-    Settings of package indexes, proxies, certificates and caches stay: a build needs them.
+    Settings of package indexes, proxies, certificates and caches stay: builds need them.
 
     Args:
-        base: what to copy; default: ``os.environ``, which is never changed.
+        base: the variables to copy; default: ``os.environ``. It is never changed.
 
     Returns:
-        the copy, for instance to be used as ``env=``.
+        the copy, for instance to pass as ``env=``.
 
     >>> get_clean_environment({"HOME": "/home/me", "PYTHONPATH": "/elsewhere", "PIP_INDEX_URL": "https://index.example"})
     {'HOME': '/home/me', 'PIP_INDEX_URL': 'https://index.example'}
@@ -102,65 +102,65 @@ def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, st
 
 
 def venv_environment(
-    venv_dir: str, scripts: str, given: Mapping[str, str] | None, ambient: Mapping[str, str]
+    venv_dir: str, scripts: str, given: Mapping[str, str] | None, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment for a command of a virtual environment.
+    """Return the environment variables for a command of a virtual environment.
 
-    One rule: what was merely inherited is cleaned; what the caller set to another value than *ambient* has is kept.
+    One rule: an inherited variable is cleaned; a variable that the caller set to another value than *inherited* has is kept.
 
     Args:
         venv_dir: the environment.
-        scripts: its script folder, which becomes the first on ``PATH`` unless the caller has placed it.
-        given: the caller's ``env=``; ``None``: *ambient*.
-        ambient: ``os.environ``, as it is now.
+        scripts: its script directory, which becomes the first on ``PATH`` unless the caller's ``PATH`` already has it.
+        given: the caller's ``env=``; ``None``: *inherited*.
+        inherited: the current ``os.environ``.
 
     >>> env = venv_environment("/v", "/v/bin", {"PYTHONPATH": "/mine", "PIP_USER": "1"}, {"PIP_USER": "1"})
     >>> env["PYTHONPATH"], env["PIP_USER"], env["VIRTUAL_ENV"], env["PATH"].split(os.pathsep)[0]
     ('/mine', '0', '/v', '/v/bin')
     """
-    source = dict(ambient) if given is None else check_variables("env", given)
-    chosen = set[str]() if given is None else {name for name, value in source.items() if value != ambient.get(name)}
+    source = dict(inherited) if given is None else check_variables("env", given)
+    chosen = set[str]() if given is None else {name for name, value in source.items() if value != inherited.get(name)}
     removed = _removed(source) - chosen
     env = {name: value for name, value in source.items() if name not in removed}
     defaults = _defaults(SET, env) | {"VIRTUAL_ENV": venv_dir}
     env.update({name: value for name, value in defaults.items() if name not in chosen})
     env = {**UNLESS_SET, **env}
     if "PATH" in chosen and scripts in env["PATH"].split(os.pathsep):
-        return env  # the caller has placed it
+        return env  # the caller has put it in its place
     return _with_scripts_first(env, scripts)
 
 
-def current_environment(scripts: str, ambient: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a command of the current environment: as it is, but never asking.
+def current_environment(scripts: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables for a command of the current environment: *inherited*, with prompts disabled.
 
     Args:
-        scripts: the interpreter's script folder, which becomes the first on ``PATH``.
-        ambient: ``os.environ``, as it is now.
+        scripts: the interpreter's script directory, which becomes the first on ``PATH``.
+        inherited: the current ``os.environ``.
 
     >>> current_environment("/v/bin", {"PYTHONPATH": "/mine"})["PYTHONPATH"]
     '/mine'
     """
-    return _with_scripts_first({**UNLESS_SET, **ambient, **_defaults(NEVER_ASK, ambient)}, scripts)
+    return _with_scripts_first({**UNLESS_SET, **inherited, **_defaults(NEVER_ASK, inherited)}, scripts)
 
 
-def additions(env: Mapping[str, str], ambient: Mapping[str, str]) -> dict[str, str]:
-    """Return what makes *ambient* the same as *env* for a caller that can add variables but remove none.
+def additions(env: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that turn *inherited* into *env*, for a caller that can set variables but not remove them.
 
-    A variable that *env* does not have gets a value with the effect of no variable: the empty string, but for a few.
+    A variable that *env* lacks gets a value that acts like an unset variable, which is nearly always the empty string.
 
     Args:
         env: the environment variables of a command.
-        ambient: ``os.environ``, as it is now.
+        inherited: the current ``os.environ``.
 
     >>> additions({"A": "1", "B": "2"}, {"A": "1", "B": "1", "PYTHONPATH": "/elsewhere", "UV_SYSTEM_PYTHON": "1"})
     {'PYTHONPATH': '', 'UV_SYSTEM_PYTHON': '0', 'B': '2'}
     """
-    removed = {name: _NEUTRAL.get(name, "") for name in ambient if name not in env}
-    return removed | {name: value for name, value in env.items() if ambient.get(name) != value}
+    removed = {name: _NEUTRAL.get(name, "") for name in inherited if name not in env}
+    return removed | {name: value for name, value in env.items() if inherited.get(name) != value}
 
 
 def _removed(names: Iterable[str]) -> set[str]:
-    """Return those of some variables that break isolation; pip takes ``PIP_target`` and ``PIP_DRY-RUN`` as well."""
+    """Return the names that break isolation; pip also reads spellings such as ``PIP_target`` and ``PIP_DRY-RUN``."""
     given = list(names)
     return {
         name
@@ -174,12 +174,12 @@ def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:
 
 
 def _defaults(table: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
-    """Fit the table to an environment: an ssh command that somebody has configured gets the batch mode added."""
+    """Return the table adapted to an environment: a configured ssh command gets the batch mode added."""
     defaults = dict(table)
     ssh = env.get("GIT_SSH_COMMAND")
     if ssh:
         defaults["GIT_SSH_COMMAND"] = ssh if "BatchMode" in ssh else f"{ssh} {SSH_BATCH}"
     elif "GIT_SSH" in env:
-        # A program of the caller's own, which GIT_SSH_COMMAND would override.
+        # The caller's own program: GIT_SSH_COMMAND would override it.
         del defaults["GIT_SSH_COMMAND"]
     return defaults

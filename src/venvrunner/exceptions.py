@@ -1,4 +1,4 @@
-"""Every exception that venvrunner raises on its own account.
+"""The exceptions of venvrunner: all derive from :class:`VenvError`, and most also from a standard exception.
 
 ::
 
@@ -29,9 +29,9 @@
     └── CreationError            is a RuntimeError
         └── InterpreterNotFoundError  is a LookupError
 
-Code that catches the standard exception keeps working. An argument of the wrong type is a plain ``TypeError``, a wrong
-value of a process parameter a plain ``ValueError``, and a missing command of the module functions a plain
-``FileNotFoundError``: in these, venvrunner is not different from :mod:`subprocess`.
+Code that catches the standard exception keeps working. Three errors are plain, as in :mod:`subprocess`: an argument of the
+wrong type is a ``TypeError``, an invalid value of a process parameter is a ``ValueError``, and a missing command of the module
+functions is a ``FileNotFoundError``.
 """
 
 import signal
@@ -41,7 +41,7 @@ from typing import Any
 
 
 class VenvError(Exception):
-    """The base of all exceptions of this package.
+    """The base class of all exceptions of this package.
 
     >>> issubclass(InvalidPathError, VenvError) and issubclass(InvalidPathError, ValueError)
     True
@@ -49,16 +49,16 @@ class VenvError(Exception):
 
 
 class CommandError(VenvError, subprocess.CalledProcessError):
-    """A command ended with an exit status other than zero.
+    """A command exited with a code other than zero.
 
-    ``cmd``, ``stdout`` and ``stderr`` are true; ``str()``, ``repr()`` and the notes have their credentials masked.
+    ``cmd``, ``stdout`` and ``stderr`` are unmasked. ``str()``, ``repr()`` and the notes mask credentials.
 
     Args:
-        returncode: the exit status; ``-n`` if signal n ended the command (POSIX).
+        returncode: the exit code; ``-n`` if signal n killed the command (POSIX).
         cmd: the command line that was run.
-        output: all that was read from its standard output.
-        stderr: all that was read from its standard error.
-        shown: the command line as people may see it; default: *cmd*.
+        output: its standard output.
+        stderr: its standard error.
+        shown: the command line with credentials masked; default: *cmd*.
 
     >>> error = CommandError(3, ["git", "push", "https://me:pw@host"], shown=["git", "push", "https://****@host"])
     >>> print(error)
@@ -81,19 +81,19 @@ class CommandError(VenvError, subprocess.CalledProcessError):
 
     @property
     def shown(self) -> Sequence[str]:
-        """The command line as people may see it."""
+        """The command line with credentials masked."""
         return self._shown
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle; exceptions pickle only the positional arguments by themselves."""
+        """Pickle all attributes; by default, an exception pickles only its positional arguments."""
         return type(self), (self.returncode, self.cmd, self.output, self.stderr), self.__dict__
 
     def __str__(self) -> str:
-        """Say it as the standard exception does, with the masked command line; in the words that it had until Python 3.14."""
+        """Return the message of the standard exception, in the words of Python up to 3.13, with the masked command line."""
         return f"Command '{self._shown}' {_ended(self.returncode)}"
 
     def __repr__(self) -> str:
-        """Show the status and the masked command line, never the output."""
+        """Show the exit code and the masked command line, never the output."""
         return f"{type(self).__name__}({self.returncode}, {self._shown!r})"
 
 
@@ -107,11 +107,11 @@ def _ended(returncode: int) -> str:
 
 
 class InstallationError(CommandError):
-    """An installer failed; the notes have its reason, what has changed nevertheless, and last what to do.
+    """An installer failed. The notes have the reason, the changes that it made nevertheless, and last the remedy.
 
     Args:
-        headline: what failed and why, masked; default: the message names the command line instead. The others are those of
-            :class:`CommandError`.
+        headline: what failed and why, with credentials masked; default: the message names the command line instead. All other
+            arguments are those of :class:`CommandError`.
 
     >>> print(InstallationError(1, ["pip", "install", "pocket"], headline="pocket could not be installed: no space left"))
     pocket could not be installed: no space left. The installer returned non-zero exit status 1.
@@ -122,49 +122,49 @@ class InstallationError(CommandError):
         self._headline = headline
 
     def __str__(self) -> str:
-        """Name the package and the reason, then how the installer ended."""
+        """Name the package and the reason, then how the installer exited."""
         if self._headline is None:
             return super().__str__()
         return f"{self._headline.rstrip('.')}. The installer {_ended(self.returncode)}"
 
 
 class BuildFailedError(InstallationError):
-    """A package could not be built: its own build failed, or what its build needs is missing.
+    """A package could not be built: its build failed, or a requirement of the build is missing.
 
-    The first note has the build's own output, the part that matters. A build requirement that is not found is an error of the
-    build, not a :class:`NoSuchPackageError`.
+    The first note has the relevant part of the build's output. A missing build requirement is this error, not a
+    :class:`NoSuchPackageError`.
     """
 
 
 class HashError(InstallationError):
-    """A file is not the one whose hash is required, or it has no hash and needs one."""
+    """A downloaded file does not match its required hash, or the hash is missing."""
 
 
 class IndexUnreachableError(InstallationError):
     """A package index, or a page of links, could not be reached, so it is unknown whether it has the package.
 
-    pip tells this only after a second attempt: with ``PIP_RETRIES=0`` it reports a package that does not exist, unless
-    ``PIP_VERBOSE=2`` is set too, or the certificate of the index is the reason.
+    pip reports this only after a second attempt. With ``PIP_RETRIES=0`` it reports a package that does not exist, unless
+    ``PIP_VERBOSE=2`` is set too or the certificate of the index is the reason.
     """
 
 
 class NoFittingVersionError(InstallationError, LookupError):
-    """No version of a package fits all that is asked for, or this Python."""
+    """No version of a package satisfies all requirements, or none supports this Python."""
 
 
 class NoSuchPackageError(InstallationError, LookupError):
-    """There is no package of that name where the installer has looked."""
+    """No package of that name exists on the indexes and in the directories that the installer searched."""
 
 
 class NotInstalledError(InstallationError):
-    """An installer succeeded, and a package that it was told to install is not in the environment.
+    """An installer succeeded, but a requested package is not in the environment.
 
     Args:
-        packages: the normalized names of the packages that are not installed. The others are those of
+        packages: the normalized names of the packages that are not installed. All other arguments are those of
             :class:`InstallationError`.
 
     Attributes:
-        packages: as given.
+        packages: the normalized names of the packages that are not installed.
 
     >>> print(NotInstalledError(0, ["pip", "install", "pocket"], packages=["pocket"]))
     The installer succeeded, but 'pocket' is not installed in the environment. Command: '['pip', 'install', 'pocket']'
@@ -181,20 +181,21 @@ class NotInstalledError(InstallationError):
 
 
 class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
-    """A command was ended because its time was up, or because it printed no line for too long.
+    """A command was stopped because it reached its ``timeout=``, or printed no line for its ``silence_timeout=``.
 
-    ``stdout`` and ``stderr`` are what had been read until then, as text. Masked like :class:`CommandError`.
+    ``cmd``, ``stdout`` and ``stderr`` are unmasked; the output is text, up to the stop. ``str()``, ``repr()`` and the notes
+    mask credentials.
 
     Args:
         cmd: the command line that was run.
-        timeout: the time it had, in seconds.
-        output: what was read from its standard output.
-        stderr: what was read from its standard error.
-        shown: the command line as people may see it; default: *cmd*.
-        silence: whether *timeout* is the time that it had to print a line: its ``silence_timeout=``.
+        timeout: the limit that was reached, in seconds.
+        output: its standard output so far.
+        stderr: its standard error so far.
+        shown: the command line with credentials masked; default: *cmd*.
+        silence: whether *timeout* is its ``silence_timeout=``; default false.
 
     Attributes:
-        silence: as given.
+        silence: whether ``timeout`` is its ``silence_timeout=``.
 
     >>> print(CommandTimeoutError(["sleep", "9"], 0.5))
     Command '['sleep', '9']' timed out after 0.5 seconds
@@ -220,29 +221,29 @@ class CommandTimeoutError(VenvError, subprocess.TimeoutExpired):
         self.silence = silence
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle; exceptions pickle only the positional arguments by themselves."""
+        """Pickle all attributes; by default, an exception pickles only its positional arguments."""
         return type(self), (self.cmd, self.timeout, self.output, self.stderr), self.__dict__
 
     def __str__(self) -> str:
-        """Say it as the standard exception does, with the masked command line."""
+        """Return the message of the standard exception, with the masked command line."""
         if self.silence:
             return f"Command '{self._shown}' printed no line for {self.timeout} seconds"
         return str(subprocess.TimeoutExpired(self._shown, self.timeout))
 
     def __repr__(self) -> str:
-        """Show the masked command line and the time, never the output."""
+        """Show the masked command line and the limit, never the output."""
         return f"{type(self).__name__}({self._shown!r}, {self.timeout!r})"
 
 
 class _EndedError(VenvError, RuntimeError):
-    """What ends of a command have in common that no standard exception stands for.
+    """The base class for ends of a command that no standard exception describes.
 
     Args:
         cmd: the command line that was run.
         reason: why it ended.
-        stdout: what was read from its standard output.
-        stderr: what was read from its standard error.
-        shown: the command line as people may see it; default: *cmd*.
+        stdout: its standard output so far.
+        stderr: its standard error so far.
+        shown: the command line with credentials masked; default: *cmd*.
     """
 
     cmd: Sequence[str]
@@ -263,7 +264,7 @@ class _EndedError(VenvError, RuntimeError):
         self._shown = cmd if shown is None else shown
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle; exceptions pickle only the positional arguments by themselves."""
+        """Pickle all attributes; by default, an exception pickles only its positional arguments."""
         return type(self), (self.cmd, self.reason, self.stdout, self.stderr), self.__dict__
 
     def __str__(self) -> str:
@@ -276,38 +277,39 @@ class _EndedError(VenvError, RuntimeError):
 
 
 class CommandStoppedError(_EndedError):
-    """A command was ended because its end was requested: by :meth:`.Runner.stop`, by Ctrl-C, or at the interpreter's exit.
+    """A command was stopped by :meth:`.Runner.stop`, by Ctrl-C, or because the interpreter exits.
 
-    ``cmd``, ``stdout`` and ``stderr`` are true, as far as the command had come; ``str()``, ``repr()`` and the notes are masked.
+    ``cmd``, ``stdout`` and ``stderr`` are unmasked; the output goes up to the stop. ``str()``, ``repr()`` and the notes mask
+    credentials.
 
     Args:
         cmd: the command line that was run.
-        reason: why it was ended.
-        stdout: what was read from its standard output.
-        stderr: what was read from its standard error.
-        shown: the command line as people may see it; default: *cmd*.
+        reason: why it was stopped.
+        stdout: its standard output so far.
+        stderr: its standard error so far.
+        shown: the command line with credentials masked; default: *cmd*.
 
     >>> print(CommandStoppedError(["sleep", "9"], "stop() was called"))
-    Command '['sleep', '9']' was ended: stop() was called
+    Command '['sleep', '9']' was stopped: stop() was called
     """
 
     def __str__(self) -> str:
         """Name the masked command line and the reason."""
-        return f"Command '{self._shown}' was ended: {self.reason}"
+        return f"Command '{self._shown}' was stopped: {self.reason}"
 
 
 class ExitCodeLostError(_EndedError):
-    """A command has ended, and its exit code is not known: it can't be told whether it succeeded.
+    """A command has ended, but its exit code is unknown, so it may have failed.
 
-    The system gives an exit code away once. It drops it if the process ignores SIGCHLD; and another part of the process may
-    have taken it, such as a handler of SIGCHLD that waits for all children.
+    The system returns an exit code once. It drops the code if the process ignores SIGCHLD. Another part of the process can
+    also have taken it, such as a handler of SIGCHLD that waits for all children.
 
     Args:
         cmd: the command line that was run.
-        reason: why the exit code is not known.
-        stdout: what it wrote to standard output.
-        stderr: what it wrote to standard error.
-        shown: the command line as people may see it; default: *cmd*.
+        reason: why the exit code is unknown.
+        stdout: its standard output.
+        stderr: its standard error.
+        shown: the command line with credentials masked; default: *cmd*.
 
     >>> print(ExitCodeLostError(["true"], "ended without an exit code"))
     Command '['true']' ended without an exit code
@@ -315,13 +317,13 @@ class ExitCodeLostError(_EndedError):
 
 
 class ContainmentError(VenvError, RuntimeError):
-    """``contain=True`` is not possible on this system, or a process could not be ended."""
+    """``contain=True`` is not possible on this system, or a process could not be killed."""
 
 
 class OutputDecodeError(VenvError, UnicodeDecodeError):
-    r"""The output of a command is not UTF-8, and ``errors`` is ``"strict"``.
+    r"""The output of a command has bytes that cannot be decoded, and ``errors`` is ``"strict"``.
 
-    ``object`` is the whole output, and true; ``repr()`` does not show it.
+    ``object`` is the whole output, unmasked. ``repr()`` does not show it.
 
     >>> OutputDecodeError("utf-8", b"secret \xff", 7, 8, "invalid start byte")
     OutputDecodeError('utf-8', <8 bytes>, 7, 8, 'invalid start byte')
@@ -334,11 +336,11 @@ class OutputDecodeError(VenvError, UnicodeDecodeError):
 
 
 class ExpectationError(VenvError, AssertionError):
-    """A test double was not called as it was told: it has no answer to a call, or an answer was not called for."""
+    """A test double got a call that it has no answer for, or one of its answers was not used."""
 
 
 class InstallerNotFoundError(VenvError, RuntimeError):
-    """The installer that was chosen is not there, or it is too old for a keyword."""
+    """The chosen installer is not installed, or it is too old for a keyword."""
 
 
 class InvalidCommandError(VenvError, ValueError):
@@ -346,7 +348,7 @@ class InvalidCommandError(VenvError, ValueError):
 
 
 class InvalidPathError(VenvError, ValueError):
-    """A name or a path can't be that of a virtual environment."""
+    """A name or a path is not usable for a virtual environment."""
 
 
 class InvalidRequirementError(VenvError, ValueError):
@@ -354,28 +356,28 @@ class InvalidRequirementError(VenvError, ValueError):
 
 
 class LockFileError(VenvError, ValueError):
-    """A lock file can't be used: it is wrong, or it does not fit the environment; nothing was installed."""
+    """A lock file is invalid, or does not match the environment. Nothing was installed."""
 
 
 class NotAVenvError(VenvError, FileExistsError):
-    """Something that is not a virtual environment is in the way; it was not touched."""
+    """The path already exists and is not a virtual environment. It was left untouched."""
 
 
 class CreationError(VenvError, RuntimeError):
-    """A virtual environment could not be made, changed or deleted; nothing of one that could not be made is left."""
+    """A virtual environment could not be created, changed or deleted. A failed creation leaves nothing behind."""
 
 
 class InterpreterNotFoundError(CreationError, LookupError):
-    """There is no such interpreter; the message lists those that were found."""
+    """No such interpreter was found. The message lists those that were."""
 
 
 class RecordingError(VenvError, ValueError):
-    """A recording of commands can't be read or made."""
+    """A recording of commands cannot be read or written."""
 
 
 class VenvExistsError(VenvError, FileExistsError):
-    """There is a virtual environment already, and it was not to be replaced."""
+    """The virtual environment already exists, and ``exist="error"`` was given."""
 
 
 class VenvInUseError(VenvError, RuntimeError):
-    """A virtual environment can't be changed now: somebody uses it, or it has forks that need it."""
+    """A virtual environment cannot be changed now: a runner or a command uses it, or its forks need it."""

@@ -1,4 +1,4 @@
-"""The runner for the environment that this process runs in."""
+"""The runner of the current environment: it runs commands in the environment that this process runs in."""
 
 import os
 import sys
@@ -18,9 +18,9 @@ __all__ = ["FakeVenvRunner"]
 
 
 class FakeVenvRunner(Runner):
-    r"""Stands for the environment that this process runs in; in tests, and wherever "the current one" is meant.
+    r"""Run commands in the environment that this process runs in, for tests and for code that means "the current one".
 
-    Commands are looked up in ``PATH``, with the interpreter's own script folder first; ``python`` is this interpreter.
+    Commands are looked up on ``PATH``, with this interpreter's script directory first; ``python`` is this interpreter.
 
     >>> FakeVenvRunner().log_run(["python", "-c", "print(1 + 1)"]).stdout
     '2\n'
@@ -32,13 +32,13 @@ class FakeVenvRunner(Runner):
         return sys.executable
 
     def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return *args*, with this interpreter for ``python``.
+        """Return *args* with this interpreter in place of ``python``.
 
         Args:
             args: a command and its arguments.
 
         Returns:
-            the command line; any other command is left to ``PATH``.
+            the command line; any other command stays as it is and is looked up on ``PATH``.
 
         Raises:
             TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
@@ -48,21 +48,21 @@ class FakeVenvRunner(Runner):
         """
         command, *rest = check_args(args)
         if command == "python" and not sys.executable:
-            msg = "'python' is not known here: sys.executable is empty. Give the path of an interpreter."
+            msg = "'python' cannot be resolved: sys.executable is empty. Use the path of an interpreter."
             raise InvalidCommandError(msg)
         return [sys.executable if command == "python" else command, *rest]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables that a command gets: those of this process, set so that nothing asks.
+        """Return the environment variables that a command gets: those of this process, plus those that disable prompts.
 
         Args:
-            env: what the caller gives as ``env=``: it is taken exactly as it is; default ``None``: those of this process.
+            env: the variables to use exactly as given; default ``None``: use this process's environment.
 
         Returns:
             all variables of the command, as a new dict.
 
         Raises:
-            TypeError, ValueError: *env* can't be the variables of a process.
+            TypeError, ValueError: *env* has an invalid name or value.
 
         >>> FakeVenvRunner().environment({"PATH": "/bin"})
         {'PATH': '/bin'}
@@ -73,10 +73,10 @@ class FakeVenvRunner(Runner):
 
     @staticmethod
     def install_package(package_name: StrPath) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]  also called on the class
-        """Refuse: what is installed in the current environment is not this object's business.
+        """Refuse to install: a fake never changes the current environment.
 
         Args:
-            package_name: what is not installed.
+            package_name: the requirement; it is only shown in the message.
 
         Raises:
             NotImplementedError: always.
@@ -84,7 +84,7 @@ class FakeVenvRunner(Runner):
         >>> FakeVenvRunner().install_package("wheel")
         Traceback (most recent call last):
         ...
-        NotImplementedError: FakeVenvRunner can't install 'wheel': it would change the environment that is running!
+        NotImplementedError: FakeVenvRunner cannot install 'wheel' into the running environment. Use VenvRunner.
         """
-        msg = f"FakeVenvRunner can't install {package_name!r}: it would change the environment that is running!"
+        msg = f"FakeVenvRunner cannot install {package_name!r} into the running environment. Use VenvRunner."
         raise NotImplementedError(msg)

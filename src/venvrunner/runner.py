@@ -1,4 +1,4 @@
-"""What all runners are: a command, an environment for it, and the two ways to run it."""
+"""The base of all runners: run a command in an environment, sync or async, and stop it."""
 
 import contextlib
 import os
@@ -26,9 +26,9 @@ __all__ = ["Runner"]
 
 
 class Runner(ABC):
-    """Runs commands in an environment: the type that real and fake runners share.
+    """Run commands in an environment: the common type of real and fake runners.
 
-    A function that takes a ``Runner`` works with a :class:`VenvRunner`, a :class:`FakeVenvRunner`, and a double of one's own.
+    A function that takes a ``Runner`` works with a :class:`VenvRunner`, a :class:`FakeVenvRunner` and your own test double.
 
     >>> from venvrunner import FakeVenvRunner
     >>> def version(runner: Runner) -> str:
@@ -40,11 +40,11 @@ class Runner(ABC):
     @property
     @abstractmethod
     def python_executable(self) -> str:
-        """The absolute path of the interpreter that ``python`` stands for."""
+        """The absolute path of the interpreter that the command ``python`` runs."""
 
     @abstractmethod
     def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return the command line that is really run for *args*, for callers that use ``Popen`` themselves.
+        """Return the command line that runs for *args*, for callers that use ``Popen`` themselves.
 
         Args:
             args: a command of the environment and its arguments.
@@ -66,13 +66,13 @@ class Runner(ABC):
         """Return the environment variables that a command gets.
 
         Args:
-            env: what the caller gives as ``env=``; default ``None``: nothing, so that those of this process count.
+            env: the variables to start from; default ``None``: use this process's environment.
 
         Returns:
             all variables of the command, as a new dict.
 
         Raises:
-            TypeError, ValueError: *env* can't be the variables of a process.
+            TypeError, ValueError: *env* has an invalid name or value.
 
         >>> from venvrunner import FakeVenvRunner
         >>> FakeVenvRunner().environment()["PIP_NO_INPUT"]
@@ -87,16 +87,16 @@ class Runner(ABC):
             package_name: a requirement, an existing path or a URL.
 
         Returns:
-            the command line of the installer, its exit status and what it printed.
+            the command line of the installer, its exit code and its output.
 
         Raises:
-            NotImplementedError: this runner has no environment of its own to change.
-            ValueError: it is nothing that can be installed; nothing was started.
+            NotImplementedError: this runner has no environment of its own.
+            ValueError: *package_name* cannot be installed; nothing was started.
             subprocess.CalledProcessError: the installer failed.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv:
-        ...     venv.install_package("pip").returncode  # it is there already
+        ...     venv.install_package("pip").returncode  # already installed
         0
         """
 
@@ -115,24 +115,24 @@ class Runner(ABC):
 
         Args:
             args: the command and its arguments.
-            logger: as there.
-            stdout_loglevel: as there.
-            stderr_loglevel: as there.
-            check: as there.
-            errors: as there.
-            **options: as there; ``env`` is completed as :meth:`environment` says.
+            logger: any object with methods named like log levels; default: the logger ``venvrunner``.
+            stdout_loglevel: a log level for lines of standard output, a callable that gets the bare line, or ``None``.
+            stderr_loglevel: a log level for lines of standard error, a callable that gets the bare line, or ``None``.
+            check: raise if the exit code is not zero.
+            errors: how to decode bytes that are not UTF-8, as for :meth:`bytes.decode`.
+            **options: see :class:`.RunOptions`; ``env`` is completed by :meth:`environment`.
 
         Returns:
-            as there; ``args`` is what :meth:`resolve` returns.
+            the command line that :meth:`resolve` returns, the exit code, the exact text of both streams, and the ``duration``.
 
         Raises:
-            ValueError: ``args[0]`` is not a command of the environment; others as there.
+            ValueError: ``args[0]`` is not a command of the environment. Others: as for :func:`.subprocess_util.log_run`.
         """
         if isinstance(args, str):
             refuse_strings(args, logger, stdout_loglevel)
         argv = self._prepared(args, options)
         with self._in_use() as around, self._around(around):
-            # Called through the module, so that a patch of it is seen.
+            # Called through the module, so that a patch of the function takes effect.
             return subprocess_util.log_run(argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
 
     async def async_log_run(
@@ -146,7 +146,7 @@ class Runner(ABC):
         errors: str = "strict",
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
-        """Same as :meth:`log_run`, but a coroutine; any number of them may run at once."""
+        """Same as :meth:`log_run`, but a coroutine. Any number of calls may run at the same time."""
         if isinstance(args, str):
             refuse_strings(args, logger, stdout_loglevel)
         argv = self._prepared(args, options)
@@ -170,18 +170,18 @@ class Runner(ABC):
 
         Args:
             args: the command and its arguments.
-            logger: any object with methods named like levels; default: the logger ``venvrunner``.
-            stdout_loglevel: where lines of standard output go as well; a name or a plain callable.
-            stderr_loglevel: where lines of standard error go; a name or a plain callable.
-            check: raise at the end if the exit status is not zero.
-            errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`.
-            **options: as for :meth:`log_run`; but *keep* is 65,536 by default.
+            logger: any object with methods named like log levels; default: the logger ``venvrunner``.
+            stdout_loglevel: what else to do with lines of standard output: a log level or a plain callable.
+            stderr_loglevel: what to do with lines of standard error: a log level or a plain callable.
+            check: raise after the last line if the exit code is not zero.
+            errors: how to decode bytes that are not UTF-8, as for :meth:`bytes.decode`.
+            **options: as for :meth:`log_run`, except that *keep* is 65,536 by default.
 
         Returns:
-            an iterator over the lines of standard output, without their ends; to leave the loop ends the command.
+            an iterator over the lines of standard output without their line ends. Leaving the loop early stops the command.
 
         Raises:
-            TypeError, ValueError: an argument is wrong; nothing was started. While iterating: as :meth:`log_run`.
+            TypeError, ValueError: an argument is invalid; nothing was started. While iterating: as :meth:`log_run`.
 
         >>> from venvrunner import FakeVenvRunner
         >>> for line in FakeVenvRunner().lines(["python", "-c", "print('one'); print('two')"]):
@@ -196,7 +196,7 @@ class Runner(ABC):
         def iterate() -> Generator[str, None, CompletedCommand]:
             with contextlib.closing(found), self._in_use() as around:
                 try:
-                    with self._around(around):  # it starts here; then the loop's body is on its own
+                    with self._around(around):  # the command starts here; commands of the loop's body are not part of it
                         first = next(found)
                 except StopIteration as end:
                     return cast("CompletedCommand", end.value)
@@ -236,10 +236,9 @@ class Runner(ABC):
         return iterate()
 
     def stop(self) -> None:
-        """End every command that runs through this runner now; from any thread or task, a callback or a signal handler.
+        """Stop every running command of this runner, from any thread, task, callback or signal handler. It stays usable.
 
-        This returns at once. Each of the calls ends its command as at a timeout, and raises
-        :class:`~venvrunner.CommandStoppedError` with the output so far. The runner works afterwards.
+        It returns at once. Each call stops its command and raises :class:`~venvrunner.CommandStoppedError` with the output.
 
         >>> from venvrunner import CommandStoppedError, FakeVenvRunner
         >>> runner = FakeVenvRunner()
@@ -252,13 +251,13 @@ class Runner(ABC):
         self._running.stop("stop() was called on its runner")
 
     def make_extra_environ(self) -> dict[str, str]:
-        """Return the variables that a command of the environment needs on top of those of this process.
+        """Return the variables that a command of the environment needs on top of this process's environment.
 
-        With this, every runner is an isolated environment to ``build.ProjectBuilder.from_isolated_env``.
+        ``build.ProjectBuilder.from_isolated_env`` accepts a runner as an isolated environment because of this method.
 
         Returns:
-            the variables of :meth:`environment` that this process does not have, or with another value. A variable that
-            :meth:`environment` removes is here with a value that has the same effect, such as an empty ``PYTHONPATH``.
+            the variables of :meth:`environment` that this process lacks or has with another value. A variable that
+            :meth:`environment` removes is set to a value with the same effect, such as an empty ``PYTHONPATH``.
 
         >>> from venvrunner import FakeVenvRunner
         >>> FakeVenvRunner().make_extra_environ()["PIP_NO_INPUT"]
@@ -280,26 +279,26 @@ class Runner(ABC):
         heartbeat: float | None = 10.0,
         secrets: Iterable[str] = (),
     ) -> None:
-        """Run a hook of a build back end; the method itself is a subprocess runner for ``pyproject_hooks`` and ``build``.
+        """Run a hook of a build back end: pass this method as the subprocess runner to ``pyproject_hooks`` or ``build``.
 
-        For another logger, use ``functools.partial``. What a back end prints need not be UTF-8.
+        To set the keywords, wrap it in ``functools.partial``. Bytes of the output that are not UTF-8 are escaped.
 
         Args:
             cmd: the command line; it begins with :attr:`python_executable`.
             cwd: the working directory; default: that of this process.
-            extra_environ: variables on top of the environment's.
-            logger: as for :meth:`log_run`.
-            stdout_loglevel: as there, but ``"info"`` by default.
-            stderr_loglevel: same.
-            timeout: seconds, after which the hook and its group are ended; default ``None``: never.
-            grace: seconds between SIGTERM and SIGKILL then; default 5.
-            heartbeat: seconds of silence after which the logger is told that the hook still runs; default 10, ``None``: never.
+            extra_environ: variables on top of those of :meth:`environment`.
+            logger: any object with methods named like log levels; default: the logger ``venvrunner``.
+            stdout_loglevel: what to do with lines of standard output, as for :meth:`log_run`; default ``"info"``.
+            stderr_loglevel: what to do with lines of standard error, as for :meth:`log_run`; default ``"info"``.
+            timeout: seconds after which the hook and its session are stopped; default ``None``: no limit.
+            grace: seconds between SIGTERM and SIGKILL; default 5.
+            heartbeat: seconds without a line after which "Still running" is logged at info level; default 10, ``None``: never.
             secrets: strings to mask in logs and messages; default: none.
 
         Raises:
             InvalidCommandError: the command line begins with another interpreter.
-            CommandError: the hook failed; ``build`` makes a ``BuildBackendException`` of it.
-            CommandTimeoutError: the time was up.
+            CommandError: the hook failed; ``build`` turns this into a ``BuildBackendException``.
+            CommandTimeoutError: the timeout was reached.
 
         >>> from venvrunner import FakeVenvRunner
         >>> runner = FakeVenvRunner()
@@ -308,8 +307,8 @@ class Runner(ABC):
         """
         if not cmd or cmd[0] != self.python_executable:
             msg = (
-                f"{cmd[0] if cmd else ''!r} is not the interpreter of this environment, {self.python_executable!r}! "
-                "Give whoever calls the hooks python_executable= of this runner."
+                f"{cmd[0] if cmd else ''!r} is not the interpreter of this environment. "
+                f"Call the hooks with python_executable={self.python_executable!r}."
             )
             raise InvalidCommandError(msg)
         self.log_run(
@@ -327,24 +326,24 @@ class Runner(ABC):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is copied and pickled: all but the commands that run through this runner."""
+        """Return the state to copy or pickle: everything except the running commands."""
         return {name: value for name, value in vars(self).items() if name != "_running_commands"}
 
     def _prepared(self, args: Sequence[StrPath], options: RunOptions) -> list[str]:
-        """Return the command line that is run, and put its environment variables among its keywords."""
+        """Return the command line to run, and set ``env`` in its keywords."""
         options["env"] = self.environment(options.get("env"))
         return self.resolve(args)
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
-        """Return the context manager that a command runs under; it yields attributes of :class:`.context.CallContext`."""
+        """Return the context manager that a command runs under. It yields attributes of :class:`.context.CallContext`."""
         return nullcontext({})
 
     @property
     def _running(self) -> Running:
-        """The commands that run through this runner."""
+        """The running commands of this runner."""
         found: Running | None = vars(self).get("_running_commands")
         return cast("Running", vars(self).setdefault("_running_commands", Running())) if found is None else found
 
     def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """Surround a command that runs in the block, so that it is known to its environment and to :meth:`stop`."""
+        """Set the context of a command that starts in the block, so that its environment and :meth:`stop` know it."""
         return context.surrounded(stoppers=(*context.current().stoppers, self._running), **around)

@@ -1,4 +1,4 @@
-r"""Run a command: its output streamed line by line, its text returned, nothing left behind.
+r"""Run a command: stream its lines, return its text, and stop its whole session on a timeout, a cancel or an exception.
 
 >>> log_run(["echo", "hello"]).stdout
 'hello\n'
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _KEEP_OF_LINES = 1 << 16
-"""Bytes of output that are kept by default where the caller gets each line anyway."""
+"""Bytes of output that an iterator keeps by default: its caller gets each line anyway."""
 
 
 def log_run(
@@ -46,35 +46,37 @@ def log_run(
     errors: str = "strict",
     **options: Unpack[RunOptions],
 ) -> CompletedCommand:
-    r"""Run a command, stream its lines and return its output; works in any thread and inside a running event loop.
+    r"""Run a command, stream its lines and return its output. Works in any thread and inside a running event loop.
 
-    The call ends when the command ends. If it is left in any other way (timeout, Ctrl-C, an exception in a callback), the
-    command and its session are ended first: SIGTERM (after Ctrl-C, SIGINT before it), *grace* seconds, SIGKILL.
+    The call returns when the command exits. On any other end (timeout, Ctrl-C, an exception in a callback), it first stops
+    the command and its session, then raises: SIGTERM (after Ctrl-C, SIGINT before it), *grace* seconds, SIGKILL.
 
     Args:
-        args: the command line; ``args[0]`` is looked up in ``PATH``.
-        logger: takes the command line at debug level, and lines whose log level is a name; any object with such
-            methods. Default: the logger ``venvrunner``.
-        stdout_loglevel: where lines of standard output go: a log level (``"info"`` or ``logging.INFO``), a callable (also
-            ``async def``) that gets the bare line, or ``None``.
-        stderr_loglevel: the same for standard error.
-        check: raise if the exit status is not zero.
-        errors: how to decode what is not UTF-8, as for :meth:`bytes.decode`. ``"strict"`` raises when the command has ended.
+        args: the command line; ``args[0]`` is looked up on ``PATH``.
+        logger: any object with methods named like log levels. It gets the command line at debug level, and the lines of a
+            stream whose log level is given. Default: the logger ``venvrunner``.
+        stdout_loglevel: what to do with lines of standard output: a log level (``"info"`` or ``logging.INFO``), a callable
+            (also ``async def``) that gets the bare line, or ``None`` for nothing.
+        stderr_loglevel: what to do with lines of standard error, in the same forms.
+        check: raise if the exit code is not zero.
+        errors: how to decode bytes that are not UTF-8, as for :meth:`bytes.decode`. ``"strict"`` raises after the command
+            has exited.
         **options: ``timeout``, ``silence_timeout``, ``input``, ``stdin``, ``env``, ``extra_env``, ``secrets``, ``grace``,
             ``stop_signal``, ``heartbeat``, ``merge_stderr``, ``carriage_return``, ``keep``, ``contain``, ``cwd`` and others of
             :class:`subprocess.Popen`: see :class:`RunOptions`.
 
     Returns:
-        the command line as given, the exit status, the exact text of both streams, and the ``duration`` in seconds.
+        the command line as given, the exit code, the exact text of both streams, and the ``duration`` in seconds.
 
     Raises:
-        subprocess.CalledProcessError: the exit status is not zero and *check* is true; a :class:`~venvrunner.CommandError`.
-        subprocess.TimeoutExpired: the time was up, with the output until then; a :class:`~venvrunner.CommandTimeoutError`.
-        CommandStoppedError: its end was requested, by :meth:`.Runner.stop` or by Ctrl-C while this was another thread.
-        ExitCodeLostError: the system does not tell its exit status.
+        subprocess.CalledProcessError: the exit code is not zero and *check* is true; a :class:`~venvrunner.CommandError`.
+        subprocess.TimeoutExpired: a time limit was reached; a :class:`~venvrunner.CommandTimeoutError` with the output so far.
+        CommandStoppedError: :meth:`.Runner.stop` was called, or Ctrl-C was pressed while this ran in another thread than the
+            main one.
+        ExitCodeLostError: the exit code is unknown.
         FileNotFoundError: the command, the ``cwd`` or the interpreter of the script does not exist; the message says which.
-        UnicodeDecodeError: there was a bad byte and *errors* is ``"strict"``; an :class:`~venvrunner.OutputDecodeError`.
-        TypeError, ValueError: an argument is wrong; nothing was started.
+        UnicodeDecodeError: the output has a bad byte and *errors* is ``"strict"``; an :class:`~venvrunner.OutputDecodeError`.
+        TypeError, ValueError: an argument is invalid; nothing was started.
 
     >>> log_run(["sh", "-c", "echo one; echo two"], stdout_loglevel=lambda line: print("got", line)).stdout
     got one
@@ -97,9 +99,9 @@ async def async_log_run(
     errors: str = "strict",
     **options: Unpack[RunOptions],
 ) -> CompletedCommand:
-    r"""Same as :func:`log_run`, but a coroutine: a cancel ends the command and its group before it propagates.
+    r"""Same as :func:`log_run`, but a coroutine: a cancel stops the command and its session before it propagates.
 
-    Lines of one call are delivered one after the other, never two callbacks at a time; other tasks get their turn.
+    Callbacks of one call run one after the other, never at the same time. Other tasks of the loop run in between.
 
     >>> import asyncio
     >>> asyncio.run(async_log_run(["echo", "hello"])).stdout
@@ -123,23 +125,23 @@ def lines(
 ) -> Generator[str, None, CompletedCommand]:
     r"""Run a command and iterate over the lines of its standard output as they come.
 
-    The command starts with the first line that is asked for, and waits while the loop takes its time. A loop that is left
-    early, or an iterator that is closed, ends the command as an exception in :func:`log_run` does.
+    The command starts when the first line is requested. A slow loop slows the command. Leaving the loop early, or closing
+    the iterator, stops the command as an exception in :func:`log_run` does.
 
     Args:
-        args: as for :func:`log_run`.
-        logger: as for :func:`log_run`.
-        stdout_loglevel: where lines of standard output go as well; a name or a plain callable.
-        stderr_loglevel: where lines of standard error go; a name or a plain callable.
-        check: raise at the end if the exit status is not zero.
-        errors: as for :func:`log_run`.
-        **options: as for :func:`log_run`; but *keep* is 65,536 by default.
+        args: the command line; ``args[0]`` is looked up on ``PATH``.
+        logger: any object with methods named like log levels; default: the logger ``venvrunner``.
+        stdout_loglevel: what else to do with lines of standard output: a log level or a plain callable.
+        stderr_loglevel: what to do with lines of standard error: a log level or a plain callable.
+        check: raise after the last line if the exit code is not zero.
+        errors: how to decode bytes that are not UTF-8, as for :meth:`bytes.decode`.
+        **options: as for :func:`log_run`, except that *keep* is 65,536 by default.
 
     Returns:
-        an iterator over the lines, without their ends. What :func:`log_run` would return is its value, for ``yield from``.
+        an iterator over the lines without their line ends. Its return value, for ``yield from``, is that of :func:`log_run`.
 
     Raises:
-        TypeError, ValueError: an argument is wrong; nothing was started. While iterating: as :func:`log_run`.
+        TypeError, ValueError: an argument is invalid; nothing was started. While iterating: as :func:`log_run`.
 
     >>> for line in lines(["sh", "-c", "echo one; echo two; sleep 60"]):
     ...     print(line)
@@ -171,7 +173,8 @@ def async_lines(
 ) -> AsyncGenerator[str, None]:
     r"""Same as :func:`lines`, but an async iterator.
 
-    A loop that is left early ends the command at the next turn of the event loop; use ``contextlib.aclosing`` to wait for it.
+    Leaving the loop early stops the command at the next turn of the event loop. To wait for that, use
+    ``contextlib.aclosing``.
 
     >>> import asyncio
     >>> async def main() -> None:
