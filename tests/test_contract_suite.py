@@ -297,4 +297,4 @@ def test_the_contract_is_for_runners_of_ones_own(pytester: pytest.Pytester, monk
     )
     result = pytester.runpytest_subprocess("-p", "no:randomly", "-q", "-k", "the_variables_are_a_new_dict or it_is_a_runner")
     result.assert_outcomes(passed=3, failed=1, errors=2)
-    result.stdout.fnmatch_lines(["*a contract needs a runner! Give the test class a fixture named runner*"])
+    result.stdout.fnmatch_lines(["*RunnerContract needs a runner. Give the test class a fixture named runner*"])

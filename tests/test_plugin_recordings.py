@@ -42,7 +42,7 @@ def test_a_recording_that_is_not_there_says_how_to_make_it(pytester: pytest.Pyte
     """The option is named."""
     result = run_suite(pytester, SUITE)
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*can't be replayed: there is no such file! Record it with pytest --venv-record."])
+    result.stdout.fnmatch_lines(["*cannot be replayed: it does not exist. Record it with pytest --venv-record."])
 
 
 def test_another_call_fails_the_test(pytester: pytest.Pytester) -> None:
@@ -56,7 +56,7 @@ def test_another_call_fails_the_test(pytester: pytest.Pytester) -> None:
     (pytester.path / "recordings" / "test_suite.test_say.json").write_bytes(recordings(pytester)[0].read_bytes())
     result = run_suite(pytester, "def test_say(recorded_venv_runner, tmp_path): pass")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*not called for! Run these commands, or record '*.json' again, with pytest --venv-record."])
+    result.stdout.fnmatch_lines(["*not used. Run these commands, or record '*.json' again with pytest --venv-record."])
 
 
 def test_a_failed_test_keeps_its_recording(pytester: pytest.Pytester) -> None:

@@ -143,22 +143,22 @@ def test_the_file_is_written_as_a_whole_or_not_at_all(venv: VenvRunner, path: Pa
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "no file": (None, "there is no such file!"),
-    "no JSON": (b"{", "it is no JSON: "),
-    "no text": (b"\xff\xfe\xff", "it is no JSON: "),
-    "something else": (b"[1]", "it is no venvrunner recording!"),
-    "another version": ({"version": 2}, "it has version 2, and this venvrunner reads version 1!"),
-    "no calls": ({"calls": None}, "it is wrong: "),
-    "a call without arguments": ({"calls": [{"output": [], "returncode": 0}]}, "it is wrong: "),
-    "a call that is none": ({"calls": ["pip"]}, "it is wrong: "),
-    "arguments that are none": ({"calls": [{"args": [1], "output": [], "returncode": 0}]}, "it is wrong: "),
-    "an unknown stream": ({"calls": [{"args": ["a"], "output": ["stdlog: a"], "returncode": 0}]}, "it is wrong: "),
-    "no status": ({"calls": [{"args": ["a"], "output": []}]}, "it is wrong: "),
-    "an empty call": ({"calls": [{"args": [], "output": [], "returncode": 0}]}, "it is wrong: "),
-    "an unknown exception": ({"calls": [{"args": ["a"], "raised": ["SystemExit", "0"]}]}, "it is wrong: "),
-    "no reason": ({"calls": [{"args": ["a"], "raised": ["OSError"]}]}, "it is wrong: "),
-    "too deep": (b"[" * 100_000, "it is no JSON: "),
-    "a version that is none": ({"installed": {"pip": 1}}, "it is wrong: "),
+    "no file": (None, "it does not exist."),
+    "no JSON": (b"{", "it is not JSON ("),
+    "no text": (b"\xff\xfe\xff", "it is not JSON ("),
+    "something else": (b"[1]", "it is not a venvrunner recording."),
+    "another version": ({"version": 2}, "it has version 2, but this venvrunner reads version 1."),
+    "no calls": ({"calls": None}, "it is invalid: "),
+    "a call without arguments": ({"calls": [{"output": [], "returncode": 0}]}, "it is invalid: "),
+    "a call that is none": ({"calls": ["pip"]}, "it is invalid: "),
+    "arguments that are none": ({"calls": [{"args": [1], "output": [], "returncode": 0}]}, "it is invalid: "),
+    "an unknown stream": ({"calls": [{"args": ["a"], "output": ["stdlog: a"], "returncode": 0}]}, "it is invalid: "),
+    "no status": ({"calls": [{"args": ["a"], "output": []}]}, "it is invalid: "),
+    "an empty call": ({"calls": [{"args": [], "output": [], "returncode": 0}]}, "it is invalid: "),
+    "an unknown exception": ({"calls": [{"args": ["a"], "raised": ["SystemExit", "0"]}]}, "it is invalid: "),
+    "no reason": ({"calls": [{"args": ["a"], "raised": ["OSError"]}]}, "it is invalid: "),
+    "too deep": (b"[" * 100_000, "it is not JSON ("),
+    "a version that is none": ({"installed": {"pip": 1}}, "it is invalid: "),
 }
 
 
@@ -174,16 +174,16 @@ def test_a_wrong_file_is_one_clear_error(what: str, tmp_path: Path) -> None:
         path.write_bytes(content)
     with pytest.raises(RecordingError) as caught:
         ReplayVenvRunner(path)
-    assert str(caught.value).startswith(f"{str(path)!r} can't be replayed: {why}")
+    assert str(caught.value).startswith(f"{str(path)!r} cannot be replayed: {why}")
     assert str(caught.value).endswith("Record it with RecordingVenvRunner.")
 
 
 def test_the_name_of_a_path_is_an_identifier(venv: VenvRunner, path: Path) -> None:
     """Or it could not be told from the text around it; and it is not that of another path."""
-    with pytest.raises(ValueError, match="'my path' can't be the name of a path!"):
+    with pytest.raises(ValueError, match="'my path' is not a valid name for a path"):
         RecordingVenvRunner(venv, path, paths={"my path": "/x"})
     for name in ("venv", "cwd", "tmp", "home"):
-        with pytest.raises(ValueError, match=f"'{name}' is the name of another path already!"):
+        with pytest.raises(ValueError, match=f"'{name}' is already the name of a built-in path"):
             RecordingVenvRunner(venv, path, paths={name: "/x"})
 
 

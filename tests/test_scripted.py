@@ -78,7 +78,7 @@ def test_an_answer_is_in_the_encoding_of_its_call() -> None:
 
 
 SOURCE = "import a\nimport c\n"
-ADVICE = "Script it with answer(), or let an answer be given more often with times=."
+ADVICE = "Script it with answer(), or raise times= of an existing answer."
 
 
 def test_an_unexpected_call_is_told_with_the_nearest_answer() -> None:
@@ -89,7 +89,7 @@ def test_an_unexpected_call_is_told_with_the_nearest_answer() -> None:
     with pytest.raises(ExpectationError) as caught:
         venv.log_run(["python", "-c", SOURCE])
     assert str(caught.value).splitlines() == [
-        f"the call {['python', '-c', SOURCE]!r} was not expected! {ADVICE}",
+        f"the call {['python', '-c', SOURCE]!r} was not expected. {ADVICE}",
         "The nearest answer (-) and the call (+):",
         "    'python'",
         "    '-c'",
@@ -125,7 +125,7 @@ def test_the_difference_of_long_scripts_is_what_differs() -> None:
     assert "another" not in str(caught.value)
     venv = ScriptedVenvRunner()
     venv.answer(["push", "hunter2"])
-    with pytest.raises(ExpectationError, match=r"They differ in what is masked\."):
+    with pytest.raises(ExpectationError, match=r"They differ only in masked credentials\."):
         venv.log_run(["push", "swordfish"], secrets=["hunter2", "swordfish"])
 
 
@@ -135,9 +135,9 @@ def test_an_answer_that_is_used_up_is_told() -> None:
     venv.answer(["pip", "list"], times=2)
     for _ in range(2):
         venv.log_run(["pip", "list"])
-    with pytest.raises(ExpectationError, match="The answer to it was already given 2 times"):
+    with pytest.raises(ExpectationError, match="Its answer was already given 2 times"):
         venv.log_run(["pip", "list"])
-    with pytest.raises(ExpectationError, match="There is no answer at all"):
+    with pytest.raises(ExpectationError, match="There are no answers"):
         ScriptedVenvRunner().log_run(["pip", "list"])
 
 
@@ -154,7 +154,7 @@ def test_the_end_of_a_block_tells_what_was_not_called_for() -> None:
     venv = ScriptedVenvRunner()
     venv.answer(["pip", "list"], times=2)
     venv.answer(["uv"], times=None)
-    with pytest.raises(ExpectationError, match=r"not called for! .*\n  'pip' 'list'$"), venv:
+    with pytest.raises(ExpectationError, match=r"not used\. .*\n  'pip' 'list'$"), venv:
         venv.log_run(["pip", "list"])
     with pytest.raises(LookupError), venv:
         raise LookupError
@@ -221,8 +221,8 @@ def test_a_command_that_does_not_end_is_out_of_time_at_once(way: str, monkeypatc
     assert (output, lines) == (("ready\nha", "warning\n"), ["ready"])
     assert caught.value.__notes__ == ["The last lines of stderr:\nwarning"]
     lines.clear()
-    monkeypatch.setattr("venvrunner.testing._double._PATIENCE", 0)
-    with pytest.raises(ExpectationError, match="does not end! Give it a timeout="):
+    monkeypatch.setattr("venvrunner.testing._double._CANCEL_TIMEOUT", 0)
+    with pytest.raises(ExpectationError, match=r"does not end\. Pass timeout="):
         run()
     assert lines == ["ready"]
 
@@ -375,13 +375,13 @@ def test_answers_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
     [
         ("pip list", {}, "args must be a list"),
         ([], {}, "args must be a list"),
-        (["a"], {"times": 0}, "times must be 1 or more"),
+        (["a"], {"times": 0}, "times must be a positive int"),
         (["a"], {"times": "2"}, "times must be an int"),
         (["a"], {"stdout": 3}, "stdout must be a str or bytes, not int"),
         (["a"], {"stderr": None}, "stderr must be a str or bytes, not NoneType"),
         (["a"], {"returncode": "1"}, "returncode must be an int"),
-        (["a"], {"side_effect": asyncio.sleep}, "nobody would await"),
-        (["a"], {"side_effect": [OSError(), None]}, "Several answers are several calls"),
+        (["a"], {"side_effect": asyncio.sleep}, "would never be awaited"),
+        (["a"], {"side_effect": [OSError(), None]}, "For several effects, call answer"),
         (["a"], {"side_effect": int}, "must be an exception or a function"),
     ],
 )

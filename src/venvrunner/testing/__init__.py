@@ -1,14 +1,14 @@
-r"""Test doubles: runners for the tests of code that uses one.
+r"""Test doubles: runners for the tests of code that uses a runner.
 
-====================================  ==========================================================
+====================================  ========================================================
 :class:`~venvrunner.FakeVenvRunner`   runs each command in the environment of the test itself
-:class:`ScriptedVenvRunner`           answers what the test has scripted, without a process
-:class:`RecordingVenvRunner`          keeps what the commands of a real environment did in a file
-:class:`ReplayVenvRunner`             answers from such a file, without a process
-====================================  ==========================================================
+:class:`ScriptedVenvRunner`           gives the answers that the test scripts, without a process
+:class:`RecordingVenvRunner`          runs commands for real, and records them in a file
+:class:`ReplayVenvRunner`             gives the answers of such a file, without a process
+====================================  ========================================================
 
-All are a :class:`~venvrunner.Runner`. The promises that each of them keeps are tests in :mod:`venvrunner.testing.contract`, to
-be run on doubles of one's own too.
+Each is a :class:`~venvrunner.Runner`. :mod:`venvrunner.testing.contract` tests the promises that all runners keep; run it on
+your own doubles too.
 
 >>> with ScriptedVenvRunner() as venv:
 ...     venv.answer(["git", "--version"], stdout="git version 2.0\n")

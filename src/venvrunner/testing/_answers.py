@@ -1,4 +1,4 @@
-"""What a double is told to answer, and what it says of a call that has no answer; without I/O."""
+"""Answers of test doubles: match them with calls, and explain a call that has none; without I/O."""
 
 import difflib
 import os
@@ -13,18 +13,18 @@ from venvrunner._process.sinks import Redactor
 __tracebackhide__ = True
 
 _BEGIN = re.compile(r"@@ -[01][, ]")
-"""The head of a difference that begins with the first line."""
+"""The header of a difference that begins at the first line."""
 
 
 class Call(NamedTuple):
-    """A command that a double was asked to run.
+    """A call of a test double.
 
     Attributes:
         args: the plain name of the command, and its arguments.
-        cwd: where it was to run; ``None``: here.
-        input: the text for its standard input.
-        env: all its environment variables; ``None``: those of this process.
-        timeout: the seconds it had.
+        cwd: the working directory; ``None``: that of this process.
+        input: the text for standard input; ``None``: standard input is empty.
+        env: all environment variables; ``None``: those of this process.
+        timeout: the time limit in seconds; ``None``: no limit.
     """
 
     args: list[str]
@@ -38,14 +38,14 @@ SideEffect = BaseException | type[BaseException] | Callable[[Call], object]
 
 
 class Question(NamedTuple):
-    """That of a call which an answer has to fit."""
+    """The part of a call that an answer must match."""
 
     args: Sequence[object]
     cwd: str | None = None
     input: str | None = None
 
     def lines(self) -> list[str]:
-        """Return what a message shows of it."""
+        """Return the lines that a message shows."""
         shown: list[str] = []
         for arg in self.args:
             parts = arg.splitlines(keepends=True) or [""] if isinstance(arg, str) else [arg]  # source code, line by line
@@ -56,22 +56,22 @@ class Question(NamedTuple):
         return shown
 
     def masked(self, redactor: Redactor) -> "Question":
-        """Return it without credentials."""
+        """Return a copy with credentials masked."""
         cwd, text = (None if value is None else redactor.mask(value) for value in self[1:])
         return Question([redactor.mask(arg) if isinstance(arg, str) else arg for arg in self.args], cwd, text)
 
 
 @dataclass
 class Answer:
-    """What a call gets that fits.
+    """The answer to calls that match.
 
     Args:
-        question: its arguments may be patterns, see :func:`fits`.
-        output: what the command writes: 1 or 2 for the stream, and bytes, or text in the encoding of the call.
-        returncode: its exit status; ``None``: it does not end.
-        installed: versions of packages that are there afterwards, by normalized names; ``None`` for what is gone.
-        side_effect: an exception that is raised instead, or a function that is called first.
-        times: how often it is given; ``None``: any number of times.
+        question: the call to match; its arguments may be patterns, see :func:`fits`.
+        output: the output of the command: 1 or 2 for the stream, and bytes, or text in the encoding of the call.
+        returncode: the exit code; ``None``: the command does not exit.
+        installed: the packages that the command installs, as versions by normalized names; ``None`` for a removed one.
+        side_effect: an exception to raise instead, or a function to call first.
+        times: how often the answer is given; ``None``: any number of times.
     """
 
     question: Question
@@ -83,42 +83,43 @@ class Answer:
     used: int = 0
 
     def is_left(self) -> bool:
-        """Tell whether it can be given once more."""
+        """Return whether the answer may be given again."""
         return self.times is None or self.used < self.times
 
     def is_owed(self) -> bool:
-        """Tell whether it has to be given once more."""
+        """Return whether the answer must be given again."""
         return self.times is not None and self.used < self.times
 
     def answers(self, question: Question) -> bool:
-        """Tell whether it is meant for a call."""
+        """Return whether the answer matches a call."""
         return self.question[1:] == question[1:] and fits(self.question.args, [str(arg) for arg in question.args])
 
 
 def fits(pattern: Sequence[object], args: Sequence[str]) -> bool:
-    """Tell whether a command line fits a pattern.
+    """Return whether a command line matches a pattern.
 
     Args:
-        pattern: for each argument a str or path, a regular expression for all of it, a function that tells whether it fits, or
-            anything that is equal to it, such as ``unittest.mock.ANY``; ``...`` stands for any number of arguments.
+        pattern: an item for each argument: a str or a path, a regular expression for the whole argument, a function that
+            returns whether the argument matches, or an object that is equal to it, such as ``unittest.mock.ANY``. ``...``
+            matches any number of arguments.
         args: the command line.
 
     >>> fits(["pip", "install", ..., re.compile("req.*")], ["pip", "install", "--pre", "requests"])
     True
     """
-    here = there = 0
+    item = position = 0
     gap: tuple[int, int] | None = None
-    while there < len(args):
-        if here < len(pattern) and pattern[here] is ...:
-            here += 1
-            gap = here, there  # it stands for nothing, until what follows does not fit
-        elif here < len(pattern) and _fits(pattern[here], args[there]):
-            here, there = here + 1, there + 1
+    while position < len(args):
+        if item < len(pattern) and pattern[item] is ...:
+            item += 1
+            gap = item, position  # it matches no argument, until the next item does not match
+        elif item < len(pattern) and _fits(pattern[item], args[position]):
+            item, position = item + 1, position + 1
         elif gap is not None:
-            gap = here, there = gap[0], gap[1] + 1
+            gap = item, position = gap[0], gap[1] + 1
         else:
             return False
-    return all(item is ... for item in pattern[here:])
+    return all(rest is ... for rest in pattern[item:])
 
 
 def _fits(expected: object, arg: str) -> bool:
@@ -132,10 +133,10 @@ def _fits(expected: object, arg: str) -> bool:
 
 
 def no_answer(question: Question, answers: Sequence[Answer], advice: str, redactor: Redactor | None = None) -> str:
-    r"""Return the message for a call that has no answer, with what is different from the nearest one; credentials are masked.
+    r"""Return the message for a call without an answer, with the difference to the nearest one and with credentials masked.
 
     >>> print(no_answer(Question(["pip", "lost"]), [Answer(Question(["pip", "list"]))], "Script it."))
-    the call ['pip', 'lost'] was not expected! Script it.
+    the call ['pip', 'lost'] was not expected. Script it.
     The nearest answer (-) and the call (+):
         'pip'
       - 'list'
@@ -144,20 +145,21 @@ def no_answer(question: Question, answers: Sequence[Answer], advice: str, redact
     redactor = redactor or Redactor()
     shown = question.masked(redactor)
     call = shown.lines()
-    message = f"the call {list(shown.args)!r} was not expected! {advice}"
+    message = f"the call {list(shown.args)!r} was not expected. {advice}"
     if not answers:
-        return f"{message}\nThere is no answer at all."
+        return f"{message}\nThere are no answers."
     masked = [answer.question.masked(redactor).lines() for answer in answers]
     lines, nearest = max(zip(masked, answers, strict=True), key=lambda pair: _likeness(pair[0], call))
     if nearest.answers(question):
-        return f"{message}\nThe answer to it was already given {nearest.used} times."
+        times = "once" if nearest.used == 1 else f"{nearest.used} times"
+        return f"{message}\nIts answer was already given {times}."
     return "\n".join([message, "The nearest answer (-) and the call (+):", *_difference(lines, call)])
 
 
 def _difference(one: Sequence[str], other: Sequence[str]) -> Iterator[str]:
-    """Yield lines of both, those that differ with some around, also of long scripts (ndiff is cubic)."""
+    """Yield a unified difference of lines; ndiff would be cubic in the length of a script."""
     if one == other:
-        yield "  They differ in what is masked."
+        yield "  They differ only in masked credentials."
     for line in islice(difflib.unified_diff(one, other, lineterm=""), 2, None):
         if not _BEGIN.match(line):
             yield "  …" if line.startswith("@@") else f"  {line[0]} {line[1:]}"

@@ -1,4 +1,4 @@
-"""The event loop on which the contract runs the asynchronous half of a runner."""
+"""The event loop for the asynchronous tests of the contract."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ _Result = TypeVar("_Result")
 
 
 class Backend:
-    """Runs on asyncio; override its methods for another loop.
+    """Run async functions on asyncio; override the methods for another event loop.
 
     >>> async def answer() -> int:
     ...     return 42
@@ -17,7 +17,7 @@ class Backend:
     """
 
     def run(self, main: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Return the result of an async function, run on a new loop."""
+        """Return the result of an async function that runs on a new loop."""
 
         async def call() -> _Result:
             return await main()

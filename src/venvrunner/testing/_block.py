@@ -1,4 +1,4 @@
-"""What is used in a block and does something at its end."""
+"""Context managers, sync and async, that return themselves and act at the end of a block."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -8,18 +8,18 @@ __tracebackhide__ = True
 
 
 class Block(ABC):
-    """Can be used in ``with`` and ``async with`` blocks, which get the object itself."""
+    """A context manager for ``with`` and ``async with`` that returns itself."""
 
     @abstractmethod
     def _end(self) -> None:
-        """Do what is to be done at the end of a block that no exception leaves."""
+        """Act at the end of a block that no exception leaves."""
 
     def __enter__(self) -> Self:
         """Return the object itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """End, unless an exception is on its way."""
+        """Act at the end of the block, unless an exception leaves it."""
         if error is None:
             self._end()
 

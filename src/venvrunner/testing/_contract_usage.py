@@ -1,4 +1,4 @@
-"""The promises of runners about their use: in loops over lines, on event loops, in threads, and when they are stopped."""
+"""The contract of all runners: tests of loops over lines, event loops, threads and stops."""
 
 import os
 import pickle
@@ -29,31 +29,31 @@ from venvrunner.testing._examples import (
 )
 
 _LONG = 60.0
-"""Seconds after which a command that goes on although it was stopped is ended, so that a test fails instead of hanging."""
+"""Seconds after which a command that ignores a stop is killed, so that a test fails instead of hanging."""
 
 
 class UsageContract:
-    """What :class:`.RunnerContract` promises of loops, threads and stops."""
+    """Test the promises of :class:`.RunnerContract` about loops, threads and stops."""
 
     @pytest.fixture
     def runner(self) -> Runner:
         """Return a new runner; to be overridden."""
-        msg = "a contract needs a runner! Give the test class a fixture named runner that returns one."
+        msg = "RunnerContract needs a runner. Give the test class a fixture named runner that returns one."
         raise NotImplementedError(msg)
 
     @pytest.fixture
     def backend(self) -> Backend:
-        """Return the event loop to run on; override it to check a runner on another one than asyncio's."""
+        """Return the event loop to run on; override it for a loop other than asyncio's."""
         return Backend()
 
     @pytest.fixture(params=["log_run", "async_log_run"])
     def call(self, request: pytest.FixtureRequest, runner: Runner, backend: Backend) -> Run:
-        """Each of the two ways in turn."""
+        """Return `log_run`, then `async_log_run`."""
         return way_to_run(runner, request.param, backend)
 
     @pytest.fixture(params=["lines", "async_lines"])
     def loop(self, request: pytest.FixtureRequest, runner: Runner, backend: Backend) -> Loop:
-        """Each of the two ways to iterate over lines in turn."""
+        """Return `lines`, then `async_lines`."""
         return way_to_loop(runner, request.param, backend)
 
     @pytest.mark.parametrize("name", ["lines", "async_lines"])
@@ -62,11 +62,11 @@ class UsageContract:
         assert parameters(getattr(runner, name)) == parameters(getattr(subprocess_util, name))
 
     def test_lines_can_be_iterated_over(self, loop: Loop) -> None:
-        """Those of standard output, as a callable gets them."""
+        """Lines of standard output, as a callable gets them."""
         assert loop(EXACT.args) == LINES
 
     def test_a_failure_is_raised_after_the_last_line(self, loop: Loop) -> None:
-        """As by `log_run`; with `check=False` there is none."""
+        """As by `log_run`; with `check=False`, none is raised."""
         lines: list[str] = []
         with pytest.raises(subprocess.CalledProcessError) as caught:
             loop(FAILURE.args, lines.append)
@@ -75,7 +75,7 @@ class UsageContract:
         assert loop(FAILURE.args, check=False) == ["out"]
 
     def test_the_value_of_the_iterator_is_the_result(self, runner: Runner) -> None:
-        """What `log_run` would return, for `yield from`."""
+        """The result of `log_run`, for `yield from`."""
         lines = runner.lines(NUMBERED[0].args)
         assert next(lines) == "out 0"
         with pytest.raises(StopIteration) as caught:
@@ -86,7 +86,7 @@ class UsageContract:
         assert (result.returncode, result.stdout, result.stderr) == (0, "out 0\n", "err 0\n")
 
     def test_a_loop_can_be_left_early(self, runner: Runner, loop: Loop) -> None:
-        """Also that over the lines of a command that does not end by itself; the runner works afterwards."""
+        """Also with a command that does not exit by itself; the runner works afterwards."""
 
         def is_enough(_line: str) -> bool:
             return True
@@ -108,7 +108,7 @@ class UsageContract:
         assert call(NUMBERED[0].args).stdout == "out 0\n"
 
     def test_a_stop_ends_a_loop(self, runner: Runner, loop: Loop) -> None:
-        """It is raised where the next line is asked for; a stop while nothing runs is forgotten."""
+        """The exception is raised at the next line; a stop while no command runs has no effect."""
         lines: list[str] = []
 
         def stop(line: str) -> None:
@@ -122,7 +122,7 @@ class UsageContract:
         assert loop(NUMBERED[0].args) == ["out 0"]
 
     def test_a_callable_may_run_a_command(self, runner: Runner, call: Run) -> None:
-        """Of the same runner, while the other one runs."""
+        """With the same runner, while the first command runs."""
         texts: list[str] = []
 
         def run_another(line: str) -> None:
@@ -169,7 +169,7 @@ class UsageContract:
 
     @pytest.mark.parametrize("name", ["log_run", "async_log_run"])
     def test_a_patch_of_the_module_function_is_seen(self, runner: Runner, backend: Backend, name: str) -> None:
-        """It gets the resolved command line, and the established parameters by position."""
+        """The patch gets the resolved command line, and the established parameters by position."""
         seen: list[Any] = []
         answer = subprocess.CompletedProcess([], 0, "patched", "")
 

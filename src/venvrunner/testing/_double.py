@@ -1,4 +1,4 @@
-"""What the doubles that start no process share: a call is looked up among answers, and delivered as a real one is."""
+"""The base of the doubles that start no process: look up the answer to a call, and deliver it as a real command's output."""
 
 import os
 import threading
@@ -26,26 +26,26 @@ from venvrunner.testing._pip_call import changed_by, install_call, kept_options,
 
 __tracebackhide__ = True
 
-_PATIENCE = 60.0
-"""Seconds in which whoever has given no ``timeout=`` has to cancel a command that does not end."""
+_CANCEL_TIMEOUT = 60.0
+"""Seconds that a caller without ``timeout=`` has to cancel a command that does not exit."""
 
 _Packages = tuple[dict[str, str], dict[str, str]]
 
 
 class DoubleRunner(Block, Runner):
-    """A runner that starts no process: each command gets the first answer that fits it and is left.
+    """A runner that starts no process: each command gets the first unused answer that matches.
 
-    Lines, log records, exceptions, masking and the environment are made by the same code as those of a real command.
+    The code of real commands produces its lines, log records, exceptions, masking and environment.
 
     Args:
-        venv_dir: what stands for the environment; nothing is read or written there.
-        installed: versions of packages that are there at first, by name.
+        venv_dir: the path of the pretended environment; nothing is read or written there.
+        installed: the packages that are installed at first, as versions by name.
 
     Attributes:
-        venv_dir: as given, absolute.
-        name: its last component.
-        top_dir: the rest of it.
-        calls: every call that was made, in order.
+        venv_dir: the absolute path of the pretended environment.
+        name: the last component of ``venv_dir``.
+        top_dir: the directory of ``venv_dir``.
+        calls: all calls, in order.
     """
 
     name: str
@@ -62,41 +62,41 @@ class DoubleRunner(Block, Runner):
         self._answers: list[Answer] = []
         self._unexpected: list[ExpectationError] = []
         self._packages = dict(sorted(installed.items()))
-        self._lock = threading.RLock()  # a pattern may be a function that asks this runner
+        self._lock = threading.RLock()  # a pattern may be a function that calls this runner
 
     @abstractmethod
     def _question(self, call: Call, secrets: Iterable[str]) -> Question:
-        """Return what an answer has to fit."""
+        """Return the part of a call that an answer must match."""
 
     def assert_all_used(self) -> None:
-        """Check that each call had an answer, and that each answer was given as often as it was told.
+        """Check that each call had an answer, and that each answer was given as often as its ``times=`` says.
 
-        The end of a ``with`` block does that too, unless an exception leaves it.
+        The end of a ``with`` block checks the same, unless an exception leaves the block.
 
         Raises:
-            ExpectationError: a call had none, whatever became of the exception then, or an answer is left.
+            ExpectationError: a call had no answer, even if that exception was caught, or an answer was not used.
         """
         if self._unexpected:
             raise self._unexpected[0]
         left = [answer for answer in self._answers if answer.is_owed()]
         if left:
             calls = "".join(f"\n  {' '.join(answer.question.lines())}" for answer in left)
-            msg = f"these answers were not called for! {self._remedy}{calls}"
+            msg = f"these answers were not used. {self._remedy}{calls}"
             raise ExpectationError(msg)
 
     @property
     def python_executable(self) -> str:
-        """The absolute path that stands for the environment's interpreter."""
+        """The absolute path of the pretended interpreter."""
         return self.resolve(["python"])[0]
 
     def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return *args* with the path that the command would have; there need not be such a file.
+        """Return *args* with the path that the command would have. The file need not exist.
 
         Args:
             args: the plain name of a command, and its arguments.
 
         Raises:
-            InvalidCommandError: the name is not plain.
+            InvalidCommandError: ``args[0]`` is not a plain name.
             TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
         """
         command, *rest = layout.plain_command(args)
@@ -111,9 +111,9 @@ class DoubleRunner(Block, Runner):
         return self.install(package_name)
 
     def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
-        """Answer for an installation: it is the call ``pip install``, with options as pip has them and the requirements.
+        """Answer an installation as the call ``pip install``, with pip's options and the requirements.
 
-        Same arguments, refusals, receipt and exceptions as those of :meth:`.VenvRunner.install`.
+        The arguments, refusals, receipt and exceptions are those of :meth:`.VenvRunner.install`.
         """
         args, rest = install_call(requirements, kept_options(options))
         with self._changing(args, rest) as (player, argv):
@@ -126,13 +126,13 @@ class DoubleRunner(Block, Runner):
             return player.receipt(await subprocess_util.async_log_run(argv, **rest))
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
-        """Answer for a removal: it is the call ``pip uninstall --yes``, and the names."""
+        """Answer a removal as the call ``pip uninstall --yes`` with the names."""
         args, rest = uninstall_call(names, options), cast("dict[str, Any]", options)
         with self._changing(args, rest) as (player, argv):
             return player.receipt(subprocess_util.log_run(argv, **rest))
 
     def installed(self) -> dict[str, str]:
-        """Return what is installed after all calls until now: versions by normalized names, sorted."""
+        """Return the packages that are installed after all calls so far, as versions by normalized names, sorted."""
         with self._lock:
             return dict(self._packages)
 
@@ -156,7 +156,7 @@ class DoubleRunner(Block, Runner):
             raise explained(exc, what, Redactor(options.get("secrets") or ()).mask, verb=verb) from None
 
     def _answer(self, command: Command) -> Answer:
-        """Note a call, and return what it gets."""
+        """Add a call to ``calls``, and return its answer."""
         call = _call(command)
         with self._lock:
             self.calls.append(call)
@@ -180,9 +180,9 @@ class DoubleRunner(Block, Runner):
         return None
 
     def _unending(self, command: Command) -> ExpectationError:
-        """Note that a command goes on for ever, and nobody ends it."""
+        """Return the error for a command that never exits, and keep it for :meth:`assert_all_used`."""
         args = Redactor(command.secrets).mask_all(_call(command).args)
-        return self._noted(f"the call {args!r} does not end! Give it a timeout=, or its answer a returncode.")
+        return self._noted(f"the call {args!r} does not end. Pass timeout=, or give its answer a returncode.")
 
     def _noted(self, message: str) -> ExpectationError:
         error = ExpectationError(message)
@@ -190,7 +190,7 @@ class DoubleRunner(Block, Runner):
         return error
 
     def _change(self, installed: Mapping[str, str | None]) -> _Packages:
-        """Change what is installed; return that before it and after it."""
+        """Update the installed packages; return those before and after."""
         with self._lock:
             before = self._packages
             now = {**before, **installed}
@@ -199,10 +199,10 @@ class DoubleRunner(Block, Runner):
 
 
 class Change(NamedTuple):
-    """An installation or a removal, which is about to be answered.
+    """An installation or a removal that is about to be answered.
 
     Attributes:
-        player: answers, and knows what has changed.
+        player: answers it, and keeps the changes.
         argv: the command line.
     """
 
@@ -211,12 +211,12 @@ class Change(NamedTuple):
 
 
 class _Player:
-    """Runs a command by delivering its answer.
+    """An interceptor that delivers the answer to a command in place of a process.
 
     Args:
         answer: returns the answer to a command.
-        change: notes what it installs; returns what was installed before and afterwards.
-        unending: returns the error for a command that nobody ends.
+        change: updates the installed packages; returns those before and after.
+        unending: returns the error for a command that never exits.
     """
 
     def __init__(
@@ -239,12 +239,12 @@ class _Player:
         def unending() -> BaseException:
             return TimedOut() if command.timeout is not None else self._unending(command)
 
-        patience = _PATIENCE if cancellable and command.timeout is None else 0.0
+        delay = _CANCEL_TIMEOUT if cancellable and command.timeout is None else 0.0
         output = [
             (number, data.encode(command.encoding, "surrogateescape") if isinstance(data, str) else data)
             for number, data in answer.output
         ]
-        return streams, CannedOutput(output, answer.returncode, unending, patience)
+        return streams, CannedOutput(output, answer.returncode, unending, delay)
 
     def end(self, _returncode: int | None) -> None:
         self._packages = self._change(self._installed)

@@ -1,4 +1,4 @@
-"""The commands that the contract of runners runs, and what it watches them with."""
+"""The example commands of the contract, and the helpers of its tests."""
 
 import contextlib
 import inspect
@@ -17,13 +17,13 @@ Loop = Callable[..., list[str]]
 
 
 class Example(NamedTuple):
-    """A command that the contract runs, and what it does.
+    """A command that the contract runs, with its outcome.
 
     Attributes:
         args: the command line.
-        stdout: what it writes to standard output.
-        stderr: what it writes to standard error.
-        returncode: its exit status; ``None``: it does not end by itself.
+        stdout: its standard output.
+        stderr: its standard error.
+        returncode: its exit code; ``None``: it does not exit by itself.
 
     >>> EXAMPLES[0].args[:2], EXAMPLES[0].returncode
     (('python', '-c'), 0)
@@ -44,7 +44,7 @@ def _example(stdout: bytes, stderr: bytes = b"", returncode: int | None = 0, *ar
 LINES = ["  a ", "", "\tb\u00e9\u2028\x1b[1m\0 \r", "{0} %s", "no end\U0001f600 "]
 TEXT = "  a \r\n\n\tb\u00e9\u2028\x1b[1m\0 \r\r\n{0} %s\nno end\U0001f600 "
 LOGGED = ["  a ", "", "\tb\u00e9\u2028\0 ", "{0} %s", "no end\U0001f600 "]
-"""The lines as a terminal shows them, which is what a logger gets: a carriage return goes back to the begin of a line."""
+"""The lines as a terminal shows them, and a logger gets them: a carriage return goes back to the begin of a line."""
 TOKEN = "hunter2-token"  # noqa: S105  made up
 
 EXACT = _example(TEXT.encode(), b"err: " + TEXT.encode())
@@ -55,11 +55,11 @@ ENDLESS = _example(b"begun\n", b"", None)
 NUMBERED = [_example(f"out {n}\n".encode(), f"err {n}\n".encode(), 0, str(n)) for n in range(20)]
 
 EXAMPLES: list[Example] = [EXACT, FAILURE, BAD_BYTE, SECRET, ENDLESS, *NUMBERED]
-"""All commands that the contract runs; each test runs each of them at most three times."""
+"""All commands that the contract runs; each test runs each command at most three times."""
 
 
 class Log:
-    """A logger that keeps what it gets."""
+    """A logger that keeps its records."""
 
     def __init__(self) -> None:
         self.records: list[tuple[str, str]] = []
@@ -69,7 +69,7 @@ class Log:
 
 
 class Handler(logging.Handler):
-    """Keeps the texts of the standard logging."""
+    """A handler that keeps the texts of standard log records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,9 +87,9 @@ def way_to_run(runner: Runner, name: str, backend: Backend) -> Run:
 
 
 def way_to_loop(runner: Runner, name: str, backend: Backend) -> Loop:
-    """Return one of the two ways to iterate over lines as a function that returns them.
+    """Return one of the two ways to iterate over lines as a function that returns the lines.
 
-    The function takes the command line, and what to do with each line: a true result leaves the loop.
+    The function takes the command line, and a function for each line whose true result leaves the loop.
     """
 
     def loop(args: object, body: Callable[[str], object] | None = None, **options: object) -> list[str]:

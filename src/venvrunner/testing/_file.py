@@ -1,4 +1,4 @@
-"""The file of a recording: JSON that people can read, review and compare; without I/O."""
+"""The format of recordings: readable JSON with placeholders for paths; without I/O."""
 
 import builtins
 import json
@@ -18,7 +18,7 @@ FORMAT = "venvrunner recording"
 VERSION = 1
 
 _OF_THE_SYSTEM: tuple[type[Exception], ...] = (KeyError, OverflowError, SubprocessError, TypeError, ValueError)
-"""What a start raises too, for a user that is not there, say."""
+"""Further exceptions of a failed start, for an unknown user for instance."""
 _SHORT = 80
 _STREAMS = {1: "stdout", 2: "stderr"}
 _NUMBERS = {name: number for number, name in _STREAMS.items()}
@@ -30,12 +30,12 @@ class Entry(NamedTuple):
 
     Attributes:
         args: the plain name of the command, and its arguments.
-        cwd: where it ran, if that was said.
-        input: its standard input, if there was one.
-        output: what it wrote, line by line: 1 or 2 for the stream, and the bytes with the line's end.
-        returncode: its exit status; ``None``: it did not end by itself.
-        installed: versions of packages that it installed; ``None`` for what it removed.
-        raised: what was raised instead of an outcome, because nothing was started.
+        cwd: the working directory; ``None``: not given.
+        input: the text for standard input; ``None``: not given.
+        output: the output, line by line: 1 or 2 for the stream, and the bytes with the line end.
+        returncode: the exit code; ``None``: the command did not exit by itself.
+        installed: the packages that it installed, as versions by name; ``None`` for a removed one.
+        raised: the exception, if no process was started.
     """
 
     args: Sequence[str]
@@ -48,15 +48,15 @@ class Entry(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """All that is in a file: the places of its placeholders, what was installed at first, and the calls, in order."""
+    """The content of a file: its placeholders, the packages that were installed at first, and the calls, in order."""
 
-    places: Placeholders
+    placeholders: Placeholders
     installed: Mapping[str, str]
     calls: Sequence[Entry]
 
 
 def lines_of(chunks: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    r"""Return output line by line, in the order in which the lines were complete; last what has no end.
+    r"""Return output line by line, in the order in which the lines were completed; unfinished lines last.
 
     >>> lines_of([(1, b"a\nb"), (2, b"x\n"), (1, b"c\n"), (2, b"y")])
     [(1, b'a\n'), (2, b'x\n'), (1, b'bc\n'), (2, b'y')]
@@ -74,10 +74,10 @@ def lines_of(chunks: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 def dump(recording: Recording, redactor: Redactor) -> bytes:
     """Return the file of a recording, with placeholders for paths and with secrets masked."""
-    places = recording.places
+    placeholders = recording.placeholders
 
     def text(value: str) -> str:
-        return places.neutral(redactor.mask(value))
+        return placeholders.neutral(redactor.mask(value))
 
     calls: list[dict[str, Any]] = []
     for entry in recording.calls:
@@ -90,13 +90,19 @@ def dump(recording: Recording, redactor: Redactor) -> bytes:
         lines = ((_STREAMS[number], data.decode("utf-8", "surrogateescape")) for number, data in entry.output)
         call |= {"output": [f"{name}: {text(line)}" for name, line in lines], "returncode": entry.returncode}
         calls.append({**call, "installed": dict(entry.installed)} if entry.installed else call)
-    whole = {"format": FORMAT, "version": VERSION, "paths": places.names, "installed": recording.installed, "calls": calls}
-    # What is no UTF-8 becomes an escape of JSON, such as \udcff.
+    whole = {
+        "format": FORMAT,
+        "version": VERSION,
+        "paths": placeholders.names,
+        "installed": recording.installed,
+        "calls": calls,
+    }
+    # Bytes that are not UTF-8 become escapes of JSON, such as \udcff.
     return f"{_pretty(whole)}\n".encode("utf-8", "backslashreplace")
 
 
 def _pretty(value: object, indent: str = "") -> str:
-    """Return JSON; a short list, such as a command line, stands on one line."""
+    """Return JSON with short lists, such as command lines, on one line."""
     line = json.dumps(value, ensure_ascii=False)
     inner = f"{indent}  "
     if isinstance(value, dict):
@@ -110,57 +116,57 @@ def _pretty(value: object, indent: str = "") -> str:
     return "\n".join([line[0], ",\n".join(rows), f"{indent}{line[-1]}"]) if rows else line
 
 
-def load(data: bytes, places: Placeholders) -> Recording:
-    """Read the file of a recording, with the paths of this machine.
+def load(data: bytes, placeholders: Placeholders) -> Recording:
+    """Return the recording in a file, with the paths of this machine.
 
     Args:
-        data: what is in it.
-        places: those that are known here; of these, the recording gets the ones that it was made with.
+        data: the content of the file.
+        placeholders: the known placeholders; the recording gets those that it was recorded with.
 
     Raises:
-        RecordingError: it is none, or of another version, or wrong.
+        RecordingError: the file is not a recording, is invalid, has another version, or needs further placeholders.
     """
     try:
         whole: Any = json.loads(data)
     except (ValueError, RecursionError) as exc:
-        msg = f"it is no JSON: {exc}!"
+        msg = f"it is not JSON ({exc})"
         raise RecordingError(msg) from None
     if not isinstance(whole, dict) or cast("dict[str, object]", whole).get("format") != FORMAT:
-        msg = f"it is no {FORMAT}!"
+        msg = f"it is not a {FORMAT}"
         raise RecordingError(msg)
     found = cast("dict[str, Any]", whole)
     if found.get("version") != VERSION:
-        msg = f"it has version {found.get('version')!r}, and this venvrunner reads version {VERSION}!"
+        msg = f"it has version {found.get('version')!r}, but this venvrunner reads version {VERSION}"
         raise RecordingError(msg)
     try:
         names = set(_each(found["paths"], str))
-        if unknown := names - {*places.names}:
-            msg = f"it was made with paths= for {', '.join(sorted(unknown))}, so it needs these here too!"
+        if unknown := names - {*placeholders.names}:
+            msg = f"it was recorded with paths= for {', '.join(sorted(unknown))}. Pass paths= with the same names."
             raise RecordingError(msg)
-        places = places.only(names)
+        placeholders = placeholders.only(names)
         installed = {name: _one(version, str) for name, version in _table(found["installed"]).items()}
-        calls = [_entry(_table(call), places) for call in _each(found["calls"], object)]
+        calls = [_entry(_table(call), placeholders) for call in _each(found["calls"], object)]
     except (KeyError, TypeError, ValueError) as exc:
         if isinstance(exc, RecordingError):
             raise
-        msg = f"it is wrong: {exc!r}!"
+        msg = f"it is invalid: {exc!r}"
         raise RecordingError(msg) from None
-    return Recording(places, installed, calls)
+    return Recording(placeholders, installed, calls)
 
 
-def _entry(call: dict[str, Any], places: Placeholders) -> Entry:
-    args = [places.actual(arg) for arg in _each(call["args"], str)]
+def _entry(call: dict[str, Any], placeholders: Placeholders) -> Entry:
+    args = [placeholders.actual(arg) for arg in _each(call["args"], str)]
     if not args:
-        msg = "a call without arguments"
+        msg = "a call has no arguments"
         raise ValueError(msg)
-    cwd, text = (None if call.get(name) is None else places.actual(_one(call[name], str)) for name in ("cwd", "input"))
+    cwd, text = (None if call.get(name) is None else placeholders.actual(_one(call[name], str)) for name in ("cwd", "input"))
     if "raised" in call:
-        parts = [places.actual(part) if isinstance(part, str) else part for part in _each(call["raised"], object)]
+        parts = [placeholders.actual(part) if isinstance(part, str) else part for part in _each(call["raised"], object)]
         return Entry(args, cwd, text, raised=exception_of(*parts))
     output: list[tuple[int, bytes]] = []
     for line in _each(call["output"], str):
         name, _colon, rest = line.partition(": ")
-        output.append((_NUMBERS[name], places.actual(rest).encode("utf-8", "surrogateescape")))
+        output.append((_NUMBERS[name], placeholders.actual(rest).encode("utf-8", "surrogateescape")))
     returncode = None if call["returncode"] is None else _one(call["returncode"], int)
     installed = {
         name: None if version is None else _one(version, str) for name, version in _table(call.get("installed", {})).items()
@@ -169,7 +175,7 @@ def _entry(call: dict[str, Any], places: Placeholders) -> Entry:
 
 
 def parts_of(error: Exception) -> list[str | int | None] | None:
-    """Return the name of an exception's class, and what an equal one is made of; ``None``: of no call.
+    """Return the name of an exception's class and its arguments; ``None`` if a call cannot raise it before a start.
 
     >>> parts_of(FileNotFoundError(2, "No such file", "/x"))
     ['FileNotFoundError', 2, 'No such file', '/x']
@@ -178,29 +184,29 @@ def parts_of(error: Exception) -> list[str | int | None] | None:
     if name is None:
         return None
     if isinstance(error, OSError) and error.strerror is not None:
-        place = error.filename
-        return [name, error.errno, error.strerror, *([os.fsdecode(place)] if isinstance(place, str | bytes) else [])]
+        path = error.filename
+        return [name, error.errno, error.strerror, *([os.fsdecode(path)] if isinstance(path, str | bytes) else [])]
     return [name, str(error.args[0] if isinstance(error, KeyError) and error.args else error)]
 
 
 def exception_of(name: object, *parts: object) -> Exception:
-    """Return a new exception.
+    """Return a new exception from the parts that :func:`parts_of` returns.
 
     Raises:
-        ValueError: a call can't raise such a one before anything is started.
+        ValueError: a call cannot raise such an exception before a start.
 
     >>> exception_of("FileNotFoundError", 2, "No such file", "/x")
     FileNotFoundError(2, 'No such file')
     """
     kind = _known(str(name))
     if kind is None or not parts:
-        msg = f"{name!r} with {len(parts)} parts is no exception of a call"
+        msg = f"{name!r} with {len(parts)} parts is not an exception of a call"
         raise ValueError(msg)
     return kind(*parts)
 
 
 def _known(name: str) -> type[Exception] | None:
-    """Return the class of exceptions with a name, if it is one that a call may raise before anything is started."""
+    """Return the exception class of a name, if a call may raise it before a start; else ``None``."""
     plain = {kind.__name__: kind for kind in _OF_THE_SYSTEM}
     if name in plain:
         return plain[name]
@@ -211,7 +217,7 @@ def _known(name: str) -> type[Exception] | None:
 
 def _one(value: object, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
-        msg = f"{value!r} is no {kind.__name__}"
+        msg = f"{value!r} is not a {kind.__name__}"
         raise TypeError(msg)
     return value
 

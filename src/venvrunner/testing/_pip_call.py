@@ -1,4 +1,4 @@
-"""Installations as calls that a person would type, whatever installer does them; without I/O."""
+"""Installations as pip command lines, whatever installer runs them; without I/O."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -21,11 +21,11 @@ _PIP = {
     "exclude_newer": "uploaded-prior-to",
     "build_constraints": "build-constraint",
 }
-"""Options whose name is another one for pip."""
+"""Keywords that have another name in pip."""
 
 
 def install_call(requirements: Iterable[StrPath], options: InstallOptions) -> tuple[list[str], dict[str, Any]]:
-    """Return an installation as a person would type it, and the keywords of ``log_run``; refuse what an installer refuses.
+    """Return an installation as a pip command line, and the keywords for ``log_run``; refuse what an installer refuses.
 
     >>> install_call(["pocket"], {"constraints": [], "upgrade": True, "timeout": 5})
     (['pip', 'install', '--upgrade', 'pocket'], {'timeout': 5})
@@ -45,20 +45,20 @@ def install_call(requirements: Iterable[StrPath], options: InstallOptions) -> tu
 
 
 def _typed(requirement: StrPath) -> str:
-    """Return a requirement as it is; a path that could be the name of a package begins with ``./``."""
+    """Return a requirement as text; a path that could be a package name gets the prefix ``./``."""
     text = os.fspath(requirement)
     is_bare = isinstance(requirement, os.PathLike) and os.path.basename(text) == text
     return os.path.join(".", text) if is_bare and not text.startswith(".") else text
 
 
 def uninstall_call(names: Iterable[str], options: ReportOptions) -> list[str]:
-    """Return the removal of packages as a person would type it; refuse what is no name, none, and an unknown keyword."""
+    """Return a removal as a pip command line; refuse invalid names, no names, and unknown keywords."""
     check_keywords(options, ReportOptions.__annotations__)
     return ["pip", "uninstall", "--yes", *package_names(names)]
 
 
 def changed_by(call: list[str]) -> tuple[list[str], str]:
-    """Return what a call is to change, and how.
+    """Return the requirements or names that a call changes, and the verb for it.
 
     >>> changed_by(["pip", "install", "--upgrade", "--requirement=r.txt", "pocket"])
     (['r.txt', 'pocket'], 'installed')
@@ -69,6 +69,6 @@ def changed_by(call: list[str]) -> tuple[list[str], str]:
 
 
 def kept_options(options: InstallOptions) -> InstallOptions:
-    """Return the keywords of an installation in a form that can be read more than once."""
+    """Return the keywords of an installation with iterators as lists, to be read more than once."""
     kept = {name: list(cast("Any", value)) if isinstance(value, Iterator) else value for name, value in options.items()}
     return cast("InstallOptions", kept)

@@ -1,4 +1,4 @@
-"""Paths that differ from machine to machine, as placeholders in a text, and back."""
+"""Placeholders in recordings for paths that differ from machine to machine."""
 
 import os
 import re
@@ -18,25 +18,25 @@ _END = r"(?![\w-]|\.\w)"
 
 
 class Placeholders:
-    """The environment, the working directory, the temporary folder, the home directory, and what else is named.
+    """Replace named paths in a text by placeholders, and placeholders by paths.
 
     Args:
-        paths: names and paths. Of two that fit, the longer one is taken.
+        paths: paths by name. Where two paths match, the longer one wins.
 
     Raises:
-        ValueError: a name is no identifier.
+        ValueError: a name is not an identifier.
 
-    >>> places = Placeholders({"venv": "/tmp/v", "tmp": "/tmp"})
-    >>> places.neutral("/tmp/v/bin in /tmp, not /var/tmp or {tmp}")
+    >>> placeholders = Placeholders({"venv": "/tmp/v", "tmp": "/tmp"})
+    >>> placeholders.neutral("/tmp/v/bin in /tmp, not /var/tmp or {tmp}")
     '{venv}/bin in {tmp}, not /var/tmp or {{tmp}'
-    >>> places.actual(_)
+    >>> placeholders.actual(_)
     '/tmp/v/bin in /tmp, not /var/tmp or {tmp}'
     """
 
     def __init__(self, paths: Mapping[str, StrPath]) -> None:
         for name in paths:
             if not name.isidentifier():
-                msg = f"{name!r} can't be the name of a path! Use a name such as 'project'."
+                msg = f"{name!r} is not a valid name for a path. Use an identifier such as 'project'."
                 raise ValueError(msg)
         self._paths = {name: os.path.abspath(path) for name, path in paths.items()}
         self._real = {name: os.path.realpath(path) for name, path in self._paths.items()}
@@ -56,22 +56,22 @@ class Placeholders:
         return sorted(self._paths)
 
     def only(self, names: Iterable[str]) -> "Placeholders":
-        """Return those with certain names."""
+        """Return the placeholders with certain names."""
         return Placeholders({name: self._paths[name] for name in names})
 
     def neutral(self, text: str) -> str:
-        """Return a text with placeholders.
+        """Return a text with placeholders for paths.
 
-        Braces in front are doubled, so that an odd number of them tells a placeholder from what only looks like one.
+        Braces before a placeholder are doubled: an odd number of braces marks a placeholder, an even number plain text.
         """
         return self._encode.sub(self._placeholder, text)
 
     def actual(self, text: str) -> str:
-        """Return a text with the paths of this machine."""
+        """Return a text with the paths of this machine for placeholders."""
         return self._decode.sub(partial(self._path, self._paths), text)
 
     def plain(self, text: str) -> str:
-        """Return a text with the same path for all paths to one place, such as those through links, and by all its names."""
+        """Return a text in which all spellings of a named path are the same, also through links and with placeholders."""
         return self._decode.sub(partial(self._path, self._real), self.neutral(text))
 
     def _placeholder(self, match: re.Match[str]) -> str:
@@ -91,25 +91,25 @@ class Placeholders:
 
 
 def _spellings(path: str) -> Iterator[str]:
-    """Yield a path, and the other forms of its accents where the volume takes them for the same (HFS+ prints its own)."""
+    """Yield a path, and its other Unicode normal forms where the volume treats them as the same (HFS+ prints its own)."""
     yield path
     if not path.isascii():
         forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
         yield from (form for form in forms if form != path and same(form, path))
 
 
-def usual_places(venv_dir: StrPath | None, paths: Mapping[str, StrPath]) -> Placeholders:
-    """Return the places of a recording, as they are now.
+def usual_placeholders(venv_dir: StrPath | None, paths: Mapping[str, StrPath]) -> Placeholders:
+    """Return the placeholders of a recording, with the current paths.
 
     Args:
-        venv_dir: the environment, if there is one.
-        paths: further ones.
+        venv_dir: the environment; ``None``: there is none.
+        paths: further paths by name.
 
     Raises:
-        ValueError: a name is no identifier, or one of the usual.
+        ValueError: a name is not an identifier, or is a built-in name.
     """
     if taken := sorted(paths.keys() & {"venv", "cwd", "tmp", "home"}):
-        msg = f"{taken[0]!r} is the name of another path already! Use a name such as 'project'."
+        msg = f"{taken[0]!r} is already the name of a built-in path. Use another name, such as 'project'."
         raise ValueError(msg)
     usual: dict[str, StrPath] = {"cwd": os.getcwd(), "tmp": tempfile.gettempdir(), "home": os.path.expanduser("~")}
     if venv_dir is not None:

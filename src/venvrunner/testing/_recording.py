@@ -1,4 +1,4 @@
-"""The runner that keeps what the commands of another one did."""
+"""The recording double: run the commands of another runner, and write their outcomes to a file."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 from venvrunner.testing._block import Block
 from venvrunner.testing._file import Entry, Recording, dump, exception_of, lines_of, parts_of
 from venvrunner.testing._pip_call import install_call, kept_options, uninstall_call
-from venvrunner.testing._placeholders import usual_places
+from venvrunner.testing._placeholders import usual_placeholders
 
 __tracebackhide__ = True
 
@@ -40,20 +40,20 @@ _Result = TypeVar("_Result", bound=subprocess.CompletedProcess[str])
 
 
 class RecordingVenvRunner(Block, Runner):
-    r"""Another runner, whose calls are kept in a file for a :class:`ReplayVenvRunner`.
+    r"""Record the calls of another runner in a file for a :class:`ReplayVenvRunner`.
 
-    The file is written by :meth:`save`, and at the end of a ``with`` block that no exception leaves. It is JSON for people
-    to read. Paths of this machine stand in it as ``{venv}``, ``{cwd}``, ``{tmp}`` and ``{home}``; credentials in URLs and all
-    secrets are masked. Calls are told apart by their arguments, ``cwd`` and ``input``.
+    :meth:`save` writes the file, and so does the end of a ``with`` block that no exception leaves. It is readable JSON. Paths
+    of this machine appear as ``{venv}``, ``{cwd}``, ``{tmp}`` and ``{home}``; credentials in URLs and all secrets are masked.
+    A replay distinguishes calls by their arguments, ``cwd`` and ``input``.
 
     Args:
-        runner: runs the commands; whatever this class has not is asked of it.
+        runner: the runner that runs the commands. This object has all of its other attributes too.
         path: the file.
-        secrets: strings to mask in the whole file, in addition to those that a call gives.
-        paths: further placeholders: names, and paths that differ between one run and the next.
+        secrets: strings to mask in the whole file, in addition to the ``secrets=`` of calls.
+        paths: further placeholders: paths by name, for paths that differ from run to run.
 
     Raises:
-        ValueError: the name of a path is no identifier.
+        ValueError: the name of a path is not an identifier, or is a built-in name.
 
     >>> from venvrunner import VenvRunner
     >>> with VenvRunner.temporary() as venv, RecordingVenvRunner(venv, "recording.json") as recording:
@@ -71,32 +71,32 @@ class RecordingVenvRunner(Block, Runner):
         self._runner = runner
         self._path = os.path.abspath(path)
         self._secrets = list(secrets)
-        self._places = usual_places(getattr(runner, "venv_dir", None), paths or {})
+        self._placeholders = usual_placeholders(getattr(runner, "venv_dir", None), paths or {})
         self._installed = runner.installed() if isinstance(runner, InstallingRunner) else {}
-        self._taps: list[_Capture] = []
+        self._captures: list[_Capture] = []
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the runner has and this class has not."""
-        if name.startswith("_"):  # not yet there, when this object is being copied
+        """Return an attribute of the runner that this class lacks."""
+        if name.startswith("_"):  # not set yet while this object is being copied
             raise AttributeError(name)
         return getattr(self._runner, name)
 
     def save(self) -> None:
-        """Write the file, with all calls until now; it is there as a whole or as it was before.
+        """Write the file with all calls so far, atomically: a failure leaves the previous file.
 
         Raises:
-            OSError: it can't be written.
+            OSError: the file cannot be written.
         """
         with self._lock:
-            taps = [tap for tap in self._taps if tap.started or tap.raised is not None]
-        secrets = [*self._secrets, *(secret for tap in taps for secret in tap.secrets)]
-        calls = [Entry(t.args, t.cwd, t.input, lines_of(t.chunks), t.returncode, t.installed, t.raised) for t in taps]
-        data = dump(Recording(self._places, self._installed, calls), Redactor(secrets))
-        folder, name = os.path.split(self._path)
-        os.makedirs(folder, exist_ok=True)
-        # Not by tempfile: the file gets the rights of any other.
-        new = os.path.join(folder, f".{name}.{os.urandom(8).hex()}")
+            captures = [capture for capture in self._captures if capture.started or capture.raised is not None]
+        secrets = [*self._secrets, *(secret for capture in captures for secret in capture.secrets)]
+        calls = [Entry(c.args, c.cwd, c.input, lines_of(c.chunks), c.returncode, c.installed, c.raised) for c in captures]
+        data = dump(Recording(self._placeholders, self._installed, calls), Redactor(secrets))
+        directory, name = os.path.split(self._path)
+        os.makedirs(directory, exist_ok=True)
+        # Not by tempfile, which would restrict the permissions of the file.
+        new = os.path.join(directory, f".{name}.{os.urandom(8).hex()}")
         try:
             with open(new, "xb") as file:
                 file.write(data)
@@ -108,15 +108,15 @@ class RecordingVenvRunner(Block, Runner):
 
     @property
     def python_executable(self) -> str:
-        """As the runner has it."""
+        """The absolute path of the interpreter of the recorded runner."""
         return self._runner.python_executable
 
     def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """As the runner does; nothing is recorded."""
+        """Return the command line that the recorded runner runs for *args*; nothing is recorded."""
         return self._runner.resolve(args)
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """As the runner does."""
+        """Return the environment variables that a command of the recorded runner gets."""
         return self._runner.environment(env)
 
     def log_run(
@@ -130,13 +130,13 @@ class RecordingVenvRunner(Block, Runner):
         errors: str = "strict",
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
-        """As the runner does; the call is recorded, also if it fails or can't be started.
+        """Same as :meth:`.Runner.log_run` of the recorded runner; the call is recorded, even if it fails or cannot start.
 
         Raises:
-            InvalidCommandError: the command is no plain name. A replay stands for an environment, and would refuse it.
+            InvalidCommandError: the command is not a plain name, so that a replay would refuse it.
         """
-        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as tap:
-            return tap.noted(
+        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as capture:
+            return capture.noted(
                 self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
             )
 
@@ -152,34 +152,34 @@ class RecordingVenvRunner(Block, Runner):
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine."""
-        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as tap:
-            return tap.noted(
+        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as capture:
+            return capture.noted(
                 await self._runner.async_log_run(
                     args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
                 )
             )
 
     def install_package(self, package_name: StrPath) -> subprocess.CompletedProcess[str]:
-        """As the runner does; recorded as :meth:`install` is."""
-        with self._recorded(install_call([package_name], {})[0], {}) as tap:
-            return tap.noted(self._runner.install_package(cast("str", package_name)))
+        """Same as :meth:`install` with one requirement."""
+        with self._recorded(install_call([package_name], {})[0], {}) as capture:
+            return capture.noted(self._runner.install_package(cast("str", package_name)))
 
     def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
-        """As the runner does; recorded as the call ``pip install``, with options as pip has them and the requirements."""
+        """Same as :meth:`.VenvRunner.install` of the recorded runner; recorded as ``pip install`` with pip's options."""
         kept = kept_options(options)
-        with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as tap:
-            return tap.noted(self._filled().install(*requirements, **kept))
+        with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as capture:
+            return capture.noted(self._installing_runner().install(*requirements, **kept))
 
     async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
         kept = kept_options(options)
-        with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as tap:
-            return tap.noted(await self._filled().async_install(*requirements, **kept))
+        with self._recorded(install_call(requirements, kept)[0], cast("dict[str, Any]", kept)) as capture:
+            return capture.noted(await self._installing_runner().async_install(*requirements, **kept))
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
-        """As the runner does; recorded as the call ``pip uninstall --yes``, and the names."""
-        with self._recorded(uninstall_call(names, options), cast("dict[str, Any]", options)) as tap:
-            return tap.noted(self._filled().uninstall(*names, **options))
+        """Same as :meth:`.VenvRunner.uninstall` of the recorded runner; recorded as ``pip uninstall --yes`` with the names."""
+        with self._recorded(uninstall_call(names, options), cast("dict[str, Any]", options)) as capture:
+            return capture.noted(self._installing_runner().uninstall(*names, **options))
 
     def lines(
         self,
@@ -192,14 +192,14 @@ class RecordingVenvRunner(Block, Runner):
         errors: str = "strict",
         **options: Unpack[RunOptions],
     ) -> Generator[str, None, CompletedCommand]:
-        """As the runner does; the call is recorded when the iterator ends."""
+        """Same as :meth:`.Runner.lines` of the recorded runner; the call is recorded when the iterator ends."""
         checked = layout.plain_command(args)
         levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
         found = self._runner.lines(checked, logger=logger, check=check, errors=errors, **levels, **options)
 
         def iterate() -> Generator[str, None, CompletedCommand]:
-            with self._recorded(checked, cast("dict[str, Any]", options)) as tap:
-                return tap.noted((yield from found))
+            with self._recorded(checked, cast("dict[str, Any]", options)) as capture:
+                return capture.noted((yield from found))
 
         return iterate()
 
@@ -228,50 +228,50 @@ class RecordingVenvRunner(Block, Runner):
         return iterate()
 
     def stop(self) -> None:
-        """As the runner does."""
+        """Same as :meth:`.Runner.stop` of the recorded runner."""
         self._runner.stop()
 
     def _end(self) -> None:
         self.save()
 
-    def _filled(self) -> InstallingRunner:
+    def _installing_runner(self) -> InstallingRunner:
         if not isinstance(self._runner, InstallingRunner):
-            msg = f"{type(self._runner).__name__} can't install! Record a VenvRunner."
+            msg = f"{type(self._runner).__name__} cannot install packages. Record a VenvRunner."
             raise NotImplementedError(msg)
         return self._runner
 
     @contextmanager
     def _recorded(self, args: list[str], options: dict[str, Any]) -> "Generator[_Capture]":
         if "secrets" in options:
-            options["secrets"] = strings("secrets", options["secrets"])  # they may be an iterator
-        tap = _Capture(args, options)
+            options["secrets"] = strings("secrets", options["secrets"])  # it may be an iterator
+        capture = _Capture(args, options)
         with self._lock:
-            self._taps.append(tap)
+            self._captures.append(capture)
         try:
-            with context.surrounded(driver=tap):
-                yield tap
+            with context.surrounded(driver=capture):
+                yield capture
         except (subprocess.CalledProcessError, CommandTimeoutError, CommandStoppedError, ExitCodeLostError) as exc:
-            tap.ended(exc)
+            capture.ended(exc)
             raise
         except ExpectationError:
-            raise  # the runner is a double itself, which had no answer
+            raise  # the recorded runner is a double that had no answer
         except OutputDecodeError:
-            tap.started = True  # a replay judges the output as well
+            capture.started = True  # a replay decodes the output again
             raise
         except Exception as exc:
-            tap.refused(exc)
+            capture.refused(exc)
             raise
         except BaseException:
-            tap.started = True  # a cancel or Ctrl-C, maybe while an installation waited for another one: it did not end
+            capture.started = True  # a cancel or Ctrl-C, maybe while an installation waited for another: no exit code
             raise
 
 
 class _Capture(Capture):
-    """Lets the commands of one call run as ever, and keeps what the last of them did.
+    """Capture the commands of one call, and keep the outcome of the last one.
 
     Args:
         args: the call.
-        options: its keywords: if there is no such command, or another double runs it, nothing else tells of them.
+        options: its keywords, which count if no process starts or another double runs the command.
     """
 
     def __init__(self, args: list[str], options: Mapping[str, Any]) -> None:
@@ -295,31 +295,31 @@ class _Capture(Capture):
         return super().begin(command, streams, cancellable=cancellable)
 
     def ended(self, done: Any) -> None:
-        """Keep what a command did that was not seen: the runner is a double itself, or runs its commands elsewhere.
+        """Keep the outcome of a command that was not captured: the recorded runner is a double, or runs commands elsewhere.
 
         Args:
-            done: its result, or the exception with which it ended.
+            done: the result, or the exception of the command.
         """
         if not self.started:
             self.started = True
             self.returncode = getattr(done, "returncode", None)
             texts = {1: done.stdout, 2: done.stderr}
-            # What was no UTF-8 is no text any more, but with errors="surrogateescape".
+            # Bytes that are not UTF-8 come back only with errors="surrogateescape".
             self.chunks = [(number, text.encode(errors="surrogateescape")) for number, text in texts.items() if text]
 
     def refused(self, error: Exception) -> None:
-        """Keep what was raised because nothing could be started, unless a callable raised it or a replay does by itself."""
+        """Keep the exception of a failed start, unless a callable raised it or a replay raises it by itself."""
         if isinstance(error, VenvError | OSError):
             is_kept = not self.chunks or self.returncode is not None
-        else:  # of a wrong argument, unless the system had to be asked, such as for the number of a user
+        else:  # of an invalid argument, unless only the system could tell, as for the number of a user
             is_kept = self.started and not self.chunks and self.returncode is None
         if is_kept and (parts := parts_of(error)) is not None:
-            self.raised = exception_of(*parts)  # another one: this one's traceback holds what it came through
+            self.raised = exception_of(*parts)  # a copy: the traceback of the original refers to frames
 
     def noted(self, done: _Result) -> _Result:
-        """Keep what an installation has changed."""
+        """Keep the changes of an installation, and return its result."""
         if not isinstance(cast("object", done), subprocess.CompletedProcess):
-            msg = f"the call {self.args!r} returned a {type(done).__name__}, which can't be recorded! Record a real runner."
+            msg = f"the call {self.args!r} returned a {type(done).__name__}, which cannot be recorded. Record a real runner."
             raise TypeError(msg)
         self.ended(done)
         if isinstance(done, Receipt):

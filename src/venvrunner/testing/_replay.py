@@ -1,4 +1,4 @@
-"""The double that answers from a recording."""
+"""The replaying double: answer commands from a recording."""
 
 import os
 import tempfile
@@ -10,36 +10,37 @@ from venvrunner.exceptions import RecordingError
 from venvrunner.testing._answers import Answer, Call, Question
 from venvrunner.testing._double import DoubleRunner
 from venvrunner.testing._file import Entry, load
-from venvrunner.testing._placeholders import usual_places
+from venvrunner.testing._placeholders import usual_placeholders
 
 __tracebackhide__ = True
 
 
 class ReplayVenvRunner(DoubleRunner):
-    r"""Stands for the environment of a recording; commands answer as they did then, and no process is started.
+    r"""Replay a recording: each command has the recorded outcome, and no process is started.
 
-    It is strict: each recorded call is answered once, in any order; equal calls in their order. A call that was not recorded
-    raises, and so does the end of a ``with`` block if a recorded call was not made.
+    The replay is strict. It answers each recorded call once, in any order; equal calls in their recorded order. A call that
+    was not recorded raises, and so does the end of a ``with`` block if a recorded call was not made.
 
     Args:
         path: the file that a :class:`RecordingVenvRunner` has written.
-        venv_dir: what stands for the environment; nothing is read or written there. Default: in the temporary folder.
-        secrets: as for the recording; those that a call gives count from then on.
-        paths: as for the recording, with the paths of now.
+        venv_dir: the path of the pretended environment; nothing is read or written there. Default: in the temporary
+            directory.
+        secrets: strings to mask, as for the recording; the ``secrets=`` of a call count from that call on.
+        paths: further placeholders, with the names of the recording and the current paths.
 
     Attributes:
-        venv_dir: as given, absolute.
-        name: its last component.
-        top_dir: the rest of it.
-        calls: every :class:`Call` that was made, in order.
+        venv_dir: the absolute path of the pretended environment.
+        name: the last component of ``venv_dir``.
+        top_dir: the directory of ``venv_dir``.
+        calls: all calls, each a :class:`Call`, in order.
 
     Raises:
-        RecordingError: the file is not there, can't be read, is of another version or is wrong.
+        RecordingError: the file does not exist, cannot be read, has another version or is invalid.
 
     >>> ReplayVenvRunner("missing.json")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.RecordingError: 'missing.json' can't be replayed: there is no such file! Record it with RecordingVenvRunner.
+    venvrunner.exceptions.RecordingError: 'missing.json' cannot be replayed: it does not exist. Record it with RecordingVenvRunner.
     """  # noqa: E501  a message is one line
 
     _way = "RecordingVenvRunner"
@@ -52,21 +53,22 @@ class ReplayVenvRunner(DoubleRunner):
         secrets: Iterable[str] = (),
         paths: Mapping[str, StrPath] | None = None,
     ) -> None:
-        place = os.path.join(tempfile.gettempdir(), "replayed-venv") if venv_dir is None else os.path.abspath(venv_dir)
+        directory = os.path.join(tempfile.gettempdir(), "replayed-venv") if venv_dir is None else os.path.abspath(venv_dir)
         self._secrets = set(secrets)
-        known = usual_places(place, paths or {})
+        known = usual_placeholders(directory, paths or {})
         shown = os.fspath(path)
         try:
             with open(path, "rb") as file:
                 recording = load(file.read(), known)
         except (OSError, RecordingError) as exc:
-            why = "there is no such file!" if isinstance(exc, FileNotFoundError) else str(exc).rstrip("!") + "!"
-            msg = f"{shown!r} can't be replayed: {why} Record it with {self._way}."
+            why = "it does not exist" if isinstance(exc, FileNotFoundError) else str(exc)
+            advice = "" if why.endswith(".") else f". Record it with {self._way}."
+            msg = f"{shown!r} cannot be replayed: {why}{advice}"
             raise RecordingError(msg) from None
-        super().__init__(place, recording.installed)
-        self._advice = f"If it is meant, record {shown!r} again, with {self._way}."
-        self._remedy = f"Run these commands, or record {shown!r} again, with {self._way}."
-        self._places = recording.places
+        super().__init__(directory, recording.installed)
+        self._advice = f"If it is intended, record {shown!r} again with {self._way}."
+        self._remedy = f"Run these commands, or record {shown!r} again with {self._way}."
+        self._placeholders = recording.placeholders
         self._answers += [
             Answer(self._plain(entry), entry.output, entry.returncode, entry.installed, entry.raised)
             for entry in recording.calls
@@ -76,13 +78,15 @@ class ReplayVenvRunner(DoubleRunner):
         new = {*secrets} - self._secrets
         if new:
             self._secrets |= new
-            # A recording that was made without them may hold them.
+            # A recording that was made without these secrets may contain them.
             for answer in self._answers:
                 answer.question = answer.question.masked(Redactor(self._secrets))
         return self._plain(call)
 
     def _plain(self, call: Call | Entry) -> Question:
-        """Return it without secrets, and with one form of each path, whatever form it has in the call and in the file."""
+        """Return a call for comparison: with secrets masked, and with one spelling of each path."""
         redactor = Redactor(self._secrets)
-        cwd, text = (None if value is None else self._places.plain(redactor.mask(value)) for value in (call.cwd, call.input))
-        return Question([self._places.plain(redactor.mask(arg)) for arg in call.args], cwd, text)
+        cwd, text = (
+            None if value is None else self._placeholders.plain(redactor.mask(value)) for value in (call.cwd, call.input)
+        )
+        return Question([self._placeholders.plain(redactor.mask(arg)) for arg in call.args], cwd, text)

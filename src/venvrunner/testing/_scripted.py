@@ -1,4 +1,4 @@
-"""The double that is told in the test what each command answers."""
+"""The scripted double: the test states the answer to each command."""
 
 import os
 import tempfile
@@ -15,19 +15,20 @@ __tracebackhide__ = True
 
 
 class ScriptedVenvRunner(DoubleRunner):
-    r"""Stands for an environment; each command answers what the test has scripted, and no process is started.
+    r"""Pretend to be an environment: each command has the outcome that the test scripts, and no process is started.
 
-    It is strict: a call without an answer raises, and so does the end of a ``with`` block if an answer was not called for.
+    The double is strict: a call without an answer raises, and so does the end of a ``with`` block if an answer was not used.
 
     Args:
-        venv_dir: what stands for the environment; nothing is read or written there. Default: in the temporary folder.
-        installed: versions of packages that are there at first, by name.
+        venv_dir: the path of the pretended environment; nothing is read or written there. Default: in the temporary
+            directory.
+        installed: the packages that are installed at first, as versions by name.
 
     Attributes:
-        venv_dir: as given, absolute.
-        name: its last component.
-        top_dir: the rest of it.
-        calls: every :class:`Call` that was made, in order.
+        venv_dir: the absolute path of the pretended environment.
+        name: the last component of ``venv_dir``.
+        top_dir: the directory of ``venv_dir``.
+        calls: all calls, each a :class:`Call`, in order.
 
     >>> with ScriptedVenvRunner() as venv:
     ...     venv.answer(["pytest", ...], stdout="1 failed\n", returncode=1)
@@ -37,12 +38,12 @@ class ScriptedVenvRunner(DoubleRunner):
     (1, ['pytest', '-q', 'tests'])
     """
 
-    _remedy = "Run these commands, or take the answers away."
-    _advice = "Script it with answer(), or let an answer be given more often with times=."
+    _remedy = "Run these commands, or remove the answers."
+    _advice = "Script it with answer(), or raise times= of an existing answer."
 
     def __init__(self, venv_dir: StrPath | None = None, *, installed: Mapping[str, str] | None = None) -> None:
-        place = os.path.join(tempfile.gettempdir(), "scripted-venv") if venv_dir is None else venv_dir
-        super().__init__(place, {normalized(name): version for name, version in (installed or {}).items()})
+        directory = os.path.join(tempfile.gettempdir(), "scripted-venv") if venv_dir is None else venv_dir
+        super().__init__(directory, {normalized(name): version for name, version in (installed or {}).items()})
 
     def answer(
         self,
@@ -55,21 +56,21 @@ class ScriptedVenvRunner(DoubleRunner):
         side_effect: SideEffect | None = None,
         times: int | None = 1,
     ) -> None:
-        r"""Script an answer. Of several that fit a call the first that is left is given: calls in a row get them in a row.
+        r"""Script an answer. Of several matching answers, a call gets the first that is not used up.
 
         Args:
-            args: the command line. An item is a ``str`` or path; a compiled regular expression, for the whole argument; a
-                function that takes the argument and tells whether it fits; or anything that is equal to it, such as
-                ``unittest.mock.ANY``. ``...`` stands for any number of arguments.
-            stdout: what the command writes to standard output.
-            stderr: what it writes to standard error, afterwards.
-            returncode: its exit status; ``None``: it does not end by itself, and the caller's ``timeout=`` is up at once.
-            installed: versions of packages that it installs, by name; ``None`` for one that it removes.
-            side_effect: an exception to raise instead, or a function that gets the :class:`Call` before there is any output.
-            times: how often it is given; ``None``: any number of times, also never.
+            args: the command line. An item is a ``str`` or a path; a compiled regular expression for the whole argument; a
+                function that takes the argument and returns whether it matches; or an object that is equal to the argument,
+                such as ``unittest.mock.ANY``. ``...`` matches any number of arguments.
+            stdout: the standard output of the command.
+            stderr: the standard error of the command, after its standard output.
+            returncode: the exit code; ``None``: the command does not exit, and the caller's ``timeout=`` is reached at once.
+            installed: the packages that it installs, as versions by name; ``None`` for a package that it removes.
+            side_effect: an exception to raise instead, or a function that gets the :class:`Call` before any output.
+            times: how often the answer must be given; ``None``: any number of times, or never.
 
         Raises:
-            TypeError, ValueError: an argument is wrong.
+            TypeError, ValueError: an argument is invalid.
 
         >>> venv = ScriptedVenvRunner()
         >>> venv.answer(["pip", "install", "pocket"], installed={"pocket": "3.0"})
@@ -77,21 +78,21 @@ class ScriptedVenvRunner(DoubleRunner):
         added    pocket  3.0
         """
         if isinstance(args, str | bytes) or not isinstance(args, Sequence) or not args:
-            msg = "args must be a list of arguments, which begins with the command! Use ['pip', 'install', ...]."
+            msg = "args must be a list of arguments that begins with the command. Use ['pip', 'install', ...]."
             raise TypeError(msg)
         if not (returncode is None or isinstance(cast("object", returncode), int)):
-            msg = f"returncode must be an int, or None for a command that does not end, not {returncode!r}!"
+            msg = f"returncode must be an int, or None for a command that does not exit, not {returncode!r}."
             raise TypeError(msg)
         _check_side_effect(side_effect)
         if times is not None and not isinstance(cast("object", times), int):
-            msg = f"times must be an int, or None for any number of times, not {times!r}!"
+            msg = f"times must be an int, or None for any number of times, not {times!r}."
             raise TypeError(msg)
         if times is not None and times < 1:
-            msg = f"times must be 1 or more, or None for any number of times, not {times}!"
+            msg = f"times must be a positive int, or None for any number of times, not {times}."
             raise ValueError(msg)
         for name, text in (("stdout", stdout), ("stderr", stderr)):
             if not isinstance(cast("object", text), str | bytes):
-                msg = f"{name} must be a str or bytes, not {type(text).__name__}!"
+                msg = f"{name} must be a str or bytes, not {type(text).__name__}."
                 raise TypeError(msg)
         output = ((1, stdout), (2, stderr))
         changes = {normalized(name): version for name, version in (installed or {}).items()}
@@ -111,8 +112,10 @@ def _check_side_effect(effect: SideEffect | None) -> None:
         return
     function = cast("Callable[[Any], object]", effect)
     if isinstance(effect, type) or not callable(function):
-        msg = f"side_effect must be an exception or a function, not {effect!r}! Several answers are several calls of answer()."
+        msg = (
+            f"side_effect must be an exception or a function, not {effect!r}. For several effects, call answer() several times."
+        )
         raise TypeError(msg)
     if is_coroutine_function(function):
-        msg = f"side_effect must be a plain function: nobody would await {effect!r}! Use def."
+        msg = f"side_effect must be a plain function: {effect!r} would never be awaited. Use def."
         raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""The promises that every runner keeps, as tests; to be run on a double of one's own too. Only this needs pytest.
+"""The contract of runners as pytest classes: derive from one to test your own runner or double.
 
 ::
 
@@ -7,7 +7,7 @@
         def runner(self):
             return MyRunner()
 
-A runner that runs Python for real needs nothing else. One that does not has to answer the :data:`EXAMPLES`.
+A runner that runs Python for real needs nothing else. A double without processes must answer the :data:`EXAMPLES`.
 """
 
 import os
@@ -25,7 +25,7 @@ __all__ = ["EXAMPLES", "Backend", "Example", "RunnerContract", "VenvRunnerContra
 
 
 class VenvRunnerContract(RunnerContract):
-    """The promises of a runner that stands for an environment of its own, with a ``venv_dir``, in addition to those of all.
+    """Test the promises of a runner with an environment of its own, a ``venv_dir``, in addition to those of all runners.
 
     >>> VenvRunnerContract.__bases__ == (RunnerContract,)
     True
@@ -47,13 +47,13 @@ class VenvRunnerContract(RunnerContract):
         assert os.path.dirname(os.path.dirname(runner.python_executable)) == venv_dir
 
     def test_the_environment_is_the_active_one(self, runner: Runner) -> None:
-        """By `VIRTUAL_ENV`, and by `PATH`, which begins with its script folder."""
+        """By `VIRTUAL_ENV`, and by `PATH`, which begins with its script directory."""
         variables = runner.environment()
         assert variables["VIRTUAL_ENV"] == cast("Any", runner).venv_dir
         assert variables["PATH"].split(os.pathsep)[0] == os.path.dirname(runner.python_executable)
 
     def test_inherited_variables_are_cleaned_and_those_of_the_caller_kept(self, runner: Runner) -> None:
-        """What is merely a copy of `os.environ` counts as inherited."""
+        """A variable with the value of `os.environ` counts as inherited."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", "inherited")
             assert "PYTHONPATH" not in {**runner.environment(), **runner.environment(dict(os.environ))}
@@ -61,6 +61,6 @@ class VenvRunnerContract(RunnerContract):
 
     @pytest.mark.parametrize("text", ["--pre", "-r requirements.txt", "one\ntwo", "", "./no/such/path"])
     def test_only_a_requirement_is_installed(self, runner: Runner, text: str) -> None:
-        """Nothing that an installer would take for something else; nothing is started."""
+        """Text that an installer could misread is refused; nothing is started."""
         with pytest.raises(InvalidRequirementError):
             runner.install_package(text)
