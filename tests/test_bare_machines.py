@@ -396,7 +396,7 @@ def test_notes_of_an_environment_that_are_nested_too_deeply_are_those_of_an_unfi
     """It is refused, and created again."""
     VenvRunner("venv", tmp_path, with_pip=False)
     (tmp_path / "venv" / ".venvrunner" / "state").write_text(DEEP)
-    with pytest.raises(InvalidPathError, match="never finished"):
+    with pytest.raises(InvalidPathError, match="was interrupted"):
         VenvRunner.open(tmp_path / "venv")
     venv = VenvRunner("venv", tmp_path, with_pip=False, exist="reuse")
     assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
@@ -663,7 +663,7 @@ def test_a_lasting_lack_of_descriptors_raises_the_first_cause(tmp_path: Path) ->
         except OSError:
             pass
         for _free in range(4):
-            with pytest.raises(CreationError, match=r"can't create an environment in .*Too many open files") as caught:
+            with pytest.raises(CreationError, match=r"cannot create an environment in .*Too many open files") as caught:
                 VenvRunner.temporary(with_pip=False)
             assert isinstance(caught.value.__cause__, OSError)
             assert caught.value.__cause__.__context__ is None

@@ -15,7 +15,7 @@ HEAD = """
 import os, sys
 from venvrunner import VenvInUseError, VenvRunner
 from venvrunner._venv.state import Ownership
-from venvrunner._venv.temporary import temporary_folder
+from venvrunner._venv.temporary import temporary_directory
 
 top = sys.argv[1]
 
@@ -34,7 +34,7 @@ venv = VenvRunner("venv", top, with_pip=False)
 
 PROGRAMS = {
     "a directory of an installation": """
-with temporary_folder() as folder:
+with temporary_directory() as folder:
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
@@ -138,7 +138,7 @@ def delete():
 in_child(delete)
 for runner in (venv, temporary):
     assert os.path.exists(runner.venv_dir)
-    print(f"{runner.venv_dir!r} is in use by process {os.getpid()}, of which this one is a fork. Delete it in that process.")
+    print(f"{runner.venv_dir!r} is in use by process {os.getpid()}, which forked this one. Delete it in that process.")
 """
     lines = run(source, tmp_path).splitlines()
     assert len(lines) == 4

@@ -51,7 +51,7 @@ def test_a_parent_with_forks_is_not_changed(change: str, parent: VenvRunner, tmp
     """The error names the forks, at once and without a wait for anybody; nothing of the parent has changed."""
     forks = [parent.fork(f"child-{number}", tmp_path) for number in range(5)]
     before = contents(parent)
-    with pytest.raises(VenvInUseError, match=r"it has forks that need it, .* and 2 more!") as caught:
+    with pytest.raises(VenvInUseError, match=r"it has forks that need it: .* and 2 more\.") as caught:
         CHANGES[change](parent)
     assert all(repr(venv.venv_dir) in str(caught.value) for venv in forks[:3])
     assert contents(parent) == before
@@ -83,7 +83,7 @@ def test_a_parent_with_forks_is_not_changed_by_another_process(parent: VenvRunne
     with parent, child:  # let go of both
         pass
     result = run_python(_ELSEWHERE, parent.venv_dir)
-    assert result.stdout.count(f"it has forks that need it, {child.venv_dir!r}!") == 3, result.stdout + result.stderr
+    assert result.stdout.count(f"it has forks that need it: {child.venv_dir!r}.") == 3, result.stdout + result.stderr
     assert contents(parent) == before
 
 
@@ -281,7 +281,7 @@ def test_a_fork_that_was_killed_while_it_was_made_does_not_freeze_its_parent(par
     result = run_python(_KILLED, parent.venv_dir, str(tmp_path / "forks"))
     assert result.returncode == -9, result.stderr
     assert (tmp_path / "forks" / "child").exists()
-    with pytest.raises(InvalidPathError, match="never finished"):
+    with pytest.raises(InvalidPathError, match="was interrupted"):
         VenvRunner.open(tmp_path / "forks" / "child")
     parent.install(str(make_wheel(tmp_path, "pocket")), extra_env={"PIP_NO_INDEX": "1"})
     child = parent.fork("child", tmp_path / "forks")
@@ -337,7 +337,7 @@ def test_a_fork_that_was_moved_or_copied_holds_its_parent_when_it_is_opened(
     assert run(moved, "python", "-c", "import sys; print(sys.prefix)") == f"{moved.venv_dir}\n"
     if change is _copy:
         child.delete()
-    with pytest.raises(VenvInUseError, match=r"it has forks that need it, '[^']*/moved'!"):
+    with pytest.raises(VenvInUseError, match=r"it has forks that need it: '[^']*/moved'\."):
         parent.delete()
     moved.delete()
     parent.delete()
@@ -364,14 +364,14 @@ def test_a_fork_without_its_parent_is_refused(end: str, tmp_path: Path) -> None:
     for name in ("child", "grandchild"):
         with pytest.raises(InvalidPathError, match=f"its parent .*{'child' if name == 'grandchild' else ''}.*{path}"):
             VenvRunner.open(tmp_path / name)
-    with pytest.raises(CreationError, match=f"can't fork .*its parent .*{path}"):
+    with pytest.raises(CreationError, match=f"cannot fork .*its parent .*{path}"):
         child.fork("another", tmp_path)
     if end == "moved":
         VenvRunner.open(path.with_name("moved")).install(str(make_wheel(tmp_path, "pocket")), extra_env={"PIP_NO_INDEX": "1"})
         path.with_name("moved").rename(path)
         opened = VenvRunner.open(tmp_path / "grandchild")
         for venv, fork in ((VenvRunner.open(path), "child"), (VenvRunner.open(tmp_path / "child"), "grandchild")):
-            with pytest.raises(VenvInUseError, match=f"it has forks that need it, '[^']*/{fork}'!"):
+            with pytest.raises(VenvInUseError, match=f"it has forks that need it: '[^']*/{fork}'\\."):
                 venv.delete()
         opened.delete()
 

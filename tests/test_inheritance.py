@@ -43,7 +43,7 @@ def test_later_versions_call_entry_points(version: str, tmp_path: Path) -> None:
     (inherited / "added").mkdir(parents=True)
     (inherited / "more.pth").write_text("added\n")
     packages = environment(tmp_path / "venv", version)
-    inheritance.lead_to(str(inherited), str(packages), str(tmp_path / "venv"))
+    inheritance.inherit(str(inherited), str(packages), str(tmp_path / "venv"))
     names = sorted(os.listdir(packages))
     assert [name for name in names if not name.endswith(".py")] == [
         "00_venvrunner_parent.pth",
@@ -60,7 +60,7 @@ def test_later_versions_call_entry_points(version: str, tmp_path: Path) -> None:
 def test_earlier_versions_read_import_lines(version: str, tmp_path: Path) -> None:
     """Nothing is imported but the standard library, and there is nothing else in the directory."""
     packages = environment(tmp_path / "venv", version)
-    inheritance.lead_to(str(tmp_path), str(packages), str(tmp_path / "venv"))
+    inheritance.inherit(str(tmp_path), str(packages), str(tmp_path / "venv"))
     assert sorted(os.listdir(packages)) == ["00_venvrunner_parent.pth", "~venvrunner_parent.pth"]
     assert all(inheritance.is_own(name) for name in os.listdir(packages))
 
@@ -73,7 +73,7 @@ print(json.dumps([seen, [path for path in sys.path if "packages" in path or "inh
 
 
 def packages_of(venv: VenvRunner) -> Path:
-    return Path(CURRENT.package_folders(venv.venv_dir)[0])
+    return Path(CURRENT.package_directories(venv.venv_dir)[0])
 
 
 @needs_newest

@@ -119,13 +119,13 @@ def test_the_folders_of_packages_are_found(tmp_path: Path) -> None:
         for folder in (lib, windows):
             folder.mkdir(parents=True, exist_ok=True)
         (root / "lib64").symlink_to("lib")
-        assert POSIX.package_folders(str(root)) == [str(lib)]
-        assert WINDOWS.package_folders(str(root)) == [str(windows)]
+        assert POSIX.package_directories(str(root)) == [str(lib)]
+        assert WINDOWS.package_directories(str(root)) == [str(windows)]
     (tmp_path / "plain" / "lib64").unlink()
     lib64 = tmp_path / "plain" / "lib64" / "python3.12" / "site-packages"
     lib64.mkdir(parents=True)
-    assert POSIX.package_folders(str(tmp_path / "plain")) == [str(lib64).replace("lib64", "lib"), str(lib64)]
-    assert POSIX.package_folders(str(tmp_path / "nothing")) == []
+    assert POSIX.package_directories(str(tmp_path / "plain")) == [str(lib64).replace("lib64", "lib"), str(lib64)]
+    assert POSIX.package_directories(str(tmp_path / "nothing")) == []
 
 
 @BOTH
@@ -275,7 +275,7 @@ def test_an_environment_without_pip_has_none(tmp_path: Path) -> None:
     """Its folder of packages is as empty as a standard one's, and so are its commands but for the interpreter."""
     venv = VenvRunner("ours", tmp_path, with_pip=False)
     theirs = stdlib_venv(tmp_path / "theirs", "--without-pip")
-    for folder in layout.CURRENT.package_folders(venv.venv_dir):
+    for folder in layout.CURRENT.package_directories(venv.venv_dir):
         assert os.listdir(folder) == []
     scripts = layout.CURRENT.scripts(venv.venv_dir)
     ours = {name for name in os.listdir(scripts) if not OURS.fullmatch(f"{os.path.basename(scripts)}/{name}")}
@@ -295,10 +295,10 @@ def test_a_fork_has_the_structure_of_its_parent(tmp_path: Path) -> None:
     leading = {os.path.split(name) for name in set(own[1]) - set(outside[1])}
     assert all(inheritance.is_own(name) or name == "__pycache__" for folder, name in leading if "__pycache__" not in folder)
     assert {folder for folder, _name in leading if "__pycache__" not in folder} == {
-        Path(folder).relative_to(child.venv_dir).as_posix() for folder in layout.CURRENT.package_folders(child.venv_dir)
+        Path(folder).relative_to(child.venv_dir).as_posix() for folder in layout.CURRENT.package_directories(child.venv_dir)
     }
     seen = [look(Path(venv.venv_dir)) for venv in (parent, child)]
-    assert seen[1]["sys"].pop("path")[-1] == layout.CURRENT.package_folders(parent.venv_dir)[0]
+    assert seen[1]["sys"].pop("path")[-1] == layout.CURRENT.package_directories(parent.venv_dir)[0]
     del seen[0]["sys"]["path"]
     assert seen[0]["sys"] == seen[1]["sys"]
     assert (seen[0]["paths"], seen[0]["site"]) == (seen[1]["paths"], seen[1]["site"])

@@ -355,7 +355,7 @@ def test_an_environment_of_another_place_or_interpreter_is_not_reused(
     assert not (path / "mark").exists()
     assert venv.log_run(["pip", "--version"]).stdout.split()[3].startswith(f"{path}/")
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert [reason in text and "is made anew" in text for text in told] == [True]
+    assert [reason in text and "recreating" in text for text in told] == [True]
 
 
 @pytest.mark.asyncio

@@ -247,7 +247,7 @@ def test_a_fork_whose_path_begins_its_parents_is_refused(name: str, tmp_path: Pa
     parent = VenvRunner("venv", tmp_path, with_pip=False)
     child = parent.fork("child", tmp_path)
     for venv in (parent, child):
-        with pytest.raises(InvalidPathError, match="begins with the same letters, so that pip"):
+        with pytest.raises(InvalidPathError, match="begins with the same letters, so pip"):
             venv.fork(name, tmp_path)
         assert not (tmp_path / name).exists()
 
@@ -360,6 +360,8 @@ def test_a_moved_environment_that_cannot_be_repaired_is_refused(tmp_path: Path, 
     VenvRunner("old", tmp_path)
     _copy(tmp_path / "old", tmp_path / "new")
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    with pytest.raises(InvalidPathError, match=r"was moved or copied: 'pip.*' in it runs .* which repairs it, or recreate it"):
+    with pytest.raises(
+        InvalidPathError, match=r"was moved or copied: its command 'pip.*' still runs .* which repairs it, or recreate it"
+    ):
         VenvRunner.open(tmp_path / "new")
     VenvRunner.open(tmp_path / "old")

@@ -65,7 +65,7 @@ def again(top: Path, **options: Any) -> bool:
 def reasons(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """Return what was logged of environments that were made anew."""
     caplog.set_level(logging.INFO, "venvrunner")
-    return lambda: [text for record in caplog.records if "made anew" in (text := record.getMessage())]
+    return lambda: [text for record in caplog.records if "recreating" in (text := record.getMessage())]
 
 
 def test_an_environment_that_fits_is_kept(tmp_path: Path, reasons: Callable[[], list[str]]) -> None:
@@ -79,9 +79,9 @@ def test_an_environment_that_fits_is_kept(tmp_path: Path, reasons: Callable[[], 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"with_pip": True}, "its pip was False and is True now"),
-        ({"with_pip": False, "prompt": "mine"}, "its prompt was None and is 'mine' now"),
-        ({"with_pip": False, "system_site_packages": True}, "its system site packages was False and is True now"),
+        ({"with_pip": True}, "its with_pip was False and is now True"),
+        ({"with_pip": False, "prompt": "mine"}, "its prompt was None and is now 'mine'"),
+        ({"with_pip": False, "system_site_packages": True}, "its system_site_packages was False and is now True"),
     ],
 )
 def test_an_environment_with_other_options_is_made_anew(
@@ -90,7 +90,7 @@ def test_an_environment_with_other_options_is_made_anew(
     """One line says which."""
     VenvRunner("venv", tmp_path, with_pip=False)
     assert not again(tmp_path, **options)
-    assert reasons() == [f"{str(tmp_path / 'venv')!r} is made anew: {reason}"]
+    assert reasons() == [f"recreating {str(tmp_path / 'venv')!r}: {reason}"]
 
 
 def test_requirements_are_installed_and_compared(
@@ -193,10 +193,10 @@ def move(venv: Path) -> None:
     ("change", "reason"),
     [
         (break_interpreter, "its interpreter is gone"),
-        (interrupt, "its creation was never finished"),
-        (damage, "its creation was never finished"),
-        (replace, "it was made by something else, so what is in it is not known"),
-        (move, "its folder was"),
+        (interrupt, "its creation or deletion was interrupted"),
+        (damage, "its creation or deletion was interrupted"),
+        (replace, "another tool created it, so its contents are unknown"),
+        (move, "its directory was"),
     ],
 )
 def test_what_is_no_longer_what_was_made_is_made_anew(
@@ -274,7 +274,7 @@ def test_what_is_no_working_environment_is_not_adopted(what: str, tmp_path: Path
         VenvRunner("venv", tmp_path, with_pip=False)
         {"interrupted": interrupt, "broken": break_interpreter}[what](tmp_path / "venv")
     before = listing(tmp_path).keys()
-    reason = {"interrupted": "never finished", "broken": "interpreter is gone"}.get(what, "no pyvenv.cfg")
+    reason = {"interrupted": "was interrupted", "broken": "interpreter is gone"}.get(what, "no pyvenv.cfg")
     with pytest.raises(InvalidPathError, match=reason):
         VenvRunner.open(tmp_path / "venv")
     assert listing(tmp_path).keys() == before
@@ -309,7 +309,7 @@ def test_an_environment_whose_interpreter_became_another_version_is_not_adopted(
         (path / "bin" / "python").symlink_to("python3")
     VenvRunner.open(path)
     make_base(base, "3.13", tuple(name.replace("2", "3") for name in names))
-    with pytest.raises(InvalidPathError, match=r"its interpreter is Python 3\.13 and its packages are those of Python 3\.12"):
+    with pytest.raises(InvalidPathError, match=r"its interpreter is Python 3\.13, but its packages are for Python 3\.12"):
         VenvRunner.open(path)
     (path / "lib" / "python3.13" / "site-packages").mkdir(parents=True)  # as an upgrade of it would have
     VenvRunner.open(path)
@@ -350,7 +350,7 @@ def test_what_keeps_an_environment_from_being_made_anew_is_told_as_a_change(tmp_
     lock = Path(venv.venv_dir, ".venvrunner", "lock")
     lock.unlink()
     lock.mkdir()
-    with pytest.raises(CreationError, match=r"^can't change the environment in .*Is a directory"):
+    with pytest.raises(CreationError, match=r"^cannot change the environment in .*Is a directory"):
         VenvRunner("venv", tmp_path)
 
 

@@ -81,7 +81,7 @@ def test_an_environment_that_a_process_uses_is_not_made_anew_and_the_error_names
     other = start(HOLD, str(tmp_path))
     assert line(other) == "made\n"
     (tmp_path / "venv" / "mine").touch()
-    with pytest.raises(VenvInUseError, match=rf"in use by process {other.pid} \(.*Waited 0\.3 s") as caught:
+    with pytest.raises(VenvInUseError, match=rf"still in use after 0\.3 s by process {other.pid} \(.*Stop that") as caught:
         VenvRunner("venv", tmp_path, wait=0.3)
     assert isinstance(caught.value, RuntimeError)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

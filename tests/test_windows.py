@@ -105,7 +105,7 @@ def open_files_stay(msvcrt: Msvcrt, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(os, "unlink", unlinking)
     monkeypatch.setattr(os, "replace", replacing)
     monkeypatch.setattr(removal, "_BY_DESCRIPTOR", False)
-    monkeypatch.setattr(sharing_violations, "_PATIENCE", 0.0)
+    monkeypatch.setattr(sharing_violations, "_TIMEOUT", 0.0)
     yield
     gc.collect()  # what is dropped later is dropped on the real system
     assert not msvcrt.locked
@@ -114,11 +114,11 @@ def open_files_stay(msvcrt: Msvcrt, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_scripts_are_not_on_a_network_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """The path that sysconfig makes is joined by the rules of Windows there, where two backslashes begin a share."""
     monkeypatch.setattr(os, "path", ntpath)
-    layout._script_folder.cache_clear()
+    layout._script_directory.cache_clear()
     try:
         assert layout.WINDOWS.scripts(r"C:\v") == r"C:\v\Scripts"
     finally:
-        layout._script_folder.cache_clear()
+        layout._script_directory.cache_clear()
 
 
 def test_a_lock_is_one_byte_wherever_the_file_was_written(msvcrt: Msvcrt, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_the_cache_is_used_where_modes_say_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path))
     tmp_path.chmod(0o777)
     (tmp_path / "file").touch()
-    assert cache.folder() == str(tmp_path)
+    assert cache.directory() == str(tmp_path)
 
 
 def test_a_refusal_of_windows_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_a_refusal_of_windows_is_tried_again_for_a_while(monkeypatch: pytest.Mon
 
     assert sharing_violations.insist(refused, 3) == "done"
     assert len(calls) == 4
-    monkeypatch.setattr(sharing_violations, "_PATIENCE", 0.0)
+    monkeypatch.setattr(sharing_violations, "_TIMEOUT", 0.0)
     calls.clear()
     with pytest.raises(PermissionError):
         sharing_violations.insist(refused, 1000, ACCESS_DENIED)

@@ -132,7 +132,8 @@ def test_without_flock_everything_works_and_one_warning_says_so(error: str, tmp_
         end_all([process])
     assert (process.returncode, stdout) == (0, "all\n"), stderr
     (line,) = [line for line in stderr.splitlines() if not line.startswith("waiting for ")]  # the threads do
-    assert line.endswith(f"cannot be locked ({os.strerror(getattr(errno, error))}): nothing protects it from other processes")
+    consequence = "other processes can change or delete the environment while it is in use"
+    assert line.endswith(f"cannot be locked ({os.strerror(getattr(errno, error))}): {consequence}")
 
 
 @pytest.mark.parametrize(("error", "left"), [("ENOLCK", ""), ("ENOTSUP", ""), ("ENOSYS", ""), ("ENOSYS", "1\nanother-host\n")])

@@ -121,7 +121,7 @@ def _cache(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m venvrunner cache",
         description="Look after the prepared parts from which environments are made. No environment needs them afterwards.",
-        epilog=f"The variable {cache.VARIABLE} names another folder. It may be deleted at any time.",
+        epilog=f"The variable {cache.VARIABLE} names another directory. It may be deleted at any time.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -184,7 +184,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if not command:
         parser.error("no command. Put it at the end, after '--'.")
     if options.keep == "":
-        parser.error("--keep must name a folder, and is empty!")
+        parser.error("--keep must name a directory, and is empty!")
     if options.timeout is not None and not options.timeout > 0:
         parser.error("--timeout must be a number of seconds above 0!")
     return options, command

@@ -1,4 +1,4 @@
-"""Installing: what a runner does that has an environment of its own, in a folder, to run in and to fill."""
+"""Installing: what a runner does that has an environment of its own, in a directory, to run in and to fill."""
 
 import os
 import subprocess
@@ -72,7 +72,7 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
             directory or below it, and have no hash; default true.
         index_url: the URL or path of the package index; default ``None``: the one that the user has configured, or PyPI.
         extra_index_urls: more indexes, besides those that the user has configured; default: none.
-        find_links: folders of wheels, or URLs of pages with links to them, besides the same; default: none.
+        find_links: directories of wheels, or URLs of pages with links to them, besides the same; default: none.
         no_index: whether to look into *find_links* only, and into no index; default false.
         require_hashes: whether each file must have its hash in a requirements file, and nothing in a lock file be without one;
             default false.
@@ -92,7 +92,7 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
 
 
 class InstallingRunner(Runner):
-    """The part of :class:`.VenvRunner` that runs and installs in the folder of an environment."""
+    """The part of :class:`.VenvRunner` that runs and installs in the directory of an environment."""
 
     venv_dir: str
     installer: InstallerName
@@ -186,7 +186,7 @@ class InstallingRunner(Runner):
         """Install several things with one call of the installer; a second call at the same time waits for the first.
 
         Args:
-            *requirements: each as for :meth:`install_package`; a project's folder may have extras: ``".[test]"``.
+            *requirements: each as for :meth:`install_package`; a project's directory may have extras: ``".[test]"``.
             **options: what else to install (``requirements_files``, ``constraints``, ``editable``, ``dependency_groups``,
                 ``lock``, and ``lock_extras``, ``lock_groups``, ``lock_projects`` for what to choose from it), from where
                 (``index_url``, ``extra_index_urls``, ``find_links``, ``no_index``) and how (``require_hashes``, ``upgrade``,
@@ -226,8 +226,8 @@ class InstallingRunner(Runner):
             options = {**options, "lock": await run_async(fetching, self._perform_async)}
         request, rest = split_options(requirements, options)
         async with self._changing_async():
-            with temporary_directory() as folder:
-                steps = installation.install(self._installer(), request, self._place(folder, rest), rest)
+            with temporary_directory() as directory:
+                steps = installation.install(self._installer(), request, self._place(directory, rest), rest)
                 return await run_async(steps, self._perform_async)
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
@@ -255,8 +255,8 @@ class InstallingRunner(Runner):
         """
         checked = package_names(names)
         check_keywords(options, ReportOptions.__annotations__)
-        with self._changing(), temporary_directory() as folder:
-            place = self._place(folder, options)
+        with self._changing(), temporary_directory() as directory:
+            place = self._place(directory, options)
             steps = installation.uninstall(self._installer(), checked, place, options)
             return run(steps, self._perform)
 
@@ -280,8 +280,8 @@ class InstallingRunner(Runner):
         return metadata.versions(found)
 
     def _install_now(self, request: Request, **options: Any) -> Receipt:
-        with temporary_directory() as folder:
-            steps = installation.install(self._installer(), request, self._place(folder, options), options)
+        with temporary_directory() as directory:
+            steps = installation.install(self._installer(), request, self._place(directory, options), options)
             return run(steps, self._perform)
 
     def _installer(self) -> Pip | Uv:
@@ -293,9 +293,9 @@ class InstallingRunner(Runner):
             return Pip.own(version)
         return Pip.from_wheel(bundled_pip.pip_wheel(self.venv_dir))
 
-    def _place(self, folder: str, options: Any) -> Target:
+    def _place(self, directory: str, options: Any) -> Target:
         env = pip_settings.located(options.get("env"), options.get("cwd"))
-        return Target(self.venv_dir, self.python_executable, folder, self.environment(env))
+        return Target(self.venv_dir, self.python_executable, directory, self.environment(env))
 
     def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
         with self._in_use() as around, self._around(around):

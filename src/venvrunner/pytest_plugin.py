@@ -36,7 +36,7 @@ class VenvRunnerFactory:
     fork of it.
     """
 
-    def __init__(self, config: pytest.Config, folder: str) -> None:
+    def __init__(self, config: pytest.Config, directory: str) -> None:
         from venvrunner._fixtures.parents import Parents, anchored_interpreter  # nobody may need it
         from venvrunner._fixtures.runners import real_runners  # the same
 
@@ -46,7 +46,7 @@ class VenvRunnerFactory:
         option = config.getoption("venv_python")
         here = str(config.invocation_params.dir)
         self._python = anchored_interpreter(option, here) if option else config.getini("venv_python") or None
-        self._parents = Parents(runners, _installer(config), folder)
+        self._parents = Parents(runners, _installer(config), directory)
 
     def __call__(
         self,
@@ -105,12 +105,12 @@ def venv_runner_factory(
     config, base = request.config, tmp_path_factory.getbasetemp()
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is None:
-        with temporary_directory(str(base)) as folder:
-            yield VenvRunnerFactory(config, folder)
+        with temporary_directory(str(base)) as directory:
+            yield VenvRunnerFactory(config, directory)
         return
     shared = base.parent / f"venvrunner-{worker['testrunuid']}"
     shared.mkdir(mode=0o700, exist_ok=True)
-    # A worker that crashes has nothing else that reaches the process which removes the folder.
+    # A worker that crashes has nothing else that reaches the process which removes the directory.
     _journal(config).carried[_SHARED] = [str(shared), identity(str(shared))]
     yield VenvRunnerFactory(config, str(shared))
 
@@ -166,7 +166,7 @@ def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
     Scope ``function``. It is a :class:`.ReplayVenvRunner`, or with the option a :class:`.RecordingVenvRunner` with a real
     environment, which has what the mark ``venv`` says; the file is written if the test passes, or if there is none and the test
     skips itself or fails as expected. Without a file the test ends with an error that says so; with a call that is not in it,
-    it fails; and after a test that has passed, a call that was not made is an error. ``{tmp_path}`` stands for the folder of
+    it fails; and after a test that has passed, a call that was not made is an error. ``{tmp_path}`` stands for the directory of
     the test.
 
     ::
@@ -203,14 +203,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         type=os.path.abspath,
         metavar="DIR",
-        help="install from this folder and not from an index; repeatable; before venv_wheelhouse",
+        help="install from this directory and not from an index; repeatable; before venv_wheelhouse",
     )
     group.addoption("--venv-record", action="store_true", help="let recorded_venv_runner record what real commands do")
     parser.addini(
         "venv_installer", f"what installs into virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
     )
     parser.addini("venv_python", "the interpreter of virtual environments for tests: a path, a version or a range", default="")
-    parser.addini("venv_wheelhouse", "folders to install from, and not from an index", type="paths", default=[])
+    parser.addini("venv_wheelhouse", "directories to install from, and not from an index", type="paths", default=[])
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -222,9 +222,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if _installer(config) not in INSTALLERS:
         msg = f"venv_installer: {_installer(config)!r} is no installer! Use one of {', '.join(map(repr, INSTALLERS))}."
         raise pytest.UsageError(msg)
-    for folder in _wheelhouse(config):
-        if not os.path.isdir(folder):
-            msg = f"venv_wheelhouse: there is no folder {folder!r}! Make it, with 'pip wheel --wheel-dir' for instance."
+    for directory in _wheelhouse(config):
+        if not os.path.isdir(directory):
+            msg = f"venv_wheelhouse: there is no directory {directory!r}! Make it, with 'pip wheel --wheel-dir' for instance."
             raise pytest.UsageError(msg)
 
 
@@ -288,4 +288,4 @@ def _installer(config: pytest.Config) -> Any:
 
 
 def _wheelhouse(config: pytest.Config) -> list[str]:
-    return [str(folder) for folder in config.getoption("venv_wheelhouse") or config.getini("venv_wheelhouse")]
+    return [str(directory) for directory in config.getoption("venv_wheelhouse") or config.getini("venv_wheelhouse")]

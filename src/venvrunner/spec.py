@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import cast
 
 from venvrunner._create.creation import Exist
-from venvrunner._create.recipe import Recipe, check_order
+from venvrunner._create.recipe import Recipe, check_recipe
 from venvrunner._install.pylock import LockText
 from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._install.requirement_forms import is_path
@@ -80,7 +80,7 @@ class VenvSpec:
     def __post_init__(self) -> None:
         """Check the arguments, and make them immutable."""
         check_installer(self.installer)
-        check_order(Recipe(self.python, self.with_pip, self.system_site_packages, self.prompt))
+        check_recipe(Recipe(self.python, self.with_pip, self.system_site_packages, self.prompt))
         if not isinstance(self.python, str | None):
             msg = "python must be a str: a path is that of this machine! Write str() around it if all machines have it."
             raise TypeError(msg)
@@ -99,7 +99,7 @@ class VenvSpec:
         request = make_request(self.requirements, {"lock": self.lock, **chosen})
         object.__setattr__(self, "requirements", request.requirements)
         if request.lock is not None:
-            if request.lock.needs_its_folder():
+            if request.lock.needs_its_directory():
                 why = f"the lock file {request.lock.path!r} names files or directories by paths"
                 msg = (
                     f"{why}, which another machine may not have. Use URLs, and leave out directories with lock_projects=False."
@@ -140,7 +140,7 @@ class VenvSpec:
         return VenvRunner(name, top_dir, exist=exist, wait=wait, **self._options())
 
     def temporary(self) -> VenvRunner:
-        """Make the environment in a temporary folder; see :meth:`VenvRunner.temporary`.
+        """Make the environment in a temporary directory; see :meth:`VenvRunner.temporary`.
 
         Returns:
             its runner.

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 from venvrunner._create import creation
 from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
-from venvrunner._create.opening import adopt
+from venvrunner._create.opening import open_existing
 from venvrunner._create.recipe import Recipe
 from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._process.keywords import check_keywords
@@ -60,10 +60,10 @@ class VenvRunner(InstallingRunner):
     stays untouched. As long as the object or a command of it lives, no other thread or process can replace the environment.
 
     Args:
-        name: the name of the environment's folder: one plain name.
-        top_dir: the folder to make it in; it is made if it is not there.
+        name: the name of the environment's directory: one plain name.
+        top_dir: the directory to make it in; it is made if it is not there.
         python: the interpreter: a path, a version (``"3.12"``) or a range (``">=3.11"``), found on ``PATH`` and in the
-            folders of uv, pyenv, asdf and mise; default: the running one.
+            directories of uv, pyenv, asdf and mise; default: the running one.
         requirements: what to install, each as for :meth:`install_package`; default: nothing.
         lock: the path of a lock file (PEP 751) to install instead, as for :meth:`install`; default ``None``.
         lock_extras: names of extras that the lock file has, to install too; default ``None``: none.
@@ -72,7 +72,7 @@ class VenvRunner(InstallingRunner):
         with_pip: whether pip is in it; nothing else ever is; default true.
         system_site_packages: whether it sees the packages of its interpreter; default false.
         installer: what installs: ``"pip"`` (default), or ``"uv"``, for which no pip need be in it (extra ``venvrunner[uv]``).
-        prompt: what a shell shows when the environment is active; default: its folder's name.
+        prompt: what a shell shows when the environment is active; default: its directory's name.
         exist: what to do with an environment that is there: ``"clear"`` (default): make it anew; ``"reuse"``: keep it if it
             was made with the same arguments and interpreter, else make it anew and log why; ``"error"``.
         wait: seconds to wait, at most, for others who use the environment; default 30.
@@ -175,13 +175,13 @@ class VenvRunner(InstallingRunner):
         """
         check_installer(installer)
         handle = Lease(absolute(os.fspath(path)), wait)
-        adopt(handle.venv_dir, handle.user, wait=wait)
+        open_existing(handle.venv_dir, handle.user, wait=wait)
         top_dir, name = os.path.split(handle.venv_dir)
         return cls._made(name, top_dir, handle, installer)
 
     @classmethod
     def temporary(cls, **options: Unpack[VenvOptions]) -> Self:
-        """Make an environment in a temporary folder; at the end of a ``with`` or ``async with`` block, both are deleted.
+        """Make an environment in a temporary directory; at the end of a ``with`` or ``async with`` block, both are deleted.
 
         Without a block, they are deleted by :meth:`delete`, or when the object is no longer used.
 

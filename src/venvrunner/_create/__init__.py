@@ -1,1 +1,1 @@
-"""How an environment is filled: created from a prepared one, forked, opened, or repaired after a move."""
+"""The contents of an environment: created from a prepared one, forked, opened, or repaired after a move."""

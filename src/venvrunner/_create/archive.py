@@ -1,7 +1,7 @@
-r"""A prepared environment in one piece: all its files one after the other, behind a table of what they are.
+r"""Packs: archives of prepared environments, a table followed by the contents of all files.
 
-Nothing in a pack names the place where it was made, so that it can be unpacked anywhere. Each part stands on its own after
-that: nothing is shared between environments, and nothing leads back to the pack.
+A pack does not contain the path where it was made, so it can be unpacked anywhere. The unpacked environments are independent:
+they share no files with each other or with the pack.
 """
 
 import errno
@@ -18,44 +18,44 @@ from venvrunner._venv.paths import within
 __tracebackhide__ = True
 
 _START = struct.Struct(">8sI")
-"""The mark of the format, and a checksum of all that follows."""
+"""The mark of the format, and a checksum of everything after it."""
 _LENGTH = struct.Struct(">I")
 """The length of the table that follows."""
 _MARK = b"venvpk01"
 
 
 class NotMovableError(Exception):
-    """An environment names its own place where this package does not know how to change it."""
+    """An environment contains its own path in a file that this package cannot adapt."""
 
 
 class DamagedError(RuntimeError):
-    """A pack is not what it was made as, although its checksum is right."""
+    """A pack cannot be unpacked, although its checksum is right."""
 
 
 _WRONG = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What comes of a pack whose table is wrong."""
+"""The errors that a pack with a wrong table causes."""
 _IMPOSSIBLE = {
     errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
 }  # fmt: skip
-"""What the system says of a name that cannot be had."""
+"""The errors for a name that no file can have."""
 
 
-def collect(venv_dir: str, script_folder: str, skip: Callable[[str], bool], about: dict[str, Any]) -> bytes:
+def collect(venv_dir: str, script_directory: str, skip: Callable[[str], bool], about: dict[str, Any]) -> bytes:
     """Return the pack of an environment.
 
     Args:
         venv_dir: the environment.
-        script_folder: its script folder.
-        skip: tells of a path in it whether it is to be left out.
-        about: what the environment is, for :func:`about`.
+        script_directory: its script directory.
+        skip: returns whether a relative path is left out.
+        about: the description of the environment, which :func:`about` returns.
 
     Raises:
-        NotMovableError: it can't be moved.
-        OSError: it can't be read.
+        NotMovableError: the environment cannot be moved.
+        OSError: the environment cannot be read.
     """
     table: list[list[Any]] = []
     parts: list[bytes] = []
-    place = os.fsencode(venv_dir)
+    own_path = os.fsencode(venv_dir)
     for kind, path in _walk(venv_dir):
         name = os.path.relpath(path, venv_dir)
         if skip(name):
@@ -67,11 +67,11 @@ def collect(venv_dir: str, script_folder: str, skip: Callable[[str], bool], abou
         else:
             with open(path, "rb") as file:
                 data = file.read()
-            script = shebangs.parse(data, script_folder) if os.path.dirname(path) == script_folder else None
+            script = shebangs.parse(data, script_directory) if os.path.dirname(path) == script_directory else None
             if script is not None:
                 data = script.body
-            if place in data:
-                msg = f"{name!r} names the environment's place"
+            if own_path in data:
+                msg = f"{name!r} contains the path of the environment"
                 raise NotMovableError(msg)
             parts.append(data)
             executable = bool(os.stat(path).st_mode & 0o100)
@@ -93,7 +93,7 @@ def _walk(venv_dir: str) -> Iterator[tuple[str, str]]:
 
 
 def link_target(path: str, venv_dir: str) -> str:
-    """Return what a link says, so that it holds in a copy of the environment too."""
+    """Return the target of a link, made relative if it is inside the environment, so that a copy of the link works too."""
     target = os.readlink(path)
     inside = within(target, venv_dir) if os.path.isabs(target) else None
     if inside is None:
@@ -102,7 +102,7 @@ def link_target(path: str, venv_dir: str) -> str:
 
 
 def about(data: bytes) -> dict[str, Any] | None:
-    """Return what a pack holds; ``None``: it is damaged, or of another format."""
+    """Return the description in a pack; ``None`` if the pack is damaged or has another format."""
     if len(data) < _START.size + _LENGTH.size:
         return None
     mark, checksum = _START.unpack_from(data)
@@ -115,26 +115,26 @@ def about(data: bytes) -> dict[str, Any] | None:
 
 
 def _head(data: bytes) -> tuple[dict[str, Any], int]:
-    """Return what stands before the files of a pack that is not damaged, and where these begin."""
+    """Return the head of an undamaged pack, and the position of the first file."""
     begin = _START.size + _LENGTH.size
     end = begin + _LENGTH.unpack_from(data, _START.size)[0]
     return dict[str, Any](json.loads(data[begin:end])), end
 
 
-def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
-    """Write what is in a pack into a folder.
+def unpack(data: bytes, venv_dir: str, script_directory: str) -> None:
+    """Unpack a pack into an existing directory.
 
     Args:
-        data: a pack that is not damaged, as :func:`about` tells.
-        venv_dir: the folder, which is there.
-        script_folder: the folder's script folder.
+        data: a pack for which :func:`about` returned a description.
+        venv_dir: the directory.
+        script_directory: the script directory of the environment.
 
     Raises:
-        DamagedError: the pack is damaged nevertheless; some of it may have been written, all of it in the folder.
-        OSError: that is not possible.
+        DamagedError: the pack is damaged nevertheless; a part of it may have been written, but nothing outside the directory.
+        OSError: a file cannot be written.
     """
     try:
-        _unpack(data, venv_dir, script_folder)
+        _unpack(data, venv_dir, script_directory)
     except _WRONG as exc:
         raise DamagedError(exc) from exc
     except OSError as exc:
@@ -143,18 +143,18 @@ def unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
         raise
 
 
-def _unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
+def _unpack(data: bytes, venv_dir: str, script_directory: str) -> None:
     head, offset = _head(data)
     rest = memoryview(data)
     prefix = venv_dir + os.sep
-    folders = {""}  # what is made here, and no link: nothing is written through one
+    directories = {""}  # only directories that were created here: nothing is written through a link
     for kind, name, *details in head["table"]:
-        folder, _, last = name.rpartition(os.sep)
-        if folder not in folders or last in _NO_NAMES or os.path.isabs(name):
+        directory, _, last = name.rpartition(os.sep)
+        if directory not in directories or last in _NO_NAMES or os.path.isabs(name):
             raise ValueError(name)
         if kind == "folder":
             os.mkdir(prefix + name)
-            folders.add(name)
+            directories.add(name)
         elif kind == "link":
             os.symlink(details[0], prefix + name)
         else:
@@ -164,23 +164,23 @@ def _unpack(data: bytes, venv_dir: str, script_folder: str) -> None:
             content: memoryview | bytes = rest[offset : offset + length]
             offset += length
             if script is not None:
-                content = shebangs.Script(script[0], script[1], bytes(content)).text(script_folder)
+                content = shebangs.Script(script[0], script[1], bytes(content)).text(script_directory)
             write(prefix + name, content, executable=executable, exclusive=name != "pyvenv.cfg")
     if offset != len(rest):
         raise ValueError(offset)
 
 
 _NO_NAMES = {"", os.curdir, os.pardir}
-"""What names no file in a directory."""
+"""The last path components that do not name a new file."""
 
 
 def write(path: str, content: bytes | memoryview, *, executable: bool, exclusive: bool = True) -> None:
-    """Make a file; six hundred of them are made for an environment, so it takes no more calls than needed."""
+    """Create a file with as few calls as possible: an environment has six hundred."""
     how = os.O_EXCL if exclusive else os.O_TRUNC | _NOFOLLOW
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | _FLAGS, 0o777 if executable else 0o666)
     try:
         written = os.write(descriptor, content)
-        while written < len(content):  # the disk is full, which the next call says
+        while written < len(content):  # the disk is full, and the next call raises
             written += os.write(descriptor, memoryview(content)[written:])
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The cache folder: one file for each prepared environment. Nothing depends on it but time."""
+"""The cache directory: one file for each prepared environment. Without it, everything works, but more slowly."""
 
 import contextlib
 import os
@@ -16,20 +16,20 @@ from venvrunner.exceptions import InvalidPathError
 __tracebackhide__ = True
 
 VARIABLE = "VENVRUNNER_CACHE_DIR"
-"""The variable that names another folder."""
+"""The environment variable that overrides the directory."""
 SUFFIX = ".pack"
 _NEW = ".new"
 _OURS = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}|[0-9a-f]{{16}}{re.escape(_NEW)}")
-"""The names of files that may be removed: somebody may have named a folder that holds other things, Git's packs, say."""
+"""The names of files that may be removed: the variable may name a directory with other files, such as Git's packs."""
 _STORE_TAKES = 60.0
-"""Seconds after which a store that is not finished never will be."""
+"""Seconds after which an unfinished store counts as interrupted."""
 
 
-def folder() -> str | None:
-    """Return the cache folder, which nobody else can write; ``None`` if there can't be one.
+def directory() -> str | None:
+    """Return the cache directory, which only this user can write to; ``None`` if there cannot be one.
 
-    A folder that others can write is not used, unless it is empty: they may have put code into it. Nothing is removed from it
-    either, as it may be any folder that the user has named.
+    A directory that other users can write to is not used unless it is empty, because it may contain their code. Nothing is
+    removed from it either, because the variable may name any directory.
     """
     try:
         path = location()
@@ -38,7 +38,7 @@ def folder() -> str | None:
         mine = getattr(os, "geteuid", lambda: status.st_uid)()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != mine:
             return None
-        if status.st_mode & 0o022 and hasattr(os, "geteuid"):  # elsewhere the bits say nothing of other users
+        if status.st_mode & 0o022 and hasattr(os, "geteuid"):  # on Windows, the bits say nothing about other users
             os.chmod(path, status.st_mode & ~0o022)
             if os.listdir(path):
                 os.chmod(path, status.st_mode)
@@ -49,18 +49,18 @@ def folder() -> str | None:
 
 
 def location() -> str:
-    """Return where the cache folder is, or would be.
+    """Return the path of the cache directory, whether it exists or not.
 
-    Without a home directory that this user can write to, as in many containers, that is in the directory for temporary files.
+    Without a writable home directory, as in many containers, it is in the directory for temporary files.
 
     Raises:
         InvalidPathError: the variable has a relative path, and the working directory was deleted.
         FileNotFoundError: there is no directory for temporary files either.
     """
     path = os.path.expanduser(os.environ.get(VARIABLE, ""))
-    if path and not path.startswith("~"):  # else nothing tells where that is
+    if path and not path.startswith("~"):  # a "~" that is left cannot be resolved
         return absolute(path)
-    if not path and (usual := usual_place("venvrunner")) is not None:
+    if not path and (usual := usual_location("venvrunner")) is not None:
         return usual
     import tempfile  # rarely needed
 
@@ -68,15 +68,15 @@ def location() -> str:
     return os.path.join(tempfile.gettempdir(), f"venvrunner-cache-{user}")
 
 
-def usual_place(program: str) -> str | None:
-    """Return where the system has the cache of a program; ``None``: this user cannot have a directory there."""
+def usual_location(program: str) -> str | None:
+    """Return the system's cache directory for a program; ``None`` if this user cannot create it."""
     from platformdirs import user_cache_dir  # slow to import
 
     try:
         path = user_cache_dir(program, appauthor=False)
     except RuntimeError:  # there is neither a HOME nor an entry for the user
         return None
-    if not os.path.isabs(path):  # an older platformdirs has left the "~" there
+    if not os.path.isabs(path):  # an older platformdirs leaves the "~"
         return None
     existing = path
     while not os.path.lexists(existing):
@@ -85,8 +85,8 @@ def usual_place(program: str) -> str | None:
 
 
 def load(key: str) -> bytes | None:
-    """Return what is stored under a key."""
-    path = folder()
+    """Return the data stored under a key; ``None`` if there is none."""
+    path = directory()
     with contextlib.suppress(OSError):
         if path is not None:
             with open(os.path.join(path, key + SUFFIX), "rb", opener=without_waiting) as file:
@@ -95,8 +95,8 @@ def load(key: str) -> bytes | None:
 
 
 def store(key: str, data: bytes) -> None:
-    """Store something, all of it or nothing."""
-    path = folder()
+    """Store data under a key atomically; a failure is ignored."""
+    path = directory()
     if path is None:
         return
     new = os.path.join(path, os.urandom(8).hex() + _NEW)
@@ -104,13 +104,13 @@ def store(key: str, data: bytes) -> None:
         with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(data)
         insist(os.replace, new, os.path.join(path, key + SUFFIX))
-    except OSError:  # no space, say
+    except OSError:  # for example a full disk
         with contextlib.suppress(OSError):
             os.unlink(new)
 
 
 def files() -> Iterator[os.DirEntry[str]]:
-    """Yield the files that this package has put into the cache folder, also those of an interrupted store."""
+    """Yield the files that this package has written to the cache directory, including those of an interrupted store."""
     with contextlib.suppress(OSError, InvalidPathError):
         for entry in entries(location()):
             if _OURS.fullmatch(entry.name) and not entry.is_symlink() and not entry.is_dir():
@@ -118,23 +118,23 @@ def files() -> Iterator[os.DirEntry[str]]:
 
 
 def size() -> int:
-    """Return how many bytes are in the cache folder, with what is known of interpreters."""
+    """Return the size of the cache directory in bytes, including the cached facts about interpreters."""
     total = 0
-    for folder_path, _folders, names in os.walk(location()):
+    for directory_path, _directories, names in os.walk(location()):
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(folder_path, name)).st_size
+                total += os.lstat(os.path.join(directory_path, name)).st_size
     return total
 
 
 def prune(is_current: Callable[[bytes], bool]) -> tuple[int, int]:
-    """Remove what can't be of use any more: packs that are not current, and what an interrupted store has left.
+    """Remove packs that are no longer current, and the files of interrupted stores.
 
     Args:
-        is_current: tells of a pack whether it can.
+        is_current: returns whether a pack is current.
 
     Returns:
-        how many files were removed, and how many bytes they had.
+        the number of removed files, and their total size in bytes.
     """
     count = freed = 0
     for entry in files():

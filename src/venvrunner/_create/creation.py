@@ -1,4 +1,4 @@
-"""Make an environment: what may be in the way, what is kept, and what a failure leaves, which is nothing."""
+"""Atomic creation of an environment: a failure leaves nothing behind, and an existing environment is replaced or reused."""
 
 import threading
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from venvrunner._create import archive, interpreters, seed
 from venvrunner._create.interpreter import Interpreter
-from venvrunner._create.recipe import Recipe, check_order, misfit_of, purpose_of
+from venvrunner._create.recipe import Recipe, check_recipe, misfit_of, purpose_of
 from venvrunner._process.critical_section import uninterrupted
 from venvrunner._venv import venv_directory
 from venvrunner._venv.change import Hindrances, check_open
@@ -24,37 +24,37 @@ __tracebackhide__ = True
 Exist = Literal["clear", "reuse", "error"]
 
 
-def create(venv_dir: str, user: User, order: Recipe, fill: Callable[[], object], *, exist: Exist, wait: float) -> None:
-    """Make an environment, or take the one that is there if it fits; without the network.
+def create(venv_dir: str, user: User, recipe: Recipe, fill: Callable[[], object], *, exist: Exist, wait: float) -> None:
+    """Create an environment atomically, or reuse an existing one; without the network.
 
     Args:
         venv_dir: an absolute path.
-        user: who is going to use it, which is noted in it.
-        order: what it is to be.
-        fill: called when it can run commands, to install the requirements.
-        exist: what to do with one that is there.
-        wait: seconds to wait for others who use it.
+        user: the user to record in the environment.
+        recipe: the description of the environment.
+        fill: called to install the requirements, once the environment can run commands.
+        exist: how to treat an existing environment.
+        wait: how long to wait for its other users, in seconds.
 
     Raises:
-        NotAVenvError: something else is there; it was not touched.
-        VenvExistsError: there is one, and *exist* is ``"error"``.
-        VenvInUseError: somebody uses the one that is there.
-        InterpreterNotFoundError: there is no such interpreter.
-        CreationError: it can't be made; what was made of it is removed.
-        ValueError: an option is wrong.
+        NotAVenvError: the path is not an environment; it was left untouched.
+        VenvExistsError: an environment exists, and *exist* is ``"error"``.
+        VenvInUseError: the existing environment is in use by a runner or a command.
+        InterpreterNotFoundError: no interpreter matches.
+        CreationError: the environment cannot be created; what was written of it has been removed.
+        TypeError, ValueError: an option is wrong.
     """
-    _check_options(order, exist, wait)
+    _check_options(recipe, exist, wait)
     venv_directory.check(venv_dir)
-    # The interpreter is looked for first: an environment that is there is not given up for one that can't be.
-    interpreter = interpreters.find(order.python)
-    if order.with_pip:
+    # The interpreter is searched for first: an existing environment is not deleted for one that cannot be created.
+    interpreter = interpreters.find(recipe.python)
+    if recipe.with_pip:
         interpreters.check_pip(interpreter.version)
-    purpose = purpose_of(venv_dir, interpreter, order)
+    purpose = purpose_of(venv_dir, interpreter, recipe)
 
     def build(directory: Directory) -> None:
         def write() -> None:
             with explained(venv_dir):
-                _write(directory, interpreter, order)
+                _write(directory, interpreter, recipe)
 
         uninterrupted(write)
         fill()
@@ -72,26 +72,26 @@ def occupy(
     wait: float,
     parent_dir: str | None = None,
 ) -> None:
-    """Take a folder for an environment, and have it built there unless it is there and fits.
+    """Prepare the directory of an environment and let a function fill it, or reuse an existing environment.
 
     Args:
         venv_dir: an absolute path.
-        user: as for :func:`create`.
-        purpose: what the environment is for; one with the same purpose fits.
-        build: makes it in the directory, which has nothing but an empty pyvenv.cfg then.
-        exist: as for :func:`create`.
-        wait: as for :func:`create`.
-        parent_dir: the environment that it needs.
+        user: the user to record in the environment.
+        purpose: the record of the environment; one with an equal record can be reused.
+        build: creates the environment in the open directory, which contains only an empty ``pyvenv.cfg`` by then.
+        exist: how to treat an existing environment.
+        wait: how long to wait for its other users, in seconds.
+        parent_dir: the parent that the environment needs.
 
     Raises:
-        VenvError: as for :func:`create`.
+        VenvError: see :func:`create`.
     """
     venv_directory.check(venv_dir)
     if exist == "error":
-        _refuse_existing(venv_dir)
+        _refuse_existing(venv_dir, purpose)
 
     def begin() -> tuple[bool, str | None]:
-        """Return whether it is to be built, and why one that is there does not do."""
+        """Return whether the environment must be built, and why an existing one cannot be reused."""
         directory = change.directory
         owner = Ownership(venv_dir, change.state)
 
@@ -105,8 +105,8 @@ def occupy(
             if exist == "reuse" and reason is None:
                 owner.enter(user)
                 return False, None
-            owner.refuse_if_frozen("made anew")
-            if not is_there:  # else it is what it was, until that it is not finished is noted
+            owner.refuse_if_frozen("recreated")
+            if not is_there:  # an existing environment stays as it is until it is marked as unfinished
                 change.undo = undo
             directory.make_writable()
             change.state.make_writable()
@@ -115,7 +115,7 @@ def occupy(
             venv_directory.mark(directory, change.state)
             venv_directory.clear(directory)
             owner.enter(user)
-            venv_directory.check_place(directory)  # what fills it goes by its path
+            venv_directory.check_place(directory)  # from here on it is filled by its path
             return True, reason if is_there else None
 
     def finish() -> None:
@@ -129,14 +129,14 @@ def occupy(
     with Ownership(venv_dir).held(wait, hindrances, make=True, follow=False) as change:
         is_to_be_built, reason = uninterrupted(begin, quick=True)
         if reason is not None:
-            logger().info("%r is made anew: %s", venv_dir, reason)
+            logger().info("recreating %r: %s", venv_dir, reason)
         if is_to_be_built:
             build(change.directory)
             uninterrupted(finish, quick=True)
 
 
 def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
-    """Return whether an environment fits that no process of this user can change, so that nothing is noted in it."""
+    """Return whether an environment can be reused that this user cannot change, so that no user is recorded in it."""
     owner = Ownership(venv_dir)
     with explained(venv_dir):
         return venv_directory.is_there(venv_dir) and not owner.is_changeable() and misfit_of(owner, purpose) is None
@@ -147,49 +147,50 @@ def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindran
 
     def hindrances(state: Directory) -> list[str]:
         if exist == "error":
-            _refuse_existing(venv_dir)
+            _refuse_existing(venv_dir, purpose)
         owner = Ownership(venv_dir, state)
         return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users(thread)
 
     return hindrances
 
 
-def _check_options(order: Recipe, exist: str, wait: float) -> None:
+def _check_options(recipe: Recipe, exist: str, wait: float) -> None:
     if exist not in get_args(Exist):
-        msg = f"exist must be one of {', '.join(map(repr, get_args(Exist)))}, not {exist!r}!"
+        msg = f"exist must be one of {', '.join(map(repr, get_args(Exist)))}, not {exist!r}."
         raise ValueError(msg)
     if not wait >= 0:
-        msg = f"wait must be a number of seconds, 0 or more, not {wait!r}!"
+        msg = f"wait must be a non-negative number of seconds, not {wait!r}."
         raise ValueError(msg)
-    check_order(order)
+    check_recipe(recipe)
 
 
-def _write(directory: Directory, interpreter: Interpreter, order: Recipe) -> None:
+def _write(directory: Directory, interpreter: Interpreter, recipe: Recipe) -> None:
     try:
-        _fill(directory, seed.get(interpreter, with_pip=order.with_pip), interpreter, order)
+        _fill(directory, seed.get(interpreter, with_pip=recipe.with_pip), interpreter, recipe)
     except archive.DamagedError:
         venv_directory.clear(directory)
-        _fill(directory, seed.get(interpreter, with_pip=order.with_pip, fresh=True), interpreter, order)
+        _fill(directory, seed.get(interpreter, with_pip=recipe.with_pip, fresh=True), interpreter, recipe)
     changes: dict[str, str] = {}
-    if order.system_site_packages:
+    if recipe.system_site_packages:
         changes["include-system-site-packages"] = "true"
-    if order.prompt is not None:
-        changes["prompt"] = repr(order.prompt)
+    if recipe.prompt is not None:
+        changes["prompt"] = repr(recipe.prompt)
     if changes:
         copy_settings(directory.firm_path, directory.firm_path, changes)
 
 
-def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, order: Recipe) -> None:
+def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, recipe: Recipe) -> None:
     if data is None:
-        seed.build(directory.path, interpreter, with_pip=order.with_pip)
+        seed.build(directory.path, interpreter, with_pip=recipe.with_pip)
         return
     archive.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
     if CURRENT.find_command(directory.firm_path, "python") is None:
-        msg = "it has no interpreter"
+        msg = "the pack contains no interpreter"
         raise archive.DamagedError(msg)
 
 
-def _refuse_existing(venv_dir: str) -> None:
+def _refuse_existing(venv_dir: str, purpose: dict[str, Any]) -> None:
     if venv_directory.is_there(venv_dir):
-        msg = f"there is an environment in {venv_dir!r} already! Take another name, or say exist='reuse' or exist='clear'."
+        reuse = "" if "fork" in purpose else "exist='reuse' to keep it, "
+        msg = f"the environment {venv_dir!r} already exists. Pass {reuse}exist='clear' to recreate it, or use another name."
         raise VenvExistsError(msg)

@@ -1,7 +1,7 @@
-"""Make an environment that begins with all that another one has.
+"""Forks: environments that start with all packages of a parent.
 
-A fork has the links and small files of its parent; its own folder of packages leads to the parent's, and each script of the
-parent's stands in it with the fork's interpreter. Nothing else is copied.
+A fork gets the links and small files of its parent. Its own package directory makes Python look into the parent's, and the
+parent's scripts are copied with the fork's interpreter. Nothing else is copied.
 """
 
 import os
@@ -29,62 +29,63 @@ __tracebackhide__ = True
 
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)w?[\d.]*t?(\.exe)?")
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
+_CREATE = "create a fork"
 
 Share = Callable[[str, str], None]
-"""Makes a file that holds what another holds, given both paths."""
+"""Creates a file with the contents of another, given the old and the new path."""
 
 
 def fork(
     parent_dir: str, venv_dir: str, user: User, *, standalone: bool, exist: Literal["clear", "error"], wait: float
 ) -> None:
-    """Make a fork.
+    """Create a fork of an environment.
 
     Args:
-        parent_dir: an environment.
-        venv_dir: where the fork is to be; an absolute path.
-        user: who is going to use the fork, which is noted in it.
-        standalone: whether the fork gets its own copy of everything and does not need its parent.
-        exist: what to do with an environment that is there.
-        wait: seconds to wait for others who use that one, or who change the parent.
+        parent_dir: the parent.
+        venv_dir: the absolute path of the fork.
+        user: the user to record in the fork.
+        standalone: give the fork a copy of everything, so that it does not need its parent.
+        exist: how to treat an existing environment at *venv_dir*.
+        wait: how long to wait, in seconds, for the users of that environment and for changes of the parent.
 
     Raises:
-        InvalidPathError: the fork can't be there.
-        CreationError: there is nothing to fork, or the fork can't be made.
-        VenvError: as for :func:`.creation.create`.
+        InvalidPathError: a fork cannot have this path.
+        CreationError: the parent is not usable, or the fork cannot be created.
+        VenvError: see :func:`.creation.create`.
     """
     if exist not in {"clear", "error"}:
-        msg = f"exist must be 'clear' or 'error' for a fork, not {exist!r}!"
+        msg = f"exist must be 'clear' or 'error' for a fork, not {exist!r}."
         raise ValueError(msg)
-    # By the real path, so that a link on the way to it can be removed or changed later.
+    # The real path, so that a link in the given one can be removed or changed later.
     parent_dir = os.path.realpath(parent_dir)
     parent = Ownership(parent_dir)
-    with explained(venv_dir, "make a fork"):
+    with explained(venv_dir, _CREATE):
         _check_parent(parent)
-        line = lineage(parent_dir)
-        _check_places(venv_dir, line, standalone=standalone)
+        ancestors = lineage(parent_dir)
+        _check_paths(venv_dir, ancestors, standalone=standalone)
 
     name = new_note("fork")
 
     def note(state: Directory) -> None:
-        with explained(venv_dir, "make a fork"):
+        with explained(venv_dir, _CREATE):
             Ownership(parent_dir, state).note_fork(os.path.realpath(venv_dir), name)
 
     def make() -> None:
-        with explained(venv_dir, "make a fork"):
-            _make(line, venv_dir, standalone=standalone)
+        with explained(venv_dir, _CREATE):
+            _make(ancestors, venv_dir, standalone=standalone)
 
     def build(_directory: Directory) -> None:
         if not parent.is_changeable():
-            uninterrupted(make, quick=True)  # nobody here can change the parent
+            uninterrupted(make, quick=True)  # this user cannot change the parent
             return
         with parent.held(wait, follow=False) as change:
-            with explained(venv_dir, "make a fork"):
+            with explained(venv_dir, _CREATE):
                 _check_parent(parent)
             if standalone:
                 uninterrupted(make, quick=True)
                 return
             uninterrupted(lambda: note(change.state), quick=True)
-        # From here on the parent is frozen, so others can be forked at the same time.
+        # From here on the parent is frozen, so its lock is free for other forks.
         uninterrupted(make, quick=True)
 
     purpose = {"folder": portable(venv_dir), "fork": portable(parent_dir), "standalone": standalone, "note": name}
@@ -94,21 +95,21 @@ def fork(
 
 def _check_parent(parent: Ownership) -> None:
     if reason := defect(parent):
-        msg = f"can't fork {parent.venv_dir!r}: {reason}! Recreate it first."
+        msg = f"cannot fork {parent.venv_dir!r}: {reason}. Recreate it first."
         raise CreationError(msg)
 
 
-def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> None:
+def _check_paths(venv_dir: str, ancestors: list[str], *, standalone: bool) -> None:
     wanted = os.path.realpath(venv_dir)
     for ancestor in ancestors:
         if within(wanted, ancestor) is not None:
-            msg = f"a fork can't be in {venv_dir!r}, which is in its parent {ancestor!r}! Choose another folder."
+            msg = f"a fork cannot be in {venv_dir!r}, inside its parent {ancestor!r}. Use another directory."
             raise InvalidPathError(msg)
         if not standalone and begins_alike(os.path.realpath(ancestor), wanted):
-            # pip compares the first letters of real paths to tell whether a package is in the environment (misc.is_local).
+            # pip compares the start of real paths to decide whether a package is in the environment (misc.is_local).
             msg = (
-                f"a fork can't be in {venv_dir!r}: its parent's path {ancestor!r} begins with the same letters, so that pip"
-                " would take the parent's packages for the fork's and remove them! Choose another name."
+                f"a fork cannot be in {venv_dir!r}: its parent's path {ancestor!r} begins with the same letters, so pip"
+                " would mistake the parent's packages for the fork's and remove them. Use another name."
             )
             raise InvalidPathError(msg)
 
@@ -116,28 +117,28 @@ def _check_places(venv_dir: str, ancestors: list[str], *, standalone: bool) -> N
 def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
     share = (copying.Copier() if standalone else copying.Linker()).copy
     copy_settings(ancestors[0], venv_dir)
-    _Maker(ancestors, venv_dir, share).make()
+    _Builder(ancestors, venv_dir, share).build()
     if standalone:
         _copy_packages(ancestors, venv_dir, share)
     else:
-        for folder in CURRENT.package_folders(ancestors[0]):
-            inheritance.lead_to(folder, os.path.join(venv_dir, os.path.relpath(folder, ancestors[0])), venv_dir)
+        for directory in CURRENT.package_directories(ancestors[0]):
+            inheritance.inherit(directory, os.path.join(venv_dir, os.path.relpath(directory, ancestors[0])), venv_dir)
 
 
-class _Maker:
-    """Makes all of a fork but its packages."""
+class _Builder:
+    """Builds everything in a fork except its packages."""
 
     def __init__(self, ancestors: list[str], venv_dir: str, share: Share) -> None:
         self._parent_dir = ancestors[0]
         self._ancestors = ancestors
         self._venv_dir = venv_dir
         self._share = share
-        self._packages = set(CURRENT.package_folders(self._parent_dir))
+        self._packages = set(CURRENT.package_directories(self._parent_dir))
         self._above_packages = {os.path.dirname(path) for path in self._packages}
         self._old_scripts = CURRENT.scripts(self._parent_dir)
         self._new_scripts = CURRENT.scripts(venv_dir)
 
-    def make(self) -> None:
+    def build(self) -> None:
         self._fill(self._parent_dir, self._venv_dir)
 
     def _fill(self, old: str, new: str) -> None:
@@ -150,7 +151,7 @@ class _Maker:
             elif entry.is_file():
                 self._fill_file(entry, target)
             elif not entry.is_dir():
-                continue  # a pipe or a socket, which is of no use to another environment
+                continue  # a pipe or a socket, which is useless in another environment
             elif entry.path in self._packages:
                 os.mkdir(target)
             elif old not in self._above_packages:
@@ -160,7 +161,7 @@ class _Maker:
     def _fill_link(self, old: str, new: str) -> None:
         real = os.path.realpath(old)
         if any(within(real, ancestor) is not None for ancestor in self._ancestors[1:]):
-            self._share(real, new)  # what the parent has of its own parent
+            self._share(real, new)  # a file that the parent has from its own parent
         else:
             os.symlink(archive.link_target(old, self._parent_dir), new)
 
@@ -168,7 +169,7 @@ class _Maker:
         if os.path.dirname(entry.path) == self._old_scripts:
             self._fill_script(entry, new)
         elif os.path.dirname(entry.path) == self._parent_dir:
-            with open(entry.path, "rb") as file:  # a few bytes, and known to tools by being no link
+            with open(entry.path, "rb") as file:  # a few bytes; tools expect these files not to be links
                 archive.write(new, file.read(), executable=False)
         else:
             self._share(entry.path, new)
@@ -178,7 +179,7 @@ class _Maker:
             copying.copy(entry.path, new)
             return
         if ACTIVATE.fullmatch(entry.name):
-            return  # full of the parent's path
+            return  # it contains the parent's path
         with open(entry.path, "rb") as file:
             start = file.read(2)
             script = launchers.parse(start + file.read(), self._old_scripts) if start in launchers.STARTS else None
@@ -189,9 +190,9 @@ class _Maker:
 
 
 def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
-    """Copy the packages of each ancestor into a folder of its own, so that what one has hidden of another stays hidden."""
-    for folder in CURRENT.package_folders(ancestors[0]):
-        name = os.path.relpath(folder, ancestors[0])
+    """Copy the packages of each ancestor into a separate directory, so that packages which one overrides stay overridden."""
+    for directory in CURRENT.package_directories(ancestors[0]):
+        name = os.path.relpath(directory, ancestors[0])
         packages = os.path.join(venv_dir, name)
         old = (layer for ancestor in ancestors for layer in layers(os.path.join(ancestor, name)))
         new = packages
@@ -199,5 +200,5 @@ def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
             if number:
                 leading, new = new, os.path.join(os.path.dirname(packages), f"{INHERITED}{number}")
                 os.mkdir(new)
-                inheritance.lead_to(new, leading, venv_dir)
+                inheritance.inherit(new, leading, venv_dir)
             copying.copy_tree(layer, new, share, leave_out=inheritance.is_own)

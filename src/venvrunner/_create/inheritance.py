@@ -1,8 +1,8 @@
-"""How a directory of packages leads to another: files in it that Python's ``site`` reads at each start.
+"""Inheritance between package directories: files that make Python's ``site`` add the parent's packages at each start.
 
-Before Python 3.15 these are import lines in ``.pth`` files. Python 3.18 ignores such lines, and calls what ``.start`` files
-name, which exist since 3.15 (PEP 829, https://peps.python.org/pep-0829/). From 3.15 to 3.17 all import lines run before that,
-and may need what is inherited, so the first line stays there.
+Before Python 3.15 these are import lines in ``.pth`` files. Python 3.18 ignores such lines and instead calls the functions
+that ``.start`` files name, which exist since 3.15 (PEP 829, https://peps.python.org/pep-0829/). From 3.15 to 3.17 all import
+lines run before that and may need inherited packages, so the first line stays there.
 """
 
 import os
@@ -15,16 +15,16 @@ __tracebackhide__ = True
 
 _NAME = "venvrunner_parent"
 _FIRST = f"00_{_NAME}"
-"""Sorts before the names of all others, which may import what is inherited."""
+"""Sorts before the names of all other files, which may import inherited packages."""
 _LAST = f"~{_NAME}"
-"""Sorts behind all others: what they have added, such as editable projects, comes before what is inherited."""
+"""Sorts after the names of all other files: the paths that they add, such as editable projects, precede inherited ones."""
 _BEGIN = f"00_{_NAME}_begin"
-"""The name of the ``.start`` file: one of the same name as a ``.pth`` file would switch that off."""
+"""The name of the ``.start`` file: with the name of a ``.pth`` file, it would disable that file."""
 _OWN = re.compile(rf"({_FIRST}|{_LAST}|{_BEGIN})\.(pth|start)|_{_NAME}_[0-9a-f]+\.py")
 _NOTE = "sys._venvrunner_inherited"
 _FIRST_WITH_START_FILES = (3, 15)
 
-_MODULE = '''"""Puts the packages of the environment that this one is a fork of behind its own."""
+_MODULE = '''"""Adds the packages of the parent environment after those of this fork."""
 
 import os
 import site
@@ -47,7 +47,7 @@ def last():
 
 
 def is_own(name: str) -> bool:
-    """Return whether a file in a directory of packages is one that :func:`lead_to` has written.
+    """Return whether a file in a package directory was written by :func:`inherit`.
 
     >>> is_own("~venvrunner_parent.pth"), is_own("other.pth")
     (True, False)
@@ -55,20 +55,22 @@ def is_own(name: str) -> bool:
     return _OWN.fullmatch(name) is not None
 
 
-def lead_to(folder: str, packages: str, venv_dir: str) -> None:
-    """Put a directory of packages behind another, in ASCII: how such files and paths are read depends on the locale.
+def inherit(directory: str, packages: str, venv_dir: str) -> None:
+    """Make a package directory inherit the packages of another; its own come first.
+
+    The files that are written are ASCII: the encoding in which they are read depends on the locale.
 
     Args:
-        folder: the directory that is put behind.
-        packages: the one that leads to it.
+        directory: the directory to inherit from.
+        packages: the package directory that inherits.
         venv_dir: an environment of the same Python.
 
     Raises:
-        OSError: that is not possible.
+        OSError: a file cannot be written.
     """
-    if os.path.dirname(folder) == os.path.dirname(packages):
-        folder = os.path.join(os.pardir, os.path.basename(folder))  # the environment may be moved
-    add = f"site.addsitedir(os.path.join(sitedir, os.fsdecode({os.fsencode(folder)!r})))"
+    if os.path.dirname(directory) == os.path.dirname(packages):
+        directory = os.path.join(os.pardir, os.path.basename(directory))  # the environment may be moved
+    add = f"site.addsitedir(os.path.join(sitedir, os.fsdecode({os.fsencode(directory)!r})))"
     if _version(venv_dir) >= _FIRST_WITH_START_FILES:
         module = f"_{_NAME}_{os.urandom(4).hex()}"  # each fork of a fork has one
         files = {
@@ -87,7 +89,7 @@ def lead_to(folder: str, packages: str, venv_dir: str) -> None:
 
 
 def _version(venv_dir: str) -> tuple[int, ...]:
-    """Return the version of an environment's Python, as all tools that make environments note it."""
+    """Return the version of an environment's Python from ``pyvenv.cfg``, where every tool writes it."""
     settings = read_settings(venv_dir)
     found = re.match(r"(\d+)\.(\d+)", settings.get("version_info") or settings.get("version", ""))
     return () if found is None else tuple(map(int, found.groups()))

@@ -1,4 +1,4 @@
-"""One interpreter: what tells it from another, and the one that runs this program."""
+"""Interpreters: the identity of an interpreter, and the one that runs this program."""
 
 import os
 import sys
@@ -18,9 +18,9 @@ class Interpreter(NamedTuple):
 
     Attributes:
         executable: its absolute path.
-        implementation: ``cpython``, ``pypy`` …
-        version: as ``3.12.1``.
-        stamp: see :func:`stamp_of`: an upgrade in place makes another interpreter of it.
+        implementation: its name, such as ``cpython`` or ``pypy``.
+        version: its version, such as ``3.12.1``.
+        stamp: the result of :func:`stamp_of`, which changes with an upgrade in place.
     """
 
     executable: str
@@ -29,12 +29,12 @@ class Interpreter(NamedTuple):
     stamp: Stamp
 
     def __str__(self) -> str:
-        """Show what people know it by."""
+        """Return the implementation, the version and the path."""
         return f"{self.implementation} {self.version} ({self.executable})"
 
 
 def is_running(interpreter: Interpreter) -> bool:
-    """Return whether an interpreter is the one that runs this."""
+    """Return whether an interpreter is the one that runs this program."""
     try:
         return interpreter == running()
     except InterpreterNotFoundError:
@@ -42,10 +42,10 @@ def is_running(interpreter: Interpreter) -> bool:
 
 
 def running() -> Interpreter:
-    """Return the interpreter that runs this program, the one outside of any environment.
+    """Return the interpreter that runs this program; in an environment, the one that the environment was made from.
 
     Raises:
-        InterpreterNotFoundError: it is not known.
+        InterpreterNotFoundError: it is unknown, for example because the program is frozen.
     """
     executable = getattr(sys, "_base_executable", None) or sys.executable
     if getattr(sys, "frozen", False):
@@ -58,18 +58,18 @@ def running() -> Interpreter:
             return Interpreter(absolute(executable), sys.implementation.name, version, stamp_of(executable))
         except OSError as exc:
             reason = f"{executable!r} cannot be read: {exc.strerror}"
-    msg = f"The interpreter of this program is not known: {reason}. Name another one, for instance with python='3.12'."
+    msg = f"the interpreter of this program is unknown: {reason}. Pass another one, for example python='3.12'."
     raise InterpreterNotFoundError(msg)
 
 
 def stamp_of(executable: str) -> Stamp:
-    """Return what changes when an executable is replaced: its size, its time, and a hash of its contents.
+    """Return the size and the time of an executable, and a hash of its contents: they change when it is replaced.
 
-    Where Python is a shared library, the executable is a small launcher: two versions have the same size, and the same time if
-    both come out of reproducible archives. Of a large one, the beginning and the end are hashed: its build ID is in there.
+    Where Python is a shared library, the executable is a small launcher. Then two versions have the same size, and even the
+    same time if both come from reproducible archives. Of a large file, only the two ends are hashed: they include the build ID.
 
     Raises:
-        OSError: it does not exist.
+        OSError: the executable cannot be read.
     """
     status = os.stat(executable)
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -87,4 +87,4 @@ def stamp_of(executable: str) -> Stamp:
 _HASHED = 65_536
 """Bytes that are hashed at each end of an executable."""
 _digests: dict[tuple[int, ...], str] = {}
-"""The hashes of the files that were read already."""
+"""The hashes of the files that have been read."""

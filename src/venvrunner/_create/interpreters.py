@@ -1,4 +1,4 @@
-"""Which interpreter an environment is made for: the running one, a path, a version or a range of versions."""
+"""The search for an interpreter: the running one, or one by its path, its version or a range of versions."""
 
 import contextlib
 import os
@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 
 
 def find(python: str | os.PathLike[str] | None) -> Interpreter:
-    """Return the interpreter that is asked for.
+    """Return the interpreter that matches a path, a version or a range.
+
+    For a version or a range, it is the running interpreter if that matches; else the first match on ``PATH`` and in uv's
+    directory; else the newest match in the directories of pyenv, asdf and mise.
 
     Args:
-        python: a path; a version, a range or an implementation with one, such as ``"3.12"``, ``"3.12.*"``, ``">=3.11"``,
-            ``"pypy3.10"``: the running interpreter if it fits, else the first on ``PATH``, in uv's folder, and in those of
-            pyenv, asdf and mise, of which the newest; ``None``: the running one.
+        python: a path; a version or a range, also with the name of an implementation, such as ``"3.12"``, ``"3.12.*"``,
+            ``">=3.11"`` or ``"pypy3.10"``; ``None``: the running interpreter.
 
     Raises:
-        TypeError: it is neither.
-        InterpreterNotFoundError: there is no such interpreter, and the message lists those that were found; or *python* is
-            neither a path nor a version nor a range.
+        TypeError: *python* has another type.
+        InterpreterNotFoundError: no interpreter matches, and the message lists those that were found; or *python* is not a
+            path, a version or a range.
 
     >>> find("3.x")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -48,7 +50,7 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
         msg = f"python must be a str or a path of str, not {type(python).__name__}."
         raise TypeError(msg)
     env = get_clean_environment()
-    # What begins with "-" would be an option of the interpreter that is to be asked.
+    # A text that begins with "-" would become an option of the interpreter that is started.
     usable = bool(text) and not text.startswith("-") and "\0" not in text
     if isinstance(python, os.PathLike) or os.path.basename(text) != text:
         text = absolute(os.path.expanduser(text))
@@ -58,9 +60,12 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
         text = _version_or_range(text, env)
     info = _search(text, env) if usable else None
     if info is None:
-        msg = f"there is no interpreter {os.fspath(python)!r}! Give a path, a version or a range; found: {_list(env)}."
+        msg = (
+            f"there is no interpreter {os.fspath(python)!r}. Pass the path, the version or the range of an existing one;"
+            f" found: {_list(env)}."
+        )
         raise InterpreterNotFoundError(msg)
-    # A copy of an interpreter, in an environment say, tells of the one that it was copied from, which may be another by now.
+    # A copied interpreter, as in an environment, reports the one that it was copied from, which may have changed since.
     base = info if info.executable == _executable(info) else _ask(_executable(info), env)
     return _interpreter(info if base is None else base)
 
@@ -68,9 +73,9 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
 def _refuse_directory(path: str) -> None:
     if os.path.isdir(path):
         inside = next(filter(None, (layout.CURRENT.find_command(path, name) for name in ("python3", "python"))), None)
-        beside = os.path.join(path, "python3")  # it may be the directory of programs itself
+        beside = os.path.join(path, "python3")  # the path may be the script directory itself
         better = inside or (beside if os.path.isfile(beside) else os.path.join(layout.CURRENT.scripts(path), "python3"))
-        msg = f"python={path!r} is a directory, not an interpreter. Give the interpreter in it: python={better!r}."
+        msg = f"python={path!r} is a directory, not an interpreter. Pass the interpreter in it: python={better!r}."
         raise InterpreterNotFoundError(msg)
 
 
@@ -80,14 +85,14 @@ _WORDS = re.compile(
 )
 _RANGE = re.compile(r"[A-Za-z]*\s*[<>=!~]")
 _NAMES = {"", "py", "python", "cpython", "pypy", "graalpy", "graalvm", sys.implementation.name}
-"""Implementations that are looked for by their name; any other name has to be that of a program on PATH."""
+"""Implementations that are searched for by name; any other name must be that of a program on PATH."""
 
 
 def _version_or_range(text: str, env: dict[str, str]) -> str:
-    """Return what is looked for, in the words of python-discovery, which takes "3..12" and looks everywhere for "3.x".
+    """Return a version, range or name in python-discovery's syntax; on its own, that accepts "3..12" and "3.x".
 
     Raises:
-        InterpreterNotFoundError: it is neither a version nor a range, nor the name of a program on ``PATH``.
+        InterpreterNotFoundError: the text is not a version, a range, or the name of a program on ``PATH``.
     """
     words = _WORDS.fullmatch(text)
     if words is not None and words["name"].lower() in _NAMES and not (words["any"] and not words["version"]):
@@ -103,21 +108,21 @@ def _version_or_range(text: str, env: dict[str, str]) -> str:
 
         if shutil.which(text, path=env.get("PATH", "")):
             return text
-    with contextlib.suppress(InvalidPathError):  # it is relative, and the working directory was deleted
+    with contextlib.suppress(InvalidPathError):  # the path is relative, and the working directory was deleted
         _refuse_directory(absolute(text))
     msg = f"python={text!r} is not a path, a version or a range. Use for instance '3.12', '>=3.11' or '/usr/bin/python3'."
     raise InterpreterNotFoundError(msg)
 
 
 _SOURCES = ("PATH", "PYENV_ROOT", "ASDF_DATA_DIR", "MISE_DATA_DIR", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME", "HOME")
-"""The variables that say where interpreters are."""
+"""The variables that determine where interpreters are searched for."""
 
 _found: dict[tuple[str, ...], str] = {}
-"""What was found for which words in which places: to look through PATH starts every interpreter and every shim there."""
+"""The interpreters found so far, by text and variables: a search of PATH starts every interpreter and every shim there."""
 
 
 _missed: dict[tuple[str, ...], "_State"] = {}
-"""What was not found for which words, and how the places were then."""
+"""The state of the directories at each search that found nothing, by text and variables."""
 _listed: "dict[_State, str]" = {}
 """The last list of all interpreters."""
 
@@ -125,10 +130,10 @@ _State = tuple[object, ...]
 
 
 def _state(env: dict[str, str]) -> _State:
-    """Return what is different as soon as an interpreter is added, removed or replaced; it takes some milliseconds."""
-    # What a shim of a version manager runs depends on the working directory too.
+    """Return a value that changes when an interpreter is added, removed or replaced; this takes a few milliseconds."""
+    # The interpreter that a shim of a version manager runs depends on the working directory too.
     here = ""
-    with contextlib.suppress(InvalidPathError):  # it was deleted
+    with contextlib.suppress(InvalidPathError):  # the working directory was deleted
         here = absolute(os.curdir)
     where = (here, *(env.get(name, "") for name in (*_SOURCES, "PYENV_VERSION", "ASDF_PYTHON_VERSION")))
     stamps = [_stamp(path) for path in (*layout.CURRENT.managed_interpreters(env), *_programs(env))]
@@ -137,13 +142,13 @@ def _state(env: dict[str, str]) -> _State:
 
 def _programs(env: dict[str, str]) -> Iterator[str]:
     data = env.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
-    for folder in (
+    for directory in (
         *env.get("PATH", "").split(os.pathsep),
         env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python"),
     ):
-        yield folder
+        yield directory
         with contextlib.suppress(OSError):
-            yield from (os.path.join(folder, name) for name in sorted(os.listdir(folder)) if "py" in name.lower())
+            yield from (os.path.join(directory, name) for name in sorted(os.listdir(directory)) if "py" in name.lower())
 
 
 def _stamp(path: str) -> tuple[object, ...]:
@@ -187,7 +192,7 @@ def _search_path(text: str, env: dict[str, str]) -> "PythonInfo | None":
             info = get_interpreter(text, cache=_known(), env=env)
         except (RuntimeError, OSError, ValueError):
             return None
-        # It may have been replaced since python-discovery, which has a memory of its own, has asked it; then look again.
+        # The interpreter may have been replaced since python-discovery cached its version; then search again.
         fresh = None if info is None else _ask(_executable(info), env)
         if info is None or (fresh is not None and fresh.version_info == info.version_info):
             return fresh
@@ -196,7 +201,7 @@ def _search_path(text: str, env: dict[str, str]) -> "PythonInfo | None":
 
 @silenced()
 def _ask(executable: str, env: dict[str, str]) -> "PythonInfo | None":
-    """Return what an interpreter says of itself, which is known from earlier unless its file has changed."""
+    """Return what an interpreter reports about itself, from the cache unless its file has changed."""
     from python_discovery import PythonInfo  # slow to import
 
     if not os.path.exists(executable):
@@ -214,7 +219,7 @@ def _interpreter(info: "PythonInfo") -> Interpreter:
 
 
 def _managed(env: dict[str, str]) -> list["PythonInfo"]:
-    """Return what the version managers have, whether it is on PATH or not, CPython and the newest first."""
+    """Return the interpreters of the version managers, on ``PATH`` or not, CPython and the newest first."""
     infos = [info for path in layout.CURRENT.managed_interpreters(env) if (info := _ask(path, env)) is not None]
     return sorted(infos, key=lambda info: (info.implementation == "CPython", info.version_info[:3]), reverse=True)
 
@@ -240,34 +245,33 @@ def _all(env: dict[str, str]) -> list[str]:
 
 
 def _known() -> "DiskCache | None":
-    """Return what is known of interpreters from earlier: each has to be started once."""
+    """Return the cache of facts about interpreters, so that each is started only once; ``None`` without a cache directory."""
     from pathlib import Path  # slow to import
 
-    from python_discovery import DiskCache  # the same
+    from python_discovery import DiskCache  # slow to import
 
-    folder = cache.folder()
-    if folder is None:
+    directory = cache.directory()
+    if directory is None:
         return None
-    # Its directories, made with a umask of 002, are not private enough for python-discovery.
+    # With a umask of 002, python-discovery would create directories that it then rejects as not private.
     for part in ("py_info", os.path.join("py_info", "4")):
         with contextlib.suppress(OSError):
-            os.mkdir(os.path.join(folder, part), 0o700)
+            os.mkdir(os.path.join(directory, part), 0o700)
 
     class Known(DiskCache):
         def py_info(self, path: Path) -> "ContentStore":
-            """Look an interpreter up by its contents too: python-discovery compares the time of its file alone."""
+            """Look up an interpreter by its contents too: python-discovery only compares the time of the file."""
             with contextlib.suppress(OSError):
                 return _Unlocked(super().py_info(path / stamp_of(str(path))[2]))
             return _Unlocked(super().py_info(path))
 
-    return Known(Path(folder))
+    return Known(Path(directory))
 
 
 class _Unlocked:
-    """What is known of one interpreter, without its lock: two processes may ask it at the same time, and say the same.
+    """The cached facts about one interpreter, without a lock: processes that write at the same time write the same.
 
-    Where there is no flock, python-discovery takes a lock file that another process has left for a lock that is held, and
-    waits for ever.
+    Without flock, python-discovery mistakes a leftover lock file for a held lock and waits forever.
     """
 
     def __init__(self, store: Any) -> None:
@@ -282,10 +286,10 @@ class _Unlocked:
 
 
 def check_pip(version: str) -> None:
-    """Make sure that there is a pip for a version of Python.
+    """Check that a pip exists for a version of Python.
 
     Raises:
-        CreationError: that Python is too old.
+        CreationError: the version is too old.
 
     >>> check_pip("3.8.18")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -294,7 +298,7 @@ def check_pip(version: str) -> None:
     """
     minor = tuple(int(number) for number in version.split(".")[:2])
     if minor >= sys.version_info[:2]:
-        return  # virtualenv brings a pip for every Python that it runs on itself
+        return  # virtualenv contains a pip for every Python that it can run on
     from virtualenv.seed.wheels.embed import OLDEST_SUPPORTED  # slow to import
 
     if minor < OLDEST_SUPPORTED:

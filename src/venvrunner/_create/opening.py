@@ -1,4 +1,4 @@
-"""Open an existing environment: refuse one that does not work, and repair one that was moved or copied."""
+"""Opening of an existing environment: an unusable one is refused, and one that was moved or copied is repaired."""
 
 import os
 
@@ -9,23 +9,24 @@ from venvrunner._venv.health import defect
 from venvrunner._venv.packages import lineage
 from venvrunner._venv.state import Ownership, new_note
 from venvrunner._venv.users import User
+from venvrunner._venv.venv_directory import is_there
 from venvrunner.exceptions import CreationError, InvalidPathError
 
 __tracebackhide__ = True
 
 
-def adopt(venv_dir: str, user: User, *, wait: float) -> None:
-    """Use an existing environment.
+def open_existing(venv_dir: str, user: User, *, wait: float) -> None:
+    """Open an existing environment, whichever tool created it.
 
     Args:
         venv_dir: an absolute path.
-        user: who is going to use it, which is noted in it if it can be written to.
-        wait: seconds to wait while another process changes it, or the environment that it is a fork of.
+        user: the user to record in the environment, if that is writable.
+        wait: how long to wait, in seconds, while another process changes the environment or its parent.
 
     Raises:
-        InvalidPathError: it does not work, or was moved and can't be repaired.
+        InvalidPathError: the environment is not usable, or was moved and cannot be repaired.
         VenvInUseError: another process is changing it.
-        CreationError: its use can't be noted, although it is writable.
+        CreationError: the user cannot be recorded, although the environment is writable.
     """
     owner = Ownership(venv_dir)
     note: str | None = None
@@ -47,7 +48,7 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
     if not os.access(venv_dir, os.W_OK):
         _refuse_moved(owner)
     if not is_changeable:
-        return  # no process of this user can change it
+        return  # no process of this user can change the environment
     try:
         with owner.held(wait) as change:
             _refuse_broken(owner)
@@ -63,10 +64,10 @@ def adopt(venv_dir: str, user: User, *, wait: float) -> None:
 
 
 def _freeze_parent(owner: Ownership, wait: float) -> str | None:
-    """Note a fork in its parent if that does not know it: one of them was moved, or the fork was copied.
+    """Record a fork in its parent unless it is recorded there: one of them was moved, or the fork was copied.
 
     Returns:
-        the name under which the parent knows it; ``None``: it is no fork, or its parent can't be changed by this user.
+        the name of the fork's note in its parent; ``None``: it is not a fork, or this user cannot change its parent.
     """
     parent_dir, name = owner.parent(), (owner.purpose() or {}).get("note")
     parent = None if parent_dir is None else Ownership(os.path.realpath(parent_dir))
@@ -76,7 +77,7 @@ def _freeze_parent(owner: Ownership, wait: float) -> str | None:
         if parent.knows_fork(name):
             return name
     else:
-        name = new_note("fork")  # the original may have the other
+        name = new_note("fork")  # the recorded name may belong to the original
 
     def write() -> None:
         with explained(owner.venv_dir, "use the environment"):
@@ -91,7 +92,9 @@ def _refuse_broken(owner: Ownership) -> None:
     with explained(owner.venv_dir, "use the environment"):
         reason = defect(owner)
     if reason is not None:
-        msg = f"{owner.venv_dir!r} is not a working environment: {reason}! Create it with VenvRunner(name, top_dir)."
+        verb = "Recreate" if is_there(owner.venv_dir) else "Create"
+        top_dir, name = os.path.split(owner.venv_dir)
+        msg = f"{owner.venv_dir!r} is not usable: {reason}. {verb} it with VenvRunner({name!r}, {top_dir!r})."
         raise InvalidPathError(msg)
 
 
@@ -99,9 +102,9 @@ def _refuse_moved(owner: Ownership) -> None:
     with explained(owner.venv_dir, "use the environment"):
         strays = [] if owner.is_in_place() else relocation.strays(owner.venv_dir)
     if strays:
-        path, folder, _script = strays[0]
+        path, directory, _script = strays[0]
         msg = (
-            f"{owner.venv_dir!r} was moved or copied: {os.path.basename(path)!r} in it runs the interpreter in"
-            f" {folder!r}! Open it once as a user who can write to it, which repairs it, or recreate it."
+            f"{owner.venv_dir!r} was moved or copied: its command {os.path.basename(path)!r} still runs the interpreter in"
+            f" {directory!r}. Open it once as a user who can write to it, which repairs it, or recreate it."
         )
         raise InvalidPathError(msg)

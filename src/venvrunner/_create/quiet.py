@@ -1,4 +1,4 @@
-"""Keep from the host's standard error what other libraries say of directories that are no business of the host."""
+"""Warnings of virtualenv and python-discovery about their own directories, kept off the host's standard error."""
 
 import contextlib
 import threading
@@ -22,7 +22,7 @@ _LOGGERS = (
 
 @contextlib.contextmanager
 def silenced() -> Generator[None]:
-    """Log warnings of python-discovery and virtualenv at level debug, by our own logger, for a block and in this thread.
+    """Log warnings of python-discovery and virtualenv to our own logger at level debug, for a block and in this thread.
 
     Python writes a warning to standard error if the host has not configured logging.
     """

@@ -1,4 +1,4 @@
-"""What an environment was made for, and whether that is what is wanted now."""
+"""Recipes: what an environment was made from, compared with what is wanted now."""
 
 import contextlib
 import os
@@ -14,18 +14,18 @@ from venvrunner._venv.state import Ownership, portable
 __tracebackhide__ = True
 
 _FILE = re.compile(r"([^@;]*@\s*)?file:(//)?(localhost(?=/))?(?P<path>[^\s\[#]*)", re.IGNORECASE)
-"""A requirement that is the URL of a file; an existing path was made one."""
+"""A requirement that is the URL of a file; existing paths have been turned into such URLs."""
 
 
 class Recipe(NamedTuple):
-    """What an environment is to be.
+    """The description of an environment to create.
 
     Attributes:
-        python: see :func:`.interpreters.find`.
-        with_pip: whether pip is in it.
-        system_site_packages: whether it sees the packages of its interpreter.
-        prompt: what shells show when it is active; ``None``: its folder's name.
-        requirements: what is installed in it; only compared here.
+        python: the interpreter, as for :func:`.interpreters.find`.
+        with_pip: install pip.
+        system_site_packages: make the packages of the interpreter visible.
+        prompt: the prompt of an activated shell; ``None``: the name of the environment's directory.
+        requirements: the requirements that are installed in it; they are only compared here.
     """
 
     python: str | os.PathLike[str] | None = None
@@ -51,52 +51,52 @@ def wrong_python(python: object) -> str:
     return f"{message} Write python={text!r}{zero}."
 
 
-def check_order(order: Recipe) -> None:
-    """Make sure of what can be known of an order before any interpreter is looked for.
+def check_recipe(recipe: Recipe) -> None:
+    """Check everything in a recipe that can be checked before an interpreter is searched for.
 
     Raises:
-        TypeError, ValueError: something in it is wrong.
+        TypeError, ValueError: a value is wrong.
 
-    >>> check_order(Recipe(python=3.12))
+    >>> check_recipe(Recipe(python=3.12))
     Traceback (most recent call last):
     ...
     TypeError: python must be a str or a path, not float. Write python='3.12'.
     """
-    if not isinstance(order.python, str | os.PathLike | None):
-        raise TypeError(wrong_python(order.python))
-    for name, value in (("with_pip", order.with_pip), ("system_site_packages", order.system_site_packages)):
+    if not isinstance(recipe.python, str | os.PathLike | None):
+        raise TypeError(wrong_python(recipe.python))
+    for name, value in (("with_pip", recipe.with_pip), ("system_site_packages", recipe.system_site_packages)):
         if not isinstance(value, bool):
-            msg = f"{name} must be true or false, not {type(value).__name__}!"
+            msg = f"{name} must be True or False, not {type(value).__name__}."
             raise TypeError(msg)
-    if not isinstance(order.prompt, str | None):
-        msg = f"prompt must be a str, not {type(order.prompt).__name__}!"
+    if not isinstance(recipe.prompt, str | None):
+        msg = f"prompt must be a str, not {type(recipe.prompt).__name__}."
         raise TypeError(msg)
-    if order.prompt is not None and not order.prompt.isprintable():
-        msg = f"prompt must be one line of printable characters, not {order.prompt!r}!"
+    if recipe.prompt is not None and not recipe.prompt.isprintable():
+        msg = f"prompt must be one line of printable characters, not {recipe.prompt!r}."
         raise ValueError(msg)
 
 
-def purpose_of(venv_dir: str, interpreter: Interpreter, order: Recipe) -> dict[str, Any]:
-    """Return what an environment has to be made for to be as good as a new one."""
+def purpose_of(venv_dir: str, interpreter: Interpreter, recipe: Recipe) -> dict[str, Any]:
+    """Return the record that an existing environment must have to be reused for a recipe."""
     return {
         "folder": portable(venv_dir),
         "interpreter": [portable(interpreter.executable), *interpreter[1:3], list(interpreter.stamp)],
-        "pip": order.with_pip,
-        "system_site_packages": order.system_site_packages,
-        "prompt": order.prompt,
-        "requirements": [[_fingerprint(text), _state_of(text)] for text in order.requirements],
+        "pip": recipe.with_pip,
+        "system_site_packages": recipe.system_site_packages,
+        "prompt": recipe.prompt,
+        "requirements": [[_fingerprint(text), _state_of(text)] for text in recipe.requirements],
     }
 
 
 def _fingerprint(requirement: str) -> str:
-    """Return what tells a requirement from another, and nothing of a password that may be in its URL."""
+    """Return a hash that identifies a requirement without revealing a password in its URL."""
     import hashlib  # only needed here
 
     return hashlib.sha256(requirement.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _state_of(requirement: str) -> list[int] | None:
-    """Return what changes when a local file changes; a directory's state is never the same."""
+    """Return a value that changes whenever a local file changes; for a directory, it is different at each call."""
     path = _local_path(requirement)
     if path is not None:
         with contextlib.suppress(OSError, ValueError):
@@ -106,7 +106,7 @@ def _state_of(requirement: str) -> list[int] | None:
 
 
 def _local_path(requirement: str) -> str | None:
-    """Return the path of what is installed from this machine: a requirement has it as a URL, a lock file's directory is one.
+    """Return the local path that a requirement installs from: its ``file:`` URL, or the directory of a lock file.
 
     >>> _local_path("name[extra] @ file:///a%20b/x.whl#sha256=12 ; python_version > '3'"), _local_path("name")
     ('/a b/x.whl', None)
@@ -120,16 +120,19 @@ def _local_path(requirement: str) -> str | None:
 def _difference(name: str, old: object, new: object) -> str:
     if name == "requirements":
         return "its requirements have changed"
-    return f"its {name.replace('_', ' ')} was {old!r} and is {new!r} now"
+    return f"its {_LABELS.get(name, name)} was {old!r} and is now {new!r}"
+
+
+_LABELS = {"folder": "directory", "pip": "with_pip"}
 
 
 def misfit_of(owner: Ownership, purpose: dict[str, Any]) -> str | None:
-    """Return why an environment does not do for a purpose."""
+    """Return why an environment cannot be reused for a purpose, as the end of a sentence; ``None`` if it can."""
     if owner.unfinished():
-        return "its creation was never finished"
+        return "its creation or deletion was interrupted"
     made_for = owner.purpose()
     if made_for is None:
-        return "it was made by something else, so what is in it is not known"
+        return "another tool created it, so its contents are unknown"
     for name, value in purpose.items():
         if made_for.get(name) != value and not (name == "folder" and owner.is_in_place()):
             return _difference(name, made_for.get(name), value)

@@ -1,4 +1,4 @@
-"""Prepared environments: made once by virtualenv for each interpreter, kept in the cache as packs."""
+"""Seeds: prepared environments, created once by virtualenv for each interpreter, and cached as packs."""
 
 import importlib.util
 import json
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 def get(interpreter: Interpreter, *, with_pip: bool, fresh: bool = False) -> bytes | None:
-    """Return the pack of an environment, from the cache or made anew.
+    """Return the pack of an environment, from the cache or newly created.
 
     Args:
-        interpreter: what it is for.
-        with_pip: whether pip is in it.
-        fresh: replace the one in the cache.
+        interpreter: the interpreter of the environment.
+        with_pip: install pip.
+        fresh: replace the pack in the cache.
 
     Returns:
-        the pack; ``None`` if environments can't be moved on this system.
+        the pack; ``None`` if environments cannot be moved on this system.
 
     Raises:
-        SystemExit, OSError, RuntimeError, ValueError: what virtualenv raises.
+        SystemExit, OSError, RuntimeError, ValueError: virtualenv failed.
     """
     if not CURRENT.movable:
         return None
@@ -42,8 +42,8 @@ def get(interpreter: Interpreter, *, with_pip: bool, fresh: bool = False) -> byt
     data = None if fresh else cache.load(key)
     if data is not None and archive.about(data) == about:
         return data
-    with temporary_directory() as folder:
-        venv_dir = os.path.join(os.path.realpath(folder), "venv")
+    with temporary_directory() as directory:
+        venv_dir = os.path.join(os.path.realpath(directory), "venv")
         build(venv_dir, interpreter, with_pip=with_pip)
         copy_settings(venv_dir, venv_dir)
         try:
@@ -55,52 +55,52 @@ def get(interpreter: Interpreter, *, with_pip: bool, fresh: bool = False) -> byt
 
 
 def build(venv_dir: str, interpreter: Interpreter, *, with_pip: bool) -> None:
-    """Make an environment with virtualenv itself, without the network.
+    """Create an environment with virtualenv itself, without the network.
 
     Raises:
-        SystemExit, OSError, RuntimeError, ValueError: what virtualenv raises.
+        SystemExit, OSError, RuntimeError, ValueError: virtualenv failed.
     """
-    import virtualenv  # it takes 0.1 s
+    import virtualenv  # takes 0.1 s
 
-    # Neither variables nor a virtualenv.ini of the user's may change what is made.
+    # Neither variables nor the user's virtualenv.ini may change the result.
     env = {name: value for name, value in get_clean_environment().items() if not name.startswith(CREATION_PREFIX)}
     env["VIRTUALENV_CONFIG_FILE"] = os.devnull
     seed = ["--no-download", "--no-periodic-update", "--no-setuptools"] if with_pip else ["--no-seed"]
-    # virtualenv starts every interpreter that it is told of, but not the running one.
+    # virtualenv starts every interpreter that is passed to it, but not the running one.
     which = [] if is_running(interpreter) else [f"--python={interpreter.executable}"]
-    with silenced(), temporary_directory() as folder:
+    with silenced(), temporary_directory() as directory:
         options = None
-        # Without packs, on Windows, the user's cache saves time, and there are locks; without a home, it would be in "~".
-        if CURRENT.movable or cache.usual_place("virtualenv") is None:
-            env["VIRTUALENV_OVERRIDE_APP_DATA"] = folder  # older versions create the default data too
-            options = _options(folder)
+        # Without packs, on Windows, the user's cache saves time, and locks work; without a home, it would be in "~".
+        if CURRENT.movable or cache.usual_location("virtualenv") is None:
+            env["VIRTUALENV_OVERRIDE_APP_DATA"] = directory  # older versions create the default data too
+            options = _options(directory)
         arguments = [*seed, *which, "--activators=", venv_dir]
         with virtualenv.session_via_cli(arguments, options, setup_logging=False, env=env) as session:
             session.run()
 
 
-def _options(folder: str) -> "VirtualEnvOptions":
-    """Return options that give virtualenv its data in a folder of its own, and no locks.
+def _options(directory: str) -> "VirtualEnvOptions":
+    """Return options that make virtualenv keep its data in a directory of ours, without locks.
 
-    The user's cache has lock files. Where there is no flock, virtualenv fails, or takes a lock file that another process has
-    left for a lock that is held, and waits for ever.
+    The user's cache has lock files. Without flock, virtualenv fails, or it mistakes a leftover lock file for a held lock and
+    waits forever.
     """
     from virtualenv.app_data.via_disk_folder import AppDataDiskFolder  # slow to import
-    from virtualenv.config.cli.parser import VirtualEnvOptions  # the same
-    from virtualenv.util.lock import NoOpFileLock  # the same
+    from virtualenv.config.cli.parser import VirtualEnvOptions  # slow to import
+    from virtualenv.util.lock import NoOpFileLock  # slow to import
 
     class Options(VirtualEnvOptions):
         def __setattr__(self, name: str, value: object) -> None:
             super().__setattr__(name, data if name == "app_data" else value)
 
-    data = AppDataDiskFolder(folder)
-    # As in virtualenv's read-only data.
-    vars(data)["lock"] = NoOpFileLock(folder)
+    data = AppDataDiskFolder(directory)
+    # As virtualenv does for read-only data.
+    vars(data)["lock"] = NoOpFileLock(directory)
     return Options()
 
 
 def is_current(data: bytes) -> bool:
-    """Tell whether a pack can still be of use: its interpreter and virtualenv are what they were."""
+    """Return whether a pack is current: neither its interpreter nor virtualenv has changed."""
     about = archive.about(data)
     if about is None or about.get("virtualenv") != _virtualenv():
         return False
@@ -112,23 +112,23 @@ def is_current(data: bytes) -> bool:
 
 
 def _about(interpreter: Interpreter, *, with_pip: bool) -> dict[str, Any]:
-    # Through JSON, so that it is equal to what is read from a pack.
+    # Through JSON, so that the value is equal to one that is read from a pack.
     about = {"interpreter": interpreter, "virtualenv": _virtualenv(), "pip": with_pip}
     return dict[str, Any](json.loads(json.dumps(about)))
 
 
 def _virtualenv() -> list[object]:
-    """Return what tells one installed virtualenv from another; its metadata would take 50 ms to import a reader for."""
+    """Return the identity of the installed virtualenv; importing a reader for its metadata would take 50 ms."""
     spec = importlib.util.find_spec("virtualenv")
     assert spec is not None
     assert spec.origin is not None
     path = os.path.join(os.path.dirname(spec.origin), "version.py")
-    while not os.path.exists(path):  # it is in an archive, a zipapp
+    while not os.path.exists(path):  # virtualenv is in a zipapp
         path = os.path.dirname(path)
     status = os.stat(path)
     return [spec.origin, status.st_size, status.st_mtime_ns]
 
 
 def _is_left_out(name: str) -> bool:
-    # The last is a note that virtualenv makes for itself.
+    # ".virtualenv" is a file that virtualenv writes for itself.
     return name.endswith((".pyc", "__pycache__", ".virtualenv"))

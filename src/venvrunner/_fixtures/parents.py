@@ -45,7 +45,7 @@ def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: Req
         requirements: as for :class:`.VenvRunner`.
         python: as there.
         options: a lock file instead, and what to choose from it.
-        root: the folder that relative paths begin at: those of requirements, of the lock file and of the interpreter.
+        root: the directory that relative paths begin at: those of requirements, of the lock file and of the interpreter.
 
     Raises:
         TypeError: something is of the wrong type.
@@ -65,15 +65,15 @@ def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: Req
     return Wanted(found, (), request.lock.path, request.lock.choice)
 
 
-def anchored_interpreter(python: StrPath, folder: str) -> str:
-    """Return the words for an interpreter, with a path, if they are one, relative to a folder instead of the working directory.
+def anchored_interpreter(python: StrPath, directory: str) -> str:
+    """Return a ``python`` value; a path in it is made relative to a directory instead of the working directory.
 
     >>> anchored_interpreter("bin/python", "/project"), anchored_interpreter("3.12", "/project")
     ('/project/bin/python', '3.12')
     """
     text = os.fspath(python)
     is_path = isinstance(python, os.PathLike) or os.path.basename(text) != text
-    return os.path.join(folder, os.path.expanduser(text)) if is_path else text
+    return os.path.join(directory, os.path.expanduser(text)) if is_path else text
 
 
 class Parents:
@@ -82,13 +82,13 @@ class Parents:
     Args:
         runners: the class of their runners.
         installer: what fills them.
-        folder: where they are, in a place that all processes of the session share.
+        directory: where they are, in a place that all processes of the session share.
     """
 
-    def __init__(self, runners: type[NotedVenvRunner], installer: InstallerName, folder: str) -> None:
+    def __init__(self, runners: type[NotedVenvRunner], installer: InstallerName, directory: str) -> None:
         self._runners = runners
         self._installer: InstallerName = installer
-        self._folder = folder
+        self._directory = directory
         self._known: dict[Wanted, NotedVenvRunner | VenvError] = {}
 
     def fork(self, wanted: Wanted) -> VenvRunner:
@@ -106,16 +106,16 @@ class Parents:
             self._known[wanted] = parent
         if isinstance(parent, VenvError):
             raise parent.with_traceback(None)
-        return parent.temporary_fork(self._folder)
+        return parent.temporary_fork(self._directory)
 
     def _prepare(self, wanted: Wanted) -> NotedVenvRunner:
         name = hashlib.sha256(repr(wanted).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        path = os.path.join(self._folder, name)
-        # Not exist="reuse": a project's folder, as a requirement, is new each time, and has to stay what it is while tests run.
+        path = os.path.join(self._directory, name)
+        # Not exist="reuse": a project's directory counts as changed each time, and the parent must not change while tests run.
         with Ownership(f"{path}.turn").held(_WAIT, make=True):
             if os.path.exists(f"{path}.ready"):
                 return self._runners.open(path, installer=self._installer)
-            parent = self._runners(name, self._folder, python=wanted.python, installer=self._installer)
+            parent = self._runners(name, self._directory, python=wanted.python, installer=self._installer)
             try:
                 if wanted.lock:
                     extras, groups, projects = wanted.choice

@@ -64,9 +64,9 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
 
     _sources: ClassVar[InstallOptions]
 
-    def temporary_fork(self, folder: str) -> Self:
-        """Fork the environment in a new folder in a folder, which belongs to the fork as that of a temporary one does."""
-        with TemporaryDirectory(folder) as place:
+    def temporary_fork(self, directory: str) -> Self:
+        """Fork the environment in a new directory in a directory, which belongs to the fork as that of a temporary one does."""
+        with TemporaryDirectory(directory) as place:
             runner = self.fork("venv", place.name)
             runner._keep(place)  # noqa: SLF001  it is of this class
         return runner

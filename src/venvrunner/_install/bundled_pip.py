@@ -13,11 +13,11 @@ __tracebackhide__ = True
 _METADATA = re.compile(r"pip-(?P<version>[^-]+)\.dist-info")
 
 
-def pip_version(folders: Iterable[str]) -> str | None:
-    """Return the version of the first pip in some folders of packages; ``""`` if it is not known, ``None`` without pip."""
-    for folder in folders:
-        if os.path.isfile(os.path.join(folder, "pip", "__main__.py")):
-            found = (_METADATA.fullmatch(name) for name in os.listdir(folder))
+def pip_version(directories: Iterable[str]) -> str | None:
+    """Return the version of the first pip in some directories of packages; ``""`` if it is not known, ``None`` without pip."""
+    for directory in directories:
+        if os.path.isfile(os.path.join(directory, "pip", "__main__.py")):
+            found = (_METADATA.fullmatch(name) for name in os.listdir(directory))
             return next((match["version"] for match in found if match), "")
     return None
 

@@ -81,11 +81,11 @@ def _named_by_place(text: str) -> str:
     return _project(path) if is_whole and os.path.isdir(path) else ""
 
 
-def _project(folder: str) -> str:
+def _project(directory: str) -> str:
     import tomllib  # slow to import
 
     try:
-        with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
+        with open(os.path.join(directory, "pyproject.toml"), "rb") as file:
             name: object = tomllib.load(file)["project"]["name"]
     except (OSError, LookupError, ValueError, TypeError, RecursionError):
         return ""

@@ -41,7 +41,7 @@ _FETCHED = re.compile(
 )
 _IGNORED = re.compile(r"not a trusted or secure host and is being ignored")
 
-_NETWORK = "Check the network, the proxy and index_url=, or install from a folder of wheels: find_links= and no_index=True."
+_NETWORK = "Check the network, the proxy and index_url=, or install from a directory of wheels: find_links= and no_index=True."
 _NO_NETWORK = (
     "UV_OFFLINE, or the setting offline of a uv.toml, forbids the network. Allow it, or use find_links= and no_index=True."
 )

@@ -30,7 +30,7 @@ def stand_ins(venv_dir: str) -> Generator[None]:
     Raises:
         CreationError: that is not possible.
     """
-    own = CURRENT.package_folders(venv_dir)
+    own = CURRENT.package_directories(venv_dir)
     made: list[str] = []
     try:
         with explained(venv_dir, "show what is inherited"):

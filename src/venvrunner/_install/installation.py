@@ -90,13 +90,13 @@ class Target(NamedTuple):
     Args:
         venv_dir: the environment.
         python: its interpreter.
-        folder: a temporary folder, which only this user can read.
+        directory: a temporary directory, which only this user can read.
         variables: the environment variables of the installer.
     """
 
     venv_dir: str
     python: str
-    folder: str
+    directory: str
     variables: Mapping[str, str]
 
 
@@ -176,7 +176,7 @@ def _overruled(
 
 def _users_own(place: Target) -> Callable[[str], str]:
     """Return what names the user's files where an installer names the one that has their settings."""
-    path = os.path.join(place.folder, _SETTINGS)
+    path = os.path.join(place.directory, _SETTINGS)
     try:
         with open(path, encoding="utf-8") as file:
             names = ", ".join(origins(file.readline()))
@@ -190,7 +190,7 @@ def _home(env: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if not os.path.isabs(env.get("HOME", os.path.expanduser("~"))):
         found["HOME"] = os.sep  # what containers give to an unknown user
-    if "UV_CACHE_DIR" not in env and cache.usual_place("uv") is None:
+    if "UV_CACHE_DIR" not in env and cache.usual_location("uv") is None:
         found["UV_NO_CACHE"] = "1"
     return found
 
@@ -251,7 +251,7 @@ def fetch_lock(lock: str, python: str, options: Mapping[str, Any]) -> Steps[Lock
 
 
 def _write(place: Target, name: str, text: str) -> str:
-    path = os.path.join(place.folder, name)
+    path = os.path.join(place.directory, name)
     with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(f"{text}\n")
     return path
@@ -289,9 +289,9 @@ def _change(
         "env": place.variables,
         "secrets": _all_secrets(options, secrets, place.variables),
     }
-    # An installer that is ended can't remove what it unpacked, so it gets a temporary folder of its own. And uv breaks lines at
-    # the width of the terminal, also those of a build.
-    own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.folder) | {"COLUMNS": "1000"}
+    # A killed installer cannot remove its temporary files, so it gets a temporary directory of ours. And uv breaks lines at the
+    # width of the terminal, including those of a build.
+    own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.directory) | {"COLUMNS": "1000"}
     keywords["extra_env"] = own | dict(options.get("extra_env") or {})
     done: list[subprocess.CompletedProcess[str]] = []
     try:

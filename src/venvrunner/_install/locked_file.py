@@ -20,7 +20,7 @@ class LockedFile(NamedTuple):
         url: where it is.
         digest: its strongest digest, as ``algorithm:digits``.
         others: those of the other files that the lock file has for this package.
-        subdirectory: the folder of the project in it; ``""``: its top.
+        subdirectory: the directory of the project in it; ``""``: its top.
     """
 
     package: str

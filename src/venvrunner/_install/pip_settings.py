@@ -88,10 +88,10 @@ def files(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> list[str]:
         return []
     if chosen:
         chosen = os.path.join(cwd, chosen)
-    system, user = layout.pip_folders(env)
+    system, user = layout.pip_directories(env)
     if chosen and os.path.exists(chosen):
         user = []
-    found = [os.path.join(folder, layout.CURRENT.pip_settings) for folder in (*system, *user, venv_dir)]
+    found = [os.path.join(directory, layout.CURRENT.pip_settings) for directory in (*system, *user, venv_dir)]
     return [*found, chosen] if chosen else found
 
 

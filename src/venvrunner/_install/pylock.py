@@ -86,7 +86,7 @@ class Lock(NamedTuple):
         chosen = () if self.choice == Choice() else (f"choice = {self.choice!r}",)
         return (f"lock = {self.text}", *chosen, *self._changing_paths())
 
-    def needs_its_folder(self) -> bool:
+    def needs_its_directory(self) -> bool:
         """Tell whether it installs something from a path, which is nothing on another machine."""
         sources = [
             source

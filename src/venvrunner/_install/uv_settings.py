@@ -77,34 +77,34 @@ def _files(env: Mapping[str, str], cwd: str) -> list[tuple[str, Settings]]:
         return [(path, _read(path))]
     if env.get("UV_NO_CONFIG", "").lower() in _YES:
         return []
-    system, user = layout.config_folders(env)
+    system, user = layout.config_directories(env)
     start = env.get("UV_WORKING_DIR") or env.get("UV_WORKING_DIRECTORY", "")
     found = [_project(os.path.join(cwd, start, env.get("UV_PROJECT", "")))]
     found += [_file(os.path.join(user, "uv"))]
-    found += [next(filter(None, (_file(os.path.join(folder, "uv")) for folder in system)), None)]
+    found += [next(filter(None, (_file(os.path.join(directory, "uv")) for directory in system)), None)]
     return [file for file in found if file is not None]
 
 
 def _project(start: str) -> tuple[str, Settings] | None:
     """Return that of a directory or the nearest one above; but that of the workspace in which it is."""
-    folder, nearest = os.path.abspath(start), None
+    directory, nearest = os.path.abspath(start), None
     while True:
-        nearest = nearest or _file(folder) or _table(folder)
-        project = _table(folder)
+        nearest = nearest or _file(directory) or _table(directory)
+        project = _table(directory)
         if project is not None and "workspace" in project[1]:
-            return _file(folder) or project
-        if folder == os.path.dirname(folder):
+            return _file(directory) or project
+        if directory == os.path.dirname(directory):
             return nearest
-        folder = os.path.dirname(folder)
+        directory = os.path.dirname(directory)
 
 
-def _file(folder: str) -> tuple[str, Settings] | None:
-    path = os.path.join(folder, "uv.toml")
+def _file(directory: str) -> tuple[str, Settings] | None:
+    path = os.path.join(directory, "uv.toml")
     return (path, _read(path)) if os.path.isfile(path) else None
 
 
-def _table(folder: str) -> tuple[str, Settings] | None:
-    path = os.path.join(folder, "pyproject.toml")
+def _table(directory: str) -> tuple[str, Settings] | None:
+    path = os.path.join(directory, "pyproject.toml")
     settings = _read(path).get("tool", {}).get("uv") if os.path.isfile(path) else None
     return None if settings is None else (path, settings)
 
@@ -116,21 +116,21 @@ def _read(path: str) -> Settings:
         return tomllib.load(file)
 
 
-def _absolute(settings: Settings, folder: str) -> Settings:
-    """Return settings whose relative paths, which begin at the file's folder, are absolute."""
+def _absolute(settings: Settings, directory: str) -> Settings:
+    """Return settings whose relative paths, which begin at the file's directory, are absolute."""
 
     def place(value: object) -> object:
         if isinstance(value, list):
             return [place(one) for one in cast("list[object]", value)]
         if isinstance(value, dict):
             return {name: place(one) if name == "url" else one for name, one in cast("dict[str, object]", value).items()}
-        return os.path.join(folder, value) if isinstance(value, str) and ":" not in value else value
+        return os.path.join(directory, value) if isinstance(value, str) and ":" not in value else value
 
     changed: Settings = {
         name: place(value) if name in {"index", "index-url", "extra-index-url", "find-links"} else value
         for name, value in settings.items()
     }
-    return changed | ({"pip": _absolute(changed["pip"], folder)} if "pip" in changed else {})
+    return changed | ({"pip": _absolute(changed["pip"], directory)} if "pip" in changed else {})
 
 
 def _combined(first: Settings, second: Settings) -> Settings:

@@ -1,4 +1,4 @@
-"""Hold an environment for a change: its lock, and what is undone if the change fails."""
+"""Changes of an environment: each holds the lock of the environment, and is undone if it fails."""
 
 import contextlib
 import errno
@@ -23,14 +23,14 @@ __tracebackhide__ = True
 CONFIG = "pyvenv.cfg"
 """The file that makes a directory an environment (PEP 405)."""
 STATE = ".venvrunner"
-"""The directory in an environment that has the lock, among other things."""
+"""The state directory of an environment, which contains the lock."""
 LOCK = "lock"
 """The file that is locked."""
 _TRIES = 10
-"""How often a directory is made again that another process has deleted at the same moment."""
+"""How many times a directory is created that another process deletes at the same moment."""
 
 Hindrances = Callable[[Directory], Iterable[str]]
-"""Names what has to be waited for, given the open state; called with the lock held, where no signal handler runs."""
+"""Returns descriptions of what to wait for, given the open state directory; called with the lock held and signals deferred."""
 
 
 def no_hindrances(_state: Directory) -> Iterable[str]:
@@ -39,36 +39,36 @@ def no_hindrances(_state: Directory) -> Iterable[str]:
 
 
 def refusal(venv_dir: str) -> str:
-    """Return what to say of something that is not an environment."""
+    """Return the message for a path that exists and is not an environment."""
     return f"{venv_dir!r} already exists and is not a virtual environment. It was left untouched: move it or use another name."
 
 
 def check_open(directory: Directory) -> bool:
-    """Make sure that an open directory is an environment or empty: no other can take its place meanwhile.
+    """Check that an open directory is an environment or empty.
 
     Returns:
-        whether it is an environment, be it a broken one.
+        whether it is an environment, usable or not.
 
     Raises:
-        NotAVenvError: it is something else.
+        NotAVenvError: it has other contents.
     """
     if directory.has_file(CONFIG):
         return True
-    # Another process may begin to fill it between the two looks; the file exists before anything else does.
+    # Another process may begin to fill it between the two checks; pyvenv.cfg is its first file.
     if set(directory.names()) - {STATE} and not directory.has_file(CONFIG):
         raise NotAVenvError(refusal(directory.path))
     return False
 
 
 def open_state(directory: Directory, *, make: bool = False) -> Directory:
-    """Open the directory of the lock and the notes in an environment, unless a link is in its place.
+    """Open the state directory of an environment, but never through a link.
 
     Args:
         directory: the environment's directory.
-        make: create it if it does not exist.
+        make: create the state directory if it does not exist.
 
     Raises:
-        OSError: that is not possible.
+        OSError: the state directory cannot be opened or created, or is a link or a file.
     """
     is_new = make and _make_state(directory.spot(STATE))
     try:
@@ -79,9 +79,9 @@ def open_state(directory: Directory, *, make: bool = False) -> Directory:
         msg = f"{os.path.join(directory.path, STATE)!r} is a link or a file, not a directory"
         raise OSError(exc.errno, msg) from exc
     if is_new and state.number is not None:
-        with contextlib.suppress(OSError):  # no descriptor is free, say
+        with contextlib.suppress(OSError):  # for example no descriptor is free
             if not state.names():
-                give_to_owner(state.number, directory.spot(STATE).folder())
+                give_to_owner(state.number, directory.spot(STATE).directory_status())
     return state
 
 
@@ -98,14 +98,14 @@ class Held:
 
     Args:
         venv_dir: an absolute path.
-        wait: seconds to wait at most.
-        hindrances: what else has to be waited for.
+        wait: the maximum wait, in seconds.
+        hindrances: called with the lock held; returns what else to wait for.
         make: create the environment's directory if it does not exist; it is removed again if the block raises.
         follow: accept a link to the environment.
     """
 
     def __init__(self, venv_dir: str, wait: float, hindrances: Hindrances, *, make: bool, follow: bool) -> None:
-        self._patience = WaitPolicy(venv_dir, wait)
+        self._wait_policy = WaitPolicy(venv_dir, wait)
         self._hindrances = hindrances
         self._change = Change(venv_dir, make=make, follow=follow)
         self._end = Cleanup(self, self._change.end)
@@ -114,12 +114,12 @@ class Held:
         """Wait for the lock.
 
         Raises:
-            VenvInUseError: that did not come in time.
-            CreationError: the lock can't be had at all, for instance in a read-only directory.
+            VenvInUseError: the environment was still in use when the time was up.
+            CreationError: the lock cannot be taken at all, for example in a read-only directory.
         """
         try:
             while found := self._attempt():
-                time.sleep(self._patience.pause(found))
+                time.sleep(self._wait_policy.pause(found))
         except BaseException:
             self._give_up()
             raise
@@ -135,7 +135,7 @@ class Held:
         """Wait for the lock; other tasks run meanwhile, and one of them may hold it."""
         try:
             while found := self._attempt():
-                await _sleep(self._patience.pause(found))
+                await _sleep(self._wait_policy.pause(found))
         except BaseException:
             self._give_up()
             raise
@@ -144,7 +144,7 @@ class Held:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Same as the end of a ``with`` block: nothing is awaited, so no cancel gets in between."""
+        """Same as the end of a ``with`` block: it awaits nothing, so it cannot be cancelled."""
         self.__exit__(kind, error, traceback)
 
     def _give_up(self) -> None:
@@ -160,12 +160,12 @@ class Change(Owned):
 
     Args:
         venv_dir: an absolute path.
-        make: as for :class:`Held`.
-        follow: as for :class:`Held`.
+        make: create the environment's directory if it does not exist; it is removed again unless the change is done.
+        follow: accept a link to the environment.
 
     Attributes:
         undo: called before the lock is released, unless the change is done.
-        is_done: whether it is.
+        is_done: whether the change is done.
     """
 
     undo: Callable[[], object] | None = None
@@ -185,18 +185,18 @@ class Change(Owned):
 
     @property
     def directory(self) -> Directory:
-        """The environment's directory while the lock is held: work on it cannot be led elsewhere by another user."""
+        """The environment's directory, open while the lock is held: another user cannot redirect what is done in it."""
         assert self._directory is not None
         return self._directory
 
     @property
     def state(self) -> Directory:
-        """The directory with the lock and the notes, while the lock is held: the same holds for it."""
+        """The state directory, open while the lock is held: another user cannot redirect what is done in it."""
         assert self._state is not None
         return self._state
 
     def attempt(self, hindrances: Hindrances) -> list[str]:
-        """Take the lock if it is free and there are no hindrances; else return what has to be waited for."""
+        """Take the lock if it is free and there are no hindrances; else return descriptions of what to wait for."""
         is_new = self._make and not os.path.lexists(os.path.join(self._venv_dir, CONFIG))
         with explained(self._venv_dir, "create an environment" if is_new else "change the environment"):
             number = self._open()
@@ -212,13 +212,13 @@ class Change(Owned):
         for _ in range(_TRIES if self._make else 0):
             try:
                 return self._open_once()
-            except FileNotFoundError:  # another process deletes what this one has just found or made
+            except FileNotFoundError:  # another process deleted what this one had found or created
                 self._close()
         return self._open_once()
 
     def _open_once(self) -> int:
         if self._make:
-            self._made = self._made or _missing_folders(self._venv_dir)
+            self._made = self._made or _missing_directories(self._venv_dir)
             os.makedirs(self._venv_dir, exist_ok=True)
         self._directory = directory = self._open_directory()
         if not check_open(directory) and self._follow and not self._make:
@@ -226,7 +226,7 @@ class Change(Owned):
         self._state = state = open_state(directory, make=True)
         spot = state.spot(LOCK)
         number = self._file.open(spot)
-        # Each environment needs its own; another process may have made it between the opening and the lock.
+        # Each environment needs a file of its own; another process may have created it between the opening and the lock.
         if self._file.is_shared and self._file.try_lock() and self._file.is_at(spot):
             self._file.remove(spot)
             self._file.close()
@@ -248,22 +248,22 @@ class Change(Owned):
                 directory.close()
 
     def end(self) -> None:
-        """Release the lock; more than once does no harm.
+        """Undo the change unless it is done, and release the lock; further calls do nothing.
 
         Raises:
-            OSError: what was to be removed is set aside, and could not be removed yet.
+            OSError: the environment was renamed for its removal, and could not be removed yet.
         """
         undo, self.undo = self.undo, None
         if not self.is_done and undo is not None:
             try:
                 undo()
-            except OSError as exc:  # the first cause propagates, not this; it is known to be unfinished
+            except OSError as exc:  # the first cause propagates, not this; the environment stays marked as unfinished
                 if is_inconclusive(exc):
                     self._set_aside()
         self._file.unlock()
         self._file.close()
         if self._aside is not None:
-            self._close()  # each descriptor counts
+            self._close()  # to free descriptors for the removal
             remove_tree(*self._aside)
             self._aside = None
         if not self.is_done and self._made:
@@ -273,23 +273,23 @@ class Change(Owned):
         self._close()
 
     def remove_lock(self) -> None:
-        """Remove the lock file; where that closes it first, another process may begin before."""
+        """Remove the file of the lock; where that closes it first, another process may take the lock before."""
         with contextlib.suppress(OSError) if CLOSE_FIRST else contextlib.nullcontext():
             self._file.remove(self.state.spot(LOCK))
 
     def _set_aside(self) -> None:
-        """Rename the environment, which takes no descriptor, to remove it when the lock has released its own."""
+        """Rename the environment, which takes no descriptor; it is removed once the lock has released its own."""
         aside = f"{self._venv_dir}-{os.urandom(8).hex()}.deleted"
         with contextlib.suppress(OSError):
             os.rename(self._venv_dir, aside)
             if self.directory.is_at(aside):
                 self._aside = aside, os.lstat(aside)
-            else:  # another user has put something else there
+            else:  # another user has replaced it
                 os.rename(aside, self._venv_dir)
 
 
 def _abandon(directory: Directory, state: Directory | None) -> None:
-    """Remove the state if there is nothing but a lock that is free: no other process has begun anything."""
+    """Remove the state directory if it contains only a free lock, so that no other process has started a change."""
     file = LockFile()
     with contextlib.suppress(OSError):
         if state is not None and directory.names() == [STATE] and state.names() == [LOCK]:
@@ -303,8 +303,8 @@ def _abandon(directory: Directory, state: Directory | None) -> None:
         directory.rmdir(STATE)
 
 
-def _missing_folders(path: str) -> list[str]:
-    """Return which directories have to be created for one to exist, the innermost first."""
+def _missing_directories(path: str) -> list[str]:
+    """Return the directories that must be created for a path to exist, the innermost first."""
     missing: list[str] = []
     while not os.path.lexists(path):
         missing.append(path)
@@ -312,11 +312,11 @@ def _missing_folders(path: str) -> list[str]:
     return missing
 
 
-def remove_empty(folders: Iterable[str]) -> None:
-    """Remove those directories that are empty."""
-    for folder in folders:
+def remove_empty(directories: Iterable[str]) -> None:
+    """Remove the directories that are empty, and leave the others."""
+    for directory in directories:
         with contextlib.suppress(OSError):
-            insist(os.rmdir, folder)
+            insist(os.rmdir, directory)
 
 
 async def _sleep(seconds: float) -> None:

@@ -1,9 +1,9 @@
-"""Cleanup that happens once, in the process that owes it, whatever signal handlers raise.
+"""Cleanup: a function that is called once, in the process that registered it, whatever signal handlers raise.
 
-A finalizer in Python can be split: a signal handler may run before its first step, and Python only prints what the handler
-raises there. Dropping an object therefore starts a thread, by C code alone: no handler runs in between, or in that thread.
-The dropping thread waits for it with a limit, since it may hold any lock at that moment. Before, it takes what a handler raises
-by then: an audit hook (``sys.addaudithook``) is Python that runs in the middle of the C code.
+A finalizer in Python can be interrupted: a signal handler may run before its first step, and Python only prints the exception
+that the handler raises there. So dropping an object starts a thread, by C code alone: no handler runs in between, or in that
+thread. The dropping thread waits for it with a limit, since it may hold any lock at that moment. Before the wait, it catches
+what a handler raises: an audit hook (``sys.addaudithook``) is Python that runs in the middle of the C code.
 """
 
 import _thread
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = True
 
-_PATIENCE = 10.0
-"""Seconds that the thread which drops an object waits for the cleanup; after that the cleanup goes on alone."""
+_TIMEOUT = 10.0
+"""Seconds that the thread which drops an object waits for the cleanup; after that the cleanup continues alone."""
 _PAUSE = 0.0002
-"""Seconds between two looks at whether a finalizer has ended."""
+"""Seconds between two checks whether a finalizer has ended."""
 
 
 _LAST = -1000
-"""The priority of the cleanup at the end of a process of ``multiprocessing``: its own children have ended by then."""
+"""The priority of the cleanup at the end of a ``multiprocessing`` process: its own children have ended by then."""
 
 
 class Owned:
-    """Something of the system's that belongs to the process that made it: not to a fork of that, and not to a copy."""
+    """A system resource that belongs to the process that made it: not to an ``os.fork`` child, and not to a copy."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
 
     @property
     def pid(self) -> int:
-        """The process that made it."""
+        """The number of the process that made it."""
         return self._pid
 
     @property
@@ -64,12 +64,13 @@ class Owned:
 class Cleanup(Owned):
     """A function that is called once: by :meth:`now`, when an object is dropped, or at the interpreter's exit.
 
-    If it fails, it is called again at the next of these moments, or when another cleanup has succeeded. A fork of this process
+    If it fails, it is called again at the next of these moments, or when another cleanup has succeeded. An ``os.fork`` child
     never calls it.
 
     Args:
         owner: the object; the function must not refer to it.
-        action: the function. It may be called twice, and must not need its thread or a lock that the owner's thread may hold.
+        action: the function. It may be called twice, may run in any thread, and must not need a lock that the owner's thread
+            may hold.
 
     >>> class Owner: pass
     >>> owner = Owner()
@@ -91,7 +92,7 @@ class Cleanup(Owned):
         self._interruption: BaseException | None = None
         self._waiter = cast("GeneratorType[None, object, None]", self._wait())
         next(self._waiter)
-        # The callback that was registered last is called first.
+        # The last registered callback is called first.
         waiting = weakref.ref(owner, self._waiter.send)
         starting = _Reference(owner, operator.methodcaller("start"))
         starting.start = functools.partial(self._threads.extend, map(_thread.start_new_thread, [self._run], [()]))
@@ -102,17 +103,17 @@ class Cleanup(Owned):
 
     @property
     def is_pending(self) -> bool:
-        """Whether the function is still to be called."""
+        """Whether the function has not been called yet."""
         return id(self) in _pending
 
     def now(self) -> None:
-        """Call the function, if it is still to be called.
+        """Call the function, unless it has been called.
 
         Raises:
-            BaseException: what the function raises, or what a signal handler raised meanwhile.
+            BaseException: the error of the function, or of a signal handler that ran meanwhile.
         """
         if not self.is_pending:
-            return  # at once: when the modules are dropped, no thread runs any more
+            return  # immediately: while modules are torn down, no other thread runs
         try:
             uninterrupted(self._call, quick=True)
         except BaseException:
@@ -136,7 +137,7 @@ class Cleanup(Owned):
                 other.attempt()
 
     def attempt(self) -> BaseException | None:
-        """Call the function, if it is still to be called; return what it raised."""
+        """Call the function, unless it has been called, and return the exception that it raised."""
         try:
             self._call()
         except Exception as exc:  # noqa: BLE001  it is still pending
@@ -153,10 +154,10 @@ class Cleanup(Owned):
                 self._over.release()
 
     def _wait(self) -> Generator[None, object]:
-        """Take what a handler raises before that thread starts, then wait for its end, in the thread that drops the object.
+        """Catch what a handler raises before the thread starts, then wait for its end, in the thread that drops the object.
 
-        A generator, because a handler may raise before the first step of a function, where no ``try`` catches it; where a
-        generator continues, the ``try`` around the ``yield`` does.
+        This is a generator because a handler may raise before the first step of a function, where no ``try`` catches it; when
+        a generator resumes, the ``try`` around the ``yield`` does.
         """
         try:
             try:
@@ -166,35 +167,35 @@ class Cleanup(Owned):
             except BaseException as exc:  # noqa: BLE001  it is delivered
                 self._interruption = exc
             yield
-            self._see_the_end()
+            self._await_end()
         except GeneratorExit:
             return
         except BaseException as exc:  # noqa: BLE001  it is delivered
             self._interruption = exc
             # A handler that raises many times a millisecond does so between any two steps.
             try:
-                self._see_the_end()
-            except BaseException as exc:  # noqa: BLE001  the same
+                self._await_end()
+            except BaseException as exc:  # noqa: BLE001  it is delivered
                 self._interruption = exc
-                self._see_the_end()
-            yield  # the handler was early
+                self._await_end()
+            yield  # the handler raised before the thread started
         yield
 
-    def _see_the_end(self) -> None:
-        if not self._threads and not self._is_over:  # no thread is to be had: too many, or the interpreter is about to end
+    def _await_end(self) -> None:
+        if not self._threads and not self._is_over:  # no thread could start: too many, or the interpreter is ending
             self._run()
-        end = time.monotonic() + _PATIENCE
-        # Threads no longer run once the interpreter ends; by then all has been tried.
+        end = time.monotonic() + _TIMEOUT
+        # Threads no longer run once the interpreter finalizes; by then everything has been tried.
         while not self._is_over and (left := end - time.monotonic()) > 0 and not sys.is_finalizing():
             try:
                 self._over.acquire(timeout=left)
-            except BaseException as exc:  # noqa: BLE001  the same
+            except BaseException as exc:  # noqa: BLE001  it is delivered
                 self._interruption = exc
         if self._interruption is not None and not self._deliverers:
             self._deliverers.extend(map(_thread.start_new_thread, [self._deliver], [()]))
 
     def _deliver(self) -> None:
-        """Send a signal again: Python would only print what its handler has raised in a finalizer."""
+        """Send the signal again: Python would only print what its handler raised in a finalizer."""
         while self._waiter.gi_running:
             time.sleep(_PAUSE)
         error, self._interruption = self._interruption, None
@@ -203,13 +204,13 @@ class Cleanup(Owned):
             if number is None or main is None:
                 raise error
             if hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(main, number)  # a wait in a call of the system ends, too
+                signal.pthread_kill(main, number)  # this also ends a blocking system call
             else:
                 _thread.interrupt_main(signal.Signals(number))
 
 
 class _Reference(weakref.ref[Any]):
-    """A weak reference with a function for its callback."""
+    """A weak reference with an attribute for the function that its callback calls."""
 
     __slots__ = ("start",)
     start: Callable[[], object]
@@ -219,13 +220,13 @@ _pending: dict[int, Cleanup] = {}
 
 
 def _signal_of(error: BaseException) -> int | None:
-    """Return the signal whose handler has raised in this module; ``None`` if that is not known."""
+    """Return the signal whose handler raised an exception in this module; ``None`` if it is unknown."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals is globals():
         traceback = traceback.tb_next
-    if traceback is None:  # it is not written in Python
+    if traceback is None:  # the handler is not written in Python
         return signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
-    for value in traceback.tb_frame.f_locals.values():  # its arguments come first
+    for value in traceback.tb_frame.f_locals.values():  # the handler's arguments come first
         several = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
         for one in several:
             if isinstance(one, int) and one in signal.valid_signals() and callable(signal.getsignal(one)):
@@ -237,19 +238,19 @@ def _at_exit() -> None:
     left = list(_pending.values())
     errors = [cleanup.attempt() for cleanup in left]
     for cleanup in left:
-        cleanup.cancel()  # also what is another process's: no thread runs when the modules are dropped
+        cleanup.cancel()  # those of another process too: no thread runs while modules are torn down
     for error in filter(None, errors):
         raise error
 
 
 atexit.register(surely, _at_exit)
 _registered: int | None = None
-"""The process that :func:`_register` was last called in."""
+"""The number of the process that last called :func:`_register`."""
 
 
 def _register() -> None:
-    """Clean up at the end of a process of ``multiprocessing``, too: those that are forked run nothing of ``atexit``."""
-    global _registered  # noqa: PLW0603  it is one for the whole process
+    """Clean up at the end of a ``multiprocessing`` process too: forked ones do not run ``atexit``."""
+    global _registered  # noqa: PLW0603  one for the whole process
     if _registered != (pid := os.getpid()):
         process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
         if process is not None and util is not None and process.parent_process() is not None:

@@ -1,4 +1,4 @@
-"""Copy files by the best way that a file system has: a clone of the blocks, a hard link, or the bytes."""
+"""Copying of files by the cheapest way that the file system supports: a clone of the blocks, a hard link, or the bytes."""
 
 import errno
 import functools
@@ -20,13 +20,13 @@ _CANNOT = {
 
 
 class Copier:
-    """Copies files, and remembers which ways have failed."""
+    """Copies files by the first way that works, and skips the ways that have failed."""
 
     def __init__(self) -> None:
         self._ways: list[Callable[[str, str], None]] = [_clonefile if IS_MACOS else _clone, os.link, copy]
 
     def copy(self, old: str, new: str) -> None:
-        """Make a file with the contents, the mode and the time of another, or that file under one more name."""
+        """Create a copy of a file with its mode and time, or a hard link to it."""
         while True:
             try:
                 self._ways[0](old, new)
@@ -39,7 +39,7 @@ class Copier:
 
 
 class Linker(Copier):
-    """Links to files; where links are not allowed, as on Windows by default, it does what :class:`Copier` does."""
+    """Creates symbolic links to files; where those are not allowed, as on Windows by default, hard links or copies."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,20 +47,20 @@ class Linker(Copier):
 
 
 def copy(old: str, new: str) -> None:
-    """Copy a file by its bytes, with its mode and time: compiled modules hold the time of their source."""
+    """Copy the bytes, the mode and the time of a file: compiled modules record the time of their source."""
     import shutil  # slow to import
 
     shutil.copy2(old, new)
 
 
 def copy_tree(old: str, new: str, share: Callable[[str, str], None], *, leave_out: Callable[[str], bool]) -> None:
-    """Copy all files, links and directories that are in a directory into another one that exists.
+    """Copy all files, links and directories in a directory into another, existing one.
 
     Args:
-        old: the folder.
-        new: the other, which is empty.
+        old: the directory to copy from.
+        new: an empty directory to copy into.
         share: copies one file.
-        leave_out: tells of a name in *old* whether it is not copied.
+        leave_out: returns whether a name at the top of *old* is skipped.
     """
     for entry in entries(old):
         target = os.path.join(new, entry.name)
@@ -79,9 +79,9 @@ def _nothing(_name: str) -> bool:
     return False
 
 
-def entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return what is in a directory, which is closed again."""
-    with os.scandir(folder) as found:
+def entries(directory: str) -> list[os.DirEntry[str]]:
+    """Return the entries of a directory."""
+    with os.scandir(directory) as found:
         return list(found)
 
 

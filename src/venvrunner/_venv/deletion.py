@@ -1,4 +1,4 @@
-"""Delete an environment, and nothing else."""
+"""Deletion of an environment, and of nothing else."""
 
 import contextlib
 import errno
@@ -22,18 +22,18 @@ _DELETE = "delete the environment"
 
 
 def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
-    """Remove an environment with all that is in it.
+    """Delete an environment with all its contents.
 
     Args:
-        venv_dir: an absolute path; if nothing is there, nothing is done.
-        user: who deletes it.
-        alone: whether nobody else can be using it who counts.
-        wait: seconds to wait for others who use it.
+        venv_dir: an absolute path; if it does not exist, this does nothing.
+        user: the user that deletes the environment, and so does not count.
+        alone: ignore all other users.
+        wait: how long to wait for other users, in seconds.
 
     Raises:
-        NotAVenvError: something else is there; it was not touched.
-        VenvInUseError: somebody uses it, or it has forks that need it.
-        CreationError: it can't be removed.
+        NotAVenvError: the path is not an environment; it was left untouched.
+        VenvInUseError: the environment is in use by a runner or a command, or has forks that need it.
+        CreationError: the directory cannot be removed.
     """
     if _is_to_be_deleted(venv_dir):
         deletion = _Deletion(venv_dir, user, wait=wait, alone=alone)
@@ -42,7 +42,7 @@ def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> No
 
 
 async def delete_async(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
-    """Same as :func:`delete`, but other tasks run while it waits: one of them may hold the environment."""
+    """Same as :func:`delete`, but other tasks run while it waits: one of them may be using the environment."""
     if _is_to_be_deleted(venv_dir):
         deletion = _Deletion(venv_dir, user, wait=wait, alone=alone)
         with deletion.tolerated():
@@ -60,7 +60,7 @@ class _Deletion:
     """The deletion of an environment.
 
     Attributes:
-        held: what holds it meanwhile.
+        held: the context manager that holds the lock of the environment meanwhile.
     """
 
     def __init__(self, venv_dir: str, user: User, *, wait: float, alone: bool) -> None:
@@ -85,18 +85,18 @@ class _Deletion:
             Ownership(self._venv_dir, state).refuse_if_frozen("deleted")
             if not self._is_alone:
                 _check_removable(self._venv_dir)
-            change.undo = lambda: venv_directory.remove(change)  # one that has begun is completed
+            change.undo = lambda: venv_directory.remove(change)  # a deletion that has begun is completed
             venv_directory.remove(change)
             self._user.leave()
-            change.undo = None  # another process may create the next one now
+            change.undo = None  # another process may now create the next environment
             if self._is_alone:
-                remove_empty([self._venv_dir])  # the directory around it is removed next, whatever its mode
+                remove_empty([self._venv_dir])  # its temporary directory is removed next, whatever the mode of this one
             else:
                 _remove_empty(self._venv_dir)
 
     @contextlib.contextmanager
     def tolerated(self) -> Generator[None]:
-        """Accept an error if the environment is gone all the same."""
+        """Ignore an error if the environment no longer exists."""
         try:
             yield
         except CreationError:
@@ -107,10 +107,10 @@ class _Deletion:
 
 
 def _check_removable(venv_dir: str) -> None:
-    """Make sure that the directory can be removed in the end, before anything in it is: all that hinders is what is in it.
+    """Check, before anything in the directory is removed, that only its contents keep it from being removed.
 
     Raises:
-        OSError: it cannot, for want of permission, or because it is a mount point.
+        OSError: the permission is missing, or the directory is a mount point.
     """
     try:
         os.rmdir(venv_dir)
@@ -125,5 +125,5 @@ def _remove_empty(venv_dir: str) -> None:
     except FileNotFoundError:
         pass
     except OSError:
-        if not os.path.lexists(os.path.join(venv_dir, STATE)):  # else another process creates the next one already
+        if not os.path.lexists(os.path.join(venv_dir, STATE)):  # else another process is creating the next environment
             raise

@@ -1,4 +1,4 @@
-"""Turn what the system or virtualenv raises into errors of ours."""
+"""Errors of the system and of virtualenv, turned into ``CreationError`` with the path of the environment."""
 
 import contextlib
 import re
@@ -14,15 +14,23 @@ CREATE = "create an environment"
 
 @contextlib.contextmanager
 def explained(venv_dir: str, what: str = CREATE) -> Generator[None]:
-    """Turn an error that leaves the block into one that names the environment and what was tried."""
+    """Turn an error that leaves the block into a ``CreationError`` that names the environment and the operation.
+
+    Args:
+        venv_dir: the environment.
+        what: the operation, to follow "cannot".
+
+    Raises:
+        CreationError: the block raised an error of the system or of virtualenv.
+    """
     try:
         yield
     except VenvError:
         raise
     except (SystemExit, OSError, RuntimeError, ValueError) as exc:
-        # A path by a descriptor says nothing to a reader. virtualenv has printed what it said with its SystemExit.
+        # A path through a descriptor means nothing to a reader. virtualenv has already printed the reason of its SystemExit.
         reason = (
             "virtualenv refused" if isinstance(exc, SystemExit) else re.sub(FIRM + r"\d+", lambda _match: venv_dir, str(exc))
         )
-        msg = f"can't {what} in {venv_dir!r}: {reason}!"
+        msg = f"cannot {what} in {venv_dir!r}: {reason.rstrip('.')}."
         raise CreationError(msg) from exc

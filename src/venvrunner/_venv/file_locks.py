@@ -1,4 +1,4 @@
-"""A lock on an open file: it lasts until the last process that has the descriptor closes it, also by being killed."""
+"""File locks (flock): each lasts until the last process that has the descriptor closes it or ends."""
 
 import contextlib
 import errno
@@ -24,18 +24,18 @@ except ImportError:  # Windows
     _flock, _locking = None, import_module("msvcrt")
 
 _REFUSED = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK, 0}
-"""What the system says of a file that is locked; 0: Wine."""
+"""The errors for a file that is already locked; 0: Wine."""
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 _MISSING = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What flock(2) says where there are no locks: on NFS without a lock daemon, and in some containers."""
+"""The errors of flock(2) where there are no locks: on NFS without a lock daemon, and in some containers."""
 _INCONCLUSIVE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 
 CHILDREN_INHERIT = _flock is not None
-"""Whether a child process can be given the lock, with ``pass_fds``."""
+"""Whether a child process can inherit the lock, with ``pass_fds``."""
 CLOSE_FIRST = _flock is None
-"""Whether a file that is open cannot be removed."""
+"""Whether an open file cannot be removed."""
 _FAR = 1 << 30
-"""Which byte Windows locks: nobody else can read a locked byte, and the name of who has the lock is at the start."""
+"""The byte that is locked on Windows: other processes cannot read a locked byte, and must read the note at the start."""
 
 
 _NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
@@ -43,7 +43,7 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os
 
 
 def is_inconclusive(error: OSError) -> bool:
-    """Return whether an error says nothing of the file: no descriptor or memory is free, or the disk fails.
+    """Return whether an error has nothing to do with the file itself: no descriptor or memory is free, or the disk fails.
 
     >>> is_inconclusive(OSError(errno.EMFILE, "Too many open files")), is_inconclusive(FileNotFoundError())
     (True, False)
@@ -52,7 +52,7 @@ def is_inconclusive(error: OSError) -> bool:
 
 
 def is_refused(error: OSError) -> bool:
-    """Return whether an error says that a directory is read-only for this process.
+    """Return whether an error means that a directory is read-only for this process.
 
     >>> is_refused(PermissionError(errno.EACCES, "")), is_refused(OSError(errno.ENOSPC, "No space left on device"))
     (True, False)
@@ -61,7 +61,7 @@ def is_refused(error: OSError) -> bool:
 
 
 def without_waiting(path: str, flags: int, *, dir_fd: int | None = None) -> int:
-    """Open a file, an *opener* of :func:`open`. What is not one is refused: a pipe may wait, and a device may never end.
+    """Open a regular file, as an *opener* of :func:`open`; a pipe could block, and a device could be endless.
 
     Raises:
         OSError: it can't be opened, or is not a regular file (``EINVAL``).
@@ -77,28 +77,27 @@ def _may_give_away() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def give_to_owner(number: int, folder: os.stat_result) -> None:
-    """Let what root has just made in a directory belong to the directory's owner, who would be locked out else.
+def give_to_owner(number: int, directory: os.stat_result) -> None:
+    """Give a file that root has just created to the owner of its directory, who could not open it otherwise.
 
     Args:
-        number: the descriptor of what was made, which nobody else can have put there.
-        folder: the status of the directory.
+        number: the descriptor of the file, which this process must have created.
+        directory: the status of the directory.
     """
-    if _may_give_away() and folder.st_uid != 0:
-        with contextlib.suppress(OSError):  # root of a container may have no right to
-            os.fchown(number, folder.st_uid, folder.st_gid)
+    if _may_give_away() and directory.st_uid != 0:
+        with contextlib.suppress(OSError):  # root in a container may lack the permission
+            os.fchown(number, directory.st_uid, directory.st_gid)
 
 
 class LockFile(Owned):
     """A file to lock, open or not.
 
-    A signal handler that raises between the call that opens a file and the note of its number would lose the descriptor, and
-    one between the note and the call that closes it would close the next file of that number. So each pair is one step of
-    Python's, in which no handler runs: a C function that calls both.
+    If a signal handler raised after a file is opened and before its number is stored, the descriptor would leak; if it raised
+    after the number is dropped and before the file is closed, too. So each pair is one C call, during which no handler runs.
 
-    A fork of this process has none of its lock files open: it would keep the locks that this process releases.
+    After ``os.fork``, the child closes these files: it would keep the locks that this process releases.
 
-    Where the system has no locks, one warning says so; then a lock only counts within this process.
+    Where the system has no locks, one warning is logged, and the lock only works within this process.
     """
 
     _path = ""
@@ -106,7 +105,7 @@ class LockFile(Owned):
 
     @property
     def number(self) -> int | None:
-        """The descriptor, if it is open."""
+        """The descriptor; ``None`` if the file is closed."""
         return _open.get(self)
 
     def open(self, spot: Spot, *, make: bool = True) -> int:
@@ -114,10 +113,10 @@ class LockFile(Owned):
 
         Args:
             spot: the file.
-            make: create it if it does not exist; else reading it must do, as it may be another user's.
+            make: create the file if it does not exist; if false, it is only opened for reading, as it may be another user's.
 
         Raises:
-            OSError: it can't be opened.
+            OSError: the file cannot be opened.
         """
         self._path = spot.path
         if not make:
@@ -125,7 +124,7 @@ class LockFile(Owned):
         if _may_give_away():
             with contextlib.suppress(FileExistsError):
                 self._open_as(spot, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-                give_to_owner(_open[self], spot.folder())
+                give_to_owner(_open[self], spot.directory_status())
                 return _open[self]
         self._open_as(spot, os.O_RDWR | os.O_CREAT)
         if _flock is not None:
@@ -138,30 +137,30 @@ class LockFile(Owned):
         return _open[self]
 
     def _close_to_others(self) -> None:
-        """Let nobody else open the file: to lock it takes no right to write."""
+        """Keep other users from opening the file: locking it takes no permission to write."""
         status = os.fstat(_open[self])
         if status.st_mode & 0o077 and status.st_nlink == 1:
-            with contextlib.suppress(OSError):  # it is another user's
+            with contextlib.suppress(OSError):  # it belongs to another user
                 os.fchmod(_open[self], 0o600)
 
     @property
     def is_shared(self) -> bool:
-        """Whether the open file has other names: ``cp -al`` has made it a file of two directories, say."""
+        """Whether the open file has other names, for example after ``cp -al`` of its directory."""
         return os.fstat(_open[self]).st_nlink > 1
 
     def close(self) -> None:
-        """Close it, if it is open; more than once does no harm."""
+        """Close the file if it is open; further calls do nothing."""
         self._drop_claim()
         any(map(os.close, iter(functools.partial(_open.pop, self, None), None)))
 
     def remove(self, spot: Spot) -> None:
-        """Remove the file, which is closed first where that is needed; another process may lock it in between.
+        """Remove the file; where it must be closed first, another process may lock it in between.
 
         Args:
-            spot: where it is.
+            spot: the file.
 
         Raises:
-            OSError: that is not possible; on Windows, another process has the file open.
+            OSError: the file cannot be removed; on Windows, another process has it open.
         """
         if CLOSE_FIRST:
             self.close()
@@ -169,7 +168,7 @@ class LockFile(Owned):
             insist(os.unlink, spot.name, dir_fd=spot.dir_fd)
 
     def try_lock(self) -> bool:
-        """Lock the file, unless another descriptor has it locked, of this process or of another (``flock(2)``)."""
+        """Lock the file and return whether that succeeded: another descriptor, here or elsewhere, may have it locked."""
         try:
             if _flock is not None:
                 _flock.flock(self.number, _flock.LOCK_EX | _flock.LOCK_NB)
@@ -184,16 +183,20 @@ class LockFile(Owned):
         return True
 
     def _lock_byte(self, mode: int) -> None:
-        """Lock or unlock on Windows, which does so where the descriptor has been read or written up to."""
+        """Lock or unlock on Windows, where the lock applies at the position of the descriptor."""
         os.lseek(_open[self], _FAR, os.SEEK_SET)
         _locking.locking(_open[self], mode, 1)
 
     def _lock_here(self, error: OSError) -> bool:
-        """Lock the file within this process, and warn once that other processes do not see that."""
+        """Lock the file within this process only, and warn once."""
         status = os.fstat(_open[self])
         if not _warned:
             _warned.append(self._path)
-            logger().warning("%r cannot be locked (%s): nothing protects it from other processes", self._path, error.strerror)
+            logger().warning(
+                "%r cannot be locked (%s): other processes can change or delete the environment while it is in use",
+                self._path,
+                error.strerror,
+            )
         self._claim = status.st_dev, status.st_ino
         return _claims.setdefault(self._claim, self) is self
 
@@ -203,12 +206,12 @@ class LockFile(Owned):
         self._claim = None
 
     def unlock(self) -> None:
-        """Unlock the file, also for processes that have inherited the descriptor by a fork of this one."""
+        """Unlock the file, also for processes that inherited the descriptor by ``os.fork``."""
         self._drop_claim()
         if self.number is None:
             return
         if _flock is None:
-            with contextlib.suppress(OSError):  # it is not locked; to close it unlocks it too, but perhaps only later
+            with contextlib.suppress(OSError):  # it is not locked; closing unlocks it too, but maybe only later
                 self._lock_byte(_locking.LK_UNLCK)
             return
         try:
@@ -218,7 +221,7 @@ class LockFile(Owned):
                 raise
 
     def is_at(self, spot: Spot) -> bool:
-        """Return whether the open file is still the one at a place."""
+        """Return whether the open file is still the one at a spot."""
         try:
             there = os.stat(spot.name, dir_fd=spot.dir_fd, follow_symlinks=False)
             return os.path.samestat(os.fstat(_open[self]), there)
@@ -227,16 +230,16 @@ class LockFile(Owned):
 
 
 _open: dict[LockFile, int] = {}
-"""The descriptors of the files that are open now."""
+"""The descriptors of the open files."""
 _claims: dict[tuple[int, int], LockFile] = {}
-"""The files that are locked within this process, where the system has no locks: by device and number."""
+"""The files that are locked within this process only, by device and inode number."""
 _warned: list[str] = []
 
 
 def _close_all() -> None:
-    """Close them, in a new fork of this process.
+    """Close the open files in a new child by ``os.fork``.
 
-    That of a command which is about to start stays open: with a *preexec_fn*, ``subprocess`` forks in the same way.
+    The files that a starting command inherits stay open: with a *preexec_fn*, ``subprocess`` forks in the same way.
     """
     passed = context.current().passed
     for number in _open.values():

@@ -1,4 +1,4 @@
-"""What keeps an environment from working, found without running anything."""
+"""The health of an environment: its defect, if it has one, found without running anything."""
 
 import os
 import re
@@ -18,15 +18,15 @@ _PYTHON = re.compile(r"(?P<kind>python|pypy)(?P<version>\d+\.\d+)t?(\.exe)?")
 
 
 def defect(owner: Ownership) -> str | None:
-    """Return why an environment does not work, as the end of a sentence; ``None``: nothing is known to be wrong.
+    """Return why an environment is not usable, as the end of a sentence; ``None`` if no defect is found.
 
     Raises:
-        OSError: it can't be read.
+        OSError: the environment cannot be read.
     """
     if not os.path.isfile(os.path.join(owner.venv_dir, "pyvenv.cfg")):
-        return "there is no pyvenv.cfg"
+        return "it has no pyvenv.cfg"
     if owner.unfinished():
-        return "its creation was never finished"
+        return "its creation or deletion was interrupted"
     if CURRENT.find_command(owner.venv_dir, "python") is None:
         return "its interpreter is gone"
     return _wrong_version(owner.venv_dir) or _wrong_parent(owner)
@@ -36,7 +36,7 @@ def _wrong_version(venv_dir: str) -> str | None:
     has, needs = _versions_of_packages(venv_dir), _versions_of_interpreter(venv_dir)
     if not has or not needs or has & needs or {kind for kind, _ in has} != {kind for kind, _ in needs}:
         return None
-    return f"its interpreter is Python {_shown(needs)} and its packages are those of Python {_shown(has)}"
+    return f"its interpreter is Python {_shown(needs)}, but its packages are for Python {_shown(has)}"
 
 
 def _shown(versions: set[tuple[str, str]]) -> str:
@@ -44,12 +44,12 @@ def _shown(versions: set[tuple[str, str]]) -> str:
 
 
 def _versions_of_packages(venv_dir: str) -> set[tuple[str, str]]:
-    """Return which interpreters an environment has directories of packages for; none where their names don't tell."""
-    return _parsed(os.path.basename(os.path.dirname(path)) for path in CURRENT.package_folders(venv_dir))
+    """Return the interpreters that an environment has package directories for; empty if the names do not contain them."""
+    return _parsed(os.path.basename(os.path.dirname(path)) for path in CURRENT.package_directories(venv_dir))
 
 
 def _versions_of_interpreter(venv_dir: str) -> set[tuple[str, str]]:
-    """Return which version an environment's interpreter has, by its name, else by the standard libraries beside it."""
+    """Return the version of an environment's interpreter, from its name or else from the standard libraries beside it."""
     command = CURRENT.find_command(venv_dir, "python")
     if command is None:  # it was removed meanwhile
         return set()
@@ -78,11 +78,11 @@ def _wrong_parent(owner: Ownership) -> str | None:
     if not venv_directory.is_there(parent_dir):
         return f"its parent {parent_dir!r} is gone"
     if reason := defect(Ownership(parent_dir)):
-        return f"its parent {parent_dir!r} does not work: {reason}"
-    missing = [path for path in _in(parent_dir, owner.venv_dir) if not os.path.isdir(path)]
-    return f"its parent has no {missing[0]!r} any more" if missing else None
+        return f"its parent {parent_dir!r} is not usable: {reason}"
+    missing = [path for path in _inherited(parent_dir, owner.venv_dir) if not os.path.isdir(path)]
+    return f"its parent no longer has {missing[0]!r}" if missing else None
 
 
-def _in(parent_dir: str, venv_dir: str) -> list[str]:
-    """Return where a fork looks for its parent's packages."""
-    return [os.path.join(parent_dir, os.path.relpath(path, venv_dir)) for path in CURRENT.package_folders(venv_dir)]
+def _inherited(parent_dir: str, venv_dir: str) -> list[str]:
+    """Return the package directories of a parent that a fork looks into."""
+    return [os.path.join(parent_dir, os.path.relpath(path, venv_dir)) for path in CURRENT.package_directories(venv_dir)]

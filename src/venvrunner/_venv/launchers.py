@@ -1,7 +1,7 @@
-"""What starts an interpreter of an environment: the first line of a script, or on Windows a program (of pip or of uv).
+"""Launchers: scripts, and on Windows the programs of pip and uv, that start an interpreter of an environment.
 
-pip's (distlib's) is a program, a ``#!`` line and an archive, one after the other. uv's is a program with the path of the
-interpreter among its resources (PE format); a path that is not absolute starts at the program's own directory there.
+pip's launcher (distlib's) is a program, a ``#!`` line and an archive, concatenated. uv's is a program with the path of the
+interpreter in its resources (PE format); a relative path starts at the program's own directory.
 """
 
 import ntpath
@@ -19,7 +19,7 @@ _RC_DATA = 10
 """The type of uv's resources."""
 _PYTHON = "UV_PYTHON_PATH"
 _WRONG = (struct.error, LookupError, UnicodeDecodeError)
-"""What comes of a program that is not as its header says."""
+"""The errors that a program causes which does not match its header."""
 
 
 class Launcher(NamedTuple):
@@ -27,7 +27,7 @@ class Launcher(NamedTuple):
 
     Attributes:
         python: the interpreter's file name, such as ``python.exe``.
-        text: returns the program for an environment, given its script directory.
+        text: returns the bytes of the program for an environment, given the environment's script directory.
     """
 
     python: str
@@ -36,21 +36,21 @@ class Launcher(NamedTuple):
 
 Started = Launcher | shebangs.Script
 STARTS = {b"#!", b"MZ"}
-"""The first two bytes of a script, and of a program of Windows."""
+"""The first two bytes of a script, and of a Windows program."""
 
 
-def parse(data: bytes, script_folder: str) -> Started | None:
-    """Return a script or a launcher if an interpreter in a script directory runs it, however its path is spelled."""
-    return shebangs.run_from(script_folder, read(data))
+def parse(data: bytes, script_directory: str) -> Started | None:
+    """Return a script or a launcher if its interpreter is in a script directory, however that path is spelled."""
+    return shebangs.run_from(script_directory, read(data))
 
 
 def read(data: bytes) -> tuple[str | None, Started] | None:
-    r"""Return the directory of the interpreter that a script or a program runs, and this; ``None``: none is named.
+    r"""Return the directory of the interpreter, and the script or launcher; ``None`` if the data does not name an interpreter.
 
-    The directory is ``None`` if it is that of the program, wherever it is.
+    The directory is ``None`` if the path is relative to the script or program.
 
-    >>> folder, launcher = read(b"MZ...#!C:\\v\\Scripts\\python.exe\nPK\x03\x04...")
-    >>> folder, launcher.python, launcher.text("C:\\a b\\Scripts")
+    >>> directory, launcher = read(b"MZ...#!C:\\v\\Scripts\\python.exe\nPK\x03\x04...")
+    >>> directory, launcher.python, launcher.text("C:\\a b\\Scripts")
     ('C:\\v\\Scripts', 'python.exe', b'MZ...#!"C:\\a b\\Scripts\\python.exe"\nPK\x03\x04...')
     >>> read(b"MZ... another program") is None
     True
@@ -66,44 +66,44 @@ def read(data: bytes) -> tuple[str | None, Started] | None:
 def _read_line(data: bytes) -> tuple[str | None, Launcher] | None:
     found = None
     for match in _LINE.finditer(data):
-        found = match  # the last one: the program before it may hold something like it
+        found = match  # the last match: the program before it may contain similar bytes
     if found is None:
         return None
-    folder, name = ntpath.split(found["path"].strip(b'"').decode())
+    directory, name = ntpath.split(found["path"].strip(b'"').decode())
     start, rest = data[: found.start()], found["options"] + b"\n" + data[found.end() :]
 
-    def text(script_folder: str) -> bytes:
-        path = ntpath.join(script_folder, name)
+    def text(script_directory: str) -> bytes:
+        path = ntpath.join(script_directory, name)
         quoted = f'"{path}"' if " " in path else path
         return start + b"#!" + quoted.encode() + rest
 
-    return (folder, Launcher(name, text)) if ntpath.isabs(folder) else None
+    return (directory, Launcher(name, text)) if ntpath.isabs(directory) else None
 
 
 def _read_resource(data: bytes) -> tuple[str | None, Launcher] | None:
     entry, offset = _resource(data)
     size = struct.unpack_from("<I", data, entry + 4)[0]
-    folder, name = ntpath.split(data[offset : offset + size].decode())
+    directory, name = ntpath.split(data[offset : offset + size].decode())
     if not name or offset + size > len(data):
         return None
 
-    def text(_script_folder: str) -> bytes:
-        new = name.encode()  # relative to the program, so that it is never longer than what was there
+    def text(_script_directory: str) -> bytes:
+        new = name.encode()  # relative to the program, so never longer than the old path
         changed = bytearray(data)
         changed[offset : offset + size] = new.ljust(size, b"\0")
         struct.pack_into("<I", changed, entry + 4, len(new))
         return bytes(changed)
 
-    return (folder if ntpath.isabs(folder) else None), Launcher(name, text)
+    return (directory if ntpath.isabs(directory) else None), Launcher(name, text)
 
 
 def _resource(data: bytes) -> tuple[int, int]:
-    """Return where the entry of the interpreter's path is, and where the path itself is.
+    """Return the position of the resource entry of the interpreter's path, and the position of the path itself.
 
     See "The .rsrc Section" in https://learn.microsoft.com/windows/win32/debug/pe-format.
 
     Raises:
-        struct.error, LookupError: there is none.
+        struct.error, LookupError: the program has no such entry.
     """
     header = struct.unpack_from("<I", data, 0x3C)[0]
     if data[header : header + 4] != b"PE\0\0":
@@ -129,10 +129,10 @@ def _resource(data: bytes) -> tuple[int, int]:
 
 
 def _entry(data: bytes, root: int, table: int, is_wanted: Callable[[str | int], bool]) -> int:
-    """Return where an entry of a table of resources leads to, relative to the root.
+    """Return the target of an entry in a table of resources, relative to the root.
 
     Raises:
-        LookupError: there is none.
+        LookupError: the table has no such entry.
     """
     names, numbers = struct.unpack_from("<2H", data, root + table + 12)
     for index in range(names + numbers):

@@ -1,4 +1,4 @@
-"""Where things are in an environment, and which names and paths one can have."""
+"""The layout of an environment: where its scripts and packages are, and which names and paths it can have."""
 
 import functools
 import os
@@ -22,11 +22,11 @@ class Layout(NamedTuple):
     """The layout of virtual environments on one kind of system.
 
     Attributes:
-        scheme: the name of the sysconfig scheme, which says where scripts are.
-        suffixes: what a command's file name may end with, in the order in which they are tried.
-        packages: patterns of the folders of packages.
-        base_python: where an interpreter's installation has its executable.
-        movable: whether scripts are text, so that a copy of an environment can be made to work.
+        scheme: the name of the sysconfig scheme, which defines the script directory.
+        suffixes: the suffixes of a command's file name, in the order in which they are tried.
+        packages: patterns of the package directories.
+        base_python: the path of the executable in an interpreter's installation.
+        movable: whether scripts are text, so that a copied environment can be repaired.
         pip_settings: the name of pip's configuration files, one of which may be in an environment.
 
     >>> POSIX.scripts("/v"), WINDOWS.command_names("pip")[:2]
@@ -41,11 +41,11 @@ class Layout(NamedTuple):
     pip_settings: str
 
     def scripts(self, venv_dir: str) -> str:
-        """Return the script folder of an environment."""
-        return os.path.join(venv_dir, _script_folder(self.scheme))
+        """Return the script directory of an environment."""
+        return os.path.join(venv_dir, _script_directory(self.scheme))
 
     def command_names(self, command: str) -> list[str]:
-        """Return the file names that a command may have, in the order in which they are tried."""
+        """Return the possible file names of a command, in the order in which they are tried."""
         if not self.suffixes:
             return [command]
         from venvrunner._process.windows_programs import names_of  # Windows only
@@ -54,18 +54,18 @@ class Layout(NamedTuple):
 
     def find_command(self, venv_dir: str, command: str) -> str | None:
         """Return the path of a command in an environment, or ``None``."""
-        folder = self.scripts(venv_dir)
+        directory = self.scripts(venv_dir)
         for name in self.command_names(command):
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             if os.path.isfile(path):
                 return path
         return None
 
-    def package_folders(self, venv_dir: str) -> list[str]:
-        """Return the directories of packages in an environment; usually one.
+    def package_directories(self, venv_dir: str) -> list[str]:
+        """Return the package directories of an environment; usually one.
 
         Raises:
-            OSError: it is not known which there are.
+            OSError: a directory cannot be read.
         """
         unique: dict[str, str] = {}
         for pattern in self.packages:
@@ -77,7 +77,7 @@ class Layout(NamedTuple):
         return list(unique.values())
 
     def managed_interpreters(self, env: Mapping[str, str]) -> list[str]:
-        """Return the interpreters in the folders of pyenv, asdf and mise."""
+        """Return the interpreters in the directories of pyenv, asdf and mise."""
         home = env.get("HOME") or os.path.expanduser("~")
         data = env.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
         roots = [
@@ -89,21 +89,21 @@ class Layout(NamedTuple):
         for root in roots:
             for name in _readable(root):
                 path = os.path.join(root, name, *self.base_python.split("/"))
-                # python-discovery can't ask a Python 2.
+                # python-discovery cannot inspect a Python 2.
                 if os.path.isfile(path) and not re.match(r"\D*2(?!\d)", name):
                     found.append(path)
         return found
 
     def why_not(self, venv_dir: str, command: str) -> str:
-        """Return what to say of a command that an environment does not have."""
+        """Return the message for a command that does not exist in an environment."""
         import difflib  # only needed here
 
-        folder = self.scripts(venv_dir)
-        message = f"{os.path.join(folder, command)!r} does not exist!"
+        directory = self.scripts(venv_dir)
+        message = f"{os.path.join(directory, command)!r} does not exist!"
         if len(words := command.split()) > 1:
             return f"{message} Pass each argument as an item of its own: {words}."
         try:
-            names = os.listdir(folder)
+            names = os.listdir(directory)
             if command in names and self.suffixes:
                 return f"{message} The file {command!r} is not a program: its name has none of {', '.join(self.suffixes)}."
             similar = difflib.get_close_matches(command, names, n=3)
@@ -131,7 +131,7 @@ def _list(path: str) -> list[str]:
 
 
 def _readable(path: str) -> list[str]:
-    """Return the names in a directory; none if it can't be read: what is in it is of no use then."""
+    """Return the names in a directory; none if it cannot be read, since its contents are of no use then."""
     try:
         return sorted(os.listdir(path))
     except OSError:
@@ -139,7 +139,7 @@ def _readable(path: str) -> list[str]:
 
 
 def _is_directory(path: str) -> bool:
-    """Same as :func:`os.path.isdir`, but what is not known is no "no": the caller would take an environment for empty."""
+    """Same as :func:`os.path.isdir`, but raise if it is unknown: the caller would take an environment for empty."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -154,23 +154,23 @@ CURRENT = WINDOWS if os.name == "nt" else POSIX
 
 
 @functools.cache
-def _script_folder(scheme: str) -> str:
-    """Return the name of a scheme's script folder; sysconfig takes a millisecond to say it."""
+def _script_directory(scheme: str) -> str:
+    """Return the name of a scheme's script directory; cached, as sysconfig takes a millisecond."""
     import sysconfig  # slow to import
 
-    # The rest of a path, not a path below the root: on Windows, the root and a name make that of a network share.
+    # A relative path, not one below the root: on Windows, the root and a name would be joined to a network share.
     return sysconfig.get_path("scripts", scheme, {"base": ""}).lstrip("/\\")
 
 
 def current_scripts() -> str:
-    """Return the script folder of the running interpreter."""
+    """Return the script directory of the running interpreter."""
     import sysconfig  # slow to import
 
     return sysconfig.get_path("scripts")
 
 
-def config_folders(env: Mapping[str, str]) -> tuple[list[str], str]:
-    """Return the folders that configuration files of the system are in, the first one first, and the user's."""
+def config_directories(env: Mapping[str, str]) -> tuple[list[str], str]:
+    """Return the system's configuration directories in the order of their priority, and the user's."""
     home = env.get("HOME") or os.path.expanduser("~")
     if CURRENT is WINDOWS:
         home = env.get("USERPROFILE") or home
@@ -179,29 +179,29 @@ def config_folders(env: Mapping[str, str]) -> tuple[list[str], str]:
     return [*system, "/etc"], env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
 
 
-def pip_folders(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the folders of pip's configuration files: those of the system, and those of the user; a later one overrides."""
-    system, user = config_folders(env)
+def pip_directories(env: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the directories of pip's configuration files, the system's and the user's; later ones override earlier ones."""
+    system, user = config_directories(env)
     home = (CURRENT is WINDOWS and env.get("USERPROFILE")) or env.get("HOME") or os.path.expanduser("~")
     if sys.platform == "darwin":
         library = os.path.join("Library", "Application Support", "pip")
         native = os.path.join(home, library)
         user = native if os.path.isdir(native) else os.path.join(home, ".config", "pip")
         return [os.path.join(os.sep, library)], [os.path.join(home, ".pip"), user]
-    folders = [os.path.join(folder, "pip") for folder in system if folder != "/etc"]
+    directories = [os.path.join(directory, "pip") for directory in system if directory != "/etc"]
     if CURRENT is POSIX:
-        return [*folders, "/etc"], [os.path.join(home, ".pip"), os.path.join(user, "pip")]
-    return folders, [os.path.join(home, "pip"), os.path.join(user, "pip")]
+        return [*directories, "/etc"], [os.path.join(home, ".pip"), os.path.join(user, "pip")]
+    return directories, [os.path.join(home, "pip"), os.path.join(user, "pip")]
 
 
 IS_MACOS = sys.platform == "darwin"
-"""Whether files are cloned by clonefile(2)."""
+"""Whether files are cloned with clonefile(2)."""
 _CONTROLS = {"Cc", "Zl", "Zp"}
 _HARMFUL = '"$`\\' if CURRENT is POSIX else '"$`'
 
 
 def is_plain_name(name: str) -> bool:
-    r"""Tell whether a string is one component of a path, on any system.
+    r"""Return whether a string is one component of a path, on any system.
 
     >>> [name for name in ("a", "a b", "", ".", "..", "a/b", "a\\b", "C:", "\0") if is_plain_name(name)]
     ['a', 'a b']
@@ -233,40 +233,40 @@ def plain_command(args: Sequence[StrPath]) -> list[str]:
 
 
 def target(name: str, top_dir: str | os.PathLike[str]) -> str:
-    """Return the absolute path of an environment that is to be made.
+    """Return the absolute path of an environment that is to be created.
 
     Args:
         name: one component of a path.
-        top_dir: the folder that it is in; relative to the present working directory.
+        top_dir: its parent directory; a relative path starts at the working directory.
 
     Raises:
-        TypeError: *name* is not a str, or *top_dir* no path.
-        InvalidPathError: it can't be made there, or pip's scripts would not work there.
+        TypeError: *name* is not a str, or *top_dir* is not a path.
+        InvalidPathError: an environment cannot have this path, or its scripts would not work.
 
     >>> target("..", "/somewhere")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.InvalidPathError: '..' can't be the name of an environment! Use one plain folder name.
+    venvrunner.exceptions.InvalidPathError: '..' cannot be the name of an environment. Use one plain directory name.
     """
     if not isinstance(name, str):
-        msg = f"name must be a str, not {type(name).__name__}!"
+        msg = f"name must be a str, not {type(name).__name__}."
         raise TypeError(msg)
     if not is_plain_name(name):
-        msg = f"{name!r} can't be the name of an environment! Use one plain folder name."
+        msg = f"{name!r} cannot be the name of an environment. Use one plain directory name."
         raise InvalidPathError(msg)
     top = os.fspath(top_dir)
     if not isinstance(top, str):
-        msg = f"top_dir must be a str or a path of str, not {type(top_dir).__name__}!"
+        msg = f"top_dir must be a str or a path of str, not {type(top_dir).__name__}."
         raise TypeError(msg)
     if not top:
-        msg = "top_dir must not be empty! Use '.' for the current directory."
+        msg = "top_dir must not be empty. Use '.' for the working directory."
         raise InvalidPathError(msg)
     path = absolute(os.path.join(top, name)) if "\0" not in top else top
     for char in path:
         if char in _HARMFUL or char == os.pathsep or unicodedata.category(char) in _CONTROLS:
             msg = (
-                f"an environment in {path!r} would not work: the path has {char!r}, which breaks scripts or PATH!"
-                " Choose another folder."
+                f"an environment in {path!r} would not work: the path contains {char!r}, which breaks scripts or PATH."
+                " Use another directory."
             )
             raise InvalidPathError(msg)
     return path

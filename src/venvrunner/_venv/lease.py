@@ -1,4 +1,4 @@
-"""What a runner holds of its environment: the right to use it, and, of a temporary one, the directory around it."""
+"""Leases: a runner's right to use its environment, and to delete it if it is temporary."""
 
 import contextlib
 from collections.abc import Generator, Mapping
@@ -20,19 +20,19 @@ __tracebackhide__ = True
 
 
 class _Belongings:
-    """What is given back when a runner no longer uses its environment."""
+    """What a runner gives back when it no longer uses its environment."""
 
     def __init__(self, owner: Ownership) -> None:
         self.owner = owner
         self.user = User()
         self.commands = owner.commands()
-        self.folder: TemporaryDirectory | None = None
+        self.directory: TemporaryDirectory | None = None
 
     def give_back(self) -> None:
-        """Take the notes back, and remove the temporary directory unless something in it is needed."""
+        """Remove the notes, and the temporary directory unless the environment in it has forks."""
         self.user.leave()
-        if self.folder is not None and not self._has_forks():
-            self.folder.remove()
+        if self.directory is not None and not self._has_forks():
+            self.directory.remove()
         else:
             self.commands.leave()
 
@@ -45,16 +45,16 @@ class _Belongings:
 
 
 class Lease(Owned):
-    """An environment in use, until it is deleted or let go of, or the last reference to this is gone.
+    """The use of an environment, until it is deleted or released, or the last reference to this object is gone.
 
-    A fork of this process has a handle too, with which it can run commands; what is to be given back is not its own.
+    After ``os.fork``, the child can run commands with its copy of the lease, but cannot release or delete anything.
 
     Args:
         venv_dir: an absolute path.
-        wait: seconds to wait for others, wherever that is needed.
+        wait: how long to wait for other users, in seconds.
 
     Attributes:
-        user: what notes in the environment that it is used.
+        user: the runner's record as a user of the environment.
     """
 
     def __init__(self, venv_dir: str, wait: float) -> None:
@@ -66,23 +66,22 @@ class Lease(Owned):
         self.user = self._belongings.user
         self._end = Cleanup(self, self._belongings.give_back)
 
-    def belong_to(self, folder: TemporaryDirectory) -> None:
-        """Remove a temporary directory together with the environment, which is in it."""
-        self._belongings.folder = folder
+    def belong_to(self, directory: TemporaryDirectory) -> None:
+        """Make the environment temporary: it is deleted together with the temporary directory that contains it."""
+        self._belongings.directory = directory
 
     def command(self) -> AbstractContextManager[Mapping[str, Any]]:
-        """Note a command as a user of the environment, for as long as one of its processes lives.
+        """Return the context manager that a command runs under: it records the command while one of its processes lives.
 
-        Returns:
-            a context manager; it yields what surrounds the command: the descriptors that it inherits.
+        It yields the context that the command runs in: the descriptors that it inherits.
         """
         return self._belongings.commands.note()
 
     def changing(self) -> AbstractContextManager[Any]:
-        """Hold the environment for a change.
+        """Return a context manager that holds the environment for a change.
 
         Raises:
-            VenvInUseError: somebody else is changing it, or it has forks.
+            VenvInUseError: on entry: another process or thread is changing it, or it has forks.
         """
         return self._owner.held(self.wait, self._hindrances)
 
@@ -95,15 +94,17 @@ class Lease(Owned):
         return []
 
     def delete(self) -> None:
-        """Delete the environment and let go of it; see :func:`.deletion.delete`.
+        """Delete the environment and end the lease.
 
-        A temporary one is nobody else's, so it does not wait for a daemon that a command has left.
+        The deletion of a temporary environment does not wait for a daemon that a command has left.
 
         Raises:
-            VenvInUseError: this process is a fork of the one that has the environment; or as there.
+            NotAVenvError: the path is not an environment; it was left untouched.
+            VenvInUseError: the environment is in use or has forks, or this process is an ``os.fork`` child of its user.
+            CreationError: the directory cannot be removed.
         """
         if not self.is_ours:
-            msg = f"{self.venv_dir!r} is in use by process {self.pid}, of which this one is a fork. Delete it in that process."
+            msg = f"{self.venv_dir!r} is in use by process {self.pid}, which forked this one. Delete it in that process."
             raise VenvInUseError(msg)
         if self._is_in_place:
             deletion.delete(self.venv_dir, self.user, wait=self.wait, alone=self._is_temporary)
@@ -116,24 +117,24 @@ class Lease(Owned):
 
     @property
     def _is_temporary(self) -> bool:
-        return self._belongings.folder is not None
+        return self._belongings.directory is not None
 
     @property
     def _is_in_place(self) -> bool:
-        """Whether it is not known that something else is at the path by now."""
-        return self._belongings.folder is None or self._belongings.folder.is_there
+        """Whether the environment is still at its path, as far as that is known."""
+        return self._belongings.directory is None or self._belongings.directory.is_there
 
     def _let_go(self) -> None:
         with explained(self.venv_dir, "delete the environment"):
             self._end.now()
-            if self._belongings.folder is not None:
-                self._belongings.folder.remove()  # if forks have kept it until now
+            if self._belongings.directory is not None:
+                self._belongings.directory.remove()  # forks may have kept it until now
 
     def leave(self, error: BaseException | None) -> None:
-        """Let go of the environment, and delete it first if it is a temporary one.
+        """End the lease, and delete the environment first if it is temporary.
 
         Args:
-            error: the exception that is on its way; a failure only adds a note to it.
+            error: the exception that is being raised; a failed deletion adds a note to it instead of raising its own.
         """
         with self._leaving(error):
             if self._is_to_be_deleted():
@@ -164,5 +165,5 @@ class Lease(Owned):
             self._give_back()
 
     def _give_back(self) -> None:
-        with contextlib.suppress(OSError):  # it is tried again when this is dropped, and at the interpreter's exit
+        with contextlib.suppress(OSError):  # it is tried again when this object is dropped, and at exit
             self._end.now()

@@ -1,4 +1,4 @@
-"""What a locked file says, for people: which process has it locked."""
+"""Notes in locked files: which process has the file locked, for error messages."""
 
 import contextlib
 import functools
@@ -10,13 +10,13 @@ from venvrunner._process.sinks import Redactor
 __tracebackhide__ = True
 
 _SHOWN = 200
-"""Characters of a command line that are shown of a user of an environment."""
+"""The length to which the command line of a process is cut."""
 UNKNOWN = "another process"
-"""What a locked file is said to be of if it does not say."""
+"""The description of a process whose note is missing or unreadable."""
 
 
 def write_name(descriptor: int) -> None:
-    """Write into a locked file which process has it locked."""
+    """Write the number and the command line of this process into a file that it has locked."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -24,7 +24,7 @@ def write_name(descriptor: int) -> None:
 
 
 def read_name(descriptor: int) -> str:
-    """Read which process has a file locked."""
+    """Return which process has a file locked, as its note describes it."""
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
         return os.read(descriptor, 10 * _SHOWN).decode("utf-8", "replace") or UNKNOWN

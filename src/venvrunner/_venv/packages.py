@@ -1,4 +1,4 @@
-"""Where an environment's Python looks for packages, found without running it."""
+"""Package directories: where the Python of an environment looks for packages, found without running it."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ from venvrunner._venv.state import Ownership, local
 __tracebackhide__ = True
 
 INHERITED = "inherited-"
-"""What the directories of packages are called that a standalone fork has instead of ancestors."""
+"""The prefix of the package directories that a standalone fork has instead of ancestors."""
 
 
 def lineage(venv_dir: str) -> list[str]:
-    """Return an environment and what it needs, the nearest first."""
+    """Return an environment, its parent, and all further ancestors, in that order."""
     found: list[str] = []
     following: str | None = venv_dir
     while following is not None and not any(same(following, other) for other in found):
@@ -30,7 +30,7 @@ def lineage(venv_dir: str) -> list[str]:
 
 
 def layers(packages: str) -> list[str]:
-    """Return an environment's own packages, and after them those that a standalone fork has beside them."""
+    """Return an environment's own package directory, followed by the inherited ones beside it of a standalone fork."""
     found = [packages]
     while os.path.isdir(following := os.path.join(os.path.dirname(packages), f"{INHERITED}{len(found)}")):
         found.append(following)
@@ -38,28 +38,31 @@ def layers(packages: str) -> list[str]:
 
 
 def own_directories(venv_dir: str) -> list[str]:
-    """Return the directories that an environment's packages are installed into: its own first, then those of its ancestors.
+    """Return the package directories of an environment: its own first, then those of its ancestors.
 
     Raises:
-        OSError: it is not known which.
+        OSError: a directory cannot be read.
     """
     found = (
-        layer for ancestor in lineage(venv_dir) for folder in CURRENT.package_folders(ancestor) for layer in layers(folder)
+        layer
+        for ancestor in lineage(venv_dir)
+        for directory in CURRENT.package_directories(ancestor)
+        for layer in layers(directory)
     )
     return list(dict.fromkeys(found))
 
 
 def search_path(directories: Iterable[str], venv_dir: str) -> list[str]:
-    """Return where Python looks if it looks into some directories: these, and after each what its ``.pth`` files add.
+    """Return some package directories, each followed by the paths that its ``.pth`` files add.
 
-    What lines of code in such files add is not known, and neither are the packages of the system.
+    Paths that lines of code in such files add are not included, and neither are the packages of the system.
 
     Args:
-        directories: directories of packages.
-        venv_dir: the environment whose Python it is: each version has rules of its own.
+        directories: package directories.
+        venv_dir: the environment whose Python reads the files: each version has its own rules.
 
     Raises:
-        OSError: a directory can't be listed.
+        OSError: a directory cannot be listed.
     """
     version = _version(venv_dir)
     found: dict[str, None] = {}
@@ -77,14 +80,14 @@ _Version = tuple[int, ...]
 
 
 def _version(venv_dir: str) -> _Version:
-    """Return the version of an environment's Python; if the environment does not say it, that of this one."""
+    """Return the version of an environment's Python as ``pyvenv.cfg`` has it; by default, the version of this Python."""
     settings = read_settings(venv_dir)
     found = re.match(r"\d+\.\d+\.\d+", settings.get("version_info") or settings.get("version", ""))
     return sys.version_info[:3] if found is None else tuple(map(int, found[0].split(".")))
 
 
 def _skips_hidden(version: _Version) -> bool:
-    """Tell whether a Python skips hidden files.
+    """Return whether a version of Python skips hidden ``.pth`` files.
 
     >>> _skips_hidden((3, 11, 7)), _skips_hidden((3, 11, 8)), _skips_hidden((3, 13, 0))
     (False, True, True)
@@ -94,12 +97,12 @@ def _skips_hidden(version: _Version) -> bool:
 
 def _is_hidden(path: str) -> bool:
     status = os.lstat(path)
-    flags, attributes = getattr(status, "st_flags", 0), getattr(status, "st_file_attributes", 0)  # of macOS, of Windows
+    flags, attributes = getattr(status, "st_flags", 0), getattr(status, "st_file_attributes", 0)  # macOS, Windows
     return bool(flags & stat.UF_HIDDEN or attributes & stat.FILE_ATTRIBUTE_HIDDEN) or os.path.basename(path).startswith(".")
 
 
 def _added_by_pth_files(directory: str, version: _Version) -> Iterator[str]:
-    """Yield what ``site`` adds for one directory of packages (https://docs.python.org/3/library/site.html)."""
+    """Yield the paths that ``site`` adds for one package directory (https://docs.python.org/3/library/site.html)."""
     for name in sorted(os.listdir(directory)):
         if not name.endswith(".pth"):
             continue
@@ -121,6 +124,6 @@ def _added_by_pth_files(directory: str, version: _Version) -> Iterator[str]:
 
 def _lines(content: bytes, version: _Version) -> list[str]:
     if version >= _UTF8_SINCE:
-        with contextlib.suppress(UnicodeDecodeError):  # then it is read as before
+        with contextlib.suppress(UnicodeDecodeError):  # site then falls back to the locale's encoding
             return list(map(local, content.decode("utf-8-sig").splitlines()))
     return list(map(os.fsdecode, content.splitlines()))

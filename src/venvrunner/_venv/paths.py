@@ -1,4 +1,4 @@
-"""Paths: compared by what they lead to, as two spellings can name one directory (links, mounts, case), or read from a URL."""
+"""Paths: compared by the files that they name, since two spellings can name one (links, mounts, case); and read from URLs."""
 
 import os
 import re
@@ -13,7 +13,7 @@ def absolute(path: str) -> str:
     """Return the absolute form of a path.
 
     Raises:
-        InvalidPathError: it is relative, and the working directory was deleted.
+        InvalidPathError: the path is relative, and the working directory was deleted.
 
     >>> absolute(os.curdir) == os.getcwd()
     True
@@ -26,7 +26,7 @@ def absolute(path: str) -> str:
 
 
 def same(first: str, second: str) -> bool:
-    """Return whether two paths lead to the same existing file or directory.
+    """Return whether two paths name the same existing file or directory.
 
     >>> same(os.curdir, os.getcwd()), same("/missing", "/missing")
     (True, False)
@@ -38,7 +38,7 @@ def same(first: str, second: str) -> bool:
 
 
 def within(path: str, directory: str) -> str | None:
-    """Return the rest of a path below a directory, whatever spelling leads into it; ``None`` if it is not in there.
+    """Return the rest of a path below a directory, however both are spelled; ``None`` if the path is not in the directory.
 
     Args:
         path: an absolute path; it need not exist.
@@ -59,7 +59,7 @@ def within(path: str, directory: str) -> str | None:
             if os.path.samestat(os.stat(path), wanted):
                 return os.path.join("", *reversed(names))
         except (OSError, ValueError):
-            pass  # it does not exist, but what it is in may
+            pass  # it does not exist, but its parent directory may
         path, name = os.path.split(path)
         if not name:
             return None
@@ -67,11 +67,11 @@ def within(path: str, directory: str) -> str | None:
 
 
 def begins_alike(path: str, start: str) -> bool:
-    """Return whether the name of an existing file begins with a text, in a spelling that its volume takes for the same.
+    """Return whether the path of an existing file begins with a text, in any spelling that its volume treats as equal.
 
     Args:
         path: an absolute path.
-        start: what it may begin with, which need not be a path's components.
+        start: the text; it may end in the middle of a path component.
 
     >>> begins_alike(os.getcwd(), os.getcwd()[:-1]), begins_alike(os.getcwd(), os.getcwd() + "x")
     (True, False)
@@ -84,12 +84,12 @@ def begins_alike(path: str, start: str) -> bool:
 
 
 def _folded(path: str) -> str:
-    """Return what volumes that ignore case, or the form of accents, take for the same (APFS, HFS+, NTFS), and more."""
+    """Return a form that is equal for at least the names that a volume treats as equal (case, accents: APFS, HFS+, NTFS)."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def local_path(quoted_path: str) -> str:
-    """Return the path that a ``file:`` URL has, from the part of the URL that it is.
+    """Return the path in a ``file:`` URL, given the quoted path part of the URL.
 
     >>> local_path("/a%20b")
     '/a b'

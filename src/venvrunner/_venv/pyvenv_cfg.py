@@ -1,4 +1,4 @@
-"""pyvenv.cfg: what Python, pip and other tools read of an environment."""
+"""pyvenv.cfg: the settings of an environment, which Python, pip and other tools read."""
 
 import os
 from collections.abc import Mapping
@@ -10,23 +10,23 @@ def read_settings(venv_dir: str) -> dict[str, str]:
     """Return the settings of an environment.
 
     Raises:
-        OSError: they can't be read.
+        OSError: the file cannot be read.
     """
     return dict(map(_parse, _lines(venv_dir)))
 
 
 def copy_settings(source: str, target: str, changes: Mapping[str, str] | None = None) -> None:
-    """Write the settings of one environment into another, or changed ones into the same.
+    """Copy the settings of one environment to another, or change them in place.
 
-    What they say of how the environment was made is left out, because that names its place.
+    The command that created the environment is left out, because it contains the path.
 
     Args:
-        source: the environment to read them of.
-        target: the environment to write them for.
+        source: the environment to read the settings from.
+        target: the environment to write them to; it may be the same.
         changes: settings that get another value.
 
     Raises:
-        OSError: that is not possible.
+        OSError: the file cannot be read or written.
     """
     changed = dict(changes or {})
     kept = [line for line in _lines(source) if _parse(line)[0] not in {"command", *changed}]

@@ -1,4 +1,4 @@
-"""Remove directories by descriptors: never through a link, with two open at any depth (``shutil.rmtree``: one a level)."""
+"""Removal of directories by descriptor: never through a link, with two open at any depth (``shutil.rmtree``: one per level)."""
 
 import contextlib
 import errno
@@ -15,30 +15,30 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
 _PATH = getattr(os, "O_PATH", None)
 LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
-"""What the system says, each in its own way, of a link that is not to be followed."""
+"""The errors that systems raise for a link that must not be followed."""
 FIRM = "/proc/self/fd/"
 _CLOSED = -1
 _JUNCTION = 0xA0000003
-"""The tag of a mount point of Windows (IO_REPARSE_TAG_MOUNT_POINT)."""
+"""The tag of a Windows mount point (IO_REPARSE_TAG_MOUNT_POINT)."""
 _RETURNS = 10
-"""How often a directory that is not empty yet is visited again."""
+"""How many times directories that are not empty yet are visited again."""
 _BY_DESCRIPTOR = os.scandir in os.supports_fd and {os.open, os.unlink, os.rmdir} <= os.supports_dir_fd
 
 
 class Directory:
-    """An open directory, whatever happens to its name meanwhile.
+    """An open directory: calls on it reach the same directory even after a rename.
 
     Args:
         path: its path, absolute unless *within* is given.
-        within: the open directory that it is in.
-        follow: open what a link points to.
+        within: the open parent directory.
+        follow: open the target of a link.
 
     Raises:
         OSError: it does not exist, cannot be opened, or is a link and *follow* is false.
 
     Attributes:
-        path: as it was opened.
-        number: its descriptor; ``None`` on a system where a directory has none.
+        path: the path that was opened.
+        number: its descriptor; ``None`` on systems where directories have none.
     """
 
     path: str
@@ -60,26 +60,26 @@ class Directory:
         self.close()
 
     def close(self) -> None:
-        """Close it; more than once does no harm. Then every call fails: none goes by the path instead."""
+        """Close it; further calls of this do nothing. All other calls fail from then on: none falls back to the path."""
         number = self.number
         if number is not None and number != _CLOSED:
             self.number = _CLOSED
             os.close(number)
 
     def spot(self, *names: str) -> "Spot":
-        """Return where something in it is."""
+        """Return the spot of a file in the directory."""
         name = os.path.join(*names)
         path = os.path.join(self.path, name)
         return Spot(path, path if self.number is None else name, self.number)
 
     @property
     def firm_path(self) -> str:
-        """A path that leads here whatever happens to the name; where the system has none (Linux has), the name itself."""
+        """A path of this directory that survives a rename (Linux); on other systems, the path that was opened."""
         firm = f"{FIRM}{self.number}"
         return firm if self.number is not None and os.path.isdir(firm) else self.path
 
     def is_at(self, path: str) -> bool:
-        """Return whether a path names this directory, and not a link to it or another directory."""
+        """Return whether a path names this directory itself, not a link to it."""
         if self.number is None:
             return os.path.isdir(path) and not os.path.islink(path)
         try:
@@ -88,11 +88,11 @@ class Directory:
             return False
 
     def has_file(self, name: str) -> bool:
-        """Return whether there is a file of that name."""
+        """Return whether the directory has a regular file, or a link to one, with this name."""
         return self._mode(name, stat.S_ISREG, follow=True)
 
     def has_link(self, name: str) -> bool:
-        """Return whether there is a link of that name."""
+        """Return whether the directory has a link with this name."""
         return self._mode(name, stat.S_ISLNK, follow=False)
 
     def _mode(self, name: str, is_kind: Callable[[int], bool], *, follow: bool) -> bool:
@@ -103,21 +103,21 @@ class Directory:
             return False
 
     def names(self) -> list[str]:
-        """Return the names of what is in it."""
+        """Return the names of its entries."""
         if self.number is None:
             return os.listdir(self.path)
         if (firm := self.firm_path) != self.path:
             with contextlib.suppress(PermissionError):  # the mode has changed since
-                return os.listdir(firm)  # it takes one descriptor, the other two
+                return os.listdir(firm)  # this takes one descriptor, the call below two
         return os.listdir(self.number)
 
     def make_writable(self) -> None:
-        """Let its owner write into it; another user's stays as it is."""
+        """Give the owner all rights to the directory; another user's directory stays as it is."""
         if self.number is not None:
             _allow_owner(self.number)
 
     def unlink(self, name: str) -> None:
-        """Remove a file or a link, if it exists."""
+        """Remove a file or a link in it, if that exists."""
         with contextlib.suppress(FileNotFoundError):
             if self.number is None:
                 _unlink(os.path.join(self.path, name))
@@ -132,7 +132,7 @@ class Directory:
             os.rmdir(name, dir_fd=self.number)
 
     def empty(self, keep: Collection[str] = ()) -> None:
-        """Remove what is in it, but for some names."""
+        """Remove all its entries except those named in *keep*."""
         if self.number is None:
             _empty_by_path(self.path, keep)
         else:
@@ -140,14 +140,14 @@ class Directory:
 
 
 def remove_tree(path: str, known: os.stat_result | None = None) -> None:
-    """Remove a directory with all that is in it, read-only ones too; if it does not exist, nothing is done.
+    """Remove a directory, if it exists, with all its contents, read-only ones included; an empty one takes no descriptor.
 
     Args:
         path: the directory.
-        known: which one it was; another one that has taken its place is not removed.
+        known: its status; a different directory at the path is not removed.
 
     Raises:
-        OSError: that is not possible; an empty directory takes no descriptor.
+        OSError: the directory cannot be removed, or is a different one.
     """
     try:
         os.rmdir(path)
@@ -163,12 +163,12 @@ def remove_tree(path: str, known: os.stat_result | None = None) -> None:
 
 
 class Spot(NamedTuple):
-    """Where a file is.
+    """The place of a file: its path, and the arguments that name it in system calls.
 
     Attributes:
         path: its path.
-        name: what calls of the system get: its path within an open directory.
-        dir_fd: the descriptor of that directory; ``None``: *name* is the whole path.
+        name: its name in an open directory, for system calls.
+        dir_fd: the descriptor of that directory; ``None`` if *name* is the whole path.
     """
 
     path: str
@@ -177,11 +177,11 @@ class Spot(NamedTuple):
 
     @classmethod
     def at(cls, path: str) -> "Spot":
-        """Return where a path leads to, whatever it is by the time of the call."""
+        """Return the spot of a path, which is resolved at each call."""
         return cls(path, path)
 
-    def folder(self) -> os.stat_result:
-        """Return the status of the directory that it is in."""
+    def directory_status(self) -> os.stat_result:
+        """Return the status of its parent directory."""
         return os.stat(os.path.dirname(self.path)) if self.dir_fd is None else os.fstat(self.dir_fd)
 
 
@@ -190,14 +190,14 @@ class _Level(NamedTuple):
 
     name: str
     status: os.stat_result
-    folders: list[str]
+    directories: list[str]
 
 
 class _Emptying:
-    """Empties a directory, depth first; of all levels only the present one is open.
+    """Empties a directory, depth first, with only the current level open.
 
     Args:
-        number: the descriptor of the directory, which is closed in the end.
+        number: the descriptor of the directory; it is closed at the end.
     """
 
     def __init__(self, number: int) -> None:
@@ -210,8 +210,8 @@ class _Emptying:
             self._enter("", keep)
             while True:
                 level = self._levels[-1]
-                if level.folders:
-                    self._descend(level.folders.pop())
+                if level.directories:
+                    self._descend(level.directories.pop())
                 elif len(self._levels) > 1:
                     self._ascend()
                 else:
@@ -220,33 +220,33 @@ class _Emptying:
             os.close(self._number)
 
     def _enter(self, name: str, keep: Collection[str] = ()) -> None:
-        """Remove the files of the directory that is open now, and note the directories in it."""
+        """Remove the files of the open directory, and remember its subdirectories."""
         status = os.fstat(self._number)
         _allow_owner(self._number)
-        folders: list[str] = []
+        directories: list[str] = []
         with os.scandir(self._number) as entries:
             found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name not in keep]
-        for entry_name, is_folder in found:
-            if is_folder:
-                folders.append(entry_name)
+        for entry_name, is_directory in found:
+            if is_directory:
+                directories.append(entry_name)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(entry_name, dir_fd=self._number)
-        self._levels.append(_Level(name, status, folders))
+        self._levels.append(_Level(name, status, directories))
 
     def _descend(self, name: str) -> None:
         try:
-            os.rmdir(name, dir_fd=self._number)  # an empty one need not be opened
+            os.rmdir(name, dir_fd=self._number)  # an empty directory need not be opened
         except FileNotFoundError:
             return
         except OSError as exc:
-            if exc.errno == errno.EBUSY:  # another file system, or a directory of elsewhere, is mounted there
+            if exc.errno == errno.EBUSY:  # another file system or directory is mounted there
                 raise
             self._switch(_open(name, self._number))
             self._enter(name)
 
     def _ascend(self) -> None:
-        name, _status, _folders = self._levels.pop()
+        name, _status, _directories = self._levels.pop()
         parent = _open("..", self._number)
         if not os.path.samestat(os.fstat(parent), self._levels[-1].status):
             os.close(parent)
@@ -257,11 +257,11 @@ class _Emptying:
             os.rmdir(name, dir_fd=self._number)
         except FileNotFoundError:
             pass
-        except OSError:  # a process that still runs has written into it
+        except OSError:  # a running process has written into it
             if not self._returns:
                 raise
             self._returns -= 1
-            self._levels[-1].folders.append(name)
+            self._levels[-1].directories.append(name)
 
     def _switch(self, number: int) -> None:
         os.close(self._number)
@@ -277,7 +277,7 @@ def _open(path: str, within: int | None, *, follow: bool = False) -> int:
         if _PATH is None:  # macOS, where the mode of a link can be changed as well
             os.chmod(path, stat.S_IRWXU, dir_fd=within, follow_symlinks=follow)
             return os.open(path, flags, dir_fd=within)
-    # It can't be read: make it readable by a descriptor that needs no right to, and that is no link's.
+    # The directory is unreadable: make it readable through a descriptor that needs no permission and is not a link's.
     number = os.open(path, _PATH | flags, dir_fd=within)
     try:
         os.chmod(f"{FIRM}{number}", stat.S_IMODE(os.fstat(number).st_mode) | stat.S_IRWXU)
@@ -289,7 +289,7 @@ def _open(path: str, within: int | None, *, follow: bool = False) -> int:
 
 
 def _allow_owner(number: int) -> None:
-    """Give the owner of an open directory all rights to it; another user's can perhaps be changed all the same."""
+    """Try to give the owner of an open directory all rights to it; another user's may be sufficient as it is."""
     mode = os.fstat(number).st_mode
     if mode & stat.S_IRWXU != stat.S_IRWXU:
         with contextlib.suppress(OSError):
@@ -300,13 +300,13 @@ def _open_known(path: str, known: os.stat_result | None) -> int:
     number = _open(path, None)
     if known is not None and not os.path.samestat(os.fstat(number), known):
         os.close(number)
-        msg = f"{path!r} is another directory now"
+        msg = f"{path!r} was replaced by another directory"
         raise OSError(msg)
     return number
 
 
 def _check_directory(path: str, *, follow: bool) -> None:
-    """Make sure of what opening a directory makes sure of elsewhere.
+    """Check, on systems where a directory cannot be opened, what the opening checks on others.
 
     Raises:
         OSError: it does not exist, or is a link and *follow* is false.
@@ -317,7 +317,7 @@ def _check_directory(path: str, *, follow: bool) -> None:
 
 
 def _is_junction(status: os.stat_result) -> bool:
-    """Return whether a directory of Windows is a mount point, which leads elsewhere as a link does."""
+    """Return whether a Windows directory is a mount point, which is as unsafe to follow as a link."""
     return getattr(status, "st_reparse_tag", 0) == _JUNCTION
 
 
@@ -338,7 +338,7 @@ def _unlink(path: str) -> None:
 
 
 def _insist(action: Callable[[str], object], path: str) -> None:
-    """Remove something that may be read-only, be open elsewhere for a moment, or be gone already."""
+    """Remove a file or directory that may be read-only, briefly open elsewhere, or already removed."""
     with contextlib.suppress(FileNotFoundError):
         try:
             action(path)

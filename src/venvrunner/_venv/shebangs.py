@@ -1,6 +1,6 @@
-r"""The first lines of scripts: which interpreter of an environment runs them (pip and uv write these two forms).
+r"""Shebangs: the first lines of a script, which name its interpreter, in the two forms that pip and uv write.
 
-A plain ``#!`` line, or, where the path has a blank or is longer than the kernel reads, a line for the shell::
+One form is a plain ``#!`` line. The other, for a path with a blank or one longer than the kernel reads, runs a shell::
 
     #!/bin/sh
     '''exec' "/a path/bin/python" "$0" "$@"
@@ -21,7 +21,7 @@ _LONGEST = 127
 """Bytes of a ``#!`` line that every kernel reads (Linux before 5.1; others read more)."""
 _PLAIN = re.compile(rb"#![ \t]*(?P<path>[^\s]+)(?P<options>[^\n]*)\n")
 _SHELL = re.compile(
-    # The path stands relative to the script (uv's relocatable environments), in quotes, or plain.
+    # The path is relative to the script (uv's relocatable environments), quoted, or plain.
     rb"#!/bin/sh\n'''exec' (?P<path>\"\$\(dirname -- \"\$\(realpath -- \"\$0\"\)\"\)\"/\S+|\"[^\"\n]+\"|'[^'\n]+'|[^\s\"']+)"
     rb"(?P<options>[^\n]*?) \"\$0\" \"\$@\"\n' '''\n"
 )
@@ -33,8 +33,8 @@ class Script(NamedTuple):
 
     Attributes:
         python: the interpreter's name, such as ``python3``.
-        options: what follows the interpreter, with the blank before it.
-        body: all that follows the first lines.
+        options: the text after the interpreter, including the blank before it.
+        body: everything after the first lines.
     """
 
     python: str
@@ -42,10 +42,10 @@ class Script(NamedTuple):
     body: bytes
 
     def text(self, scripts: str) -> bytes:
-        r"""Return the script for an environment.
+        r"""Return the text of the script for an environment.
 
         Args:
-            scripts: its script folder.
+            scripts: its script directory.
 
         >>> Script("python", "", b"import x\n").text("/v/bin")
         b'#!/v/bin/python\nimport x\n'
@@ -63,7 +63,7 @@ class Script(NamedTuple):
 
 
 def parse(text: bytes, scripts: str) -> Script | None:
-    r"""Return a script if an interpreter in a script directory runs it, however its path is spelled.
+    r"""Return a script if its interpreter is in a script directory, however that path is spelled; else ``None``.
 
     >>> parse(b"#!/v/bin/python3 -I\nimport x\n", "/v/bin")
     Script(python='python3', options=' -I', body=b'import x\n')
@@ -74,17 +74,17 @@ def parse(text: bytes, scripts: str) -> Script | None:
 
 
 def run_from(scripts: str, found: tuple[str | None, _Started] | None) -> _Started | None:
-    """Return what was found with the directory of its interpreter if that is a script directory, however it is spelled."""
+    """Return the script or launcher that was found if its interpreter is in a script directory, however that is spelled."""
     if found is None:
         return None
-    folder, started = found
-    return started if folder is None or folder == scripts or same(folder, scripts) else None
+    directory, started = found
+    return started if directory is None or directory == scripts or same(directory, scripts) else None
 
 
 def read(text: bytes) -> tuple[str | None, Script] | None:
-    r"""Return the directory of the interpreter that runs a script, and the script; ``None``: no such interpreter is named.
+    r"""Return the directory of a script's interpreter, and the script; ``None`` if the text does not name an interpreter.
 
-    The directory is ``None`` if it is that of the script, wherever it is.
+    The directory is ``None`` if the path is relative to the script.
 
     >>> read(b"#!/v/bin/python3 -I\nimport x\n")
     ('/v/bin', Script(python='python3', options=' -I', body=b'import x\n'))
@@ -96,10 +96,10 @@ def read(text: bytes) -> tuple[str | None, Script] | None:
         return None
     path = match["path"]
     if path.startswith(_RELATIVE):
-        folder, name = None, path.removeprefix(_RELATIVE).strip(b"\"'")
+        directory, name = None, path.removeprefix(_RELATIVE).strip(b"\"'")
     else:
         place, _, name = path.strip(b"\"'").rpartition(b"/")
-        folder = os.fsdecode(place)
-        if not os.path.isabs(folder):
+        directory = os.fsdecode(place)
+        if not os.path.isabs(directory):
             return None
-    return folder, Script(os.fsdecode(name), os.fsdecode(match["options"]), text[match.end() :])
+    return directory, Script(os.fsdecode(name), os.fsdecode(match["options"]), text[match.end() :])

@@ -1,17 +1,17 @@
-"""Who uses an environment, who may change it, and whether it was finished; all of it is kept in the environment itself.
+"""The state of an environment, kept inside it: its users, its lock, its parent and forks, and whether it is finished.
 
-The folder ``.venvrunner`` in an environment holds:
+The directory ``.venvrunner`` in an environment contains:
 
 ``lock``
-    locked while somebody creates, deletes, forks, or installs: for moments, and never while a command just runs.
+    locked while a process creates, deletes, forks, or installs: briefly, and never while a command merely runs.
 ``state``
-    two lines of JSON: which parent it needs, written first, and what it was made for, written last. Without the second, a
-    creation or a deletion was interrupted; without the file, it was made by something else.
+    two lines of JSON: the parent that the environment needs, written first, and the recipe that it was made from, written
+    last. Without the second line, a creation or a deletion was interrupted; without the file, another tool made it.
 ``user-*``
-    one locked file for each runner and for each command that is running; see :mod:`.users`.
+    one locked file for each runner and for each running command; see :mod:`.users`.
 ``fork-*``
-    one file for each fork, with the fork's path in it; as long as that is a fork, the environment is frozen. What a killed
-    process has left of one is none.
+    one file for each fork, with the path of the fork. The environment is frozen while a fork exists at that path; the
+    remains of a fork whose creation was killed do not count.
 """
 
 import contextlib
@@ -36,15 +36,15 @@ __tracebackhide__ = True
 
 _NOTES = "state"
 _NAMED = 3
-"""How many forks an error names."""
+"""The number of forks that an error names."""
 
 
 class Ownership:
-    """The state of one environment's folder.
+    """The state of one environment.
 
     Args:
-        venv_dir: an absolute path; nothing needs to be there.
-        state: the folder, if it is open, as it is for every change: then it is this one, whatever its path names by now.
+        venv_dir: an absolute path; it need not exist.
+        state: the open state directory, as for every change: then it is used even if its path names another one by now.
     """
 
     def __init__(self, venv_dir: str, state: Directory | None = None) -> None:
@@ -53,53 +53,53 @@ class Ownership:
         self._path = os.path.join(venv_dir, STATE)
 
     def held(self, wait: float, hindrances: Hindrances = no_hindrances, *, make: bool = False, follow: bool = True) -> Held:
-        """Return what holds the lock for a block, ``with`` or ``async with``, as soon as it is free and nothing hinders.
+        """Return a context manager, ``with`` or ``async with``, that holds the lock of the environment.
 
         Args:
-            wait: seconds to wait at most.
-            hindrances: asked while the lock is held; names what else has to be waited for.
+            wait: the maximum wait, in seconds.
+            hindrances: called with the lock held; returns what else to wait for.
             make: create the environment's directory if it does not exist.
             follow: accept a link to the environment.
 
         Raises:
-            NotAVenvError: on entry: it is a link, and *follow* is false.
-            VenvInUseError: on entry: that did not come in time.
-            CreationError: on entry: the lock can't be had at all, for instance in a read-only directory.
+            NotAVenvError: on entry: the path is a link, and *follow* is false.
+            VenvInUseError: on entry: the environment was still in use when the time was up.
+            CreationError: on entry: the lock cannot be taken at all, for example in a read-only directory.
         """
         return Held(self.venv_dir, wait, hindrances, make=make, follow=follow)
 
     @contextlib.contextmanager
     def opened(self) -> Generator["Ownership"]:
-        """Yield the same with its folder open, which is made readable for that.
+        """Yield this state with its directory open; an unreadable directory is made readable first.
 
         Raises:
-            OSError: that is not possible.
+            OSError: the directory cannot be opened.
         """
         with Directory(self.venv_dir, follow=True) as directory, open_state(directory) as state:
             yield Ownership(self.venv_dir, state)
 
     def is_changeable(self) -> bool:
-        """Return whether a process of this user can change the environment: its owner can make its directory writable."""
+        """Return whether this user can change the environment; its owner always can, by making its directory writable."""
         return os.access(self.venv_dir, os.W_OK) or os.access(self._path, os.W_OK)
 
     def enter(self, user: User) -> None:
-        """Note that a runner uses the environment; to be called while the lock is held.
+        """Record a runner as a user of the environment; call it with the lock held.
 
         Raises:
-            OSError: it is not known whether that can be noted.
+            OSError: the record failed for a passing reason; see :meth:`.User.enter`.
         """
         user.enter(self._spot(new_note("user")))
 
     def commands(self) -> Commands:
-        """Return where the commands of one runner note that they use the environment."""
+        """Return the notes of one runner's commands."""
         return Commands(self._path, new_note("user"))
 
     def users(self, thread: threading.Thread, but: User | None = None) -> list[str]:
-        """Return who else uses the environment; see :func:`.users.others`; to be called while the lock is held."""
+        """Return the other users of the environment, as :func:`.users.others` does; call it with the lock held."""
         return users.others(self._files("user"), thread, but)
 
     def let_go(self) -> None:
-        """Close the files of this process's runners, where open ones cannot be removed; to be called while the lock is held."""
+        """Close the files of this process's runners if open files cannot be removed here; call it with the lock held."""
         users.let_go(self._files("user"))
 
     def _spot(self, name: str) -> Spot:
@@ -113,22 +113,22 @@ class Ownership:
         return [self._spot(name) for name in names if name.startswith(kind + "-")]
 
     def note_fork(self, fork_dir: str, name: str) -> None:
-        """Freeze the environment for a fork; to be called while the lock is held.
+        """Freeze the environment for a fork; call it with the lock held.
 
         Args:
-            fork_dir: the fork.
-            name: what :func:`new_note` has returned for it; the fork has it among its own notes.
+            fork_dir: the path of the fork.
+            name: a name from :func:`new_note`, which the state of the fork contains too.
         """
         spot = self._spot(name)
         with open(spot.name, "xb", opener=_opener(spot)) as file:
             file.write(os.fsencode(fork_dir))
 
     def knows_fork(self, name: str) -> bool:
-        """Return whether a fork is noted under a name."""
+        """Return whether a fork is recorded under a name."""
         return os.path.lexists(os.path.join(self._path, name))
 
     def forks(self) -> list[str]:
-        """Return the paths of the forks that there are; to be called while the lock is held."""
+        """Return the paths of the existing forks, and remove the notes of others; call it with the lock held."""
         found: set[str] = set()
         for spot in self._files("fork"):
             try:
@@ -137,7 +137,7 @@ class Ownership:
             except OSError as exc:
                 if is_inconclusive(exc):
                     raise
-                continue  # nothing of ours
+                continue  # not a file of ours
             if Ownership(fork_dir).needs(self.venv_dir):
                 found.add(fork_dir)
             else:
@@ -145,12 +145,12 @@ class Ownership:
         return sorted(found)
 
     def needs(self, parent_dir: str) -> bool:
-        """Return whether this is a fork of an environment: finished, or about to be."""
+        """Return whether this is a fork of an environment, finished or being created."""
         parent = self.parent()
         return parent is not None and same(parent, parent_dir) and (not self.unfinished() or self._is_held())
 
     def _is_held(self) -> bool:
-        """Return whether a process holds the lock; without it, what is unfinished stays so."""
+        """Return whether a process holds the lock; if none does, an unfinished environment stays unfinished."""
         file = LockFile()
         try:
             file.open(self._spot(LOCK), make=False)
@@ -165,22 +165,25 @@ class Ownership:
             file.close()
 
     def refuse_if_frozen(self, what: str) -> None:
-        """Make sure that the environment has no forks, which would see every change; to be called while the lock is held.
+        """Check that the environment has no forks, which would see every change; call it with the lock held.
+
+        Args:
+            what: the refused operation, to follow "cannot be".
 
         Raises:
-            VenvInUseError: it has; they are named.
+            VenvInUseError: the environment has forks; the message names them.
         """
         if forks := self.forks():
             more = len(forks) - _NAMED
             names = ", ".join(map(repr, forks[:_NAMED])) + (f" and {more} more" if more > 0 else "")
             msg = (
-                f"{self.venv_dir!r} can't be {what}: it has forks that need it, {names}!"
-                " Delete these first, or use one of them."
+                f"{self.venv_dir!r} cannot be {what}: it has forks that need it: {names}."
+                " Delete the forks first, or use one of them."
             )
             raise VenvInUseError(msg)
 
     def begin(self, parent_dir: str | None = None) -> None:
-        """Note that the environment is not finished: the first step of a creation or a deletion.
+        """Mark the environment as unfinished: the first step of a creation or a deletion.
 
         Args:
             parent_dir: the environment that this one will need.
@@ -188,31 +191,31 @@ class Ownership:
         self._write([{"parent": None if parent_dir is None else portable(parent_dir)}])
 
     def finish(self, purpose: dict[str, Any]) -> None:
-        """Note that the environment is finished, and what for: the last step of a creation."""
-        begun = self._notes() or [{"parent": None}]  # else something else has taken their place
+        """Mark the environment as finished, and record its recipe: the last step of a creation."""
+        begun = self._notes() or [{"parent": None}]  # the file may have been replaced
         self._write([begun[0], purpose])
 
     def parent(self) -> str | None:
-        """Return the environment that this one is a fork of and needs."""
+        """Return the parent of this environment, which it needs, or ``None`` if it is not a fork."""
         notes = self._notes()
         parent = notes[0].get("parent") if notes else None
         return local(parent) if isinstance(parent, str) and "\0" not in parent else None
 
     def purpose(self) -> dict[str, Any] | None:
-        """Return what the environment was made for; ``None``: it was made by something else, or is not finished."""
+        """Return the recipe that the environment was made from; ``None`` if another tool made it or it is unfinished."""
         notes = self._notes()
         return notes[1] if notes and len(notes) > 1 else None
 
     def is_in_place(self) -> bool:
-        """Return whether the environment is where it was made, however that place is spelled."""
+        """Return whether the environment is where it was made, however that path is spelled."""
         made_in = (self.purpose() or {}).get("folder")
         return isinstance(made_in, str) and same(local(made_in), self.venv_dir)
 
     def note_place(self, note: str | None = None) -> None:
-        """Note where the environment is now; to be called while the lock is held. One that another tool made has no notes.
+        """Record the present path of the environment, unless another tool made it; call it with the lock held.
 
         Args:
-            note: the name under which its parent knows it now.
+            note: the new name of the fork's note in its parent.
         """
         notes = self._notes()
         if notes and len(notes) > 1:
@@ -220,7 +223,7 @@ class Ownership:
             self._write(notes)
 
     def unfinished(self) -> bool:
-        """Tell whether this is what an interrupted creation or deletion has left."""
+        """Return whether a creation or a deletion of the environment was interrupted."""
         notes = self._notes()
         return notes is not None and not notes[1:]
 
@@ -229,7 +232,7 @@ class Ownership:
         replace_file(spot, spot, "".join(json.dumps(note) + "\n" for note in notes))
 
     def _notes(self) -> list[dict[str, Any]] | None:
-        """Return the lines that are complete; ``None``: there is no such file."""
+        """Return the complete lines of the state file; ``None`` if it does not exist."""
         text = _read_file(self._spot(_NOTES))
         if text is None:
             return None
@@ -244,12 +247,12 @@ class Ownership:
 
 
 def new_note(kind: str) -> str:
-    """Return a name for a file among an environment's notes."""
+    """Return a new, unique name for a file in a state directory."""
     return f"{kind}-{os.urandom(8).hex()}"
 
 
 def portable(path: str) -> str:
-    """Return a path as text that means the same under every locale.
+    """Return a path as text that names the same file under every locale.
 
     >>> portable("/m\u00f6we")
     '/m\u00f6we'
@@ -258,7 +261,7 @@ def portable(path: str) -> str:
 
 
 def local(text: str) -> str:
-    """Return the path that :func:`portable` has made a text of."""
+    """Return the path that :func:`portable` turned into a text."""
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
@@ -267,7 +270,7 @@ def _opener(spot: Spot) -> Callable[[str, int], int]:
 
 
 def _read_file(spot: Spot) -> str | None:
-    """Return what is in a file: nothing if it is not text or no regular file, ``None`` if it cannot be opened."""
+    """Return the text of a file; ``""`` if it is not text or not a regular file, ``None`` if it cannot be opened."""
     try:
         with insist(open, spot.name, encoding="utf-8", opener=_opener(spot)) as file:
             return file.read()
@@ -282,12 +285,12 @@ def _read_file(spot: Spot) -> str | None:
 
 
 def replace_file(spot: Spot, beside: Spot, text: str) -> None:
-    """Write a file that is new, whatever is there: not through a link, and not into a file that has other names.
+    """Replace a file with a new one: never through a link, and never in a file that has other names.
 
     Args:
-        spot: where it is in the end.
-        beside: in whose directory it is written, in the same file system.
-        text: what is in it.
+        spot: the file.
+        beside: a path beside which the new file is written first, on the same file system.
+        text: the contents.
     """
     new = beside.name + ".new"
     with contextlib.suppress(FileNotFoundError):

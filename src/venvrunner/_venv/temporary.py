@@ -1,4 +1,4 @@
-"""A directory that exists for a while."""
+"""Temporary directories, which are removed after a block, on an exception, or at exit, but never if they were replaced."""
 
 import contextlib
 import functools
@@ -15,11 +15,11 @@ from venvrunner.exceptions import CreationError
 __tracebackhide__ = True
 
 Identity = tuple[int, int]
-"""Which directory one is, whatever its path: its device and its number there."""
+"""The identity of a directory, independent of its path: its device and inode number."""
 
 
 def identity(path: str) -> Identity | None:
-    """Return which directory is at a path; ``None``: there is nothing."""
+    """Return the identity of the directory at a path; ``None`` if the path does not exist."""
     try:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -28,16 +28,16 @@ def identity(path: str) -> Identity | None:
 
 
 def remove_made(path: str, made: Identity | None) -> None:
-    """Remove a directory with all that is in it, unless another one, or a link, has taken its place.
+    """Remove a directory with all its contents, unless another directory or a link has taken its place.
 
-    A file system may give the number of a directory that was removed to the next one, which is taken for it then.
+    A file system may reuse the inode number of a removed directory; the next directory is then mistaken for it.
 
     Args:
-        path: where it was made.
-        made: what :func:`identity` has returned then.
+        path: where the directory was created.
+        made: what :func:`identity` returned then.
 
     Raises:
-        OSError: that is not possible.
+        OSError: the directory cannot be removed.
     """
     try:
         status = os.lstat(path)
@@ -48,17 +48,17 @@ def remove_made(path: str, made: Identity | None) -> None:
 
 
 class TemporaryDirectory(Owned):
-    """A new directory: it is removed if the ``with`` block raises, and else left to whoever has taken it over by then.
+    """A new directory, which is removed if the ``with`` block raises and otherwise left to its new owner.
 
-    Whatever has taken its place meanwhile is left alone.
+    If another file or directory has taken its place, that is left alone.
 
     Args:
-        folder: where to create it; default: the system's directory for temporary files.
+        directory: its parent directory; default: the system's directory for temporary files.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, directory: str | None = None) -> None:
         super().__init__()
-        self._folder = folder
+        self._directory = directory
         self._made: list[tuple[str, Identity | None]] = []
         self._end = Cleanup(self, functools.partial(_remove, self._made))
 
@@ -73,7 +73,7 @@ class TemporaryDirectory(Owned):
         return all(identity(path) == made for path, made in self._made)
 
     def remove(self) -> None:
-        """Remove the directory with all that is in it; more than once does no harm."""
+        """Remove the directory with all its contents; further calls do nothing."""
         if self.is_ours:
             _remove(self._made)
 
@@ -81,7 +81,7 @@ class TemporaryDirectory(Owned):
         """Create the directory.
 
         Raises:
-            CreationError: that is not possible.
+            CreationError: the directory cannot be created.
         """
         try:
             uninterrupted(self._make, quick=True)
@@ -99,38 +99,38 @@ class TemporaryDirectory(Owned):
 
     def _make(self) -> None:
         try:
-            import tempfile  # slow to import, and needs a free descriptor like the directory
+            import tempfile  # slow to import; this too may fail for want of a free descriptor
 
-            path = tempfile.mkdtemp(prefix="venvrunner-", dir=self._folder)
+            path = tempfile.mkdtemp(prefix="venvrunner-", dir=self._directory)
             self._made.append((path, identity(path)))
         except OSError as exc:
-            where = "" if self._folder is None else f" in {self._folder!r}"
-            msg = f"cannot create a temporary directory{where}: {exc}"
+            where = "" if self._directory is None else f" in {self._directory!r}"
+            msg = f"cannot create a temporary directory{where}: {exc}."
             raise CreationError(msg) from exc
 
     def finish(self) -> None:
-        """Remove the directory now; if that is not possible, it is removed later, at the latest at the interpreter's exit."""
-        with contextlib.suppress(OSError):  # no descriptor is free, say: it is tried again later
+        """Remove the directory now; after a failure, the removal is tried again later, the last time at exit."""
+        with contextlib.suppress(OSError):  # for example no descriptor is free: it is tried again later
             self._end.now()
 
 
 class temporary_directory(AbstractContextManager[str]):  # noqa: N801  used like a function
-    """Create a directory and remove it after the block, neither of which a signal can leave half done.
+    """Create a directory, and remove it after the block; a signal leaves neither step half done.
 
     Args:
-        folder: as for :class:`TemporaryDirectory`.
+        directory: its parent directory; default: the system's directory for temporary files.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
-        self._place = TemporaryDirectory(folder)
+    def __init__(self, directory: str | None = None) -> None:
+        self._temporary = TemporaryDirectory(directory)
 
     def __enter__(self) -> str:
         """Create the directory and return its path."""
-        return self._place.__enter__().name
+        return self._temporary.__enter__().name
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Remove the directory."""
-        self._place.finish()
+        self._temporary.finish()
 
 
 def _remove(made: list[tuple[str, Identity | None]]) -> None:

@@ -1,7 +1,7 @@
-"""Who uses an environment: a locked file in its state directory for each runner, and for each command that runs.
+"""The users of an environment: a locked file in its state directory for each runner and for each running command.
 
-The lock of a killed process is gone, so a file that is not locked is a leftover. All runners of a process share one file by
-hard links: a thousand need one descriptor. A command's processes inherit its file, so it lasts as long as they do.
+A lock ends with its process, so a file that is not locked is a leftover. All runners of a process share one file through hard
+links: a thousand runners need one descriptor. A command's processes inherit its file, so its lock lasts as long as they do.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ __tracebackhide__ = True
 
 
 class User(Owned):
-    """A runner, which notes in its environment that it is used."""
+    """A runner as a user of its environment, which it records there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class User(Owned):
         self.path: str | None = None
 
     def enter(self, spot: Spot) -> None:
-        """Note that the environment is used from now on, if that is possible there: it may be read-only, say.
+        """Record that the environment is in use, unless it is read-only for this process.
 
         Args:
             spot: a file that does not exist; no other process looks for it before this returns.
 
         Raises:
-            OSError: it could be possible, but is not now: no descriptor is free, or the disk is full, say.
+            OSError: the record failed for a passing reason, such as a full disk or no free descriptor.
         """
         self.leave()
         presence = _presence()
@@ -56,7 +56,7 @@ class User(Owned):
                 presence.users[os.path.basename(spot.path)] = weakref.ref(self)
 
     def leave(self) -> None:
-        """Take the note back; more than once does no harm."""
+        """Remove the record; further calls do nothing."""
         path, holder = self.path, self._holder
         if self.is_ours and path is not None and holder is not None:
             presence, name = _presence(), os.path.basename(path)
@@ -70,62 +70,62 @@ class User(Owned):
 
 
 class Commands:
-    """The notes of a runner's commands: a locked file for each that runs at the same time.
+    """The notes of a runner's commands: a locked file for each command that runs at the same time.
 
-    The files stay until the runner is dropped: to create one costs more than to lock it.
+    The files stay until the runner is dropped: creating a file costs more than locking it.
 
     Args:
-        folder: the directory that they are in.
-        name: what their names begin with.
+        directory: the state directory that contains the files.
+        name: the prefix of their names.
     """
 
-    def __init__(self, folder: str, name: str) -> None:
-        self._folder = folder
+    def __init__(self, directory: str, name: str) -> None:
+        self._directory = directory
         self._name = name
 
     def note(self) -> "CommandNote":
-        """Return the note of one command."""
-        return CommandNote(self._folder, self._name)
+        """Return a note for one command."""
+        return CommandNote(self._directory, self._name)
 
     def leave(self) -> None:
-        """Remove the files, but those that a process still has which a command has left behind."""
+        """Remove the files, except those that a process left by a command still has locked."""
         try:
-            found = os.listdir(self._folder)
+            found = os.listdir(self._directory)
         except ValueError:
-            return  # its name cannot be encoded: it never existed
+            return  # the path cannot be encoded: the directory never existed
         except OSError as exc:
             if is_inconclusive(exc):
                 raise
-            return  # it is gone, or was made unreadable
+            return  # the directory was deleted, or is no longer readable
         for other in found:
             if other.startswith(self._name):
-                _holder_of(Spot.at(os.path.join(self._folder, other)))
+                _holder_of(Spot.at(os.path.join(self._directory, other)))
 
 
 class CommandNote(AbstractContextManager[Mapping[str, Any]]):
-    """Notes a command, for a block and as long as a process has the descriptor.
+    """Records a command as a user, for a block and for as long as any process has the descriptor.
 
     Args:
-        folder: the directory that its file is in.
-        name: what the file's name begins with.
+        directory: the state directory that contains its file.
+        name: the prefix of the file's name.
     """
 
-    def __init__(self, folder: str, name: str) -> None:
-        self._folder = folder
+    def __init__(self, directory: str, name: str) -> None:
+        self._directory = directory
         self._name = name
         self._file = LockFile()
         self._end = Cleanup(self, self._file.close)
 
     def __enter__(self) -> Mapping[str, Any]:
-        """Return what surrounds the command: the descriptors that it inherits.
+        """Return the context that the command runs in: the descriptors that it inherits.
 
-        There is none if nothing can be noted there, because the environment is read-only, say.
+        There are none if the command cannot be recorded, for example because the environment is read-only.
 
         Raises:
             OSError: no descriptor is free.
         """
         try:
-            with Directory(self._folder) as state:
+            with Directory(self._directory) as state:
                 descriptor = self._lock_one(state)
         except OSError as exc:
             self._file.close()
@@ -145,8 +145,8 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
             spot = state.spot(f"{self._name}-{number}")
             descriptor = self._file.open(spot)
             if not self._file.try_lock():
-                number += 1  # another command has it, or a process that one has left behind
-            elif self._file.is_at(spot):  # or another process has taken it for a leftover
+                number += 1  # another command has it locked, or a process that a command left
+            elif self._file.is_at(spot):  # otherwise another process has removed it as a leftover
                 if not os.fstat(descriptor).st_size:
                     write_name(descriptor)
                 return descriptor
@@ -154,10 +154,10 @@ class CommandNote(AbstractContextManager[Mapping[str, Any]]):
 
 
 def let_go(spots: Iterable[Spot]) -> None:
-    """Close those files of an environment that this process has open, where open files cannot be removed.
+    """Close the files that this process has open, on systems where an open file cannot be removed.
 
     Args:
-        spots: the files of an environment that is removed.
+        spots: the files of an environment that is being removed.
     """
     users = _presence().users
     for spot in spots if CLOSE_FIRST else ():
@@ -168,18 +168,18 @@ def let_go(spots: Iterable[Spot]) -> None:
 
 
 def others(spots: Iterable[Spot], thread: threading.Thread, but: User | None = None) -> list[str]:
-    """Return who else uses the environment; the runners of one thread do not count, their commands do.
+    """Return the other users of the environment: the runners of one thread do not count, but their commands do.
 
     Args:
-        spots: the files; those left by processes that are gone are removed.
-        thread: the thread that wants to know.
-        but: a user who does not count either.
+        spots: the files of the users; leftovers of ended processes are removed.
+        thread: the thread whose runners do not count.
+        but: a user that does not count either.
     """
     found: list[str] = []
     threads = _presence().threads
     own = None if but is None or but.path is None else os.path.basename(but.path)
     for spot in spots:
-        name = os.path.basename(spot.path)  # it is random; the directory may have several paths
+        name = os.path.basename(spot.path)  # names are random; the directory may have several paths
         noted = threads.get(name)
         if (noted is not None and noted() is thread) or name == own:
             continue
@@ -189,7 +189,7 @@ def others(spots: Iterable[Spot], thread: threading.Thread, but: User | None = N
 
 
 def _holder_of(spot: Spot) -> str | None:
-    """Return who has a file locked; if it is not locked, remove it: it is a leftover."""
+    """Return which process has a file locked; a file that is not locked is a leftover and is removed."""
     file = LockFile()
     try:
         descriptor = file.open(spot, make=False)
@@ -197,16 +197,16 @@ def _holder_of(spot: Spot) -> str | None:
             return read_name(descriptor)
         try:
             file.remove(spot)
-        except OSError as exc:  # nothing of ours, or another process has opened it after it was closed here
+        except OSError as exc:  # not a file of ours, or another process opened it after it was closed here
             return UNKNOWN if is_refused_for_now(exc) else None
     except FileNotFoundError:
         return None
     except OSError as exc:
         if exc.errno in LINK:
-            with contextlib.suppress(OSError):  # nothing of ours
+            with contextlib.suppress(OSError):  # not a file of ours
                 os.unlink(spot.name, dir_fd=spot.dir_fd)
             return None
-        return f"a process that can't be asked ({exc.strerror}: {spot.path!r}; remove this file if that process is gone)"
+        return f"an unknown process ({exc.strerror}: {spot.path!r}; delete this file if that process has ended)"
     finally:
         file.close()
     return None
@@ -224,47 +224,47 @@ class _Holder:
         write_name(number)
 
     def close(self) -> None:
-        """Close it, which releases the lock."""
+        """Close the file, which releases the lock."""
         self._end.now()
 
     def link(self, spot: Spot) -> bool:
-        """Give the file one more name; return whether that was possible."""
+        """Give the file one more name, and return whether that succeeded."""
         for name in () if CLOSE_FIRST or self._file.number is None else list(self.names):
             try:
                 os.link(name, spot.name, dst_dir_fd=spot.dir_fd, follow_symlinks=False)
             except OSError:
                 if os.path.lexists(name):
-                    return False  # too many links, none at all on this file system, or no such place for the new one
-                self.names.discard(name)  # removed together with its environment
+                    return False  # too many links, a file system without links, or the new name's directory is gone
+                self.names.discard(name)  # it was removed together with its environment
             else:
                 if self._file.is_at(spot):
                     self.names.add(spot.path)
                     return True
                 os.unlink(spot.name, dir_fd=spot.dir_fd)
-                self.names.discard(name)  # something else has taken its place
+                self.names.discard(name)  # another file has taken its place
         return False
 
 
 class _Presence(Owned):
-    """The locked files of this process: usually one for each file system, and as root for each owner of environments.
+    """The locked files of this process: usually one for each file system, and as root one for each owner of environments.
 
     Attributes:
-        threads: which thread made a runner's note, by its file's name: the object, because the next thread may have the same
-            number.
-        users: whose note that is, where an open file cannot be removed.
+        threads: the thread that made a runner's note, by the name of its file: the thread object, because a later thread may
+            get the same number.
+        users: the user that the note belongs to, on systems where an open file cannot be removed.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # No WeakValueDictionary: a signal handler may raise in its callbacks, which are Python.
+        # Not a WeakValueDictionary: its callbacks are Python, so a signal handler may raise in them.
         self._holders: dict[tuple[int, int], weakref.ref[_Holder]] = {}
         self.threads: dict[str, weakref.ref[threading.Thread]] = {}
         self.users: dict[str, weakref.ref[User]] = {}
 
     def note(self, spot: Spot) -> _Holder:
-        """Create a locked file, and return what holds it."""
-        folder = spot.folder()
-        kind = folder.st_dev, folder.st_uid
+        """Create a locked file, and return the object that has it open."""
+        directory = spot.directory_status()
+        kind = directory.st_dev, directory.st_uid
         known = self._holders.get(kind)
         holder = None if known is None else known()
         if holder is None or not holder.link(spot):
@@ -277,7 +277,7 @@ _latest = _Presence()
 
 
 def _presence() -> _Presence:
-    """Return those of this process: a fork of it begins with none."""
+    """Return the locked files of this process: after ``os.fork`` the child starts with none."""
     global _latest  # noqa: PLW0603
     if not _latest.is_ours:
         _latest = _Presence()

@@ -1,4 +1,4 @@
-"""The folder of an environment: what may be in it, and how it is emptied."""
+"""The directory of an environment: checked before it is created in, marked as an environment, cleared and removed."""
 
 import contextlib
 import os
@@ -13,15 +13,16 @@ __tracebackhide__ = True
 
 
 def check(venv_dir: str, what: str = CREATE) -> None:
-    """Make sure that nothing is in the way but an environment or an empty directory.
+    """Check that a path is free, an environment, or an empty directory.
+
+    An unreadable directory passes here: it is made readable when it is opened, and checked then.
 
     Args:
         venv_dir: an absolute path.
-        what: what is tried, for the message.
+        what: the operation, for the message.
 
     Raises:
-        NotAVenvError: something else is there. A link is, whatever it points to. What cannot be read is made readable
-            when it is opened, and checked then.
+        NotAVenvError: the path is something else; a link always is, whatever it points to.
     """
     with explained(venv_dir, what):
         if not exists(venv_dir):
@@ -33,19 +34,19 @@ def check(venv_dir: str, what: str = CREATE) -> None:
         with explained(venv_dir, what):
             try:
                 found = os.listdir(venv_dir)
-            except (FileNotFoundError, PermissionError):  # somebody has deleted it meanwhile, say
+            except (FileNotFoundError, PermissionError):  # unreadable, or another process has deleted it
                 return
-        # Somebody else may have begun to fill it between the two looks; the file is there before anything else is.
+        # Another process may have begun to fill it between the two checks; pyvenv.cfg is its first file.
         if not set(found) - {STATE} or os.path.isfile(config):
             return
     raise NotAVenvError(refusal(venv_dir))
 
 
 def exists(path: str) -> bool:
-    """Return whether there is anything at a path; ``os.path.lexists`` says no where it cannot know.
+    """Return whether a path exists; ``os.path.lexists`` returns ``False`` also where this raises.
 
     Raises:
-        OSError: that cannot be known, for instance without the right to search the directory.
+        OSError: it is unknown, for example without the permission to search the parent directory.
     """
     try:
         os.lstat(path)
@@ -55,33 +56,33 @@ def exists(path: str) -> bool:
 
 
 def is_there(venv_dir: str) -> bool:
-    """Tell whether an environment is there, be it a broken one."""
+    """Return whether an environment exists, usable or not."""
     return os.path.lexists(os.path.join(venv_dir, CONFIG))
 
 
 def mark(directory: Directory, state: Directory) -> None:
-    """Make a directory known for an environment before anything else is in it, and as long as anything else is in it."""
-    # Beside it, the new file would look like something of the user's.
+    """Mark a directory as an environment: the first step of filling it, undone only when the directory is empty again."""
+    # The temporary file is written in the state directory: beside pyvenv.cfg, it would look like a file of the user's.
     replace_file(directory.spot(CONFIG), state.spot(CONFIG), "")
 
 
 def check_place(directory: Directory) -> None:
-    """Make sure that the path of an environment still names its directory.
+    """Check that the path of an environment still names its directory.
 
     Raises:
-        NotAVenvError: another process has put a link or another directory there.
+        NotAVenvError: another process has replaced it with a link or another directory.
     """
     if not directory.is_at(directory.path):
         raise NotAVenvError(refusal(directory.path))
 
 
 def clear(directory: Directory) -> None:
-    """Remove what was there of an environment, but keep it known as one; to be called while its lock is held."""
+    """Remove the contents of an environment, but keep its mark; call it with the lock of the environment held."""
     directory.empty(keep={STATE, CONFIG})
 
 
 def remove(change: Change) -> None:
-    """Empty the directory of an environment whose lock is held; it is known as one until nothing else is in it."""
+    """Empty the directory of an environment; its mark goes last. Call it with the lock of the environment held."""
     directory, state = change.directory, change.state
     with contextlib.suppress(OSError):  # the disk may be full
         Ownership(directory.path, state).begin()
@@ -92,5 +93,5 @@ def remove(change: Change) -> None:
     change.remove_lock()
     if directory.has_link(STATE):
         directory.unlink(STATE)
-    with contextlib.suppress(OSError):  # another process begins already
+    with contextlib.suppress(OSError):  # another process is already creating the next environment
         directory.rmdir(STATE)

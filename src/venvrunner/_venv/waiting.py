@@ -1,5 +1,6 @@
-"""Waiting for others who use an environment: how long, and who is told."""
+"""Waiting for the users of an environment: the pauses, one log message, and the error when the time is up."""
 
+import os
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -9,34 +10,48 @@ from venvrunner.exceptions import VenvInUseError
 __tracebackhide__ = True
 
 _PAUSE = (0.001, 0.05)
-"""Seconds between two looks at a lock: at first, and at most."""
+"""Seconds between two attempts at a lock: the first pause and the longest."""
 
 
 class WaitPolicy:
-    """Waits a little longer each time, tells once for whom, and ends with an error."""
+    """How to wait: a little longer each time, with one warning that names the users, and an error at the end."""
 
     def __init__(self, venv_dir: str, wait: float) -> None:
         self._venv_dir = venv_dir
         self._wait = wait
         self._end = time.monotonic() + wait
         self._pause = _PAUSE[0]
-        self._told = False
+        self._is_reported = False
 
     def pause(self, users: Iterable[str]) -> float:
-        """Return how many seconds to wait before the next look."""
-        who = " and ".join(dict.fromkeys(users))
+        """Return how many seconds to wait before the next attempt.
+
+        Args:
+            users: descriptions of the present users, as :mod:`.lock_notes` writes them.
+
+        Raises:
+            VenvInUseError: the time is up.
+        """
+        names = list(dict.fromkeys(users))
+        described = " and ".join(names)
         if time.monotonic() >= self._end:
-            msg = f"{self._venv_dir!r} is in use by {who}! Waited {self._wait:g} s; let it end, or choose another place."
+            msg = f"{self._venv_dir!r} is still in use after {self._wait:g} s by {described}. {_remedy(names)}"
             raise VenvInUseError(msg)
-        if self._pause == _PAUSE[1] and not self._told:
-            self._told = True
-            logger().warning("waiting for %r, which is in use by %s", self._venv_dir, who)
+        if self._pause == _PAUSE[1] and not self._is_reported:
+            self._is_reported = True
+            logger().warning("waiting for %r, which is in use by %s", self._venv_dir, described)
         pause, self._pause = self._pause, min(self._pause * 2, _PAUSE[1])
         return pause
 
 
+def _remedy(users: list[str]) -> str:
+    if all(user.startswith(f"process {os.getpid()} ") for user in users):
+        return "That is this process: leave the other runner's with block, end its command, or use another path."
+    return f"Stop {'that process' if len(users) == 1 else 'these processes'} or use another path."
+
+
 def logger() -> Any:
-    """Return the logger that tells of waiting and rebuilding."""
+    """Return the logger for waits and rebuilds."""
     import logging  # slow to import
 
     return logging.getLogger("venvrunner")
