@@ -17,7 +17,7 @@ from index_server import forget_settings
 from projects import make_wheel, packages
 from venvrunner import InstallationError, NotInstalledError, Receipt, VenvRunner
 from venvrunner._install import uv_settings
-from venvrunner._install.expected import promised
+from venvrunner._install.expected import expected_names
 from venvrunner._install.request import Request
 from venvrunner.installing import InstallerName
 
@@ -512,7 +512,7 @@ def test_only_what_is_known_is_expected(text: str, expected: set[str], machine: 
     write(machine.cwd / "a b[1];" / "pyproject.toml", '[project]\nname = "My.Own"\n')
     write(machine.cwd / "nameless" / "pyproject.toml", "[build-system]\nrequires = []\n")
     asked = text.format(cwd=machine.cwd, uri=machine.cwd.as_uri()) if "{" in text else text
-    assert promised(Request(requirements=(asked,))) == promised(Request(editable=(asked,))) == expected
+    assert expected_names(Request(requirements=(asked,))) == expected_names(Request(editable=(asked,))) == expected
 
 
 def test_files_are_read_as_far_as_they_name_packages(machine: Machine) -> None:
@@ -522,7 +522,7 @@ def test_files_are_read_as_far_as_they_name_packages(machine: Machine) -> None:
     plain = write(machine.cwd / "r.txt", "\n".join(lines))
     lock = write(machine.cwd / "pylock.toml", '[[packages]]\nname = "f"\nversion = "1.0"\n[[packages]]\nname = "g"\n')
     script = write(machine.cwd / "script.py", "# /// script\n# dependencies = []\n# ///\npass\n")
-    assert promised(Request(requirements_files=(str(plain), str(lock), str(script), "no-such.txt"))) == {
+    assert expected_names(Request(requirements_files=(str(plain), str(lock), str(script), "no-such.txt"))) == {
         "a",
         "b",
         "e",

@@ -240,7 +240,7 @@ def test_an_editable_project_without_the_hook_is_told(venv: VenvRunner, tmp_path
     error = failure(venv, editable=[str(project)])
     assert type(error) is BuildFailedError
     assert "build_editable" in str(error)
-    assert error.__notes__[-1].startswith("Its build back end can't make editable installations.")
+    assert error.__notes__[-1].startswith("Its build back end does not support editable installations.")
 
 
 def test_a_broken_project_file_is_a_failed_build(venv: VenvRunner, tmp_path: Path) -> None:

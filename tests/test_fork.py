@@ -24,7 +24,7 @@ from projects import (
     write_script,
 )
 from venvrunner import NoSuchPackageError, VenvRunner
-from venvrunner._install.inherited_metadata import stand_ins
+from venvrunner._install.inherited_metadata import linked_metadata
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="scripts are programs on Windows")
 
@@ -190,7 +190,7 @@ def test_uv_upgrades_what_is_inherited_in_the_fork(kind: str, parent: VenvRunner
 def test_what_shows_uv_the_inherited_packages_goes_with_a_failure(parent: VenvRunner, tmp_path: Path) -> None:
     """Also what a killed process has left of it."""
     child = uv_fork(parent, tmp_path, "plain")
-    with stand_ins(child.venv_dir):
+    with linked_metadata(child.venv_dir):
         left = list(packages(child).glob("*.dist-info"))
         assert {path.name.partition("-")[0] for path in left} >= {"pocket", "needy", "loose", "pip"}
         with pytest.raises(NoSuchPackageError):

@@ -65,7 +65,7 @@ class Recorder:
         if refused is None:
             return self.recorded()
         assert not self._record.exists(), "a process was started"
-        assert re.search(r"\. (Name|Use|Give|Insert|A|Write) [^.].*\.$", str(refused)), refused
+        assert re.search(r"\. (Name|Use|Insert|A|Write) [^.].*\.$", str(refused)), refused
         return None
 
 
@@ -190,9 +190,9 @@ MISREAD = [
     (["--config-settings=a=b"], "Use config_settings={'a': 'b'}."),
     (["--uploaded-prior-to=P7D"], "Use exclude_newer='P7D'."),
     (["--target=x"], "Name a package, an existing path or a URL."),
-    (["a b"], "Give each by itself: install('a', 'b')."),
-    (["a>=1,<2 b[c]"], "Give each by itself: install('a>=1,<2', 'b[c]')."),
-    (["a, b"], "Give each by itself: install('a', 'b')."),
+    (["a b"], "Use one argument for each: install('a', 'b')."),
+    (["a>=1,<2 b[c]"], "Use one argument for each: install('a>=1,<2', 'b[c]')."),
+    (["a, b"], "Use one argument for each: install('a', 'b')."),
     (["git@host:o/r.git"], "Use 'git+ssh://git@host/o/r.git'."),
     (["r @ git@host:o/r.git"], "Use 'r @ git+ssh://git@host/o/r.git'."),
 ]
@@ -216,7 +216,7 @@ def test_a_path_object_is_always_a_path(recorder: Recorder, tmp_path: Path) -> N
         argv = recorder.install(path)
         assert argv is not None
         assert argv[-2:] == ["--", (tmp_path / path).as_uri()]
-    with pytest.raises(InvalidRequirementError, match=r"^'missing' does not exist\. A relative path begins"):
+    with pytest.raises(InvalidRequirementError, match=r"^'missing' does not exist\. A relative path is resolved"):
         recorder.venv.install_package(Path("missing"))
     options: dict[str, Any] = {
         "index_url": Path("project"),

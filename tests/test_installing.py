@@ -197,7 +197,7 @@ def test_releases_after_a_time_are_left_out(venv: VenvRunner, wheels: Path) -> N
         ("2020-01-01T00:00:00", "needs a time zone"),
         (datetime(2020, 1, 1), "needs a time zone"),  # noqa: DTZ001  this is the case
         (timedelta(days=-1), "negative age"),
-        (timedelta(days=999_999), "before the first year"),
+        (timedelta(days=999_999), "before the year 1"),
     ],
 )
 def test_a_time_that_installers_read_differently_is_refused(limit: Any, why: str) -> None:
@@ -209,9 +209,9 @@ def test_a_time_that_installers_read_differently_is_refused(limit: Any, why: str
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"config_settings": {"a=b": "c"}}, "must not have '='"),
-        ({"config_settings": {"": "c"}}, "must not have '='"),
-        ({"config_settings": {"a": "b\nc"}}, "must be one line"),
+        ({"config_settings": {"a=b": "c"}}, "a name without '='"),
+        ({"config_settings": {"": "c"}}, "a name without '='"),
+        ({"config_settings": {"a": "b\nc"}}, "one line for each"),
         ({"build_constraints": ["missing.txt"]}, "^the build constraints file 'missing.txt' does not exist"),
         ({"lock": "x", "pre": True}, "lock= installs exactly"),
         ({"lock": "x", "exclude_newer": "2020-01-01"}, "lock= installs exactly"),
@@ -257,7 +257,7 @@ def test_a_pip_that_is_too_old_for_a_keyword_is_not_started(options: dict[str, A
         if "build_constraints" in options:
             options = {"build_constraints": [tmp_path / "c.txt"]}
         with pytest.raises(
-            InstallerNotFoundError, match=rf"^{next(iter(options))}= needs pip {since}, .* is 22\.0\.4\. Upgrade"
+            InstallerNotFoundError, match=rf"^{next(iter(options))}= needs pip {since} or newer, .* is 22\.0\.4\. Upgrade"
         ):
             venv.install("pip", **options)
         assert repr(venv.install("pip", no_index=True)) == "nothing changed"
@@ -294,12 +294,12 @@ def test_a_file_may_be_at_a_url(is_async: bool, venv: VenvRunner, offline: dict[
         venv.uninstall("needy")
         assert install(lock=f"{secret}/pylock.toml").added == {"needy": "1.0"}
         assert install(lock=(tmp_path / "pylock.toml").as_uri()).added == {}
-        with pytest.raises(LockFileError, match=r"/missing.toml' can't be used: .*404") as caught:
+        with pytest.raises(LockFileError, match=r"/missing.toml' cannot be used: .*404") as caught:
             install(lock=f"{secret}/missing.toml")
         assert SECRET not in "".join(traceback.format_exception(caught.value))
     with pytest.raises(InvalidRequirementError, match="has a password"):
         install("pocket", build_constraints=[f"{secret}/c.txt"])
-    with pytest.raises(InvalidRequirementError, match="Give it as lock="):
+    with pytest.raises(InvalidRequirementError, match="Use lock="):
         install(requirements_files=[f"{http}/pylock.toml"])
 
 
@@ -319,7 +319,7 @@ def test_a_lock_file_at_a_url_offers_choices_and_no_paths(is_async: bool, tmp_pa
         def install(**options: Any) -> Receipt:
             return asyncio.run(venv.async_install(lock=url, **options)) if is_async else venv.install(lock=url, **options)
 
-        with pytest.raises(LockFileError, match=r"lists the path .*/project/?', and there are no paths at a URL\. Download it"):
+        with pytest.raises(LockFileError, match=r"lists the path .*/project/?', but was read from a URL\. Download it"):
             install()
         assert install(lock_projects=False).added == {}
         assert install(lock_projects=False, lock_groups=["dev"]).added == {"needy": "1.0"}
@@ -363,7 +363,7 @@ def test_the_reader_for_secrets_finds_what_installers_find(tmp_path: Path) -> No
 
 FAILURES: list[tuple[str, type[InstallationError], str]] = [
     ("no-such-thing", NoSuchPackageError, "Check the spelling"),
-    ("pocket>9", NoFittingVersionError, "No version fits"),
+    ("pocket>9", NoFittingVersionError, "No version satisfies"),
     ("later", NoFittingVersionError, "another python="),
 ]
 
@@ -464,14 +464,14 @@ def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRu
 def test_a_list_in_the_place_of_its_items_is_told(venv: VenvRunner) -> None:
     """And one string in the place of a list."""
     for change in (venv.install, venv.uninstall):
-        with pytest.raises(TypeError, match=r"not list\. Give each by itself, such as install\(\*names\)\.$"):
+        with pytest.raises(TypeError, match=r"not list\. Use one argument for each: install\(\*names\)\.$"):
             change(["a", "b"])  # type: ignore[arg-type]  # a wrong value on purpose
-    with pytest.raises(TypeError, match=r"such as a list! Use \['\.'\]\.$"):
+    with pytest.raises(TypeError, match=r"such as a list\. Use \['\.'\]\.$"):
         venv.install(editable=".")
-    with pytest.raises(InvalidRequirementError, match=r"^there is nothing to uninstall! Name a package\.$"):
+    with pytest.raises(InvalidRequirementError, match=r"^there is nothing to uninstall\. Name a package\.$"):
         venv.uninstall()
     with pytest.raises(
-        InvalidRequirementError, match=r"^the constraints file 'no\.txt' does not exist! A relative path begins"
+        InvalidRequirementError, match=r"^the constraints file 'no\.txt' does not exist\. A relative path is resolved"
     ):
         venv.install("a", constraints=["no.txt"])
 

@@ -255,7 +255,7 @@ def test_a_directory_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch
     site = packages(venv)
     shutil.move(site, site.with_name("aside"))
     site.symlink_to(site)  # so that it can be read by nobody, root included
-    with pytest.raises(CreationError, match=r"can't read what is installed in '.*/venv'"):
+    with pytest.raises(CreationError, match=r"cannot list the installed packages in '.*/venv'"):
         venv.installed()
     site.unlink()
     shutil.move(site.with_name("aside"), site)
@@ -269,7 +269,7 @@ def test_a_directory_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "listdir", refuse)
     for change in (venv.install, venv.uninstall):
-        with pytest.raises(CreationError, match=r"can't read what is installed in '.*/venv': .*Permission denied"):
+        with pytest.raises(CreationError, match=r"cannot list the installed packages in '.*/venv': .*Permission denied"):
             change("pip")
     monkeypatch.undo()
     assert venv.installed() == listed(venv)

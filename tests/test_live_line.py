@@ -146,7 +146,7 @@ def test_what_the_installer_said_is_shown_if_it_fails() -> None:
         assert terminal.wait_for_the_end() == 125
         assert any(line.startswith("ERROR: Could not find a version that satisfies") for line in terminal.lines)
         assert any(line.startswith("venvrunner: no-such-package-anywhere could not be ins") for line in terminal.lines)
-        assert terminal.lines[-1].startswith("Check the spelling, and where it was looked for: ")
+        assert terminal.lines[-1].startswith("Check the spelling, and where the installer searched: ")
         assert "0:00:" not in "".join(terminal.lines)
 
 

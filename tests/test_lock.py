@@ -212,7 +212,7 @@ def test_the_project_itself_is_installed(venv: VenvRunner, wheels: Path, tmp_pat
     entry_of = f'directory = {{path = ".", subdirectory = "part", editable = {json.dumps(editable)}}}'
     listed = package("needy", "1.0", entry(wheel(wheels, "needy")))
     lock = write(folder, f'[[packages]]\nname = "built"\n{entry_of}\n', listed)
-    with pytest.raises(LockFileError, match="'built' has no hash, and require_hashes=True wants one"):
+    with pytest.raises(LockFileError, match="'built' has no hash, but require_hashes=True needs one"):
         venv.install(lock=lock, require_hashes=True)
     assert venv.install(lock=lock, lock_projects=False, require_hashes=True).added == {"needy": "1.0"}
     receipt = asyncio.run(venv.async_install(lock=lock, extra_env=NO_INDEX))
@@ -388,7 +388,7 @@ def test_extras_and_groups_are_chosen(venv: VenvRunner, wheels: Path, tmp_path: 
     )
     assert venv.install(lock=lock).added == {}
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "Choose from its 2 packages with lock_groups=['default', 'dev'] or lock_extras=['fast']" in warning
+    assert "Select from its 2 packages with lock_groups=['default', 'dev'] or lock_extras=['fast']" in warning
     caplog.clear()
     assert venv.install(lock=lock, lock_groups=[]).added == {}
     assert "WARNING" not in caplog.text
@@ -398,7 +398,7 @@ def test_extras_and_groups_are_chosen(venv: VenvRunner, wheels: Path, tmp_path: 
         venv.install(lock=lock, lock_extras=["slow"])
     with pytest.raises(LockFileError, match="'docs' is not in it: its dependency groups are 'default', 'dev'"):
         venv.install(lock=lock, lock_groups=["docs"])
-    with pytest.raises(InvalidRequirementError, match="Name it with lock="):
+    with pytest.raises(InvalidRequirementError, match="Pass it as lock="):
         venv.install("needy", lock_groups=["dev"])
     with pytest.raises(TypeError, match="lock_groups must be several"):
         venv.install(lock=lock, lock_groups="dev")
@@ -444,7 +444,7 @@ def test_a_new_environment_has_what_is_locked(wheels: Path, tmp_path: Path) -> N
     write(tmp_path, package("pocket", "2.0", entry(wheel(wheels, "pocket", "2.0"))), more="# another size")
     with VenvRunner("venv", tmp_path, with_pip=False, lock=lock, exist="reuse") as venv:
         assert venv.installed() == {"pocket": "2.0"}
-    with pytest.raises(InvalidRequirementError, match="exactly what its file lists"):
+    with pytest.raises(InvalidRequirementError, match="exactly what the lock file lists"):
         VenvRunner("other", tmp_path, requirements=["needy"], lock=lock)
     with pytest.raises(LockFileError):
         VenvRunner("other", tmp_path, lock=tmp_path / "missing.toml")
@@ -564,13 +564,13 @@ WRONG = {
     "empty": ("", "lock-version"),
     "not TOML": ("lock-version = ", "(?i)invalid"),
     "not UTF-8": ("\udcff", "utf-8"),
-    "a later version": (HEAD.replace("1.0", "2.0") + "packages = []", r"2\.0.*Write it again"),
+    "a later version": (HEAD.replace("1.0", "2.0") + "packages = []", r"2\.0.*Write it with"),
     "no hash": (one(GOOD.replace(f'sha256 = "{DIGEST}"', "")), "hash"),
     "a weak hash": (one(GOOD.replace(f'sha256 = "{DIGEST}"', f'md5 = "{DIGEST[:32]}"')), "without a valid hash of sha256"),
     "a short hash": (one(GOOD.replace("aa", "a")), "valid hash"),
     "no hexadecimal hash": (one(GOOD.replace("aa", "xx")), "valid hash"),
     "a line in a hash": (one(GOOD.replace('sha256 = "', 'sha256 = "\\n--pre ')), "valid hash"),
-    "no such file": (one(GOOD.replace("needy-", "x/needy-")), "no such file"),
+    "no such file": (one(GOOD.replace("needy-", "x/needy-")), "which does not exist"),
     "NUL in a path": (one(GOOD.replace("needy-", "\\u0000")), "(?i)wheel"),
     "another scheme": (at("ftp://x.example/needy-1.0-py3-none-any.whl"), "is not the URL of a file"),
     "an option": (at("--pre"), "is not the URL of a file"),
@@ -586,7 +586,7 @@ WRONG = {
     "no name of a wheel": (at("https://x.example/x", "needy.txt"), "needy.txt"),
     "another Python": (
         HEAD + 'requires-python = "<3"\npackages = []',
-        r"for Python <3, and this environment has Python 3.*python='<3'",
+        r"for Python <3, but this environment has Python 3.*python='<3'",
     ),
     "another platform": (
         HEAD + "environments = [\"sys_platform == 'none'\"]\npackages = []",
@@ -594,7 +594,7 @@ WRONG = {
     ),
     "another Python for a package": (
         HEAD + package("needy", "1.0", GOOD, more='requires-python = "<3"'),
-        "its package 'needy' is for Python <3, and this environment has Python 3",
+        "its package 'needy' is for Python <3, but this environment has Python 3",
     ),
     "twice": (HEAD + package("needy", "1.0", GOOD) * 2, "Multiple packages"),
     "a directory outside": (
@@ -707,13 +707,13 @@ def test_reuse_sees_other_choices_and_a_changed_project(wheels: Path, tmp_path: 
 def test_a_lock_file_is_installed_by_itself(venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:
     """With other requirements, what is installed would not be what is locked; and by another name it is no lock file."""
     lock = write(tmp_path, "packages = []")
-    with pytest.raises(InvalidRequirementError, match="Give it as lock="):
+    with pytest.raises(InvalidRequirementError, match="Use lock="):
         venv.install(requirements_files=[lock])
-    with pytest.raises(InvalidRequirementError, match="Give it as lock="):
+    with pytest.raises(InvalidRequirementError, match="Use lock="):
         venv.install("needy", constraints=[lock])
-    with pytest.raises(InvalidRequirementError, match="exactly what its file lists"):
+    with pytest.raises(InvalidRequirementError, match="exactly what the lock file lists"):
         venv.install("needy", lock=lock)
-    with pytest.raises(InvalidRequirementError, match="exactly what its file lists"):
+    with pytest.raises(InvalidRequirementError, match="exactly what the lock file lists"):
         venv.install(editable=[str(tmp_path)], lock=lock)
-    with pytest.raises(LockFileError, match=r"there is no such file\. Write it"):
+    with pytest.raises(LockFileError, match=r"it does not exist\. Write it"):
         venv.install(lock=tmp_path / "missing.toml")

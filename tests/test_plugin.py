@@ -242,14 +242,14 @@ def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) 
     wrong = {
         "['pip']": "TypeError: the mark venv takes arguments by name only: requirements, python, lock, lock_extras, *",
         "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock, *",
-        "requirements='pip'": "TypeError: requirements must be several values, such as a list! Use [[]'pip'].",
+        "requirements='pip'": "TypeError: requirements must be several values, such as a list. Use [[]'pip'].",
         "requirements=[3]": "TypeError: a requirement must be a str or a path, not int.",
-        "requirements=3": "TypeError: requirements must be several values, such as a list!",
+        "requirements=3": "TypeError: requirements must be several values, such as a list.",
         "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement. *Use pre=True.*",
         "python=3.12": "TypeError: python must be a str or a path, such as '3.12', not float!",
         "python='3.99'": "*InterpreterNotFoundError: there is no interpreter '3.99'. Pass the path*; found: *",
         "lock='nowhere.toml'": "*LockFileError: *nowhere.toml*",
-        "lock=3": "TypeError: lock must be a str or a path, such as 'pylock.toml', not int!",
+        "lock=3": "TypeError: lock must be a str or a path, such as 'pylock.toml', not int.",
         "requirements=['pip'], lock='pylock.toml'": "*InvalidRequirementError: lock= installs exactly*",
     }
     tests = "".join(f"@pytest.mark.venv({text})\ndef test_{i}(venv_runner): pass\n" for i, text in enumerate(wrong))

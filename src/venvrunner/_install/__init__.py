@@ -1,1 +1,1 @@
-"""What may be installed, and the command lines that do it."""
+"""Installation: the checks of what may be installed, and the command lines of pip and uv."""

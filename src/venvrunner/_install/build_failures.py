@@ -1,4 +1,4 @@
-"""A build that failed, found in what pip or uv printed, without I/O."""
+"""Build failures, found in the output of pip or uv, without I/O."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ class FailedBuild(NamedTuple):
     """The first build that failed.
 
     Attributes:
-        package: what was built, as the installer names it; empty if it does not.
+        package: the package that was built, as the installer names it; empty if it does not.
         output: the build's own lines.
         missing: the requirement of the build that the installer did not find; empty if that was not the reason.
     """
@@ -28,7 +28,7 @@ _STEP = re.compile(
     r"|cannot import build backend\b.*|cannot install build dependencies\b.*)",
     re.IGNORECASE,
 )
-"""The line of pip that names the step; a clone that failed, which pip reports the same way, is not one."""
+"""The line of pip that names the step; pip reports a failed clone in the same form, but it is not a build."""
 _FOR = re.compile(r"\bfor (?P<package>[\w.-]+)")
 _ARROW = "╰─> "
 _END = "[end of output]"
@@ -47,7 +47,7 @@ _PIP_SHORT = (
 )
 _PIP_EXCEPTION = "ERROR: Exception:\n"
 _PIP_PROJECT = re.compile(r"\bTOMLDecodeError: |distributions[/\\]sdist\.py|\bin un(?:tar|zip)_file\b")
-"""A frame of pip's that reads a project, or unpacks one."""
+"""A frame of pip that reads or unpacks a project."""
 
 _UV = re.compile(
     r"Failed to (?:download and )?build `(?P<package>[^`]+)`|Failed to resolve requirements from `|"
@@ -59,9 +59,9 @@ _UV_ITEM = re.compile(
     r"|^ +[\u00d7├╰]─?[─▶]* (?P<old>.+(?:\n(?: {6,}| +│ {2,})[^ \[├╰].*)*)",
     re.MULTILINE,
 )
-"""An error of uv or a cause of it, now or with the boxes of earlier versions; uv breaks long lines as a terminal would."""
+"""An error of uv or one of its causes, also with the boxes of earlier versions; uv breaks long lines as a terminal would."""
 _UV_HASH = "Hash mismatch for "
-"""The cause why uv did not even begin to build a file."""
+"""The cause for which uv does not even start to build a file."""
 _UV_STREAM = re.compile(r" *\[std(?:out|err)\]")
 
 _MISSING = (
@@ -75,7 +75,7 @@ _FRAME = re.compile(r' *File "')
 
 _DIAGNOSIS = re.compile(r"\berror: (?!subprocess-exited-with-error)", re.IGNORECASE)
 _FOLLOWS = re.compile(r"error: command .* failed with exit|error: subprocess-exited", re.IGNORECASE)
-"""What a tool prints because another one has failed before."""
+"""Lines that a tool prints because another tool has failed before."""
 _EXCEPTION = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Warning)\b(?::|$)")
 
 
@@ -83,7 +83,7 @@ def failed_build(text: str) -> FailedBuild | None:
     r"""Return the build that failed, or ``None`` if none did.
 
     Args:
-        text: what the installer printed.
+        text: the output of the installer.
 
     >>> failed_build("error: Failed to build `crate==1.0`\n  cause: it is odd\n")
     FailedBuild(package='crate==1.0', output=['it is odd'], missing='')
@@ -93,7 +93,7 @@ def failed_build(text: str) -> FailedBuild | None:
 
 
 def reason_of(output: Sequence[str]) -> str:
-    """Return the line of a build's output that says why it failed.
+    """Return the line of a build's output that has the reason of the failure.
 
     >>> reason_of(["x.c:1: fatal error: y.h: No such file", "error: command 'cc' failed with exit code 1"])
     'x.c:1: fatal error: y.h: No such file'
@@ -105,7 +105,7 @@ def reason_of(output: Sequence[str]) -> str:
 
 
 def _raised(output: Sequence[str]) -> list[str]:
-    """Return the line after the frames of the last traceback, which names an exception of whatever name."""
+    """Return the line after the frames of the last traceback, which has the exception."""
     begins = [number for number, line in enumerate(output) if _TRACEBACK.match(line)]
     if not begins:
         return []
@@ -113,7 +113,7 @@ def _raised(output: Sequence[str]) -> list[str]:
 
 
 def excerpt(output: Sequence[str], limit: int = 30) -> list[str]:
-    """Return the part of a build's output that matters: all of it, or the lines around the reason and the last ones.
+    """Return the relevant part of a build's output: all of it, or the lines around the reason and the last lines.
 
     >>> excerpt(["1", "2", "error: 3", *"45678"], 6)
     ['1', '2', 'error: 3', '...', '7', '8']
@@ -130,9 +130,9 @@ def excerpt(output: Sequence[str], limit: int = 30) -> list[str]:
 
 
 def _without_wrapper(output: Sequence[str]) -> Iterator[str]:
-    """Yield lines without the frames of the installer's own program, which a traceback begins with.
+    """Yield lines without the frames of the installer's own program at the top of a traceback.
 
-    A ``setup.py`` that is executed is a ``<string>`` too, further down.
+    An executed ``setup.py`` is a ``<string>`` too, but further down.
     """
     is_wrapper = is_first = False
     for line in output:
@@ -157,13 +157,13 @@ def _by_pip(text: str, lines: list[str]) -> FailedBuild | None:
     found = (pattern.search(text) for pattern in _PIP_PACKAGES)
     match = _FOR.search(lines[number]) or next(filter(None, found), None)
     package = "" if match is None else _name(match["package"])
-    # What the build needs is built by another pip, whose report is in the output of this one.
+    # Requirements of the build are built by another pip, whose report is in the output of this one.
     inner = _by_pip("\n".join(output), output)
     return FailedBuild(package, *inner[1:]) if inner is not None else FailedBuild(package, output, _missing(output))
 
 
 def _short_by_pip(text: str) -> FailedBuild | None:
-    """Return a build that pip did not begin: it cannot read the project."""
+    """Return a build that pip did not start, because it cannot read the project."""
     short = next(filter(None, (pattern.search(text) for pattern in _PIP_SHORT)), None)
     if short is not None:
         return FailedBuild(_name(short["package"]), [line.strip() for line in short["reason"].splitlines()])
@@ -191,7 +191,7 @@ def _pip_output(lines: list[str], number: int) -> list[str]:
 
 
 def uv_items(text: str) -> list[str]:
-    r"""Return the errors that uv reports and their causes, each in one line.
+    r"""Return the errors that uv reports, and their causes, each in one line.
 
     >>> uv_items("error: Failed to build\n       `crate`\n  cause: it is odd\n")
     ['Failed to build `crate`', 'it is odd']
@@ -228,13 +228,13 @@ def _missing(output: Sequence[str]) -> str:
 
 
 def _stripped(lines: list[str]) -> list[str]:
-    """Return lines without the blank ones at both ends, and no two blank ones in a row."""
+    """Return lines without blank lines at both ends, and without two blank lines in a row."""
     text = "\n".join(line.rstrip() for line in lines).strip("\n")
     return re.sub(r"\n{3,}", "\n\n", text).split("\n") if text else []
 
 
 def _name(package: str) -> str:
-    """Return how people name what an installer names with its URL.
+    """Return the display name of a package that an installer names with its URL.
 
     >>> [_name(text) for text in ("crate @ file:///src/crate", "file:///my%20src", "crate==1.0")]
     ['crate', '/my src', 'crate==1.0']

@@ -1,4 +1,4 @@
-"""The pip for environments that have none: the wheel that virtualenv brings."""
+"""The pip for environments without pip: the wheel that virtualenv contains."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _METADATA = re.compile(r"pip-(?P<version>[^-]+)\.dist-info")
 
 
 def pip_version(directories: Iterable[str]) -> str | None:
-    """Return the version of the first pip in some directories of packages; ``""`` if it is not known, ``None`` without pip."""
+    """Return the version of the first pip in some package directories; ``""`` if it is unknown, ``None`` without pip."""
     for directory in directories:
         if os.path.isfile(os.path.join(directory, "pip", "__main__.py")):
             found = (_METADATA.fullmatch(name) for name in os.listdir(directory))
@@ -23,10 +23,10 @@ def pip_version(directories: Iterable[str]) -> str | None:
 
 
 def pip_wheel(venv_dir: str) -> str:
-    """Return the path of a wheel of pip that runs on an environment's Python.
+    """Return the path of a pip wheel that runs on an environment's Python.
 
     Raises:
-        CreationError: there is none.
+        CreationError: virtualenv contains no such wheel.
     """
     from virtualenv.seed.wheels.embed import get_embed_wheel  # slow to import
 
@@ -34,13 +34,13 @@ def pip_wheel(venv_dir: str) -> str:
     wheel = get_embed_wheel("pip", version)
     if wheel is None:
         check_pip(version)
-        msg = f"{venv_dir!r} has no pip, and virtualenv brings none for Python {version}. Use installer='uv'."
+        msg = f"{venv_dir!r} has no pip, and virtualenv contains none for Python {version}. Use installer='uv'."
         raise CreationError(msg)
     return str(wheel.path)
 
 
 def _version(venv_dir: str) -> str:
-    """Return the version of an environment's Python, as ``3.12``; virtualenv, uv and the standard library name it so."""
+    """Return the version of an environment's Python, such as ``3.12``, from ``pyvenv.cfg``."""
     settings = read_settings(venv_dir)
     version = settings.get("version_info") or settings.get("version", "")
     return ".".join(version.split(".")[:2])

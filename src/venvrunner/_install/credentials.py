@@ -1,4 +1,4 @@
-"""The credentials that an installation may show: those of its arguments, its variables and its requirements files."""
+"""Credentials: the secrets in the arguments, variables and requirements files of an installation."""
 
 import codecs
 import contextlib
@@ -26,11 +26,11 @@ _MARKS = [
 ]
 _PUT_IN = re.compile(r"\$\{(?P<name>\w+)\}")
 _TOKEN = 8
-"""Characters from which on a user without a password is a token, and not a name such as ``git``."""
+"""The length from which a user without a password is taken for a token, not for a name such as ``git``."""
 
 
 def secrets_of(texts: Iterable[str]) -> set[str]:
-    """Return what must not be shown of the URLs in some texts: passwords, and tokens in the place of a user.
+    """Return the secrets in the URLs of some texts: passwords, and tokens in place of a user.
 
     >>> sorted(secrets_of(["https://me:p%40ss@host/", "git+ssh://git@host/"]))
     ['p%40ss', 'p@ss']
@@ -47,7 +47,7 @@ def secrets_of(texts: Iterable[str]) -> set[str]:
 
 
 def secrets_of_variables(variables: Mapping[str, str]) -> set[str]:
-    """Return what must not be shown of environment variables: of ``PIP_INDEX_URL``, ``UV_INDEX``, proxies and all others."""
+    """Return the secrets in environment variables: ``PIP_INDEX_URL``, ``UV_INDEX``, proxies and all others."""
     named = {value for name, value in variables.items() if value and _VARIABLE.fullmatch(name)}
     # A proxy needs no scheme.
     proxies = {f"://{value}" for name, value in variables.items() if name.lower().endswith("_proxy") and "://" not in value}
@@ -55,7 +55,7 @@ def secrets_of_variables(variables: Mapping[str, str]) -> set[str]:
 
 
 def texts_of(paths: Iterable[str], variables: Mapping[str, str]) -> Iterator[str]:
-    """Yield the contents of requirements files, and of those that they name, with the variables put in as installers do."""
+    """Yield the texts of requirements files and of the files that they include, with variables replaced as installers do."""
     waiting, seen = list(paths), set[str]()
     while waiting:
         path = os.path.abspath(waiting.pop())
@@ -63,35 +63,35 @@ def texts_of(paths: Iterable[str], variables: Mapping[str, str]) -> Iterator[str
             continue
         seen.add(path)
         if not os.path.isfile(path):
-            continue  # a terminal or a pipe would keep us waiting
+            continue  # reading a terminal or a pipe could block
         try:
             with open(path, "rb") as file:
                 text = _decoded(file.read())
         except OSError:
-            continue  # the installer will say so
+            continue  # the installer reports the error
         text = _PUT_IN.sub(lambda match: variables.get(match["name"], ""), text)
         yield text
         waiting += [os.path.join(os.path.dirname(path), name) for name in _nested(text)]
 
 
 def _decoded(data: bytes) -> str:
-    """Return the text of a requirements file: a byte order mark decides, then a line that names the encoding (PEP 263)."""
+    """Decode a requirements file by its byte order mark, else by the line that declares the encoding (PEP 263)."""
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
     head = b"\n".join(data.split(b"\n", 2)[:2])
     if encoding == "utf-8" and (match := _CODING.search(head)):
         encoding = match["encoding"].decode("ascii")
     try:
         return data.decode(encoding, errors="replace")
-    except LookupError:  # there is no such encoding
+    except LookupError:  # the encoding is unknown
         return data.decode("utf-8", errors="replace")
 
 
 def _nested(text: str) -> Iterator[str]:
-    """Yield the paths that the lines of a requirements file may name: pip reads a line as a shell does, uv takes all of it."""
+    """Yield the paths that a requirements file may include: pip splits a line as a shell does, uv uses all of it."""
     for match in _NESTED.finditer(_CONTINUED.sub("", text)):
         rest = match["rest"].strip()
         words = [rest, rest.partition(" #")[0].strip()]
-        with contextlib.suppress(ValueError):  # a quote that does not end
+        with contextlib.suppress(ValueError):  # an unclosed quote
             words += shlex.split(rest)[:1]
         for word in dict.fromkeys(words):
             url = FILE.fullmatch(word)

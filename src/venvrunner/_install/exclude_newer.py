@@ -1,4 +1,4 @@
-"""The time limit for releases, in the one form that both installers read."""
+"""The time limit for releases (``exclude_newer=``), in the one form that both installers read."""
 
 import re
 from typing import TYPE_CHECKING
@@ -16,15 +16,15 @@ _DAYS = re.compile(r"P(?P<days>\d{1,5})D", re.ASCII)
 def cutoff(value: "str | date | timedelta", now: "datetime | None" = None) -> str:
     """Return the time before which a release must have been uploaded (RFC 3339, in UTC).
 
-    Installers read a date without a time, and a time without a zone, in different ways, so neither reaches them.
+    Installers disagree about a date without a time and a time without a zone, so neither reaches them.
 
     Args:
-        value: a time, a date (it begins in UTC), or an age; a ``str`` has one of these in the form of ISO 8601.
-        now: what an age is counted back from; default ``None``: the present time.
+        value: a time, a date (it begins in UTC), or an age; a ``str`` contains one of these in ISO 8601 form.
+        now: the time that an age is subtracted from; default: the present time.
 
     Raises:
-        TypeError: *value* is of another type.
-        InvalidRequirementError: *value* is not a time, or has no time zone, or is a negative age.
+        TypeError: *value* has another type.
+        InvalidRequirementError: *value* is not a time, has no time zone, or is a negative age.
 
     >>> cutoff("2026-01-31"), cutoff("2026-01-31T12:00:00+02:00")
     ('2026-01-31T00:00:00Z', '2026-01-31T10:00:00Z')
@@ -37,7 +37,7 @@ def cutoff(value: "str | date | timedelta", now: "datetime | None" = None) -> st
     try:
         if isinstance(value, timedelta):
             if value < timedelta():
-                msg = f"exclude_newer must not be a negative age, such as {given!r}."
+                msg = f"exclude_newer must not be a negative age, not {given!r}."
                 raise InvalidRequirementError(msg)
             value = (now or datetime.now(UTC)) - value
         elif not isinstance(value, date):
@@ -50,12 +50,12 @@ def cutoff(value: "str | date | timedelta", now: "datetime | None" = None) -> st
             raise InvalidRequirementError(msg)
         return f"{value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()}Z"
     except OverflowError:
-        msg = f"exclude_newer is {given!r}, which is before the first year."
+        msg = f"exclude_newer is {given!r}, which is before the year 1."
         raise InvalidRequirementError(msg) from None
 
 
 def shown_cutoff(value: "str | date | timedelta") -> str:
-    """Return a time limit as a person would type it: an age stays one, so that it is the same in each call.
+    """Return a time limit as a person would type it; an age stays an age, so that it is the same in each call.
 
     >>> from datetime import timedelta
     >>> shown_cutoff(timedelta(days=7)), shown_cutoff("P7D"), shown_cutoff("2026-01-31")

@@ -1,4 +1,4 @@
-"""The packages that must be in an environment after an installation, as far as their names are known before it."""
+"""Expected packages: the names that must be in an environment after an installation, as far as they are known before."""
 
 import os
 import re
@@ -20,19 +20,19 @@ for name in sys.argv[1:]:
     except PackageNotFoundError:
         print(name)
 """
-"""Prints those of its arguments that are not the names of packages that the interpreter finds."""
+"""Prints the arguments that do not name a package that the interpreter finds."""
 _HASHES = re.compile(r"\s--?[a-z].*")
 _PLAIN_FILES = (".txt", ".in")
-"""How requirements files end that are nothing else; uv reads scripts and projects, too."""
+"""The suffixes of plain requirements files; uv reads scripts and projects too."""
 
 
-def promised(request: Request) -> set[str]:
-    """Return the normalized names of packages that must be there afterwards, in whatever version.
+def expected_names(request: Request) -> set[str]:
+    """Return the normalized names of the packages that must be installed afterwards, in any version.
 
-    What a marker may leave out is not promised, nor what names no package. Versions are not looked at: a constraint or an
-    override of the user's may choose another one.
+    Requirements with a marker, and those without a known name, are not included. Versions are ignored: a constraint or an
+    override of the user's may select another one.
 
-    >>> sorted(promised(Request(requirements=("Zope.Interface>=5", "x; python_version < '3'", "/w/y-1.0-py3-none-any.whl"))))
+    >>> sorted(expected_names(Request(requirements=("Zope.Interface", "x; python_version < '3'", "/w/y-1-py3-none-any.whl"))))
     ['y', 'zope-interface']
     """
     names: set[str | None] = set()
@@ -48,7 +48,7 @@ def promised(request: Request) -> set[str]:
 
 
 def _name(text: str) -> str | None:
-    """Return the name of a requirement, or nothing if a marker may leave it out; ``None``: it is not one."""
+    """Return the name of a requirement; ``""`` if a marker may exclude it, ``None`` if the text is not a requirement."""
     from packaging.requirements import InvalidRequirement, Requirement  # slow to import
 
     try:
@@ -59,14 +59,14 @@ def _name(text: str) -> str | None:
 
 
 def _named_by_place(text: str) -> str:
-    """Return that of a wheel, or of a project's directory that says its name; empty: it is not known."""
+    """Return the name of a wheel, or of a project's directory from its ``pyproject.toml``; ``""`` if it is unknown."""
     place, marker = split_marker(text)
     if marker:
         return ""
     place, _extras = split_extras(place)
     path, is_whole = place, True
     if url := FILE.fullmatch(place):
-        path, is_whole = local_path(url["path"]), not url["rest"]  # which may name a project below it
+        path, is_whole = local_path(url["path"]), not url["rest"]  # a fragment may name a project below the path
     elif WEB.fullmatch(place):
         from urllib.parse import unquote, urlsplit  # slow to import
 
@@ -93,7 +93,7 @@ def _project(directory: str) -> str:
 
 
 def _lines(path: str) -> Iterator[str]:
-    """Yield the requirements of a file, without comments and hashes; its options, and files that it names, are left out."""
+    """Yield the requirements of a file without comments and hashes; options and nested files are skipped."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read().replace("\\\n", " ")

@@ -1,4 +1,4 @@
-"""Why an installation failed, in the words of whoever failed and with what to do, without I/O."""
+"""Failed installations: the kind of the failure, its reason in the installer's own words, and what to do, without I/O."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -18,21 +18,21 @@ from venvrunner.exceptions import (
 __tracebackhide__ = True
 
 _LONGEST = 300
-"""Characters of a message; the notes have more."""
+"""The number of characters of a message; the notes have more."""
 _LONGEST_LINE = 2000
-"""Characters of a line in a note."""
+"""The number of characters of a line in a note."""
 _MOST_NAMES = 3
-"""Names of what was to be installed in a message."""
+"""The number of requirements that a message names."""
 _LAST_LINES = "The last lines of "
 
 _OFFLINE = re.compile(r"the network was disabled")
 _RETRIED = re.compile(r"Retry\(total=0,.*?connection broken by [\"'](?P<reason>.*)[\"']: ")
-"""pip has tried for the last time; it then says that there is no such package."""
+"""The last attempt of pip; it then reports that there is no such package."""
 _SKIPPED = re.compile(
     r"Could not fetch URL \S+: "
     r"(?P<reason>(?:(?:proxy )?connection error|There was a problem confirming the ssl certificate): .+) - skipping"
 )
-"""pip was not to try again; of a connection it says so only if it is very verbose."""
+"""pip without retries; it reports a lost connection only if it is very verbose."""
 _UNREACHED = re.compile(
     r"error sending request for url|HTTP status server error|^error: (?:connection-|ssl-|proxy-connection-)\w+", re.MULTILINE
 )
@@ -53,19 +53,19 @@ _KINDS: list[tuple[str, type[InstallationError], str]] = [
     (
         r"(?i)DO NOT MATCH THE HASHES|Hash mismatch for|Hashes are required|In `?--require-hashes`? mode|(?<!Given )no hashes",
         HashError,
-        "A file is not the one whose hash is required, or has none. Find out why before you change the hash.",
+        "A downloaded file does not match its required hash, or the hash is missing. Find out why before you change the hash.",
     ),
     (r"building from source is disabled|Building source distributions is disabled", NoFittingVersionError, NO_SOURCES),
     (r"pre-built wheels is disabled", NoFittingVersionError, NO_WHEELS),
     (
         r"(?i)requires? a different python|requires Python|does not satisfy Python|no wheels with a matching Python",
         NoFittingVersionError,
-        "Versions for other Pythons were left out. Ask for another one, or make the environment with another python=.",
+        "Versions for other Pythons were skipped. Request another version, or create the environment with another python=.",
     ),
     (
         r"Expected path \(`[^`]*#[^`]*`\) to end in a supported file extension",
         InstallationError,
-        "uv takes what comes after '#' for a part of the path. Write 'NAME @ file:...#...' with the project's name.",
+        "uv treats the text after '#' as part of the path. Use 'NAME @ file:...#...' with the project's name.",
     ),
     (_OFFLINE.pattern, IndexUnreachableError, _NO_NETWORK),
     (_RETRIED.pattern, IndexUnreachableError, _NETWORK),
@@ -74,15 +74,15 @@ _KINDS: list[tuple[str, type[InstallationError], str]] = [
     (
         r"\(from versions: none\)|was not found in the (?:package registry|provided package locations)",
         NoSuchPackageError,
-        "Check the spelling, and where it was looked for: index_url= and its password, find_links= or no_index=.",
+        "Check the spelling, and where the installer searched: index_url= and its password, find_links= or no_index=.",
     ),
     (
         r"(?i)No matching distribution found|Could not find a version|No solution found when resolving|ResolutionImpossible",
         NoFittingVersionError,
-        "No version fits all that is asked for. Ask for another one, or for less.",
+        "No version satisfies all requirements. Relax one of them.",
     ),
 ]
-"""What an installer says, the kind of failure that it is, and what to do; the first that fits counts."""
+"""The message of an installer, the kind of the failure, and what to do; the first match counts."""
 
 _BUILDS: list[tuple[str, str]] = [
     (
@@ -98,32 +98,32 @@ _BUILDS: list[tuple[str, str]] = [
             r"No such file or directory: '[^']*(?:cc|\+\+|clang|cmake|ninja|make|cargo|rustc|pkg-config)'|Unknown compiler|"
             r"cannot find -l|No CMAKE_\w+_COMPILER|Microsoft Visual C\+\+ .* is required|can't find Rust compiler"
         ),
-        "A compiler, a header or a library of the system is missing. Install it, or take a release that has a wheel.",
+        "A compiler, a header or a library of the system is missing. Install it, or use a release that has a wheel.",
     ),
     (
         r"backend that is missing|has no attribute 'build_editable'",
-        "Its build back end can't make editable installations. Use another back end, or install it without editable=.",
+        "Its build back end does not support editable installations. Use another back end, or install it without editable=.",
     ),
     (
         r"(?:No module named|Cannot find module) '(?P<name>[\w.]+)'",
-        "The build imports {name}. Add what provides it to 'requires' of [build-system] in the project's pyproject.toml.",
+        "The build imports {name}. Add its package to 'requires' of [build-system] in the project's pyproject.toml.",
     ),
-    ("", "The project's own build failed. Fix it there, or take a release that has a wheel for this Python and platform."),
+    ("", "The project's own build failed. Fix it there, or use a release that has a wheel for this Python and platform."),
 ]
-"""What a build prints, and what to do; the first that fits counts."""
+"""The output of a build, and what to do; the first match counts."""
 
 
 def explained(
     error: CommandError, what: Sequence[str], mask: Callable[[str], str], limits: Limits = NO_LIMITS, *, verb: str = "installed"
 ) -> InstallationError:
-    """Return the exception of a failed installer as one of the kind of the failure, with the reason and what to do.
+    """Return the exception for a failed installer: of the kind of the failure, with the reason and what to do.
 
     Args:
-        error: what was raised; its notes are kept but for that which the build's own output replaces.
-        what: what was to be installed or removed.
+        error: the exception of the command; its notes are kept, except one that the build's own output replaces.
+        what: the requirements or names that should have been installed or removed.
         mask: masks credentials in one or more lines.
-        limits: which kinds of files are not to be taken.
-        verb: what was to be done.
+        limits: the forbidden kinds of files.
+        verb: ``"installed"`` or ``"removed"``.
     """
     text = f"{error.stdout or ''}\n{error.stderr or ''}"
     build = failed_build(text)
@@ -140,10 +140,10 @@ def explained(
             shown = "\n".join(line[:_LONGEST_LINE] for line in lines)
             notes = [f"The output of the build:\n{shown}", *(note for note in notes if not note.startswith(_LAST_LINES))]
     headline = _headline(mask, what, verb, reason)
-    told = kind(error.returncode, error.cmd, error.stdout, error.stderr, shown=error.shown, headline=headline)
+    found = kind(error.returncode, error.cmd, error.stdout, error.stderr, shown=error.shown, headline=headline)
     for note in [*notes, *([mask(advice)] if advice else [])]:
-        told.add_note(note)
-    return told
+        found.add_note(note)
+    return found
 
 
 def _headline(mask: Callable[[str], str], names: Sequence[str], verb: str, reason: str) -> str:
@@ -155,7 +155,7 @@ def _headline(mask: Callable[[str], str], names: Sequence[str], verb: str, reaso
 
 
 def _kind(text: str, cmd: Sequence[str], limits: Limits) -> tuple[type[InstallationError], str]:
-    """Return the kind of a failure that is not one of a build, and what to do."""
+    """Return the kind of a failure outside of a build, and what to do."""
     fetched = _FETCHED.search(text)
     text = re.sub(r"\n +", " ", text)  # uv breaks long lines as a terminal would
     found = ((kind, advice) for pattern, kind, advice in _KINDS if re.search(pattern, text))
@@ -199,7 +199,7 @@ _PIP_REPORT = re.compile(r"^\u00d7 (?P<what>.+)\n╰─> (?P<why>.+)", re.MULTIL
 
 
 def _reason(text: str) -> str:
-    """Return in one line what an installer gives as the reason."""
+    """Return the reason that an installer reports, in one line."""
     if lost := _RETRIED.search(text) or _SKIPPED.search(text):
         return lost["reason"]
     if line := _PIP_LINE.search(text):

@@ -1,6 +1,6 @@
-"""Fetch a text from a URL; also a program of its own, whose standard input is the URL, written for Python 3.9.
+"""The fetch of a text from a URL; also a program that reads the URL from standard input (Python 3.9+).
 
-A loop goes on meanwhile if a child does it, and a child can be cancelled.
+As a child process, it does not block an event loop and can be cancelled.
 """
 
 import base64
@@ -14,17 +14,17 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 __tracebackhide__ = True
 
 _TIMEOUT = 30.0
-"""Seconds without an answer, or without more of it."""
+"""Seconds without any data."""
 _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-"""Variables for a file of certificates, as installers know them."""
+"""The variables that installers read for a file of certificates."""
 
 
 def fetch(url: str) -> str:
-    """Return the text at a URL, which may have a user and a password.
+    """Return the text at a URL, which may contain a user and a password.
 
     Raises:
-        OSError: it cannot be fetched.
-        UnicodeDecodeError: it is not UTF-8.
+        OSError: the text cannot be fetched.
+        UnicodeDecodeError: the text is not UTF-8.
     """
     parts = urlsplit(url)
     login, _, place = parts.netloc.rpartition("@")
@@ -32,21 +32,21 @@ def fetch(url: str) -> str:
     if login:
         user, _, password = login.partition(":")
         token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode("ascii")
-        # Not to another host that the first one redirects to.
+        # The header is not sent to another host after a redirect.
         request.add_unredirected_header("Authorization", f"Basic {token}")
     file = next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), None)
     context = ssl.create_default_context(cafile=file) if parts.scheme.lower() == "https" else None
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT, context=context) as answer:  # noqa: S310  the same
+        with urllib.request.urlopen(request, timeout=_TIMEOUT, context=context) as answer:  # noqa: S310  http or https
             text: str = answer.read().decode("utf-8")
             return text
     except urllib.error.HTTPError as exc:
-        exc.close()  # it holds the connection
+        exc.close()  # it keeps the connection open
         raise
 
 
 def main() -> None:
-    """Print the text at the URL that standard input has."""
+    """Print the text at the URL that is read from standard input."""
     try:
         text = fetch(sys.stdin.read())
     except (OSError, ValueError) as exc:

@@ -1,4 +1,4 @@
-"""Which kinds of files pip may not take, as variables and requirements files say, without I/O."""
+"""Format control: the kinds of files that variables and requirements files forbid pip to use, without I/O."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,17 +7,17 @@ from typing import NamedTuple
 __tracebackhide__ = True
 
 NO_SOURCES = (
-    "Only wheels are allowed{by}, and none of {name} was found. Allow its source distribution, or check name and index."
+    "Only wheels are allowed{by}, and no wheel of {name} was found. Allow its source distribution, or check name and index."
 )
-"""What to do if a package is not found and only its wheels are allowed."""
+"""The advice if a package is not found and only its wheels are allowed."""
 NO_WHEELS = "Wheels are forbidden{by}, and no source distribution of {name} was found. Allow wheels, or check name and index."
-"""The same if its wheels are forbidden."""
+"""The advice if a package is not found and its wheels are forbidden."""
 
 _LINE = re.compile(r"^\s*--(?P<option>no|only)-binary[\s=]+(?P<value>\S+)", re.MULTILINE)
 
 
 class Limits(NamedTuple):
-    """Which kinds of files may not be taken of which packages, and what says so; ``:all:`` stands for all of them.
+    """The packages with forbidden kinds of files, each with the setting that forbids it; ``:all:`` means every package.
 
     Attributes:
         no_wheels: packages whose wheels are forbidden.
@@ -28,7 +28,7 @@ class Limits(NamedTuple):
     no_sources: Mapping[str, str]
 
     def advice(self, name: str) -> str | None:
-        """Return what to do if a package is not found, where that may be because of its kinds of files."""
+        """Return the advice for a package that is not found; ``None`` if no kind of file is forbidden for it."""
         plain = _normalized(re.split(r"[^\w.-]", name, maxsplit=1)[0])
         for limits, text in ((self.no_wheels, NO_WHEELS), (self.no_sources, NO_SOURCES)):
             if by := limits.get(plain) or limits.get(":all:"):
@@ -40,7 +40,7 @@ NO_LIMITS = Limits({}, {})
 
 
 def limits_of(variables: Mapping[str, str], texts: Iterable[str]) -> Limits:
-    """Return what environment variables and requirements files say of the kinds of files.
+    """Return the limits that environment variables and requirements files set.
 
     >>> limits_of({"PIP_NO_BINARY": ":all:"}, ["--only-binary=pocket"])
     Limits(no_wheels={':all:': 'PIP_NO_BINARY'}, no_sources={'pocket': '--only-binary in a requirements file'})

@@ -1,8 +1,8 @@
-"""Let an installer that starts no Python see what a fork inherits: metadata that stands in the fork while it runs.
+"""Inherited metadata: what uv must see of a fork's parent, linked into the fork while uv runs.
 
-uv looks into an environment's own directory of packages alone, and would install again what the parent has. So each inherited
-package gets a ``.dist-info`` directory there, which lists no files but its own: when uv replaces the package, it removes this,
-and nothing of the parent.
+uv only looks into an environment's own package directory, and would install the parent's packages again. So each inherited
+package gets a ``.dist-info`` directory there, which lists only its own files: when uv replaces the package, it removes that
+directory and nothing of the parent.
 """
 
 import contextlib
@@ -19,21 +19,21 @@ from venvrunner._venv.removal import remove_tree
 __tracebackhide__ = True
 
 _INSTALLER = b"venvrunner (inherited)\n"
-"""What such metadata names as its installer, by which it is known if a killed process has left it."""
+"""The installer that this metadata names; it identifies leftovers of a killed process."""
 _SHARED = ("METADATA", "direct_url.json", "uv_cache.json")
 
 
 @contextlib.contextmanager
-def stand_ins(venv_dir: str) -> Generator[None]:
-    """Put the metadata of what an environment inherits into its own directory of packages, for a block.
+def linked_metadata(venv_dir: str) -> Generator[None]:
+    """Link the metadata of inherited packages into an environment's own package directory, for a block.
 
     Raises:
-        CreationError: that is not possible.
+        CreationError: a directory cannot be read or written.
     """
     own = CURRENT.package_directories(venv_dir)
     made: list[str] = []
     try:
-        with explained(venv_dir, "show what is inherited"):
+        with explained(venv_dir, "link the inherited metadata"):
             _remove_left(own)
             inherited = [path for path in own_directories(venv_dir) if path not in own]
             hidden = installed(search_path(own, venv_dir)) if inherited else {}
@@ -44,7 +44,7 @@ def stand_ins(venv_dir: str) -> Generator[None]:
         yield
     finally:
         for path in made:
-            # What the installer has replaced is a package of the environment's own now.
+            # A directory that the installer has replaced belongs to the environment's own package now.
             if _is_ours(path) or not os.path.exists(os.path.join(path, "RECORD")):
                 with contextlib.suppress(OSError):  # the next call tries again
                     remove_tree(path)

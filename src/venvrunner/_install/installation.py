@@ -1,4 +1,4 @@
-"""One installation from its beginning to its end, written once for the sync and the async call."""
+"""One installation from start to end, written once for sync and async calls."""
 
 import logging
 import os
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from venvrunner._create import cache
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
-from venvrunner._install.expected import ASK, promised
+from venvrunner._install.expected import ASK, expected_names
 from venvrunner._install.format_control import NO_LIMITS, Limits, limits_of
-from venvrunner._install.inherited_metadata import stand_ins
+from venvrunner._install.inherited_metadata import linked_metadata
 from venvrunner._install.inventory import look
 from venvrunner._install.locked_file import LockedFile, requirement_lines
 from venvrunner._install.metadata import Distribution, versions
@@ -30,11 +30,11 @@ from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalle
 __tracebackhide__ = True
 
 _SHOWN = 1000
-"""Characters of what an installer printed, for a note."""
+"""The number of characters of an installer's output in a note."""
 _SETTINGS = "settings.toml"
-"""The name of the file that has the user's settings, but those that would move an installation."""
+"""The name of the file with the user's settings, without those that would redirect an installation."""
 HEARTBEAT = 10.0
-"""Seconds after which an installer that prints nothing is said to run still, by default."""
+"""The default number of seconds after which "still running" is logged for an installer that prints nothing."""
 
 
 class Installer(Protocol):
@@ -42,12 +42,12 @@ class Installer(Protocol):
 
     @property
     def index_variable(self) -> str:
-        """The environment variable that says where to look instead of what the user has configured."""
+        """The environment variable that overrides the index that the user has configured."""
         ...
 
     @property
     def starts_python(self) -> bool:
-        """Whether it asks the environment's Python what is installed; else it looks into one directory itself."""
+        """Whether it finds installed packages with the environment's Python, and not in one directory by itself."""
         ...
 
     @property
@@ -62,21 +62,21 @@ class Installer(Protocol):
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
     ) -> tuple[Mapping[str, str | None], str]:
-        """Return what keeps the user's configuration from moving an installation.
+        """Return the settings that keep the user's configuration from redirecting an installation.
 
         Args:
-            env: the environment variables that the installer has otherwise.
+            env: the other environment variables of the installer.
             venv_dir: the environment.
             cwd: the installer's working directory.
-            is_exact: whether to keep out constraints and other limits too.
+            is_exact: override constraints and other limits too.
 
         Returns:
-            variables, where ``None`` removes one, and the text of a configuration file or nothing.
+            environment variables, where ``None`` removes one, and the text of a configuration file or ``""``.
         """
         ...
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
-        """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
+        """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         ...
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
@@ -85,7 +85,7 @@ class Installer(Protocol):
 
 
 class Target(NamedTuple):
-    """Where something is installed.
+    """The environment that an installation goes into.
 
     Args:
         venv_dir: the environment.
@@ -100,83 +100,84 @@ class Target(NamedTuple):
     variables: Mapping[str, str]
 
 
-def install(installer: Installer, request: Request, place: Target, options: Mapping[str, Any]) -> Steps[Receipt]:
-    """Yield the command of an installation, be sent its outcome, and return the receipt.
+def install(installer: Installer, request: Request, target: Target, options: Mapping[str, Any]) -> Steps[Receipt]:
+    """Yield the commands of an installation, be sent their outcomes, and return the receipt.
 
     Raises:
-        InstallationError: it failed.
+        InstallationError: the installation failed.
+        LockFileError: the lock file does not fit the environment.
     """
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
     parts, what = [request], [*map(shown, (*request.requirements, *request.editable)), *request.requirements_files]
     if request.lock is not None:
         what = [request.lock.path]
-        parts = yield from _unlocked(installer, request, request.lock, place, options)
+        parts = yield from _unlocked(installer, request, request.lock, target, options)
     commands: list[list[str]] = []
     secrets: set[str] = set()
     files: list[str] = []
-    promise: set[str] = set()
+    expected: set[str] = set()
     for number, part in enumerate(parts):
-        promise |= promised(part)
+        expected |= expected_names(part)
         public, lines = part.without_secrets()
         if lines:
-            path = _write(place, f"requirements-{number}.txt", "\n".join(lines))
+            path = _write(target, f"requirements-{number}.txt", "\n".join(lines))
             public = public._replace(requirements_files=(*public.requirements_files, path))
-        texts = list(texts_of([*public.requirements_files, *public.constraints, *public.build_constraints], place.variables))
+        texts = list(texts_of([*public.requirements_files, *public.constraints, *public.build_constraints], target.variables))
         files += texts
         secrets |= secrets_of([*lines, *texts])
-        commands.append(installer.install(public, place.python))
-    overruled = _overruled(installer, place, {**options, "extra_env": {**given, **index}}, is_exact=request.lock is not None)
+        commands.append(installer.install(public, target.python))
+    overruled = _overruled(installer, target, {**options, "extra_env": {**given, **index}}, is_exact=request.lock is not None)
     keywords = {**options, "extra_env": {**given, **index, **overruled}}
-    around = nullcontext() if installer.starts_python else stand_ins(place.venv_dir)
-    aim = _Aim(what, "installed", limits_of({**place.variables, **_added(keywords)}, files), promise)
-    return (yield from _change(commands, place, keywords, secrets, aim, around))
+    around = nullcontext() if installer.starts_python else linked_metadata(target.venv_dir)
+    aim = _Aim(what, "installed", limits_of({**target.variables, **_added(keywords)}, files), expected)
+    return (yield from _change(commands, target, keywords, secrets, aim, around))
 
 
 def _check(
-    receipt: Receipt, packages: Collection[str], promise: Collection[str], place: Target, options: Mapping[str, Any]
+    receipt: Receipt, packages: Collection[str], expected: Collection[str], target: Target, options: Mapping[str, Any]
 ) -> Steps[None]:
-    """Make sure that the installer has installed what it was told.
+    """Check that the installer has installed the expected packages.
 
     Args:
-        receipt: what the installer has done.
-        packages: the names of what is installed now.
-        promise: the names of what must be.
-        place: where it was installed.
-        options: keywords of the call.
+        receipt: the receipt of the installer.
+        packages: the names of the packages that are installed now.
+        expected: the names of the packages that must be installed.
+        target: the environment.
+        options: the keywords of the call.
 
     Raises:
-        NotInstalledError: neither the metadata nor the interpreter knows of a package.
+        NotInstalledError: neither the metadata nor the interpreter knows a package.
     """
-    unknown = sorted(name for name in promise if name not in packages)
+    unknown = sorted(name for name in expected if name not in packages)
     if not unknown:
         return
-    asked = yield _ask(place, [place.python, "-I", "-c", ASK, *unknown], options, check=False)
+    asked = yield _ask(target, [target.python, "-I", "-c", ASK, *unknown], options, check=False)
     if names := [name for name in unknown if name in asked.stdout.split()]:
         redactor = Redactor(options["secrets"])
         shown = redactor.mask_all(receipt.args)
         error = NotInstalledError(0, receipt.args, receipt.stdout, receipt.stderr, shown=shown, packages=names)
         error.add_note(f"The installer's last lines:\n{redactor.mask(receipt.stdout + receipt.stderr)[-_SHOWN:].strip()}")
         error.add_note(
-            "A setting may send packages elsewhere, leave them out or only pretend: look at env=, extra_env= and files."
+            "A setting may redirect packages, exclude them or make a dry run: check env=, extra_env= and configuration files."
         )
         raise error
 
 
 def _overruled(
-    installer: Installer, place: Target, options: Mapping[str, Any], *, is_exact: bool = False
+    installer: Installer, target: Target, options: Mapping[str, Any], *, is_exact: bool = False
 ) -> dict[str, str | None]:
-    """Return the variables with which no configuration of the user's moves an installation, or limits an exact one."""
+    """Return the variables that keep the user's configuration from redirecting an installation, or limiting an exact one."""
     extra = cast("Mapping[str, str | None]", options.get("extra_env") or {})
-    env = {name: value for name, value in {**place.variables, **extra}.items() if value is not None}
+    env = {name: value for name, value in {**target.variables, **extra}.items() if value is not None}
     cwd = absolute(options.get("cwd") or os.curdir)
-    variables, text = installer.overruled(env, place.venv_dir, cwd, is_exact=is_exact)
-    return {**_home(env), **variables, **({installer.file_variable: _write(place, _SETTINGS, text)} if text else {})}
+    variables, text = installer.overruled(env, target.venv_dir, cwd, is_exact=is_exact)
+    return {**_home(env), **variables, **({installer.file_variable: _write(target, _SETTINGS, text)} if text else {})}
 
 
-def _users_own(place: Target) -> Callable[[str], str]:
-    """Return what names the user's files where an installer names the one that has their settings."""
-    path = os.path.join(place.directory, _SETTINGS)
+def _users_own(target: Target) -> Callable[[str], str]:
+    """Return a function that replaces the name of our settings file in a text with the names of the user's files."""
+    path = os.path.join(target.directory, _SETTINGS)
     try:
         with open(path, encoding="utf-8") as file:
             names = ", ".join(origins(file.readline()))
@@ -186,52 +187,52 @@ def _users_own(place: Target) -> Callable[[str], str]:
 
 
 def _home(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with which pip and uv do without a home directory: pip ends with a traceback, uv wants a cache."""
+    """Return the variables that pip and uv need without a home directory: pip would crash, and uv requires a cache."""
     found: dict[str, str] = {}
     if not os.path.isabs(env.get("HOME", os.path.expanduser("~"))):
-        found["HOME"] = os.sep  # what containers give to an unknown user
+        found["HOME"] = os.sep  # as containers set it for an unknown user
     if "UV_CACHE_DIR" not in env and cache.usual_location("uv") is None:
         found["UV_NO_CACHE"] = "1"
     return found
 
 
 def _unlocked(
-    installer: Installer, request: Request, lock: Lock, place: Target, options: Mapping[str, Any]
+    installer: Installer, request: Request, lock: Lock, target: Target, options: Mapping[str, Any]
 ) -> Steps[list[Request]]:
-    """Ask the interpreter what fits it; return the requests for exactly that of a lock file: first what has a hash."""
-    import packaging  # only its path is needed
+    """Return the requests that install what a lock file selects for the environment; files with a hash come first."""
+    import packaging  # only for its path
 
     from venvrunner._install.selection import has_other_commit, is_other_file, select  # slow to import
 
-    command = [place.python, "-I", "-S", _program("describe"), str(packaging.__file__)]
-    described = yield _ask(place, command, options)
+    command = [target.python, "-I", "-S", _program("describe"), str(packaging.__file__)]
+    described = yield _ask(target, command, options)
     files, requirements, editable, remark = select(lock, described.stdout, require_hashes=request.require_hashes)
     if remark:
         log_method(options.get("logger") or logging.getLogger("venvrunner"), "warning")(remark)
-    present = yield from look(place.venv_dir, place.variables, options)
+    present = yield from look(target.venv_dir, target.variables, options)
     parts: list[Request] = []
     if files or not (requirements or editable):
         name, text = installer.lock_file(files)
         if request.has_sources():
             name, text = "locked.txt", "\n".join(requirement_lines(files, indexed=True))
-        path = _write(place, name, text)
+        path = _write(target, name, text)
         part = request._replace(lock=None, requirements_files=(path,), require_hashes=True, deps=False)
         parts.append(part._replace(reinstall=any(is_other_file(present, file) for file in files)))
     if requirements or editable:
-        # By themselves: where one file needs a hash, an installer wants it of all, and a directory has none.
+        # Separately: where one file needs a hash, an installer requires it for all, and a directory has none.
         part = request._replace(lock=None, requirements=requirements, editable=editable, deps=False)
         parts.append(part._replace(reinstall=has_other_commit(requirements, present)))
     return parts
 
 
 def _program(name: str) -> str:
-    """Return the path of a module here that is a program of its own: what it imports is slow, and not needed by the caller."""
+    """Return the path of a module in this package that is run as a program."""
     return os.path.join(os.path.dirname(__file__), f"{name}.py")
 
 
-def _ask(place: Target, argv: list[str], options: Mapping[str, Any], *, check: bool = True) -> Call:
-    """Return the call of an interpreter for something that nobody else needs to see."""
-    quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": place.variables, "check": check}
+def _ask(target: Target, argv: list[str], options: Mapping[str, Any], *, check: bool = True) -> Call:
+    """Return the call of an interpreter whose output is not logged."""
+    quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": target.variables, "check": check}
     return Call(argv, {**{name: options[name] for name in ("logger", "timeout") if name in options}, **quiet})
 
 
@@ -239,7 +240,7 @@ def fetch_lock(lock: str, python: str, options: Mapping[str, Any]) -> Steps[Lock
     """Yield the command that fetches a lock file from a URL, be sent its outcome, and return the file.
 
     Raises:
-        LockFileError: it cannot be fetched.
+        LockFileError: the file cannot be fetched.
     """
     quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "input": lock, "env": options.get("env")}
     kept = {name: options[name] for name in ("logger", "timeout", "extra_env") if name in options}
@@ -250,74 +251,74 @@ def fetch_lock(lock: str, python: str, options: Mapping[str, Any]) -> Steps[Lock
     return LockText(lock, done.stdout)
 
 
-def _write(place: Target, name: str, text: str) -> str:
-    path = os.path.join(place.directory, name)
+def _write(target: Target, name: str, text: str) -> str:
+    path = os.path.join(target.directory, name)
     with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(f"{text}\n")
     return path
 
 
-def uninstall(installer: Installer, names: list[str], place: Target, options: Mapping[str, Any]) -> Steps[Receipt]:
-    """Same as :func:`install`, but removes packages."""
+def uninstall(installer: Installer, names: list[str], target: Target, options: Mapping[str, Any]) -> Steps[Receipt]:
+    """Yield the command that removes packages, be sent its outcome, and return the receipt; see :func:`install`."""
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
-    keywords = {**options, "extra_env": {**given, **_overruled(installer, place, options)}}
+    keywords = {**options, "extra_env": {**given, **_overruled(installer, target, options)}}
     aim = _Aim(names, "removed")
-    return (yield from _change([installer.uninstall(names, place.python)], place, keywords, set(), aim, nullcontext()))
+    return (yield from _change([installer.uninstall(names, target.python)], target, keywords, set(), aim, nullcontext()))
 
 
 class _Aim(NamedTuple):
-    """What was to be installed or removed, which kinds of files are not to be taken, and what must be there in the end."""
+    """The purpose of a change: the packages, the verb for messages, forbidden kinds of files, and the expected names."""
 
     what: list[str]
     verb: str
     limits: Limits = NO_LIMITS
-    promise: Collection[str] = ()
+    expected: Collection[str] = ()
 
 
 def _change(
     commands: list[list[str]],
-    place: Target,
+    target: Target,
     options: Mapping[str, Any],
     secrets: set[str],
     aim: _Aim,
     around: AbstractContextManager[None],
 ) -> Steps[Receipt]:
-    before = yield from look(place.venv_dir, place.variables, options)
+    before = yield from look(target.venv_dir, target.variables, options)
     keywords: dict[str, Any] = {
         "heartbeat": HEARTBEAT,
         **options,
-        "env": place.variables,
-        "secrets": _all_secrets(options, secrets, place.variables),
+        "env": target.variables,
+        "secrets": _all_secrets(options, secrets, target.variables),
     }
     # A killed installer cannot remove its temporary files, so it gets a temporary directory of ours. And uv breaks lines at the
     # width of the terminal, including those of a build.
-    own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place.directory) | {"COLUMNS": "1000"}
+    own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), target.directory) | {"COLUMNS": "1000"}
     keywords["extra_env"] = own | dict(options.get("extra_env") or {})
     done: list[subprocess.CompletedProcess[str]] = []
     try:
         with around:
             for argv in commands:
-                done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator can't yield in a comprehension
+                done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator cannot yield in a comprehension
     except CommandError as exc:
         from venvrunner._install.failures import explained  # slow to import, and few installations fail
 
-        _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
-        mask, users_own = Redactor(keywords["secrets"]).mask, _users_own(place)
-        told = explained(exc, aim.what, lambda text: mask(users_own(text)), aim.limits, verb=aim.verb)
-        told.__notes__ = list(map(users_own, getattr(told, "__notes__", ())))
-        raise told from None
+        _note_changes(exc, before, (yield from look(target.venv_dir, target.variables, options)))
+        mask, users_own = Redactor(keywords["secrets"]).mask, _users_own(target)
+        error = explained(exc, aim.what, lambda text: mask(users_own(text)), aim.limits, verb=aim.verb)
+        error.__notes__ = list(map(users_own, getattr(error, "__notes__", ())))
+        raise error from None
     except CommandTimeoutError as exc:
-        _note_changes(exc, before, (yield from look(place.venv_dir, place.variables, options)))
+        _note_changes(exc, before, (yield from look(target.venv_dir, target.variables, options)))
         raise
-    after = yield from look(place.venv_dir, place.variables, options)
+    after = yield from look(target.venv_dir, target.variables, options)
     receipt = _receipt(_joined(done), before, after)
-    if all(isinstance(one, CompletedCommand) for one in done):  # a patched log_run has installed nothing
-        yield from _check(receipt, after, aim.promise, place, keywords)
+    if all(isinstance(one, CompletedCommand) for one in done):  # a patched log_run installs nothing
+        yield from _check(receipt, after, aim.expected, target, keywords)
     return receipt
 
 
 def _joined(done: list[subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
-    """Return one completed process for several: the last command line, and all output."""
+    """Return one completed process for several: the last command line, and the output of all."""
     if len(done) == 1:
         return done[0]
     stdout, stderr = "".join(one.stdout for one in done), "".join(one.stderr for one in done)

@@ -1,4 +1,4 @@
-"""Look at what is installed: without a process, unless the environment sees the packages of its system."""
+"""The inventory of installed packages, read without a process unless the environment sees the system's packages."""
 
 import json
 import os
@@ -14,30 +14,31 @@ from venvrunner._venv.pyvenv_cfg import read_settings
 
 __tracebackhide__ = True
 
+_LIST = "list the installed packages"
 _PRINT_PATH = "import json, sys; print('\\n' + json.dumps([path for path in sys.path if path]))"
 
 
 def look(venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]) -> Steps[dict[str, Distribution]]:
-    """Return what is installed; yield the command that tells where the system has its packages, if they count.
+    """Return the installed packages; if the system's count, yield the command that prints their directories.
 
     Args:
         venv_dir: the environment.
         variables: the environment variables of its commands.
-        options: keywords of the call that this is a part of.
+        options: the keywords of the call that this is a part of.
 
     Raises:
-        CreationError: a directory of packages can't be read.
+        CreationError: a package directory cannot be read.
     """
-    with explained(venv_dir, "read what is installed"):
+    with explained(venv_dir, _LIST):
         directories = search_path(own_directories(venv_dir), venv_dir)
         sees_system = read_settings(venv_dir).get("include-system-site-packages", "").lower() == "true"
     python = CURRENT.find_command(venv_dir, "python")
     if sees_system and python is not None:
-        # Each distribution has its own places for them, and its own site.py.
+        # Each operating system has its own directories for them, and its own site.py.
         quiet = {"stdout_loglevel": None, "stderr_loglevel": None, "env": variables}
         kept = {name: options[name] for name in ("logger", "timeout") if name in options}
         done = yield Call([python, "-c", _PRINT_PATH], {**kept, **quiet})
         found = json.loads(done.stdout.splitlines()[-1])
-        directories += [path for path in found if os.access(path, os.R_OK | os.X_OK)]  # Python skips others too
-    with explained(venv_dir, "read what is installed"):
+        directories += [path for path in found if os.access(path, os.R_OK | os.X_OK)]  # Python skips the others too
+    with explained(venv_dir, _LIST):
         return installed(directories)

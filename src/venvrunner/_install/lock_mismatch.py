@@ -1,4 +1,4 @@
-"""Why a lock file does not fit an environment: which ones it is for, and what this one is, without I/O."""
+"""Lock mismatches: why a lock file does not fit an environment, and what to do, without I/O."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
 _INDEX = re.compile(r"(No wheel found|python_full_version).*packages\[(\d+)\]", re.DOTALL)
-"""The packaging library's words for one package that does not fit."""
+"""The packaging library's message for one package that does not fit."""
 _SHOWN = 8
-"""Tags or markers that one message shows."""
-_SAID = ("python_full_version", "implementation_name", "sys_platform", "platform_machine")
+"""The number of tags or markers that one message shows."""
+_MARKERS = ("python_full_version", "implementation_name", "sys_platform", "platform_machine")
 
 
 def why_unfit(content: "Pylock", environment: Mapping[str, str], tags: "Sequence[Tag]", error: Exception) -> tuple[str, str]:
-    """Return why nothing can be selected, and what to do.
+    """Return why nothing can be selected from a lock file, and what to do.
 
     Args:
-        content: what the lock file says.
+        content: the lock file.
         environment: the marker variables of the environment.
-        tags: the tags of wheels that fit, the best first.
-        error: what the selection has raised.
+        tags: the supported wheel tags, the best first.
+        error: the exception of the selection.
     """
     version = environment["python_full_version"]
     relock = f"lock for Python {version} too"
@@ -43,7 +43,7 @@ def why_unfit(content: "Pylock", environment: Mapping[str, str], tags: "Sequence
         why = f"{package.name!r} has no source distribution, and wheels only for {_some(near)}; this environment takes {best}"
         return why, f"Use a Python and platform that it has wheels for, or {relock}."
     if content.environments is not None and "environments" in str(error):
-        here = ", ".join(f"{name} = {environment.get(name)!r}" for name in _SAID)
+        here = ", ".join(f"{name} = {environment.get(name)!r}" for name in _MARKERS)
         return (
             f"it is for {_some(content.environments, ' or ')}; this environment has {here}",
             f"Use one of these, or {relock}.",
@@ -53,10 +53,10 @@ def why_unfit(content: "Pylock", environment: Mapping[str, str], tags: "Sequence
 
 def _for_python(wanted: str, version: str, what: str) -> tuple[str, str]:
     remedy = f"Create the environment with python={wanted!r}, or lock for Python {version} too."
-    return f"{what} is for Python {wanted}, and this environment has Python {version}", remedy
+    return f"{what} is for Python {wanted}, but this environment has Python {version}", remedy
 
 
 def _some(values: Sequence[object], joint: str = ", ") -> str:
-    """Return the first of several values, and how many more there are."""
+    """Return the first few of several values, and the number of the others."""
     shown = joint.join(map(str, values[:_SHOWN]))
     return shown if len(values) <= _SHOWN else f"{shown} and {len(values) - _SHOWN} more"

@@ -1,4 +1,4 @@
-"""The files that a lock file has for one environment, as installers read them, without I/O."""
+"""Locked files: the files selected for an environment, in the formats that installers read, without I/O."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,17 +10,17 @@ __tracebackhide__ = True
 
 
 class LockedFile(NamedTuple):
-    """The one file that is to be installed for a package.
+    """The one file to install for a package.
 
     Attributes:
-        package: the package's normalized name.
-        version: its version; ``""`` for a file of no index.
-        kind: as PEP 751 names it: ``"wheels"``, ``"sdist"`` or ``"archive"``.
-        path: its absolute path; ``""``: it has to be fetched.
-        url: where it is.
+        package: the normalized name of the package.
+        version: its version; ``""`` for a file that is not from an index.
+        kind: its kind in PEP 751: ``"wheels"``, ``"sdist"`` or ``"archive"``.
+        path: its absolute path; ``""`` if it must be downloaded.
+        url: its URL.
         digest: its strongest digest, as ``algorithm:digits``.
-        others: those of the other files that the lock file has for this package.
-        subdirectory: the directory of the project in it; ``""``: its top.
+        others: the digests of the other files that the lock file lists for the package.
+        subdirectory: the project's directory in it; ``""``: the top directory.
     """
 
     package: str
@@ -33,12 +33,16 @@ class LockedFile(NamedTuple):
     subdirectory: str = ""
 
     def direct_line(self) -> str:
-        """Return the line of a requirements file for a file of no index."""
+        """Return the line of a requirements file for a file that is not from an index."""
         part = f"#subdirectory={self.subdirectory}" if self.subdirectory else ""
         return f"{self.package} @ {quoted(self.url)}{part} --hash={self.digest}"
 
     def pinned_line(self, *, others: bool) -> str:
-        """Return the line of a requirements file for one of an index."""
+        """Return the line of a requirements file for a file from an index.
+
+        Args:
+            others: allow the other files of the package too.
+        """
         digests = (self.digest, *self.others) if others else (self.digest,)
         return " ".join([f"{self.package}=={self.version}", *(f"--hash={digest}" for digest in digests)])
 
@@ -48,12 +52,12 @@ def requirement_lines(files: Iterable[LockedFile], *, indexed: bool) -> Iterator
 
     Args:
         files: the files.
-        indexed: whether the installer finds them by itself, where its user has said. It then may take any file that the lock
-            file has for a package.
+        indexed: let the installer find the files in the configured index. It may then choose any file that the lock file
+            lists for a package.
     """
     files = list(files)
     if not indexed and all(file.kind == "wheels" for file in files):
-        yield "--no-index"  # else the installer needs the index for what builds the others
+        yield "--no-index"  # otherwise the installer needs the index for the build back ends
     for file in files:
         if file.kind == "archive":
             yield file.direct_line()
@@ -64,7 +68,7 @@ def requirement_lines(files: Iterable[LockedFile], *, indexed: bool) -> Iterator
 
 
 def pylock_text(files: Iterable[LockedFile]) -> str:
-    """Return a lock file that has only these files. JSON's strings, lists and numbers are TOML's."""
+    """Return the text of a lock file with only these files; JSON's strings, lists and numbers are valid TOML."""
     lines = ['lock-version = "1.0"', 'created-by = "venvrunner"']
     files = list(files)
     if not files:

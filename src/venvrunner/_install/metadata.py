@@ -1,4 +1,4 @@
-"""What is installed, read from the metadata of the packages; no process is started."""
+"""Installed packages, read from their metadata without a process."""
 
 import json
 import os
@@ -10,9 +10,9 @@ __tracebackhide__ = True
 
 _KINDS = (".dist-info", ".egg-info")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
-"""A project's name; pip leaves directories such as ``~lf-1.0.dist-info`` after an interruption."""
+"""The name of a project; an interrupted pip leaves directories such as ``~lf-1.0.dist-info``."""
 _CANONICAL = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*((a|b|rc)(0|[1-9]\d*))?(\.post(0|[1-9]\d*))?(\.dev(0|[1-9]\d*))?")
-"""The versions that are spelled in their one way already (PEP 440, appendix B)."""
+"""The versions that are in canonical form (PEP 440, appendix B)."""
 
 
 class Distribution(NamedTuple):
@@ -20,9 +20,8 @@ class Distribution(NamedTuple):
 
     Attributes:
         version: its version, normalized.
-        source: where it was installed from if that was no index, as ``pip freeze`` has it: a URL, with ``-e`` before it if it
-            is editable; else ``None``.
-        metadata: the path of the file that describes it, if it is one.
+        source: its source as ``pip freeze`` prints it: a URL, with ``-e`` before it if it is editable; ``None`` for an index.
+        metadata: the path of its metadata file; ``None`` if that is in an egg that is one file.
     """
 
     version: str
@@ -31,13 +30,13 @@ class Distribution(NamedTuple):
 
 
 def installed(directories: Iterable[str]) -> dict[str, Distribution]:
-    """Return the packages in some directories by their normalized names, sorted; the same ones as ``pip list``.
+    """Return the packages in some directories, sorted by normalized name; the same packages as ``pip list``.
 
     Args:
-        directories: where Python looks for packages; of two with one name, the first counts.
+        directories: the directories where Python looks for packages; of two packages with one name, the first counts.
 
     Raises:
-        OSError: a directory can't be read.
+        OSError: a directory cannot be read.
 
     >>> installed([])
     {}
@@ -49,18 +48,18 @@ def installed(directories: Iterable[str]) -> dict[str, Distribution]:
             if identity is not None and identity.name not in found and _NAME.fullmatch(identity.name):
                 source = _source(path) if link is None else f"-e {link}"
                 found[identity.name] = identity.shown, Distribution(identity.version, source, _file(path))
-    # Of two that are shown with one name, that whose directory has it counts.
+    # Of two packages that are shown with one name, the one whose directory has the name counts.
     shown = {name: package for _known, (name, package) in sorted(found.items(), key=lambda item: item[0] == item[1][0])}
     return dict(sorted(shown.items()))
 
 
 def versions(packages: Mapping[str, Distribution]) -> dict[str, str]:
-    """Return the versions alone."""
+    """Return only the versions of some packages."""
     return {name: package.version for name, package in packages.items()}
 
 
 def normalized(name: str) -> str:
-    """Return the one spelling of a package's name (PEP 503).
+    """Return the normalized spelling of a package's name (PEP 503).
 
     >>> normalized("Zope.Interface")
     'zope-interface'
@@ -69,9 +68,9 @@ def normalized(name: str) -> str:
 
 
 def _metadata_in(directory: str) -> Iterator[tuple[str | None, str]]:
-    """Yield the metadata in a directory or an egg, and of that in another directory, which that is.
+    """Yield the paths of the metadata in a directory or an egg, each with the directory that an ``.egg-link`` names.
 
-    The order is that of the system, as for Python and pip: where there are two of one project, that decides.
+    The order is that of the file system, as for Python and pip: it decides between two of one project.
     """
     if directory.lower().endswith(".egg"):
         yield None, os.path.join(directory, "EGG-INFO")
@@ -91,12 +90,12 @@ def _metadata_in(directory: str) -> Iterator[tuple[str | None, str]]:
 
 
 class _Identity(NamedTuple):
-    """What a package is called.
+    """The name and the version of a package.
 
     Attributes:
-        name: by which pip knows it: that of the metadata's directory, if that has one.
-        shown: what pip shows, which is what the metadata says.
-        version: that of the directory, or of the metadata if the directory has none that is one.
+        name: the name that pip identifies it by: from the metadata's directory, else from the metadata.
+        shown: the name that pip shows: from the metadata.
+        version: the version from the directory, or from the metadata if the directory has no valid version.
     """
 
     name: str
@@ -105,7 +104,7 @@ class _Identity(NamedTuple):
 
 
 def _identity(path: str) -> _Identity | None:
-    """Return name and version as pip finds them; ``None``: it finds none."""
+    """Return the name and the version as pip determines them; ``None`` if it finds none."""
     stem, kind = os.path.splitext(os.path.basename(path))
     name, dash, version = stem.partition("-")
     if kind == ".egg-info":
@@ -113,16 +112,17 @@ def _identity(path: str) -> _Identity | None:
     elif kind != ".dist-info" or not dash:
         name = version = ""
     headers = _headers(path)
-    said = headers.get("name", "")
-    name = normalized(name or said)
+    in_header = headers.get("name", "")
+    name = normalized(name or in_header)
     found = _normalized_version(version) or headers.get("version") or version
     if not name or not found:
         return None
-    return _Identity(name, normalized(said) if _NAME.fullmatch(said) else name, _normalized_version(found) or found)
+    shown = normalized(in_header) if _NAME.fullmatch(in_header) else name
+    return _Identity(name, shown, _normalized_version(found) or found)
 
 
 def _headers(path: str) -> dict[str, str]:
-    """Return name and version of a file of metadata, as far as it has them."""
+    """Return the name and the version in a metadata file, as far as it has them."""
     for name in ("METADATA", "PKG-INFO", ""):
         if (text := _read(os.path.join(path, name) if name else path)) is not None:
             break
@@ -130,7 +130,7 @@ def _headers(path: str) -> dict[str, str]:
         return {}
     headers: dict[str, str] = {}
     match = _HEADER.match(text)
-    while match is not None and len(headers) < len(_WANTED):  # as in any message, what is no header ends them
+    while match is not None and len(headers) < len(_WANTED):  # as in any message, the first other line ends the headers
         if match["name"] and match["name"].lower() in _WANTED:
             headers.setdefault(match["name"].lower(), match["value"].strip())
         match = _HEADER.match(text, match.end())
@@ -139,16 +139,16 @@ def _headers(path: str) -> dict[str, str]:
 
 _WANTED = {"name", "version"}
 _HEADER = re.compile(r"(?:(?P<name>[!-9;-~]+):(?P<value>.*)|[ \t].*)(?:\n|\Z)")
-"""A line of a header, or one that goes on with the header before it."""
+"""A header line, or a continuation of the header before it."""
 
 
 def _file(path: str) -> str | None:
-    """Return the path of the file of metadata."""
+    """Return the path of the metadata file."""
     return next(filter(os.path.isfile, (os.path.join(path, "METADATA"), os.path.join(path, "PKG-INFO"), path)), None)
 
 
 def _read(path: str) -> str | None:
-    """Return the text of a file, which may be in an egg that is one file; ``None``: there is no such file."""
+    """Return the text of a file, which may be in a zipped egg; ``None`` if it does not exist."""
     egg, _, name = path.partition(f"{os.sep}EGG-INFO{os.sep}")
     if name and os.path.isfile(egg):
         import zipfile  # slow to import
@@ -166,7 +166,7 @@ def _read(path: str) -> str | None:
 
 
 def _source(path: str) -> str | None:
-    """Return what direct_url.json says (https://packaging.python.org/en/latest/specifications/direct-url/)."""
+    """Return the source in direct_url.json (https://packaging.python.org/en/latest/specifications/direct-url/)."""
     text = _read(os.path.join(path, "direct_url.json"))
     try:
         found = json.loads(text or "null")
@@ -174,16 +174,16 @@ def _source(path: str) -> str | None:
         return None
     if not isinstance(found, dict) or not isinstance(cast("dict[str, Any]", found).get("url"), str):
         return None
-    said = cast("dict[str, Any]", found)
-    url = str(said["url"])
-    vcs, archive, local = (_table(said, name) for name in ("vcs_info", "archive_info", "dir_info"))
+    origin = cast("dict[str, Any]", found)
+    url = str(origin["url"])
+    vcs, archive, local = (_table(origin, name) for name in ("vcs_info", "archive_info", "dir_info"))
     if vcs:
         url = f"{vcs.get('vcs')}+{url}@{vcs.get('commit_id')}"
     parts = [f"{name}={value}" for name, value in sorted(_table(archive, "hashes").items())]
     if not parts and isinstance(archive.get("hash"), str):  # the form before hashes
         parts.append(archive["hash"])
-    if said.get("subdirectory"):
-        parts.append(f"subdirectory={said['subdirectory']}")
+    if origin.get("subdirectory"):
+        parts.append(f"subdirectory={origin['subdirectory']}")
     if parts:
         url += "#" + "&".join(parts)
     return f"-e {url}" if local.get("editable") is True else url
@@ -195,7 +195,7 @@ def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _normalized_version(version: str) -> str | None:
-    """Return the one spelling of a version; ``None`` if it is none.
+    """Return the normalized spelling of a version; ``None`` if the text is not a version.
 
     >>> _normalized_version("1.0"), _normalized_version("01.0-ALPHA_1"), _normalized_version("nonsense")
     ('1.0', '1.0a1', None)

@@ -1,4 +1,4 @@
-"""What a caller may have meant who gives an installer's own words as a requirement; without I/O."""
+"""Misused requirements: the keyword or call to use instead of an installer's option, a file or a list; without I/O."""
 
 import os
 import re
@@ -45,11 +45,11 @@ _ELSE = "Name a package, an existing path or a URL."
 
 
 def option_advice(text: str, following: object = None) -> str:
-    """Return what to write instead of an option.
+    """Return the advice for an option that was passed as a requirement.
 
     Args:
         text: the option, perhaps with its value.
-        following: the argument after it.
+        following: the next argument.
 
     >>> option_advice("-r", "requirements.txt"), option_advice("--upgrade")
     ("Use requirements_files=['requirements.txt'].", 'Use upgrade=True.')
@@ -70,16 +70,16 @@ def option_advice(text: str, following: object = None) -> str:
 
 
 def several_advice(words: Iterable[str]) -> str:
-    """Return how to give several requirements.
+    """Return the advice for several requirements in one text.
 
     >>> several_advice(["a", "b"])
-    "Give each by itself: install('a', 'b')."
+    "Use one argument for each: install('a', 'b')."
     """
-    return f"Give each by itself: install({', '.join(map(repr, words))})."
+    return f"Use one argument for each: install({', '.join(map(repr, words))})."
 
 
 def file_advice(path: str) -> str:
-    """Return how to give a file that cannot be a package itself.
+    """Return the advice for a file that cannot be a package.
 
     >>> file_advice("pyproject.toml"), file_advice("dev/requirements.in")
     ("Name its directory: install('.').", "Use requirements_files=['dev/requirements.in'].")
@@ -95,7 +95,7 @@ def file_advice(path: str) -> str:
 
 
 def repository_advice(text: str) -> str | None:
-    """Return the URL for the address of a repository as ``git clone`` takes it; ``None`` if it is not one.
+    """Return the advice for a repository's address in the form for ``git clone``; ``None`` if the text is not one.
 
     >>> repository_advice("git@host.example:me/mine.git")
     "Use 'git+ssh://git@host.example/me/mine.git'."

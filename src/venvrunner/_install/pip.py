@@ -1,4 +1,4 @@
-"""The command lines of pip; nothing is run here."""
+"""The command lines of pip; this module runs nothing."""
 
 import os
 import re
@@ -19,11 +19,11 @@ _EXTRAS = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]+))(?P<extras>\[[^\]]*
 
 
 class Pip(NamedTuple):
-    """Builds command lines of one pip.
+    """The command lines of one pip.
 
     Args:
-        start: how an interpreter runs it.
-        version: its version; ``""`` if it is not known.
+        start: the arguments with which an interpreter runs it.
+        version: its version; ``""`` if it is unknown.
 
     >>> Pip.own().install(Request(requirements=("wheel",), requirements_files=("/r.txt",)), "/v/bin/python")
     ['/v/bin/python', '-I', '-m', 'pip', 'install', '--requirement=/r.txt', '--', 'wheel']
@@ -34,12 +34,12 @@ class Pip(NamedTuple):
 
     @property
     def index_variable(self) -> str:
-        """The environment variable that says where to look; before a ``pip.conf``."""
+        """The environment variable for the index; it overrides a ``pip.conf``."""
         return "PIP_INDEX_URL"
 
     @property
     def starts_python(self) -> bool:
-        """Whether it asks the environment's Python what is installed, so that it sees what a fork inherits."""
+        """Whether it finds installed packages with the environment's Python, so that it sees those that a fork inherits."""
         return True
 
     @property
@@ -49,20 +49,20 @@ class Pip(NamedTuple):
 
     @classmethod
     def own(cls, version: str = "") -> "Pip":
-        """Return that of the environment. ``-I``: a ``pip.py`` in the working directory must not be taken for it."""
+        """Return the pip of the environment; with ``-I``, so that a ``pip.py`` in the working directory is not imported."""
         return cls(("-I", "-m", "pip"), version)
 
     @classmethod
     def from_wheel(cls, path: str) -> "Pip":
-        """Return the pip in a wheel (run as pip's own documentation says), for environments without pip."""
+        """Return the pip in a wheel, for environments without pip; it is run as pip's own documentation describes."""
         return cls(("-I", os.path.join(path, "pip")), os.path.basename(path).split("-")[1])
 
     def install(self, request: Request, python: str) -> list[str]:
-        """Return the command line for an installation; behind ``--`` nothing is an option.
+        """Return the command line for an installation; nothing after ``--`` is an option.
 
         Raises:
             InstallerNotFoundError: this pip is too old for a keyword.
-            InvalidRequirementError: pip cannot read a path, or a marker.
+            InvalidRequirementError: pip cannot read a path or a marker.
         """
         self._check(request)
         options = [
@@ -81,36 +81,36 @@ class Pip(NamedTuple):
         for keyword, since in _SINCE.items():
             if getattr(request, keyword) and numbers and tuple(map(int, numbers.groups())) < since:
                 msg = (
-                    f"{keyword}= needs pip {since[0]}.{since[1]}, and this one is {self.version}. "
+                    f"{keyword}= needs pip {since[0]}.{since[1]} or newer, and this pip is {self.version}. "
                     "Upgrade it with install('pip', upgrade=True), or use installer='uv'."
                 )
                 raise InstallerNotFoundError(msg)
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
-        """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
+        """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         return "locked.txt", "\n".join(requirement_lines(files, indexed=False))
 
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
     ) -> tuple[Mapping[str, str | None], str]:
-        """Return the variables that keep configuration files from moving an installation, and no file."""
+        """Return the variables that keep configuration files from redirecting an installation, and no file."""
         limits = pip_settings.NO_LIMITS if is_exact else {}
         return {**pip_settings.overruled(env, venv_dir, cwd), **limits}, ""
 
     def uninstall(self, names: Iterable[str], python: str) -> list[str]:
-        """Return the command line that removes packages, without asking."""
+        """Return the command line that removes packages without a prompt."""
         return [python, *self.start, "uninstall", "--yes", "--", *names]
 
 
 def _requirement(text: str) -> str:
-    """Return a requirement as pip reads it, which knows extras after a path, and none after a URL."""
+    """Return a requirement in pip's form: pip accepts extras after a path, but not after a URL."""
     match = _EXTRAS.fullmatch(text)
     if match is None:
         return text
     path = local_path(match["path"])
     if ";" in path:
         remedy = f"Use 'NAME{match['extras']} @ {match['url']}' with the project's name, or move it."
-        msg = f"pip can't install extras of {path!r}: it takes what comes after ';' for a marker. {remedy}"
+        msg = f"pip cannot install extras of {path!r}: it treats the text after ';' as a marker. {remedy}"
         raise InvalidRequirementError(msg)
     return f"{path}{match['extras']}{match['marker'] or ''}"
 
@@ -118,6 +118,6 @@ def _requirement(text: str) -> str:
 def _editable(text: str) -> str:
     if text.startswith("file:") and " ; " in text:
         remedy = f"Use 'NAME @ {text}' with the project's name, or installer='uv'."
-        msg = f"pip takes no marker for an editable project without a name, as in {text!r}. {remedy}"
+        msg = f"pip does not accept a marker for an editable project without a name, as in {text!r}. {remedy}"
         raise InvalidRequirementError(msg)
     return text

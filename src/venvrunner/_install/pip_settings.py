@@ -1,4 +1,4 @@
-"""The configuration files of pip: what in them would move an installation, and what stays in force without them."""
+"""The configuration files of pip: settings that would redirect an installation are dropped, all others stay in force."""
 
 import functools
 import os
@@ -15,22 +15,22 @@ __tracebackhide__ = True
 
 FILE_VARIABLE = "PIP_CONFIG_FILE"
 NO_LIMITS = {"PIP_CONSTRAINT": os.devnull, "PIP_NO_BINARY": ":none:", "PIP_ONLY_BINARY": ":none:", "PIP_REQUIRE_HASHES": "0"}
-"""The variables that lift the user's limits, those in files as well; an empty one would not."""
+"""The variables that lift the user's limits, including those in files; an empty value would not."""
 _PREFIX = "PIP_"
 _INSTEAD = {"help", "version"}
-"""What pip does instead of an installation; it ignores variables of these names."""
+"""Settings that replace the installation; pip ignores variables with these names."""
 _HARMFUL = {name.removeprefix(_PREFIX).lower().replace("_", "-") for name in REMOVED if name.startswith(_PREFIX)} | _INSTEAD
-"""The settings of the variables that a command does not get, and these."""
+"""The settings for which a command does not get the variable, and the ones above."""
 _SECTIONS = ("global", "install", "uninstall")
-"""What counts for an installation; ``[download]``, say, may be about other platforms."""
+"""The sections that apply to an installation; ``[download]``, for example, may be for other platforms."""
 _SUSPECT = re.compile(rf"^\s*(--)?({'|'.join(sorted(_HARMFUL)).replace('-', '[-_]')})\s*[=:]", re.IGNORECASE | re.MULTILINE)
 
 
 def overruled(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> dict[str, str]:
-    """Return the variables with which pip installs into an environment, whatever its configuration files say.
+    """Return the variables that keep pip's configuration files from redirecting an installation.
 
-    A variable can't take back what a file says: pip ignores an empty one. So if a file would move an installation, pip reads no
-    file, and gets all other settings of the sections ``[global]`` and ``[install]`` as variables.
+    A variable cannot reset a setting in a file: pip ignores an empty variable. So if a file would redirect an installation,
+    pip reads no file, and gets all other settings of the sections ``[global]`` and ``[install]`` as variables.
 
     Args:
         env: the environment variables of the command.
@@ -38,7 +38,7 @@ def overruled(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> dict[str,
         cwd: the working directory of the command; default: that of this process.
 
     Returns:
-        no variable if no file would move an installation.
+        the variables; none if no file would redirect an installation.
 
     >>> overruled({"PIP_CONFIG_FILE": os.devnull}, "/v")
     {}
@@ -59,10 +59,10 @@ def overruled(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> dict[str,
 
 
 def located(env: Mapping[str, str] | None, cwd: StrPath | None) -> Mapping[str, str] | None:
-    """Return variables in which the path of the configuration file is absolute, so that it can be read from here.
+    """Return variables with an absolute path of the configuration file, so that it can be read from here.
 
     Args:
-        env: what the caller gives as ``env=``; ``None``: the variables of this process.
+        env: the caller's ``env=``; ``None``: the variables of this process.
         cwd: the working directory of the command; ``None``: that of this process.
 
     >>> located({"PIP_CONFIG_FILE": "mine.conf"}, "/project"), located({"A": "1"}, "/project")
@@ -70,7 +70,7 @@ def located(env: Mapping[str, str] | None, cwd: StrPath | None) -> Mapping[str, 
     """
     variables: object = os.environ if env is None else env
     if cwd is None or not isinstance(variables, Mapping):
-        return env  # what is wrong is told later
+        return env  # a wrong type is reported later
     given = cast("Mapping[str, str]", variables)
     chosen = given.get(FILE_VARIABLE)
     if not isinstance(chosen, str) or not chosen or os.path.isabs(chosen):
@@ -79,7 +79,7 @@ def located(env: Mapping[str, str] | None, cwd: StrPath | None) -> Mapping[str, 
 
 
 def files(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> list[str]:
-    """Return the configuration files that pip reads; a later one overrides.
+    """Return the paths of the configuration files that pip reads; later ones override earlier ones.
 
     The rules are pip's: https://pip.pypa.io/en/stable/topics/configuration/
     """
@@ -96,7 +96,7 @@ def files(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> list[str]:
 
 
 def _is_suspect(path: str) -> bool:
-    """Tell whether a file seems to have a harmful setting; every command asks, so a file that is the same is not read again."""
+    """Return whether a file seems to have a harmful setting; an unchanged file is not read again, as every command asks."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -111,7 +111,7 @@ def _seems_harmful(path: str, *identity: int) -> bool:
 
 
 def _read(path: str) -> str | None:
-    """Return what is in a file as pip would read it; ``None`` if it can't be read, of which pip says more."""
+    """Return the text of a file as pip would read it; ``None`` if it cannot be read, which pip reports."""
     try:
         with open(path, encoding="locale") as file:
             return file.read()

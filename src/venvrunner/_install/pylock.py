@@ -1,4 +1,4 @@
-"""Lock files (PEP 751): read and checked, with what the caller chooses from them."""
+"""Lock files (PEP 751): read and checked, together with the caller's choice of extras and groups."""
 
 import os
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class LockText(os.PathLike[str]):
-    """The path of a lock file that was read already, and need not be there any more: its text counts.
+    """The path of a lock file that has been read, and need not exist any longer: its text is used.
 
     Args:
-        path: where it was.
-        text: what was in it.
+        path: the path that it was read from.
+        text: its text.
 
     >>> LockText("here", "a = 1") == LockText("there", "a = 1")
     True
@@ -36,29 +36,29 @@ class LockText(os.PathLike[str]):
         return self._path
 
     def __str__(self) -> str:
-        """Return the path, as that of other paths."""
+        """Return the path, as other path objects do."""
         return self._path
 
     def __repr__(self) -> str:
-        """Show the path."""
+        """Return the path in a description."""
         return f"<lock file {self._path!r}>"
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether the texts are equal."""
+        """Return whether the texts are equal."""
         return isinstance(other, LockText) and self.text == other.text
 
     def __hash__(self) -> int:
-        """Return that of the text."""
+        """Return the hash of the text."""
         return hash(self.text)
 
 
 class Choice(NamedTuple):
-    """What a caller chooses from a lock file.
+    """A caller's choice from a lock file.
 
     Attributes:
-        extras: names of extras; ``None``: none.
-        groups: names of dependency groups; ``None``: the file's default groups.
-        projects: whether to install the directories that it lists.
+        extras: the names of extras; ``None``: none.
+        groups: the names of dependency groups; ``None``: the file's default groups.
+        projects: install the directories that the file lists.
     """
 
     extras: tuple[str, ...] | None = None
@@ -67,13 +67,13 @@ class Choice(NamedTuple):
 
 
 class Lock(NamedTuple):
-    """A lock file that was read and is valid.
+    """A valid lock file.
 
     Attributes:
         path: its absolute path, or its URL.
-        text: what is in it.
-        content: what it says.
-        choice: what the caller chooses from it.
+        text: its text.
+        content: its parsed contents.
+        choice: the caller's choice from it.
     """
 
     path: str
@@ -82,12 +82,12 @@ class Lock(NamedTuple):
     choice: Choice
 
     def contents(self) -> tuple[str, ...]:
-        """Return what tells one environment's contents from another's: the text, the choice, and paths of what may change."""
+        """Return the texts that identify the contents of an environment: the file, the choice, and paths that may change."""
         chosen = () if self.choice == Choice() else (f"choice = {self.choice!r}",)
         return (f"lock = {self.text}", *chosen, *self._changing_paths())
 
     def needs_its_directory(self) -> bool:
-        """Tell whether it installs something from a path, which is nothing on another machine."""
+        """Return whether it installs anything from a path, so that it depends on the machine."""
         sources = [
             source
             for package in self.content.packages
@@ -97,7 +97,7 @@ class Lock(NamedTuple):
         return by_path or (self.choice.projects and any(package.directory is not None for package in self.content.packages))
 
     def is_remote(self) -> bool:
-        """Tell whether it was read from a URL."""
+        """Return whether it was read from a URL."""
         return WEB.fullmatch(self.path) is not None
 
     def absolute(self, path: str) -> str:
@@ -107,8 +107,8 @@ class Lock(NamedTuple):
             LockFileError: the lock file is at a URL.
         """
         if self.is_remote():
-            remedy = "Download it with what it lists by paths, or leave out directories with lock_projects=False."
-            raise unusable(self.path, f"it lists the path {path!r}, and there are no paths at a URL", remedy)
+            remedy = "Download it together with these files, or leave out directories with lock_projects=False."
+            raise unusable(self.path, f"it lists the path {path!r}, but was read from a URL", remedy)
         return os.path.abspath(os.path.join(os.path.dirname(self.path), path))
 
     def _directories(self) -> list[tuple[str, bool]]:
@@ -118,7 +118,7 @@ class Lock(NamedTuple):
         return [(self.absolute(os.path.join(one.path, one.subdirectory or "")), bool(one.editable)) for one in found]
 
     def _changing_paths(self) -> list[str]:
-        """Return the directories to install; of editable ones only their metadata: their code is never stale."""
+        """Return the directories to install; of editable ones only the metadata files, since their code is never stale."""
         metadata = ("pyproject.toml", "setup.cfg", "setup.py")
         found: list[str] = []
         for path, editable in self._directories():
@@ -127,24 +127,24 @@ class Lock(NamedTuple):
 
 
 def read_lock(path: StrPath, choice: Choice = Choice()) -> Lock:  # noqa: B008  it is immutable
-    """Read a lock file and check it.
+    """Read and check a lock file.
 
     Args:
-        path: where it is.
-        choice: what to install of it.
+        path: its path or URL.
+        choice: the caller's choice from it.
 
     Raises:
-        LockFileError: there is none, it is not a valid lock file, its version is unknown, or it lacks a chosen name.
+        LockFileError: the file does not exist, is not a valid lock file, has an unknown version, or lacks a chosen name.
 
     >>> read_lock("pylock.toml")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.LockFileError: the lock file 'pylock.toml' can't be used: there is no such file. \
-Write it, with 'pip lock' for instance, or name the right one.
+    venvrunner.exceptions.LockFileError: the lock file 'pylock.toml' cannot be used: it does not exist. \
+Write it, for example with 'pip lock', or pass the right path.
     """
-    import tomllib  # slow to import, and few have a lock file
+    import tomllib  # slow to import, and rarely needed
 
-    from packaging import pylock  # the same
+    from packaging import pylock  # slow to import, and rarely needed
 
     name = os.fspath(path)
     text, table = "", None
@@ -153,10 +153,10 @@ Write it, with 'pip lock' for instance, or name the right one.
         table = tomllib.loads(text)
         content = pylock.Pylock.from_dict(table)
     except pylock.PylockUnsupportedVersionError as exc:
-        raise unusable(name, exc, "Write it again with a tool that knows version 1.0.") from exc
+        raise unusable(name, exc, "Write it with a tool that supports version 1.0.") from exc
     except FileNotFoundError as exc:
-        remedy = "Write it, with 'pip lock' for instance, or name the right one."
-        raise unusable(name, "there is no such file", remedy) from exc
+        remedy = "Write it, for example with 'pip lock', or pass the right path."
+        raise unusable(name, "it does not exist", remedy) from exc
     except OSError as exc:
         raise unusable(name, exc.strerror or exc) from exc
     except (pylock.PylockValidationError, ValueError, RecursionError) as exc:
@@ -170,8 +170,8 @@ Write it, with 'pip lock' for instance, or name the right one.
 
 
 def unusable(path: str, why: object, remedy: str = "") -> LockFileError:
-    """Return the error for a lock file that can't be used, with all credentials masked."""
-    msg = Redactor().mask(f"the lock file {path!r} can't be used: {str(why).rstrip('.!')}. {remedy}".rstrip())
+    """Return the error for a lock file that cannot be used, with all credentials masked."""
+    msg = Redactor().mask(f"the lock file {path!r} cannot be used: {str(why).rstrip('.!')}. {remedy}".rstrip())
     return LockFileError(msg)
 
 
@@ -181,7 +181,7 @@ def _text(path: str) -> str:
 
         return fetch(path).replace("\r\n", "\n")
     with open(path, encoding="utf-8", newline="") as file:
-        return file.read().replace("\r\n", "\n")  # as TOML has it, and the same on all platforms
+        return file.read().replace("\r\n", "\n")  # the same text on all platforms; TOML allows both
 
 
 def _check_names(lock: Lock, keyword: str, what: str, chosen: tuple[str, ...] | None, known: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The outcome of an installation: what the installer said, and what is different now."""
+"""Receipts: the outcome of an installation, with the packages that were added, changed and removed."""
 
 import subprocess
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ __tracebackhide__ = True
 
 
 class Receipt(subprocess.CompletedProcess[str]):
-    """The completed process of an installer, and what it has changed; prints as a short table.
+    """The completed process of an installer, and the packages that it changed; prints as a short table.
 
     Args:
         done: the completed process.
-        before: the packages before it: versions by normalized names.
-        after: those after it.
-        sources_before: where those before it came from, by normalized names; those from an index are missing.
-        sources_after: the same for those after it.
+        before: the versions of the packages before the installation, by normalized name.
+        after: the versions of the packages after the installation, by normalized name.
+        sources_before: the sources of the packages before, by normalized name, without those from an index.
+        sources_after: the sources of the packages after, by normalized name, without those from an index.
 
     Attributes:
-        added: versions of new packages, by normalized names.
-        changed: old and new version of those that have another one, or the same one from another source.
-        removed: versions of those that are gone.
-        sources: old and new source of those that have another one, as ``pip freeze`` has it: a URL, with ``-e`` before it if
-            the package is editable; ``None``: an index, or no package.
+        added: the versions of new packages, by normalized name.
+        changed: the old and the new version of packages whose version or source has changed.
+        removed: the versions of removed packages.
+        sources: the old and the new source of packages whose source has changed, as ``pip freeze`` prints it: a URL, with
+            ``-e`` before it if the package is editable; ``None`` for an index, or no package.
 
     >>> done = subprocess.CompletedProcess(["pip"], 0, "", "")
     >>> Receipt(done, {"old": "1.0", "pin": "1.0"}, {"new": "3.1", "pin": "2.0"})
@@ -57,15 +57,15 @@ class Receipt(subprocess.CompletedProcess[str]):
         self.removed: dict[str, str] = {name: before[name] for name in before if name not in after}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle by the attributes."""
+        """Copy and pickle the attributes."""
         return _restore, (self.__dict__,)
 
     def __repr__(self) -> str:
-        """Show what is different; neither the command line nor the output, which may hold credentials."""
+        """Return the table; never the command line or the output, which may contain credentials."""
         return self.table() or "nothing changed"
 
     def table(self) -> str:
-        """Return the lines that show what is different; none if nothing is."""
+        """Return the changes as a table, one line for each; ``""`` without changes."""
         rows = [("added", name, version) for name, version in self.added.items()]
         rows += [("changed", name, self._difference(name)) for name in self.changed]
         rows += [("removed", name, version) for name, version in self.removed.items()]

@@ -1,4 +1,4 @@
-"""What one installation is to do, checked before anything starts."""
+"""Requests: the arguments of an installation, checked before anything starts."""
 
 import os
 import re
@@ -56,7 +56,7 @@ class RequestOptions(TypedDict, total=False):
 
 
 class Request(NamedTuple):
-    """One installation: paths are absolute, those to install are ``file:`` URLs, and nothing in it can become an option."""
+    """One checked installation: paths are absolute, those to install are ``file:`` URLs, and no value can become an option."""
 
     requirements: tuple[str, ...] = ()
     editable: tuple[str, ...] = ()
@@ -77,19 +77,19 @@ class Request(NamedTuple):
     reinstall: bool = False
 
     def contents(self) -> tuple[str, ...]:
-        """Return what tells one environment's contents from another's: requirements, or the text of a lock file."""
+        """Return the texts that identify the contents of an environment: requirements, or the text of a lock file."""
         return self.requirements if self.lock is None else self.lock.contents()
 
     def is_empty(self) -> bool:
-        """Tell whether there is nothing to install."""
+        """Return whether there is nothing to install."""
         return self.lock is None and not (self.requirements or self.editable or self.requirements_files)
 
     def has_sources(self) -> bool:
-        """Tell whether the caller has said where to look."""
+        """Return whether the caller has chosen where packages come from."""
         return self.no_index or self.index_url is not None or bool(self.extra_index_urls or self.find_links)
 
     def options(self) -> list[str]:
-        """Return the options that all installers share, each in one argument; the index goes into a variable."""
+        """Return the options that all installers share, each as one argument; the index goes into a variable."""
         return [
             *(f"--requirement={path}" for path in self.requirements_files),
             *(f"--constraint={path}" for path in self.constraints),
@@ -103,7 +103,7 @@ class Request(NamedTuple):
         ]
 
     def without_secrets(self) -> "tuple[Request, list[str]]":
-        """Return it without what holds credentials, and the lines of a requirements file for these.
+        """Return the request without values that contain credentials, and the lines of a requirements file for those.
 
         Every user of a machine can see the arguments of a process.
         """
@@ -115,8 +115,8 @@ class Request(NamedTuple):
                 if Redactor().mask(value) == value:
                     kept.append(value)
                 else:
-                    # Installers put variables in for ${NAME}, take a backslash at the end as the begin of a longer line, and
-                    # options apart as a shell does; in a requirement, quotes are those of its markers.
+                    # In a requirements file, installers replace ${NAME}, join a line that ends with a backslash to the next,
+                    # and split options as a shell does; in a requirement, quotes belong to its markers.
                     line = value.replace("$", "%24").replace("\\", "%5C")
                     lines.append(option + (line.replace("'", "%27").replace('"', "%22") if option else line))
             return tuple(kept)
@@ -133,16 +133,16 @@ class Request(NamedTuple):
 
 
 def make_request(requirements: Iterable[StrPath], options: RequestOptions) -> Request:
-    """Check what is to be installed.
+    """Check the arguments of an installation, and return them as a request.
 
     Args:
         requirements: requirements, paths and URLs.
-        options: the keywords.
+        options: the keywords of the installation.
 
     Raises:
-        TypeError: something is of the wrong type.
-        InvalidRequirementError: something is no requirement, no file or no place to look in.
-        LockFileError: the lock file can't be used.
+        TypeError: a value has the wrong type.
+        InvalidRequirementError: a value is not a requirement, an existing file or a URL.
+        LockFileError: the lock file cannot be used.
     """
     _check_several("requirements", requirements)
     names = _requirements(list(requirements))
@@ -153,11 +153,11 @@ def make_request(requirements: Iterable[StrPath], options: RequestOptions) -> Re
     constraints = tuple(requirements_file(path, "constraints") for path in limits)
     lock = options.get("lock")
     if not isinstance(lock, str | os.PathLike | None):
-        msg = f"lock must be a str or a path, such as 'pylock.toml', not {type(lock).__name__}!"
+        msg = f"lock must be a str or a path, such as 'pylock.toml', not {type(lock).__name__}."
         raise TypeError(msg)
     pre, limit = _flag(options, "pre", default=False), options.get("exclude_newer")
     if lock is not None and (names or projects or files or constraints or pre or limit is not None):
-        msg = "lock= installs exactly what its file lists! Install anything else by another call."
+        msg = "lock= installs exactly what the lock file lists. Install anything else with another call."
         raise InvalidRequirementError(msg)
     index_url = options.get("index_url")
     return Request(
@@ -191,7 +191,7 @@ def _lock(path: StrPath | None, options: RequestOptions) -> Lock | None:
     if path is not None:
         return read_lock(local_place(path), choice)
     if choice != Choice():
-        msg = "lock_extras=, lock_groups= and lock_projects= choose from a lock file. Name it with lock=."
+        msg = "lock_extras=, lock_groups= and lock_projects= select from a lock file. Pass it as lock=."
         raise InvalidRequirementError(msg)
     return None
 
@@ -210,7 +210,7 @@ def _build_constraints(options: RequestOptions) -> Iterable[str]:
 
 
 def _settings(value: object) -> Iterable[str]:
-    """Yield settings of a build back end, each as ``NAME=VALUE``."""
+    """Yield the settings of a build back end, each as ``NAME=VALUE``."""
     if not isinstance(value, Mapping):
         msg = f"config_settings must be a dict, such as {{'name': 'value'}}, not {type(value).__name__}."
         raise TypeError(msg)
@@ -219,10 +219,10 @@ def _settings(value: object) -> Iterable[str]:
         values = cast("Iterable[object]", given if is_list else [given])
         for one in values:
             if not isinstance(name, str) or not isinstance(one, str):
-                msg = f"config_settings must hold strings, or lists of strings, not {name!r}: {one!r}."
+                msg = f"config_settings must contain strings, or lists of strings, not {name!r}: {one!r}."
                 raise TypeError(Redactor().mask(msg))
             if not name.strip() or "=" in name or _CONTROL.search(name + one):
-                msg = f"config_settings can't be {name!r}: {one!r}. A name must not have '=', and both must be one line."
+                msg = f"config_settings cannot be {name!r}: {one!r}. Use a name without '=', and one line for each."
                 raise InvalidRequirementError(Redactor().mask(msg))
             yield f"{name}={one}"
 
@@ -245,7 +245,7 @@ def group_requirements(groups: Iterable[StrPath]) -> list[str]:
         groups: names of groups in the ``pyproject.toml`` of the working directory, or ``path/to/pyproject.toml:name``.
 
     Raises:
-        InvalidRequirementError: there is no such file or group, or it is wrong.
+        InvalidRequirementError: the file or the group does not exist or is invalid.
     """
     found: list[str] = []
     for text in groups:
@@ -254,7 +254,7 @@ def group_requirements(groups: Iterable[StrPath]) -> list[str]:
         path, colon, name = os.fspath(text).rpartition(":")
         path = path if colon else "pyproject.toml"
         if "\0" in path or not os.path.isfile(path):
-            raise _no_group(name, path, "there is no such file")
+            raise _no_group(name, path, "the file does not exist")
         try:
             with open(path, "rb") as file:
                 tables = tomllib.load(file).get("dependency-groups", {})
@@ -271,14 +271,14 @@ def group_requirements(groups: Iterable[StrPath]) -> list[str]:
 
 
 def _no_group(name: str, path: str, why: object) -> InvalidRequirementError:
-    msg = Redactor().mask(f"the dependency group {name!r} of {path!r} can't be used: {why}!")
+    msg = Redactor().mask(f"the dependency group {name!r} of {path!r} cannot be used: {str(why).rstrip('.')}.")
     return InvalidRequirementError(msg)
 
 
 def _check_several(name: str, values: object) -> None:
     if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
         remedy = f" Use [{Redactor().mask(repr(values))}]." if isinstance(values, str) else ""
-        msg = f"{name} must be several values, such as a list!{remedy}"
+        msg = f"{name} must be several values, such as a list.{remedy}"
         raise TypeError(msg)
 
 
@@ -288,15 +288,15 @@ def _several(name: str, values: object) -> list[StrPath]:
     for value in found:
         text: object = os.fspath(value) if isinstance(value, os.PathLike) else value
         if not isinstance(text, str):
-            msg = f"{name} must hold strings or paths, not {type(text).__name__}!"
+            msg = f"{name} must contain strings or paths, not {type(text).__name__}."
             raise TypeError(msg)
     return found
 
 
 def _place(name: str, value: StrPath) -> str:
-    """Return a URL; for an existing path, that of the path."""
+    """Return a URL; for an existing path, its ``file:`` URL."""
     if not isinstance(value, str | os.PathLike):
-        msg = f"{name} must be a str or a path, not {type(value).__name__}!"
+        msg = f"{name} must be a str or a path, not {type(value).__name__}."
         raise TypeError(msg)
     text = os.fspath(value)
     if isinstance(value, str) and _URL.fullmatch(text) and not _UNSAFE.search(text):
@@ -311,6 +311,6 @@ def _place(name: str, value: StrPath) -> str:
 def _flag(options: RequestOptions, name: str, *, default: bool) -> bool:
     value: object = options.get(name, default)
     if not isinstance(value, bool):
-        msg = f"{name} must be true or false, not {type(value).__name__}!"
+        msg = f"{name} must be True or False, not {type(value).__name__}."
         raise TypeError(msg)
     return value

@@ -1,4 +1,4 @@
-"""The forms that a requirement has: a URL, a path, a name, with a marker or extras; without I/O."""
+"""The forms of a requirement: a URL, a path or a name, with extras or a marker; without I/O."""
 
 import os
 import re
@@ -16,16 +16,16 @@ NAMED = re.compile(r"(?P<name>[\w.-]+\s*(\[[^\]]*\])?\s*@\s*)(?P<place>.*)")
 NAMED_URL = re.compile(r"[\w.-]+\s*(\[[^\]]*\])?\s*@\s*([a-z+]+://|file:)", re.IGNORECASE)
 ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma", ".tar")
 LISTS = (".txt", ".in", ".toml", ".py", ".cfg", ".lock")
-"""Endings of files that are no packages; a name may have them too."""
+"""Suffixes of files that are not packages; a package name may end with them too."""
 _QUOTED = {ord(character): f"%{ord(character):02X}" for character in "$\\'\","}
 _FILE_URL = re.compile(r"(?<!\S)file:(//)?(?P<path>/[^\s\[#]*)", re.IGNORECASE)
 _EXTRAS = re.compile(r"(?P<path>.+?)(?: *(?P<extras>\[[\w\s.,-]*\]))?")
 
 
 def quoted(url: str) -> str:
-    """Return a URL without what a line of a requirements file, or uv in a list of places, takes for something else than itself.
+    """Quote the characters of a URL that a requirements file, or uv in a list of URLs, would misread.
 
-    The URL stays the same one (RFC 3986, 2.4).
+    The result is an equivalent URL (RFC 3986, 2.4).
 
     >>> quoted("https://host.example/a$b")
     'https://host.example/a%24b'
@@ -34,7 +34,7 @@ def quoted(url: str) -> str:
 
 
 def shown(requirement: str) -> str:
-    """Return a requirement for a person to read: with the path of a file instead of its URL.
+    """Return a requirement for display: with the path of a file instead of its URL.
 
     >>> shown("file:///a%20b/mine[test] ; python_version > '3'"), shown("mine @ https://host.example/mine.whl")
     ("/a b/mine[test] ; python_version > '3'", 'mine @ https://host.example/mine.whl')
@@ -43,7 +43,7 @@ def shown(requirement: str) -> str:
 
 
 def is_path(text: object) -> bool:
-    """Tell whether a requirement is a path, or has one: it means another thing, or nothing, on another machine.
+    """Return whether a requirement is or contains a path, so that it depends on the machine.
 
     >>> is_path("./mine[test]"), is_path("mine @ ../mine"), is_path("mine @ file:///there/mine"), is_path("mine")
     (True, True, False, False)
@@ -52,7 +52,7 @@ def is_path(text: object) -> bool:
 
 
 def anchored(text: StrPath, directory: str) -> str:
-    """Return a requirement with its path, if it has one, relative to a directory instead of the working directory.
+    """Return a requirement; a path in it is made relative to a directory instead of the working directory.
 
     >>> anchored("./mine[test]", "/project"), anchored("build>=1", "/project"), anchored("x @ https://host/x.whl", "/project")
     ('/project/./mine[test]', 'build>=1', 'x @ https://host/x.whl')
@@ -66,7 +66,7 @@ def anchored(text: StrPath, directory: str) -> str:
 
 
 def anchored_file(path: StrPath, directory: str) -> StrPath:
-    """Return the path of a file relative to a directory instead of the working directory; a URL as it is.
+    """Return the path of a file, made relative to a directory instead of the working directory; return a URL unchanged.
 
     >>> anchored_file("pylock.toml", "/project"), anchored_file("https://host.example/pylock.toml", "/project")
     ('/project/pylock.toml', 'https://host.example/pylock.toml')
@@ -75,7 +75,7 @@ def anchored_file(path: StrPath, directory: str) -> StrPath:
 
 
 def _path_in(text: str) -> tuple[str, str] | None:
-    """Return what comes before the path in a requirement, and the path with what comes after it; ``None`` without a path."""
+    """Return the text before the path in a requirement, and the rest from the path on; ``None`` without a path."""
     match = NAMED.fullmatch(text)
     start = match.start("place") if match else 0
     rest = text[start:]

@@ -1,4 +1,4 @@
-"""Tell a requirement from what an installer could take for something else; reads the file system for paths only."""
+"""Requirements: checked so that an installer cannot misread them; only paths are looked up in the file system."""
 
 import os
 import re
@@ -33,10 +33,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DELIMITER = re.compile(r"[/?#]")
 _OPTION = re.compile(r"\s-|\+[a-z]+://-|@-", re.IGNORECASE)
-"""What a requirements file, or the program that fetches from a repository, takes for an option."""
+"""Text that would be an option in a requirements file, or for the program that fetches from a repository."""
 _LONGEST = 8192
-"""Characters; the longest that index servers take for a URL."""
+"""The number of characters that index servers accept in a URL."""
 _SHOWN = 100
+_RELATIVE = "A relative path is resolved against the working directory."
 
 
 class _Local(NamedTuple):
@@ -44,8 +45,8 @@ class _Local(NamedTuple):
 
     Attributes:
         path: its path, as given.
-        extras: in brackets, or ``""``.
-        marker: or ``""``.
+        extras: its extras in brackets, or ``""``.
+        marker: its marker, or ``""``.
     """
 
     path: str
@@ -56,15 +57,15 @@ class _Local(NamedTuple):
 def requirement(text: StrPath) -> str:
     """Return one argument for an installer: a requirement (PEP 508), a URL, or the ``file:`` URL of an existing path.
 
-    A path may have extras after it; any form may have a marker. The ``file:`` URL has neither blanks nor other characters that
-    one of the installers takes for something else.
+    A path may have extras after it; any form may have a marker. The ``file:`` URL is quoted so that both installers read it
+    as that path.
 
     Args:
-        text: what the caller wants to install; an object such as :class:`pathlib.Path` is always a path.
+        text: the requirement, URL or path to install; an object such as :class:`pathlib.Path` is always a path.
 
     Raises:
-        TypeError: it is neither a str nor a path.
-        InvalidRequirementError: it is nothing of the kind.
+        TypeError: *text* is not a str or a path.
+        InvalidRequirementError: *text* is not a requirement, a URL or an existing path.
 
     >>> requirement("requests[socks] >= 2; python_version > '3'")
     "requests[socks] >= 2; python_version > '3'"
@@ -79,9 +80,10 @@ Use index_url='https://elsewhere.example'.
     if local is not None:
         return _argument(stripped, local)
     if is_path:
-        raise _invalid(stripped, "does not exist", "A relative path begins at the working directory.")
+        raise _invalid(stripped, "does not exist", _RELATIVE)
     if "${" in stripped:
-        raise _invalid(stripped, "has a variable, which an installer would replace from the environment", "Insert its value.")
+        reason = "contains a variable, which an installer would replace from the environment"
+        raise _invalid(stripped, reason, "Insert its value.")
     if URL.match(stripped) or FILE.match(stripped):
         left, marker = split_marker(stripped)
         return _checked(stripped, _marked(_place(stripped, left), marker))
@@ -89,7 +91,7 @@ Use index_url='https://elsewhere.example'.
         left, marker = split_marker(match["place"])
         return _named(stripped, match["name"], left, marker)
     if looks_like_path(split_marker(stripped)[0]):
-        raise _invalid(stripped, "looks like a path, and there is no such file or directory")
+        raise _invalid(stripped, "looks like a path, but no such file or directory exists")
     why = misfit(stripped)
     if why is not None:
         raise _invalid(stripped, f"is not a requirement ({why})", _several_in(stripped))
@@ -97,7 +99,7 @@ Use index_url='https://elsewhere.example'.
 
 
 def file_url(path: str) -> str:
-    """Return the URL of a path, which both installers read as that path, whatever is in it.
+    """Return the ``file:`` URL of a path, quoted so that both installers read it as that path.
 
     >>> file_url("/a [1];b")
     'file:///a%20%5B1%5D%3Bb'
@@ -108,23 +110,23 @@ def file_url(path: str) -> str:
 
 
 def check_credentials(url: str) -> None:
-    """Refuse a URL whose password ends it for an installer, which would then show the rest of the password.
+    """Refuse a URL with a password that an installer would cut: it would print the rest of the password.
 
     Raises:
-        InvalidRequirementError: it is such a URL.
+        InvalidRequirementError: the password contains ``/``, ``?`` or ``#``.
 
     >>> check_credentials("https://me:p%2Fw@host.example/simple")
     """
     if any(_DELIMITER.search(userinfo) for userinfo in userinfos(url)):
-        raise _invalid(url, "has a password with '/', '?' or '#' in it", "Write these as %2F, %3F and %23.")
+        raise _invalid(url, "has a password that contains '/', '?' or '#'", "Write these as %2F, %3F and %23.")
 
 
 def package_names(names: Iterable[str]) -> list[str]:
-    """Return the names of packages, without anything else.
+    """Return names of packages as a list, after a check that each is only a name.
 
     Raises:
-        TypeError: one is not a str.
-        InvalidRequirementError: one is not a name, or there is none.
+        TypeError: a name is not a str.
+        InvalidRequirementError: a text is not a package name, or *names* is empty.
 
     >>> package_names(["wheel"])
     ['wheel']
@@ -135,9 +137,9 @@ def package_names(names: Iterable[str]) -> list[str]:
             msg = f"the name of a package must be a str, not {type(text).__name__}.{_each_by_itself(text)}"
             raise TypeError(msg)
         if not _NAME.fullmatch(text) or len(text) > _LONGEST:
-            raise _invalid(text, "is not the name of a package", "Give the name alone.")
+            raise _invalid(text, "is not a package name", "Use the name alone.")
     if not found:
-        msg = "there is nothing to uninstall! Name a package."
+        msg = "there is nothing to uninstall. Name a package."
         raise InvalidRequirementError(msg)
     return found
 
@@ -148,8 +150,8 @@ def editable(text: StrPath) -> str:
     Either may have a name before it, as in ``name @ git+https://...``.
 
     Raises:
-        TypeError: it is neither a str nor a path.
-        InvalidRequirementError: it is neither.
+        TypeError: *text* is not a str or a path.
+        InvalidRequirementError: *text* is not a project's directory or a repository's URL.
 
     >>> editable("no/such/project")
     Traceback (most recent call last):
@@ -168,8 +170,8 @@ Name one of these, such as '.' or 'git+https://...'.
     place = split_marker(match["place"] if match else found)[0]
     url = FILE.fullmatch(split_extras(place)[0])
     if " " in found and Redactor().mask(found) != found:
-        # It goes into a requirements file, where an installer takes a blank for the end of an option's value.
-        raise _invalid(stripped, "has a password and a name or a marker", "Leave the name and the marker out.")
+        # It goes into a requirements file, where a blank ends the value of an option.
+        raise _invalid(stripped, "has a password together with a name or a marker", "Use the URL without name and marker.")
     if REPOSITORY.fullmatch(place) or (url and os.path.isdir(local_path(url["path"]))):
         return found
     remedy = "Name one of these, such as '.' or 'git+https://...'."
@@ -177,33 +179,38 @@ Name one of these, such as '.' or 'git+https://...'.
 
 
 def requirements_file(path: StrPath, kind: str = "requirements") -> str:
-    """Return the absolute path of a requirements file, or of one of its kind; or its URL.
+    """Return the absolute path, or the URL, of a requirements file.
+
+    Args:
+        path: the path or URL.
+        kind: the kind of file, for messages, such as ``"constraints"``.
 
     Raises:
-        InvalidRequirementError: there is no such file.
+        InvalidRequirementError: the file does not exist, or is a lock file.
 
     >>> requirements_file("no-such-file.txt")
     Traceback (most recent call last):
     ...
-    venvrunner.exceptions.InvalidRequirementError: the requirements file 'no-such-file.txt' does not exist! \
-A relative path begins at the working directory.
+    venvrunner.exceptions.InvalidRequirementError: the requirements file 'no-such-file.txt' does not exist. \
+A relative path is resolved against the working directory.
     """
     name = os.fspath(path)
     if is_lock_name(name):
-        msg = f"{Redactor().mask(repr(name))} is a lock file, not a {kind} file! Give it as lock=."
+        shown = Redactor().mask(repr(name))
+        msg = f"{shown} is a lock file, not a {kind} file. Use lock={shown}."
         raise InvalidRequirementError(msg)
     if isinstance(path, str) and WEB.fullmatch(name) and not _CONTROL.search(name):
         return _checked(name, name)
     name = os.fspath(local_place(path))
     if "\0" in name or not os.path.isfile(name):
         shown = Redactor().mask(repr(os.fspath(path)))
-        msg = f"the {kind} file {shown} does not exist! A relative path begins at the working directory."
+        msg = f"the {kind} file {shown} does not exist. {_RELATIVE}"
         raise InvalidRequirementError(msg)
     return os.path.abspath(name)
 
 
 def local_place(path: StrPath) -> StrPath:
-    """Return the path of a ``file:`` URL; anything else as it is.
+    """Return the path in a ``file:`` URL; return anything else unchanged.
 
     >>> local_place("file:///there/pylock.toml"), local_place("https://host.example/pylock.toml")
     ('/there/pylock.toml', 'https://host.example/pylock.toml')
@@ -213,7 +220,7 @@ def local_place(path: StrPath) -> StrPath:
 
 
 def is_lock_name(path: str) -> bool:
-    """Tell whether a file is a lock file by its name (PEP 751).
+    """Return whether a file name is that of a lock file (PEP 751).
 
     >>> is_lock_name("pylock.test.toml")
     True
@@ -222,7 +229,7 @@ def is_lock_name(path: str) -> bool:
 
 
 def _plain(text: StrPath, what: str) -> tuple[str, bool]:
-    """Return a text without blanks around it, and whether it was given as a path; refuse what no installer may get."""
+    """Return a text without surrounding blanks, and whether it was given as a path; refuse options and control characters."""
     is_path = isinstance(text, os.PathLike)
     given: object = os.fspath(text) if isinstance(text, os.PathLike) else text
     if not isinstance(given, str):
@@ -232,19 +239,19 @@ def _plain(text: StrPath, what: str) -> tuple[str, bool]:
     if not stripped:
         raise _invalid(given, "is empty")
     if _CONTROL.search(stripped):
-        raise _invalid(given, "has a line break or another control character")
+        raise _invalid(given, "contains a line break or another control character")
     if stripped.startswith("-") and not is_path:
         raise _invalid(given, "is an option, not a requirement", option_advice(stripped))
     return stripped, is_path
 
 
 def _local(text: str, *, is_path: bool, is_bare: bool = False) -> _Local | None:
-    """Return the existing path that a text is, with what comes after it; ``None`` if it is none.
+    """Return the existing path in a text, with its extras and marker; ``None`` if the text does not name one.
 
     Args:
         text: the text.
-        is_path: it was given as a path.
-        is_bare: a name alone is a path.
+        is_path: whether it was given as a path.
+        is_bare: whether a name alone is a path.
     """
     if not is_path and (URL.match(text) or FILE.match(text) or NAMED_URL.match(text)):
         return None
@@ -260,12 +267,12 @@ def _local(text: str, *, is_path: bool, is_bare: bool = False) -> _Local | None:
 def _argument(text: str, local: _Local) -> str:
     path = os.path.abspath(local.path)
     if not os.path.isdir(path) and not path.lower().endswith(ARCHIVES):
-        raise _invalid(text, "is a file that can't be installed", file_advice(local.path))
+        raise _invalid(text, "is a file that cannot be installed", file_advice(local.path))
     return _checked(text, _marked(file_url(path) + local.extras, local.marker))
 
 
 def _several_in(text: str) -> str | None:
-    """Return the advice for a text that has several requirements."""
+    """Return the advice for a text with several requirements; ``None`` if it does not have several."""
     for words in ([word.strip(",") for word in text.split()], re.split(r"[\s,]+", text)):
         if len(words) > 1 and all(word and misfit(word) is None for word in words):
             return several_advice(words)
@@ -273,7 +280,7 @@ def _several_in(text: str) -> str | None:
 
 
 def _named(text: str, name: str, place: str, marker: str) -> str:
-    """Return ``name @ place ; marker`` as both installers take it."""
+    """Return ``name @ place ; marker`` in the form that both installers accept."""
     if URL.fullmatch(place) and not FILE.match(place):
         found = _marked(name + place, marker) if marker else text
     elif FILE.match(place):
@@ -291,7 +298,7 @@ def _named(text: str, name: str, place: str, marker: str) -> str:
 
 
 def _place(text: str, url: str) -> str:
-    """Return a URL; one of a file gets its absolute and quoted form if the file exists, perhaps with extras after it."""
+    """Return a URL; the URL of an existing file, perhaps with extras, becomes absolute and quoted."""
     match = FILE.fullmatch(url)
     if match is None:
         if not URL.fullmatch(url):
@@ -299,35 +306,35 @@ def _place(text: str, url: str) -> str:
         return url
     path = local_path(match["path"])
     if not path.strip("/"):
-        raise _invalid(text, "names no file")
+        raise _invalid(text, "does not name a file")
     for found, extras in ((path, ""), split_extras(path)):
         if found and os.path.exists(found):
             return _argument(text, _Local(found, extras)) + (match["rest"] or "")
     if not match["path"].startswith("/") or not URL.fullmatch(url):
-        raise _invalid(text, "names a file that does not exist", "A relative path begins at the working directory.")
+        raise _invalid(text, "names a file that does not exist", _RELATIVE)
     return url
 
 
 def _marked(text: str, marker: str) -> str:
-    # pip wants a blank after the semicolon, uv one before it.
+    # pip needs a blank after the semicolon, uv one before it.
     return f"{text} ; {marker}" if marker else text
 
 
 def _checked(text: str, found: str) -> str:
-    """Return a requirement or URL if no part of it can become an option."""
+    """Return a requirement or URL, after a check that no part of it can become an option."""
     check_credentials(found)
     if _OPTION.search(found):
-        raise _invalid(text, "has something in it that could become an option")
+        raise _invalid(text, "contains a text that could become an option")
     if _SURROGATE.search(found):
-        raise _invalid(text, "has an unpaired surrogate, which can't be encoded")
+        raise _invalid(text, "contains an unpaired surrogate, which cannot be encoded")
     if len(found) > _LONGEST:
         raise _invalid(text, f"is longer than {_LONGEST} characters")
     return found
 
 
 def _each_by_itself(value: object) -> str:
-    """Return the advice for several values in the place of one."""
-    return " Give each by itself, such as install(*names)." if isinstance(value, list | tuple | set | frozenset) else ""
+    """Return the advice for several values where one is expected."""
+    return " Use one argument for each: install(*names)." if isinstance(value, list | tuple | set | frozenset) else ""
 
 
 def _invalid(text: str, why: str, remedy: str | None = None) -> InvalidRequirementError:

@@ -1,4 +1,4 @@
-"""What a lock file has for one environment: for each package the one file, directory or commit to install."""
+"""Selection from a lock file: the one file, directory or commit of each package to install in an environment."""
 
 import json
 import os
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageSdist, PackageVcs, PackageWheel
 
 _DIGESTS = {"sha512": 128, "sha384": 96, "sha256": 64}
-"""What both installers accept, the strongest first, and the number of hexadecimal digits."""
+"""The hashes that both installers accept, the strongest first, with their number of hexadecimal digits."""
 _URL = re.compile(r"(https?|file)://[^\s\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 _REPOSITORY = re.compile(r"(https?|file|ssh|git)://[^\s\x00-\x20\x7f-\x9f#]+", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
-"""The full id of a commit, which is a hash of all that is in it; what is shorter, or a number, can come to mean another one."""
+"""The full id of a commit, which is a hash of its contents; a shorter id, or a number, can come to mean another commit."""
 _PINNED = re.compile(r"(?P<name>[\w.-]+) @ \w+\+.+@(?P<commit>[0-9a-fA-F]{40,64})(#.*)?")
 _CONTENT_ADDRESSED = ("git", "hg")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -37,18 +37,18 @@ _WITHOUT_DIRECTORY = {
     "pdm": "lock without it: pdm export without --self and --editable-self",
     "poetry-plugin-export": "lock without its group: poetry export --without GROUP",
 }
-"""How to write a lock file without directories, by the tool that has written it."""
+"""How to write a lock file without directories, by the tool that wrote it."""
 _WITHOUT_PACKAGE = {"uv": "lock without it: uv export --no-emit-package {name}"}
 
 
 class Selection(NamedTuple):
-    """What is to be installed.
+    """The selected packages.
 
     Attributes:
-        files: what is checked by its hash.
+        files: the files, which are checked by their hashes.
         requirements: directories, and repositories with the full id of a commit; they have no hash.
         editable: the URLs of directories to install in editable mode.
-        remark: what the caller may not expect; ``""``: nothing.
+        remark: a warning for the caller, or ``""``.
     """
 
     files: list[LockedFile]
@@ -58,15 +58,15 @@ class Selection(NamedTuple):
 
 
 def select(lock: Lock, description: str, *, require_hashes: bool = False) -> Selection:
-    """Return what is to be installed, one source for each package.
+    """Return the packages to install, with one source for each.
 
     Args:
-        lock: the lock file, and what the caller has chosen from it.
-        description: what :mod:`.describe` has printed.
-        require_hashes: whether to refuse directories and repositories.
+        lock: the lock file, with the caller's choice.
+        description: the output of :mod:`.describe`.
+        require_hashes: refuse directories and repositories.
 
     Raises:
-        LockFileError: nothing of a package fits, or what does can't be installed exactly.
+        LockFileError: no source of a package fits the environment, or it cannot be installed exactly.
     """
     from packaging.tags import Tag  # slow to import
 
@@ -82,7 +82,7 @@ def select(lock: Lock, description: str, *, require_hashes: bool = False) -> Sel
         is_project = kind == "PackageDirectory" and lock.choice.projects
         if require_hashes and (is_project or kind == "PackageVcs"):
             remedy = "Leave out directories with lock_projects=False." if is_project else ""
-            raise unusable(lock.path, f"{package.name!r} has no hash, and require_hashes=True wants one", remedy)
+            raise unusable(lock.path, f"{package.name!r} has no hash, but require_hashes=True needs one", remedy)
         if kind == "PackageVcs":
             requirements.append(_repository(lock, package, source))
         elif kind != "PackageDirectory":
@@ -108,19 +108,19 @@ def _chosen(
 
 
 def _remark(lock: Lock, environment: Mapping[str, str], tags: list[Any]) -> str:
-    """Return what to say if nothing is chosen, and the caller has not said that this is right."""
+    """Return the warning if nothing is selected by default and the caller has made no choice; else ``""``."""
     content, (extras, groups, _projects) = lock.content, lock.choice
     declared = {"lock_groups": sorted(content.dependency_groups or ()), "lock_extras": sorted(content.extras or ())}
     if extras is not None or groups is not None or not any(declared.values()):
         return ""
     try:
         count = len(_chosen(lock, environment, tags, declared["lock_extras"], declared["lock_groups"]))
-    except LockFileError:  # which the caller gets who chooses them
+    except LockFileError:  # it is raised when the caller selects them
         count = len(content.packages)
     if not count:
         return ""
     choices = " or ".join(f"{name}={names!r}" for name, names in declared.items() if names)
-    return f"the lock file {lock.path!r} has nothing to install by default. Choose from its {count} packages with {choices}."
+    return f"the lock file {lock.path!r} has nothing to install by default. Select from its {count} packages with {choices}."
 
 
 def _locked(lock: Lock, package: "Package", source: Any) -> LockedFile:
@@ -140,7 +140,7 @@ def _locked(lock: Lock, package: "Package", source: Any) -> LockedFile:
 
 
 def _directory(lock: Lock, package: "Package", source: "PackageDirectory") -> str:
-    """Return the URL of a directory: that of the lock file, or one below it, so that both are of one project."""
+    """Return the URL of a directory, which must be the lock file's own or one below it, as part of the same project."""
     created_by = lock.content.created_by.partition(" ")[0].lower()
     tool_way = _WITHOUT_DIRECTORY.get(created_by, "lock without it")
     remedy = f"Leave out all directories with lock_projects=False, or {tool_way}."
@@ -178,13 +178,13 @@ def _repository(lock: Lock, package: "Package", source: "PackageVcs") -> str:
 
 
 def _place(lock: Lock, package: "Package", source: "PackageWheel | PackageSdist | PackageArchive") -> tuple[str, str]:
-    """Return the path and the URL of a file: the path where both are given and there is such a file."""
+    """Return the path and the URL of a file; the path is ``""`` unless the lock file lists it and the file exists."""
     if source.path is not None and not lock.is_remote() and not _UNSAFE.search(source.path):
         path = lock.absolute(source.path)
         if os.path.isfile(path):
             return path, Path(path).as_uri()
     if source.url is None:
-        raise unusable(lock.path, f"{package.name!r} needs {source.path!r}, and there is no such file")
+        raise unusable(lock.path, f"{package.name!r} needs the file {source.path!r}, which does not exist")
     if not _URL.fullmatch(source.url):
         raise unusable(lock.path, f"{source.url!r} of {package.name!r} is not the URL of a file")
     try:
@@ -198,7 +198,7 @@ def _place(lock: Lock, package: "Package", source: "PackageWheel | PackageSdist 
 
 
 def _is_same_file(lock: Lock, name: str, in_url: str) -> bool:
-    """Tell whether two file names are the same but for their spelling: ``jaraco.text-1-…`` is ``jaraco_text-1-…``."""
+    """Return whether two file names are equal apart from their spelling: ``jaraco.text-1-…`` is ``jaraco_text-1-…``."""
     try:
         return name == in_url or _parsed(lock, name) == _parsed(lock, in_url)
     except LockFileError:
@@ -231,7 +231,7 @@ def _subdirectory(lock: Lock, package: "Package", source: object) -> str:
 
 
 def has_other_commit(requirements: Iterable[str], present: Mapping[str, Distribution]) -> bool:
-    """Tell whether a package is installed from another commit than a lock file says; to pip, one of the same version will do.
+    """Return whether a package is installed from another commit than the locked one; pip only compares the version.
 
     >>> locked = "mine @ git+https://host.example/r@" + 40 * "a"
     >>> has_other_commit([locked], {"mine": Distribution("1.0", "git+https://host.example/r@" + 40 * "b", None)})
@@ -246,9 +246,9 @@ def has_other_commit(requirements: Iterable[str], present: Mapping[str, Distribu
 
 
 def is_other_file(present: Mapping[str, Distribution], file: LockedFile) -> bool:
-    """Tell whether a package is surely not installed from the file that a lock file says, whatever its version.
+    """Return whether a package is certainly not installed from the locked file, whatever its version.
 
-    It is editable, or from another archive. Which file of an index a package came from is not known.
+    That is so if it is editable, or from another archive. The file of an index that a package came from is unknown.
     """
     package = present.get(normalized(file.package))
     if package is None:

@@ -1,4 +1,4 @@
-"""Steps written once for the sync and the async call: a generator yields each command and is sent what became of it."""
+"""Steps: code written once for sync and async calls, as a generator that yields commands and is sent their outcomes."""
 
 import subprocess
 from collections.abc import Awaitable, Callable, Generator
@@ -8,7 +8,7 @@ __tracebackhide__ = True
 
 
 class Call(NamedTuple):
-    """A command that is to be run, with the keywords of ``log_run``."""
+    """A command to run, with its keywords for ``log_run``."""
 
     argv: list[str]
     options: dict[str, Any]
@@ -17,16 +17,16 @@ class Call(NamedTuple):
 _Result = TypeVar("_Result")
 Steps = Generator[Call, subprocess.CompletedProcess[str], _Result]
 Outcome = subprocess.CompletedProcess[str] | BaseException | None
-"""What a call has come to; ``None`` before the first."""
+"""The outcome of a call; ``None`` before the first call."""
 
 
 def run(steps: Steps[_Result], perform: Callable[[Call], subprocess.CompletedProcess[str]]) -> _Result:
-    """Do the steps one after the other, and return their result."""
+    """Perform the steps one after the other, and return their result."""
     outcome: Outcome = None
     while isinstance(step := _next(steps, outcome), Call):
         try:
             outcome = perform(step)
-        except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
+        except BaseException as exc:  # noqa: BLE001  the steps decide how to handle it
             outcome = exc
     return step
 
@@ -37,13 +37,13 @@ async def run_async(steps: Steps[_Result], perform: Callable[[Call], Awaitable[s
     while isinstance(step := _next(steps, outcome), Call):
         try:
             outcome = await perform(step)
-        except BaseException as exc:  # noqa: BLE001  the steps decide what becomes of it
+        except BaseException as exc:  # noqa: BLE001  the steps decide how to handle it
             outcome = exc
     return step
 
 
 def _next(steps: Steps[_Result], outcome: Outcome) -> Call | _Result:
-    if isinstance(outcome, StopIteration):  # by a callback; a generator can't raise it (PEP 479)
+    if isinstance(outcome, StopIteration):  # from a callback; a generator cannot raise it (PEP 479)
         steps.close()
         raise outcome
     try:

@@ -1,4 +1,4 @@
-"""The command lines of uv; nothing is run here."""
+"""The command lines of uv; this module runs nothing."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ _LIMITS = (
     *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_NO_EDITABLE", "UV_REQUIRE_HASHES"),
     *("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_NO_BUILD_PACKAGE"),
 )
-"""Variables that change what uv installs, or from which kind of file."""
+"""Variables that change which packages uv installs, or from which kind of file."""
 
 
 class Uv(NamedTuple):
-    """Builds command lines of one uv.
+    """The command lines of one uv.
 
     Args:
-        path: its executable.
+        path: the path of its executable.
 
     >>> Uv("/uv").install(Request(requirements=("wheel",), upgrade=True), "/v/bin/python")
     ['/uv', 'pip', 'install', '--python=/v/bin/python', '--no-progress', '--upgrade', '--', 'wheel']
@@ -37,12 +37,12 @@ class Uv(NamedTuple):
 
     @property
     def index_variable(self) -> str:
-        """The environment variable that says where to look; before a ``uv.toml``, and also before ``--index-url``."""
+        """The environment variable for the index; it overrides a ``uv.toml``, and also ``--index-url``."""
         return "UV_DEFAULT_INDEX"
 
     @property
     def starts_python(self) -> bool:
-        """Whether it asks the environment's Python what is installed; uv looks into its directory of packages instead."""
+        """Whether it finds installed packages with the environment's Python; uv looks into the package directory itself."""
         return False
 
     @property
@@ -52,24 +52,24 @@ class Uv(NamedTuple):
 
     @classmethod
     def bundled(cls) -> "Uv":
-        """Return the uv that the package of that name has brought; never one that happens to be on ``PATH``.
+        """Return the uv of the installed ``uv`` package, never one that happens to be on ``PATH``.
 
         Raises:
-            InstallerNotFoundError: it is not installed beside this package.
+            InstallerNotFoundError: the package is not installed beside this one.
         """
         try:
-            from uv import find_uv_bin  # it is an extra
+            from uv import find_uv_bin  # an extra
         except ImportError as exc:
-            msg = "installer='uv' needs uv beside venvrunner, and there is none! Install venvrunner[uv]."
+            msg = "installer='uv' needs the uv package, which is not installed beside venvrunner. Install venvrunner[uv]."
             raise InstallerNotFoundError(msg) from exc
         try:
             return cls(find_uv_bin())
         except FileNotFoundError as exc:
-            msg = f"installer='uv' needs uv, whose package is there without its program ({exc})! Install venvrunner[uv] anew."
+            msg = f"installer='uv' needs uv, but the uv package lacks its program ({exc}). Reinstall venvrunner[uv]."
             raise InstallerNotFoundError(msg) from exc
 
     def install(self, request: Request, python: str) -> list[str]:
-        """Return the command line for an installation; behind ``--`` nothing is an option.
+        """Return the command line for an installation; nothing after ``--`` is an option.
 
         Raises:
             InvalidRequirementError: uv cannot read a path.
@@ -78,10 +78,10 @@ class Uv(NamedTuple):
             if match := _HASH.match(text):
                 remedy = f"Use 'NAME @ {match['url']}' with the project's name, or move it."
                 path = local_path(match["path"])
-                msg = f"uv can't install from {path!r}: it takes '#' for the end of the path. {remedy}"
+                msg = f"uv cannot install from {path!r}: it reads '#' as the end of the path. {remedy}"
                 raise InvalidRequirementError(msg)
         requirements = map(_named, request.requirements)
-        # uv itself tells a lock file from a requirements file by its name.
+        # uv recognizes a lock file by its name.
         lock = any(is_lock_name(path) for path in request.requirements_files)
         preview = ["--preview-features=pylock"] if lock else []
         options = [
@@ -94,15 +94,15 @@ class Uv(NamedTuple):
         return [*self._start("install", python), *preview, *request.options(), *options, "--", *requirements]
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
-        """Return the name and the text of a file with which :meth:`install` installs exactly these files."""
+        """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         return "pylock.toml", pylock_text(files)
 
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
     ) -> tuple[Mapping[str, str | None], str]:
-        """Return the variables of limits, and the text of the configuration file that replaces those of the user.
+        """Return the variables that lift limits, and the text of a configuration file that replaces the user's files.
 
-        No option of uv overrides what is in its files.
+        No option of uv overrides a setting in its files.
         """
         limits = dict.fromkeys(_LIMITS) if is_exact else {}
         return limits, uv_settings.overruled(env, cwd, is_exact=is_exact)
@@ -116,10 +116,10 @@ class Uv(NamedTuple):
 
 
 def _named(text: str) -> str:
-    """Return a requirement with its name if it is a file with a fragment, which uv takes for a part of a path without a name.
+    """Return a requirement; a file with a fragment gets its name, without which uv treats the fragment as part of the path.
 
     Raises:
-        InvalidRequirementError: the file's name does not say it.
+        InvalidRequirementError: the file's name does not contain the name of the project.
 
     >>> _named("file:///w/mine-1.0.tar.gz#sha256=0a"), _named("mine"), _named("file:///w/mine#subdirectory=x")
     ('mine @ file:///w/mine-1.0.tar.gz#sha256=0a', 'mine', 'file:///w/mine#subdirectory=x')
@@ -138,6 +138,6 @@ def _named(text: str) -> str:
     try:
         name = (parse_wheel_filename(file) if file.lower().endswith(".whl") else parse_sdist_filename(file))[0]
     except (InvalidSdistFilename, InvalidWheelFilename) as exc:
-        msg = f"uv takes what comes after '#' for a part of the path. Use 'NAME @ {match['url']}' with the project's name."
+        msg = f"uv treats the text after '#' as part of the path. Use 'NAME @ {match['url']}' with the project's name."
         raise InvalidRequirementError(msg) from exc
     return f"{name} @ {text}"

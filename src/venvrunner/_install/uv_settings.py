@@ -1,4 +1,4 @@
-"""The configuration files of uv: what in them would move an installation, and one file with all the rest."""
+"""The configuration files of uv: settings that would redirect an installation are dropped, all others go into one file."""
 
 import json
 import os
@@ -11,12 +11,12 @@ __tracebackhide__ = True
 
 FILE_VARIABLE = "UV_CONFIG_FILE"
 _HARMFUL = {"target", "prefix", "python", "system", "python-version", "python-platform", "group", "extra", "all-extras"}
-"""Settings of ``[pip]`` that move an installation, choose files for another Python, or change what every call installs."""
+"""Settings of ``[pip]`` that redirect an installation, select files for another Python, or change what a call installs."""
 _PROJECT_ONLY = {
     "build-backend", "conflicts", "default-groups", "dependency-groups", "dev-dependencies", "environments", "managed",
     "package", "required-environments", "sources", "workspace",
 }  # fmt: skip
-"""Settings of a ``pyproject.toml`` that uv refuses in any other file; none counts for ``uv pip``."""
+"""Settings of a ``pyproject.toml`` that uv refuses in any other file; none applies to ``uv pip``."""
 _LIMITS = {
     "constraint-dependencies", "exclude-dependencies", "no-binary", "no-binary-package", "no-build", "no-build-package",
     "only-binary", "override-dependencies", "require-hashes",
@@ -28,15 +28,15 @@ Settings = dict[str, Any]
 
 
 def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> str:
-    """Return the text of a configuration file that replaces all others, so that uv installs where it is told.
+    """Return the text of a configuration file that replaces all others and does not redirect an installation.
 
     Args:
         env: the environment variables of uv.
         cwd: its working directory.
-        is_exact: whether to leave out the user's limits too, because each file is given with its hash.
+        is_exact: leave out the user's limits too, because each file has a required hash.
 
     Returns:
-        the empty string if no file would move, or limit, an installation.
+        the text; ``""`` if no file would redirect, or limit, an installation.
 
     >>> overruled({"UV_NO_CONFIG": "1"}, "/")
     ''
@@ -45,7 +45,7 @@ def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> st
         files = _files(env, cwd)
         found = [_absolute(settings, os.path.dirname(path)) for path, settings in files]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return ""  # uv says more of a file that is wrong
+        return ""  # uv reports a file that is invalid
     limits: set[str] = _LIMITS if is_exact else set()
     if not any((_HARMFUL | limits) & settings.get("pip", {}).keys() or limits & settings.keys() for settings in found):
         return ""
@@ -59,7 +59,7 @@ def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> st
 
 
 def origins(line: str) -> list[str]:
-    """Return the paths of the files that were merged, from the first line of what :func:`overruled` has returned.
+    """Return the paths of the merged files, from the first line of the text of :func:`overruled`.
 
     >>> origins('# ["/project/uv.toml"]')
     ['/project/uv.toml']
@@ -68,7 +68,7 @@ def origins(line: str) -> list[str]:
 
 
 def _files(env: Mapping[str, str], cwd: str) -> list[tuple[str, Settings]]:
-    """Return the paths and contents of the files that uv reads; an earlier one overrides.
+    """Return the paths and contents of the files that uv reads; earlier ones override later ones.
 
     The rules are uv's: https://docs.astral.sh/uv/concepts/configuration-files/
     """
@@ -86,7 +86,7 @@ def _files(env: Mapping[str, str], cwd: str) -> list[tuple[str, Settings]]:
 
 
 def _project(start: str) -> tuple[str, Settings] | None:
-    """Return that of a directory or the nearest one above; but that of the workspace in which it is."""
+    """Return the file of a project: of the directory, the nearest one above it, or the workspace that contains it."""
     directory, nearest = os.path.abspath(start), None
     while True:
         nearest = nearest or _file(directory) or _table(directory)
@@ -117,7 +117,7 @@ def _read(path: str) -> Settings:
 
 
 def _absolute(settings: Settings, directory: str) -> Settings:
-    """Return settings whose relative paths, which begin at the file's directory, are absolute."""
+    """Return settings with absolute paths; relative ones are resolved against the file's directory."""
 
     def place(value: object) -> object:
         if isinstance(value, list):
@@ -134,7 +134,7 @@ def _absolute(settings: Settings, directory: str) -> Settings:
 
 
 def _combined(first: Settings, second: Settings) -> Settings:
-    """Return two tables as one, as uv does: tables and lists are joined, and of other values the first counts."""
+    """Merge two tables as uv does: tables and lists are joined, and of other values the first wins."""
     both = second | first
     for name in first.keys() & second.keys():
         one, other = first[name], second[name]
@@ -146,7 +146,7 @@ def _combined(first: Settings, second: Settings) -> Settings:
 
 
 def _toml(value: object) -> str:
-    """Return a value as TOML; its strings and numbers are JSON's."""
+    """Return a value as TOML; JSON's strings and numbers are valid TOML."""
     if isinstance(value, dict):
         items = cast("dict[str, object]", value).items()
         return "{" + ", ".join(f"{json.dumps(name)} = {_toml(one)}" for name, one in items) + "}"
