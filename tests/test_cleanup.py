@@ -200,7 +200,7 @@ def test_a_copy_opens_the_same_environment_and_owns_nothing(way: str) -> None:
 def test_what_holds_a_resource_refuses_to_be_copied() -> None:
     """With the way to do it: send the path, or a specification."""
     with VenvRunner.temporary(with_pip=False) as venv:
-        handle: Any = venv._handle
+        handle: Any = venv._lease
         for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError, match=r"VenvRunner\.open\(venv_dir\), or send a VenvSpec"):
                 duplicate(handle)

@@ -485,7 +485,7 @@ def test_only_a_name_can_be_uninstalled(name: str, venv: VenvRunner) -> None:
 
 def test_there_are_two_installers() -> None:
     """Another name is an error that lists them."""
-    with pytest.raises(ValueError, match="'conda' is no installer! Use one of 'pip', 'uv'"):
+    with pytest.raises(ValueError, match=r"'conda' is not an installer\. Use one of 'pip', 'uv'"):
         VenvRunner.temporary(installer="conda")  # type: ignore[arg-type]  # a wrong value on purpose
 
 

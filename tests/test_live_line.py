@@ -117,7 +117,7 @@ def test_on_a_terminal_there_is_one_live_line(columns: int, tmp_path: Path) -> N
     gate = tmp_path / "gate"
     project = make_slow_project(tmp_path / "slow", gate)
     with started("--with", str(project), *PRINT, columns=columns) as terminal:
-        terminal.wait_for(r"^\S 0:00:0\d Making the |^\S 0:00:0\d Install")
+        terminal.wait_for(r"^\S 0:00:0\d Creating the |^\S 0:00:0\d Install")
         terminal.wait_for(r"^\S 0:\d\d:\d\d (Prep|Buil)")
         assert terminal.screen.cursor.hidden
         before = terminal.lines[0].split()[1]

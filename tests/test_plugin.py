@@ -222,9 +222,17 @@ def test_the_command_line_is_before_the_settings_file_and_the_mark_before_both(
 @pytest.mark.parametrize(
     ("settings", "option", "message"),
     [
-        ("venv_installer = poetry", "", "venv_installer: 'poetry' is no installer! Use one of 'pip', 'uv'."),
-        ("", "--venv-wheelhouse=nowhere", "venv_wheelhouse: there is no folder '*/nowhere'! Make it, with 'pip wheel*"),
-        ("venv_wheelhouse = nowhere", "", "venv_wheelhouse: there is no folder '*/nowhere'! Make it, with 'pip wheel*"),
+        ("venv_installer = poetry", "", "venv_installer: 'poetry' is not an installer. Use one of 'pip', 'uv'."),
+        (
+            "",
+            "--venv-wheelhouse=nowhere",
+            "venv_wheelhouse: the directory '*/nowhere' does not exist. Create it, for example with 'pip wheel*",
+        ),
+        (
+            "venv_wheelhouse = nowhere",
+            "",
+            "venv_wheelhouse: the directory '*/nowhere' does not exist. Create it, for example with 'pip wheel*",
+        ),
         ("", "--venv-installer=poetry", "*argument --venv-installer: invalid choice: 'poetry'*"),
     ],
 )
@@ -240,13 +248,13 @@ def test_a_wrong_option_ends_the_run_before_it_begins(
 def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) -> None:
     """Without a traceback; a mark that has no effect too, unless it stands above several tests, or the test asks late."""
     wrong = {
-        "['pip']": "TypeError: the mark venv takes arguments by name only: requirements, python, lock, lock_extras, *",
-        "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'! It takes requirements, python, lock, *",
+        "['pip']": "TypeError: the mark venv takes keyword arguments only: requirements, python, lock, lock_extras, *",
+        "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'. It takes requirements, python, lock, *",
         "requirements='pip'": "TypeError: requirements must be several values, such as a list. Use [[]'pip'].",
         "requirements=[3]": "TypeError: a requirement must be a str or a path, not int.",
         "requirements=3": "TypeError: requirements must be several values, such as a list.",
         "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement. *Use pre=True.*",
-        "python=3.12": "TypeError: python must be a str or a path, such as '3.12', not float!",
+        "python=3.12": "TypeError: python must be a str or a path, not float. Write python='3.12'.",
         "python='3.99'": "*InterpreterNotFoundError: there is no interpreter '3.99'. Pass the path*; found: *",
         "lock='nowhere.toml'": "*LockFileError: *nowhere.toml*",
         "lock=3": "TypeError: lock must be a str or a path, such as 'pylock.toml', not int.",
@@ -278,7 +286,7 @@ class TestSome:
     )
     result.assert_outcomes(errors=len(wrong), failed=1, passed=3, skipped=1)
     result.stdout.fnmatch_lines(list(wrong.values()))
-    result.stdout.fnmatch_lines(["the mark venv has no effect: the test has not used venv_runner! *"])
+    result.stdout.fnmatch_lines(["the mark venv has no effect: the test does not use venv_runner. *"])
     result.stdout.no_fnmatch_line("*During handling*")
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
@@ -374,4 +382,7 @@ def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
     for name in ("--venv-installer", "--venv-python", "--venv-wheelhouse", "venv_installer", "venv_python", "venv_wheelhouse"):
         assert name in shown
     shown = run_suite(pytester, "", "--fixtures", "--markers").stdout.str()
-    assert "@pytest.mark.venv(requirements=[...], python=..., lock=...): what the environment of venv_runner has" in shown
+    assert (
+        "@pytest.mark.venv(requirements=[...], python=..., lock=...): the packages and the interpreter of venv_runner's environment"
+        in shown
+    )

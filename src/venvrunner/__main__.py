@@ -1,12 +1,12 @@
 """The command line: run one command in a temporary environment.
 
-The command's own output is passed through as it is; what venvrunner has to say goes to standard error.
+The command's own output passes through unchanged; messages of venvrunner go to standard error.
 """
 
 import os
 import sys
 
-# "python -m" puts the working directory first: a file there must not be taken for a module of the standard library.
+# "python -m" puts the working directory first on sys.path: a file there must not shadow a module of the standard library.
 if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
     del sys.path[0]
 
@@ -29,10 +29,10 @@ from venvrunner._venv.paths import absolute
 from venvrunner.exceptions import VenvError
 
 TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
-"""Exit statuses, the same as those of timeout(1) and the shells."""
+"""Exit codes, the same as those of timeout(1) and the shells."""
 
 _DESCRIPTION = """\
-Make a temporary virtual environment, install what is asked for, run one command in it, and delete it.
+Create a temporary virtual environment, install packages, run one command in it, and delete it.
 
 The command's standard output and standard error are passed through unchanged. Messages of venvrunner and the
 output of the installation go to standard error."""
@@ -45,11 +45,11 @@ examples:
   python -m venvrunner --keep .venv --with ruff -- ruff --version
   python -m venvrunner cache --help
 
-exit status:
+exit codes:
   that of the command; 128+n if signal n ended it, or venvrunner itself
-  124   the time was up
-  125   the environment could not be made or filled
-  126   the command can't be run
+  124   the command timed out
+  125   the environment could not be created, or the installation failed
+  126   the command cannot be run
   127   the environment has no such command
   2     the arguments are wrong
 
@@ -57,7 +57,7 @@ Ctrl-C, SIGTERM and SIGHUP end the command with all its children, then the envir
 
 
 class _SignalledError(SystemExit):
-    """A signal that ends the program, as an exception that passes through everything."""
+    """A signal that ends the program, as an exception that no ``except Exception`` catches."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(SIGNAL + signum)
@@ -65,28 +65,28 @@ class _SignalledError(SystemExit):
 
 
 class _InterruptedError(_SignalledError, KeyboardInterrupt):
-    """The same for Ctrl-C: the command gets SIGINT first, too."""
+    """Ctrl-C as such an exception: the command gets SIGINT first, too."""
 
 
 class _Signals:
-    """Raises signals that are to end the program, and knows of them.
+    """Raises an exception for each signal that ends the program, and remembers the signal.
 
-    Python drops an exception that a handler raises in a finalizer, in the callback of a weak reference, as each import has one,
-    or where C code asks and does not mind.
+    Python drops an exception that a handler raises in a finalizer, in the callback of a weak reference (each import has one),
+    or where C code checks for signals and ignores errors.
     """
 
     def __init__(self) -> None:
         self._received: list[int] = []
 
     def take(self, names: Iterable[str]) -> None:
-        """Raise these signals from now on, but for those that are ignored, as by nohup."""
+        """Install handlers for these signals, except for those that are ignored, as under nohup."""
         for name in names:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._raise)
 
     def check(self) -> None:
-        """Raise a signal again that has come and was dropped."""
+        """Raise the exception of a received signal again if Python dropped it."""
         if self._received:
             raise _error_of(self._received[0])
 
@@ -100,7 +100,7 @@ def _error_of(signum: int) -> _SignalledError:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status.
+    """Run the command line and return the exit code.
 
     Args:
         argv: the arguments; default: those of the program.
@@ -120,14 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _cache(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m venvrunner cache",
-        description="Look after the prepared parts from which environments are made. No environment needs them afterwards.",
-        epilog=f"The variable {cache.VARIABLE} names another directory. It may be deleted at any time.",
+        description="Manage the cache of prepared files from which environments are created.",
+        epilog=f"The cache can be deleted at any time. The variable {cache.VARIABLE} names another directory for it.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "what",
         choices=["dir", "size", "prune"],
-        help="show where the cache is; show its size in bytes; remove what is of no use any more",
+        help="show the directory of the cache; show its size in bytes; remove files that can't be used any more",
     )
     what = parser.parse_args(argv).what
     try:
@@ -169,10 +169,10 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--timeout", metavar="S", type=float, help="end the command after this many seconds")
     parser.add_argument(
         "--contain", action="store_true",
-        help="let nothing outlive the command: neither a daemon that it starts, nor anything if this program is killed",
+        help="let nothing outlive the command: no daemon that it starts, and not the command if this program is killed",
     )  # fmt: skip
-    parser.add_argument("--keep", metavar="DIR", help="make the environment in DIR and keep it; one that is there is made anew")
-    # Everything behind the first "--" is the command's, whatever it looks like.
+    parser.add_argument("--keep", metavar="DIR", help="create the environment in DIR and keep it; an existing one is recreated")
+    # Everything after the first "--" belongs to the command, whatever it looks like.
     cut = argv.index("--") if "--" in argv else len(argv)
     options, unknown = parser.parse_known_args(argv[:cut])
     if unknown:
@@ -184,9 +184,9 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if not command:
         parser.error("no command. Put it at the end, after '--'.")
     if options.keep == "":
-        parser.error("--keep must name a directory, and is empty!")
+        parser.error("--keep must name a directory, such as .venv, and is empty.")
     if options.timeout is not None and not options.timeout > 0:
-        parser.error("--timeout must be a number of seconds above 0!")
+        parser.error(f"--timeout must be a positive number of seconds, not {options.timeout:g}.")
     return options, command
 
 
@@ -220,7 +220,7 @@ def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> 
                 venv = stack.enter_context(_environment(options))
                 signals.check()
                 if to_install:
-                    # One line: what a line on GitHub Actions begins with can be a command to it.
+                    # One line: GitHub Actions may read the start of a line as a command.
                     display.installing(" ".join(", ".join(to_install).split()))
                     _install(venv, options, display)
                     signals.check()
@@ -232,12 +232,12 @@ def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> 
             try:
                 return _status(_pass_through(venv, argv, options))
             except OSError as exc:
-                say(f"{argv[0]!r} can't be run: {exc.strerror}! Its mode, or the interpreter in its first line, is wrong.")
+                say(f"{argv[0]!r} cannot be run: {exc.strerror}. Check its mode, and the interpreter in its first line.")
                 return NOT_EXECUTABLE
     except (VenvError, OSError) as exc:
         complain(exc)
     except TimedOut:
-        say(f"{command[0]} was ended: it took longer than {options.timeout} seconds.")
+        say(f"{command[0]!r} timed out after {options.timeout} seconds. Use a larger --timeout.")
         return TIMEOUT
     return FAILURE
 
@@ -265,9 +265,9 @@ def _install(venv: VenvRunner, options: argparse.Namespace, display: Lines) -> N
 
 def _pass_through(venv: VenvRunner, argv: list[str], options: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]  it was closed by whoever started this
+        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]  the calling process may have closed it
             stream.flush()
-    stdin = subprocess.DEVNULL if sys.stdin is None else 0  # pyright: ignore[reportUnnecessaryComparison]  the same
+    stdin = subprocess.DEVNULL if sys.stdin is None else 0  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
     keywords: RunOptions = {"env": venv.environment(), "timeout": options.timeout, "stdin": stdin, "contain": options.contain}
     command = Command(argv, keywords)
     returncode = drivers.run(command, {}).returncode

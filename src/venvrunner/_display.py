@@ -1,4 +1,4 @@
-"""What the command line shows until the command runs: one live line on a terminal, plain lines elsewhere."""
+"""The display of the command line until the command runs: one live line on a terminal, plain lines elsewhere."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ def say(message: str) -> None:
 
 
 def complain(error: BaseException) -> None:
-    """Print an exception as Python does at the end of a traceback: its message and its notes, with what to do last."""
+    """Print the message and the notes of an exception, as at the end of a traceback; the last note tells what to do."""
     say(str(error))
     for note in getattr(error, "__notes__", ()):
         _print(note)
@@ -28,10 +28,10 @@ def complain(error: BaseException) -> None:
 
 @contextmanager
 def shown(*, is_long: bool) -> Generator["Lines"]:
-    """Show what is done in the block; at its end, standard error is as if there had been plain lines only.
+    """Show the progress of a block; at its end, standard error is as if only plain lines had been printed.
 
     Args:
-        is_long: whether it can take so long that a live line is worth its start.
+        is_long: whether the block may take long enough to be worth starting a live line.
     """
     display = _display(is_long=is_long)
     try:
@@ -60,19 +60,19 @@ def _display(*, is_long: bool) -> "Lines":
 
 
 class Lines:
-    """Plain lines, each as it comes. It is also the logger of an installation.
+    """Plain lines, each printed at once; also the logger of an installation.
 
     Attributes:
-        heartbeat: as for an installation.
+        heartbeat: the ``heartbeat=`` of the installation.
     """
 
     heartbeat: float | None = HEARTBEAT
 
     def open(self) -> None:
-        """Begin."""
+        """Start the display."""
 
     def installing(self, what: str) -> None:
-        """Show what is to be installed."""
+        """Show which packages are being installed."""
         say(f"Installing {what}")
 
     def line(self, text: str) -> None:
@@ -80,26 +80,26 @@ class Lines:
         _print(text)
 
     def debug(self, text: str) -> None:
-        """Show nothing: the command line of the installer is no news."""
+        """Ignore the command line of the installer."""
 
     def info(self, text: str) -> None:
-        """Show that the installer still runs."""
+        """Show that the installer is still running."""
         say(text)
 
     def close(self) -> None:
-        """End; more than once does no harm."""
+        """End the display; further calls do nothing."""
 
     def explain(self) -> None:
-        """Show what is needed to understand a failure, if it was not shown before."""
+        """Show the lines that explain a failure, if they have not been shown."""
 
 
 class Group(Lines):
-    """The same lines, folded into a group of the log of GitHub Actions."""
+    """Plain lines, folded into a group in the log of GitHub Actions."""
 
     _is_open = False
 
     def installing(self, what: str) -> None:
-        """Begin the group."""
+        """Start the group."""
         self._is_open = True
         _print(f"::group::Installing {what.replace('%', '%25')}")
 
@@ -111,7 +111,7 @@ class Group(Lines):
 
 
 class LiveLine(Lines):
-    """One line with the time and the last that was said, which is gone in the end.
+    """One line with the elapsed time and the last line of output, which is removed at the end.
 
     Args:
         console: a terminal.
@@ -120,14 +120,14 @@ class LiveLine(Lines):
     heartbeat = None
 
     def __init__(self, console: "Console") -> None:
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # as above
-        from rich.table import Column  # as above
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # slow to import, and an extra
+        from rich.table import Column  # slow to import, and an extra
 
-        # With a ratio it is this column that is cut where the terminal is narrow.
+        # The ratio makes a narrow terminal cut this column.
         text = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
         columns = (SpinnerColumn(), TimeElapsedColumn(), text)
         self._progress = Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False)
-        self._task = self._progress.add_task("Making the environment", total=None)
+        self._task = self._progress.add_task("Creating the environment", total=None)
         self._lines: list[str] = []
 
     def open(self) -> None:
@@ -135,30 +135,30 @@ class LiveLine(Lines):
         self._progress.start()
 
     def installing(self, what: str) -> None:
-        """Show it in the line."""
+        """Show in the line which packages are being installed."""
         self._show(f"Installing {what}")
 
     def line(self, text: str) -> None:
-        """Show it in the line, and keep it."""
+        """Show a line of the installer in the line, and keep it for :meth:`explain`."""
         self._lines.append(text)
         if text.strip():
             self._show(text)
 
     def close(self) -> None:
-        """Remove the line, so that the command finds the terminal as it was."""
+        """Remove the line, and restore the terminal for the command."""
         self._progress.stop()
 
     def explain(self) -> None:
-        """Print what was in the line, one after the other."""
+        """Print all lines of the installer."""
         for line in self._lines:
             _print(line)
 
     def _show(self, text: str) -> None:
-        # What moves the cursor would break the line.
+        # A character that moves the cursor would break the line.
         plain = "".join(character if character.isprintable() else " " for character in Redactor().mask(text))
         self._progress.update(self._task, description=plain.strip())
 
 
 def _print(text: str) -> None:
-    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  it was closed by whoever started this
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  the calling process may have closed it
         print(Redactor().mask(text), file=sys.stderr, flush=True)  # noqa: T201  a command line prints

@@ -1,4 +1,4 @@
-"""Installing: what a runner does that has an environment of its own, in a directory, to run in and to fill."""
+"""Installing runners: runners with an environment in a directory, in which they run commands and install packages."""
 
 import os
 import subprocess
@@ -34,17 +34,17 @@ __tracebackhide__ = True
 __all__ = ["InstallOptions", "InstallerName", "InstallingRunner", "Receipt", "ReportOptions"]
 
 InstallerName = Literal["pip", "uv"]
-"""The installers there are."""
+"""The names of the supported installers."""
 
 
 class ReportOptions(RunOptions, total=False):
-    """The keywords of :func:`.log_run` where all are given by name: these, and :class:`~.subprocess_util.RunOptions`.
+    """The keywords of :func:`.log_run` in calls that take them by name: these, and :class:`~.subprocess_util.RunOptions`.
 
     Attributes:
-        logger: takes the command line and the lines; default ``None``: the logger ``venvrunner``.
+        logger: the logger of the command line and of the output; default ``None``: the logger ``venvrunner``.
         stdout_loglevel: where lines of standard output go: the name of a log level, a callable or ``None``; default ``None``.
-        stderr_loglevel: the same for standard error; default ``"debug"``.
-        errors: how to decode what is not UTF-8; default ``"strict"``.
+        stderr_loglevel: where lines of standard error go; default ``"debug"``.
+        errors: how to decode bytes that are not UTF-8; default ``"strict"``.
 
     >>> options: ReportOptions = {"stdout_loglevel": "info", "timeout": 60}
     """
@@ -56,35 +56,36 @@ class ReportOptions(RunOptions, total=False):
 
 
 class InstallOptions(RequestOptions, ReportOptions, total=False):
-    """The keywords of :meth:`.VenvRunner.install` and its twin: these, and :class:`~.installing.ReportOptions`.
+    """The keywords of :meth:`.VenvRunner.install` and ``async_install``: these, and :class:`~.installing.ReportOptions`.
 
     Attributes:
         requirements_files: paths or URLs of requirements files; default: none.
-        constraints: paths or URLs of files with constraints; default: none.
+        constraints: paths or URLs of constraints files; default: none.
         editable: directories of projects, or URLs of repositories, to install in editable mode; default: none.
         dependency_groups: names of groups in the ``pyproject.toml`` of the working directory, or
             ``"path/pyproject.toml:name"`` (PEP 735); default: none.
-        lock: the path or URL of a lock file (PEP 751), by itself: exactly what it lists is installed, each file with its hash;
-            default ``None``.
-        lock_extras: names of extras that the lock file has, to install too; default ``None``: none.
-        lock_groups: names of dependency groups that it has; default ``None``: its default groups. ``[]`` chooses none.
-        lock_projects: whether to install the directories that it lists, such as the project itself: these must be its own
-            directory or below it, and have no hash; default true.
+        lock: the path or URL of a lock file (PEP 751), without any other requirement: exactly the packages that it lists are
+            installed, each file with its hash; default ``None``.
+        lock_extras: names of extras in the lock file to install too; default ``None``: none.
+        lock_groups: names of dependency groups in the lock file; default ``None``: its default groups. ``[]`` selects none.
+        lock_projects: install the directories that the lock file lists, such as the project itself: each must be the lock
+            file's own directory or below it, and has no hash; default true.
         index_url: the URL or path of the package index; default ``None``: the one that the user has configured, or PyPI.
-        extra_index_urls: more indexes, besides those that the user has configured; default: none.
-        find_links: directories of wheels, or URLs of pages with links to them, besides the same; default: none.
-        no_index: whether to look into *find_links* only, and into no index; default false.
-        require_hashes: whether each file must have its hash in a requirements file, and nothing in a lock file be without one;
-            default false.
-        upgrade: whether to bring what is there already to the newest version; default false.
-        deps: whether to install what the requirements need; default true.
-        pre: whether to take pre-releases and development versions too; default false.
-        exclude_newer: leave out releases that were uploaded later: a ``datetime``, a ``date`` (it begins in UTC), a
-            ``timedelta`` for the least age, or a ``str`` such as ``"2026-01-31"`` or ``"P7D"``. The index must say when files
-            were uploaded, and files in *find_links* have no limit. pip needs version 26.0; default ``None``: no limit.
-        build_constraints: paths or URLs of files with constraints for what builds need. pip needs version 25.3; default: none.
-        config_settings: settings for build back ends, by name: each a ``str`` or a list of them. pip needs version 22.1;
+        extra_index_urls: indexes in addition to those that the user has configured; default: none.
+        find_links: directories of wheels, or URLs of pages with links to them, in addition to those that the user has
+            configured; default: none.
+        no_index: search *find_links* only, and no index; default false.
+        require_hashes: require a hash for each file in a requirements file, and for each package in a lock file; default false.
+        upgrade: upgrade installed packages to the newest version; default false.
+        deps: install dependencies; default true.
+        pre: allow pre-releases and development versions; default false.
+        exclude_newer: ignore releases that were uploaded later: a ``datetime``, a ``date`` (it begins in UTC), a ``timedelta``
+            for the minimum age, or a ``str`` such as ``"2026-01-31"`` or ``"P7D"``. The index must provide upload times, and
+            files in *find_links* have no limit. With pip, it needs version 26.0; default ``None``: no limit.
+        build_constraints: paths or URLs of constraints files for build requirements. With pip, it needs version 25.3;
             default: none.
+        config_settings: settings of build back ends by name, each a ``str`` or a list of them. With pip, it needs version
+            22.1; default: none.
 
     >>> options: InstallOptions = {"upgrade": True, "timeout": 600}
     >>> offline: InstallOptions = {**options, "no_index": True, "find_links": ["wheels"]}
@@ -92,7 +93,7 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
 
 
 class InstallingRunner(Runner):
-    """The part of :class:`.VenvRunner` that runs and installs in the directory of an environment."""
+    """The part of :class:`.VenvRunner` that runs commands and installs packages in the directory of an environment."""
 
     venv_dir: str
     installer: InstallerName
@@ -103,16 +104,16 @@ class InstallingRunner(Runner):
         return self.resolve(["python"])[0]
 
     def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return *args* with the absolute path of the command, which is one of the environment.
+        """Return *args* with the absolute path of the command in the environment.
 
         Args:
-            args: the plain name of a command, and its arguments.
+            args: the plain name of a command of the environment, and its arguments.
 
         Returns:
-            the command line, for instance for ``subprocess.Popen``; together with :meth:`environment` as ``env=``.
+            the command line, for example for ``subprocess.Popen`` with :meth:`environment` as ``env=``.
 
         Raises:
-            InvalidCommandError: the name is not plain, or there is no such command.
+            InvalidCommandError: the name is not plain, or the environment has no such command.
             TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
 
         >>> from venvrunner import VenvRunner
@@ -127,19 +128,19 @@ class InstallingRunner(Runner):
         return [path, *rest]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables that a command gets: cleaned, and with this environment as the active one.
+        """Return the environment variables of a command: cleaned, and with this environment as the active one.
 
-        What *env* has from ``os.environ`` is cleaned like that; what it has of its own is kept. If a configuration file of pip
-        would install somewhere else, its other settings are among the variables, and pip reads no file.
+        Variables in *env* that equal those of ``os.environ`` are cleaned in the same way; others are kept. If a configuration
+        file of pip would redirect an installation, its other settings become variables, and pip reads no file.
 
         Args:
-            env: what the caller gives as ``env=``; default ``None``: ``os.environ``.
+            env: the caller's ``env=``; default ``None``: use this process's environment.
 
         Returns:
             all variables of the command, as a new dict.
 
         Raises:
-            TypeError, ValueError: *env* can't be the variables of a process.
+            TypeError, ValueError: *env* cannot be the variables of a process.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary(with_pip=False) as venv:
@@ -155,11 +156,11 @@ class InstallingRunner(Runner):
 
     @abstractmethod
     def _changing(self) -> AbstractContextManager[None]:
-        """Return what surrounds a change of the environment."""
+        """Return the context manager that a change of the environment runs under."""
 
     @abstractmethod
     def _changing_async(self) -> AbstractAsyncContextManager[None]:
-        """Return the same for a coroutine."""
+        """Return the async context manager that a change of the environment runs under."""
 
     def install_package(self, package_name: StrPath) -> Receipt:
         """Install one package; same as :meth:`install` with one requirement.
@@ -168,42 +169,43 @@ class InstallingRunner(Runner):
             package_name: a requirement (PEP 508), an existing path, or a URL.
 
         Returns:
-            what the installer printed, and what has changed.
+            the receipt: the output of the installer, and the packages that it changed.
 
         Raises:
-            InvalidRequirementError: it is nothing of the kind; nothing was started.
-            VenvInUseError: the environment has forks, or somebody else is changing it.
+            InvalidRequirementError: the text is not a requirement, an existing path or a URL; nothing was started.
+            VenvInUseError: the environment has forks, or another process or thread is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv:
-        ...     venv.install_package("pip")  # it is there already
+        ...     venv.install_package("pip")  # it is installed already
         nothing changed
         """
         return self.install(package_name)
 
     def install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
-        """Install several things with one call of the installer; a second call at the same time waits for the first.
+        """Install packages with one call of the installer; a second call at the same time waits for the first.
 
         Args:
-            *requirements: each as for :meth:`install_package`; a project's directory may have extras: ``".[test]"``.
+            *requirements: each a requirement (PEP 508), an existing path, or a URL; a project's directory may have extras:
+                ``".[test]"``.
             **options: what else to install (``requirements_files``, ``constraints``, ``editable``, ``dependency_groups``,
-                ``lock``, and ``lock_extras``, ``lock_groups``, ``lock_projects`` for what to choose from it), from where
+                ``lock``, and ``lock_extras``, ``lock_groups``, ``lock_projects`` to select from it), from where
                 (``index_url``, ``extra_index_urls``, ``find_links``, ``no_index``) and how (``require_hashes``, ``upgrade``,
                 ``deps``, ``pre``, ``exclude_newer``, ``build_constraints``, ``config_settings``): see :class:`InstallOptions`;
                 and those of :meth:`log_run`, such as ``timeout``, ``logger`` or ``stdout_loglevel``.
 
         Returns:
-            what the installer printed, and what has changed.
+            the receipt: the output of the installer, and the packages that it changed.
 
         Raises:
-            InvalidRequirementError: one of them is wrong, or there is none; nothing was started.
+            InvalidRequirementError: an argument is wrong, or there is nothing to install; nothing was started.
             LockFileError: the lock file is wrong, or does not fit the environment; nothing was installed.
-            InstallerNotFoundError: there is no such installer on this machine, or it is too old for a keyword.
-            VenvInUseError: the environment has forks, or somebody else is changing it.
+            InstallerNotFoundError: the installer is not installed, or is too old for a keyword.
+            VenvInUseError: the environment has forks, or another process or thread is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
-            NotInstalledError: the installer succeeded, and a package is not in the environment.
-            subprocess.TimeoutExpired: the time was up.
+            NotInstalledError: the installer succeeded, but a package is not in the environment.
+            subprocess.TimeoutExpired: the installer timed out.
 
         >>> from venvrunner import InstallationError, VenvRunner
         >>> with VenvRunner.temporary() as venv:
@@ -227,26 +229,26 @@ class InstallingRunner(Runner):
         request, rest = split_options(requirements, options)
         async with self._changing_async():
             with temporary_directory() as directory:
-                steps = installation.install(self._installer(), request, self._place(directory, rest), rest)
+                steps = installation.install(self._installer(), request, self._target(directory, rest), rest)
                 return await run_async(steps, self._perform_async)
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
-        """Remove packages; one that is not there is no error.
+        """Remove packages; a name that is not installed is ignored.
 
         Args:
-            *names: their names.
+            *names: the names of the packages.
             **options: see :class:`~.installing.ReportOptions`.
 
         Returns:
-            what the installer printed, and what has changed.
+            the receipt: the output of the installer, and the packages that it changed.
 
         Raises:
-            InvalidRequirementError: one is no name of a package, or there is none; nothing was started.
-            VenvInUseError: as for :meth:`install`.
+            InvalidRequirementError: a text is not a package name, or there are no names; nothing was started.
+            VenvInUseError: the environment has forks, or another process or thread is changing it.
             InstallationError: the installer failed.
 
-        A package that a fork has inherited stays, and nothing has changed: it is its parent's. In a standalone fork of a fork,
-        which keeps in directories of its own what that had inherited, pip removes such a package, and uv leaves it.
+        In a fork, an inherited package stays, because it belongs to the parent, and the receipt is empty. A standalone fork of
+        a fork has inherited packages in directories of its own: there, pip removes such a package, and uv leaves it.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv:
@@ -256,20 +258,20 @@ class InstallingRunner(Runner):
         checked = package_names(names)
         check_keywords(options, ReportOptions.__annotations__)
         with self._changing(), temporary_directory() as directory:
-            place = self._place(directory, options)
-            steps = installation.uninstall(self._installer(), checked, place, options)
+            target = self._target(directory, options)
+            steps = installation.uninstall(self._installer(), checked, target, options)
             return run(steps, self._perform)
 
     def installed(self) -> dict[str, str]:
-        """Return what is installed, as ``pip list`` shows it, with what a fork has inherited; from metadata, without a process.
+        """Return the installed packages as ``pip list`` shows them, inherited ones included; from metadata, without a process.
 
-        Only for an environment that sees the packages of its system, its interpreter is asked where these are.
+        If the environment sees the packages of its system, its interpreter is run to find their directories.
 
         Returns:
-            versions by normalized names (PEP 503), sorted.
+            the versions by normalized name (PEP 503), sorted.
 
         Raises:
-            CreationError: a directory of packages can't be read.
+            CreationError: a package directory cannot be read.
 
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv:
@@ -281,19 +283,19 @@ class InstallingRunner(Runner):
 
     def _install_now(self, request: Request, **options: Any) -> Receipt:
         with temporary_directory() as directory:
-            steps = installation.install(self._installer(), request, self._place(directory, options), options)
+            steps = installation.install(self._installer(), request, self._target(directory, options), options)
             return run(steps, self._perform)
 
     def _installer(self) -> Pip | Uv:
         if self.installer == "uv":
             return Uv.bundled()
-        with explained(self.venv_dir, "read what is installed"):
+        with explained(self.venv_dir, inventory.LIST):
             version = bundled_pip.pip_version(own_directories(self.venv_dir))
         if version is not None:
             return Pip.own(version)
         return Pip.from_wheel(bundled_pip.pip_wheel(self.venv_dir))
 
-    def _place(self, directory: str, options: Any) -> Target:
+    def _target(self, directory: str, options: Any) -> Target:
         env = pip_settings.located(options.get("env"), options.get("cwd"))
         return Target(self.venv_dir, self.python_executable, directory, self.environment(env))
 
@@ -307,16 +309,16 @@ class InstallingRunner(Runner):
 
 
 def check_installer(name: str) -> InstallerName:
-    """Return the name of an installer.
+    """Return the name of an installer after a check.
 
     Raises:
-        ValueError: there is no such installer.
+        ValueError: the installer is not supported.
 
     >>> check_installer("pip")
     'pip'
     """
     if name not in get_args(InstallerName):
-        msg = f"{name!r} is no installer! Use one of {', '.join(map(repr, get_args(InstallerName)))}."
+        msg = f"{name!r} is not an installer. Use one of {', '.join(map(repr, get_args(InstallerName)))}."
         raise ValueError(msg)
     return cast("InstallerName", name)
 
@@ -325,13 +327,15 @@ def split_options(requirements: Iterable[StrPath], options: InstallOptions) -> t
     """Return the checked request of an installation, and the keywords of ``log_run``.
 
     Raises:
-        TypeError, InvalidRequirementError: as for :meth:`InstallingRunner.install`.
+        TypeError: a value has the wrong type, or a keyword is unknown.
+        InvalidRequirementError: a value is wrong, or there is nothing to install.
+        LockFileError: the lock file cannot be used.
     """
     own = {name: value for name, value in options.items() if name in RequestOptions.__annotations__}
     rest = {name: value for name, value in options.items() if name not in own}
     check_keywords(rest, InstallOptions.__annotations__)
     request = make_request(requirements, cast("RequestOptions", own))
     if request.is_empty():
-        msg = "there is nothing to install! Name a requirement, a path, a URL, a requirements file or a lock file."
+        msg = "there is nothing to install. Name a requirement, a path, a URL, a requirements file or a lock file."
         raise InvalidRequirementError(msg)
     return request, rest

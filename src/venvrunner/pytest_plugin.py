@@ -1,6 +1,6 @@
 """The pytest plugin: a fresh virtual environment for each test, in milliseconds.
 
-It is there as soon as venvrunner is installed. Nothing but this module is imported until a test asks for a fixture.
+The plugin is active as soon as venvrunner is installed. Only this module is imported until a test requests a fixture.
 """
 
 import os
@@ -24,21 +24,21 @@ INSTALLERS = ("pip", "uv")
 _KEYWORDS = ("requirements", "python", "lock", "lock_extras", "lock_groups", "lock_projects")
 _FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner"})
 _JOURNAL = pytest.StashKey["Journal"]()
-_FOLDERS = pytest.StashKey[set[tuple[str, tuple[int, int]]]]()
+_DIRECTORIES = pytest.StashKey[set[tuple[str, tuple[int, int]]]]()
 _USED_UP = pytest.StashKey[dict[Any, tuple[Any, ...]]]()
 _SHARED = "venvrunner_folder"
 
 
 class VenvRunnerFactory:
-    """Makes environments for tests and fixtures: the fixture ``venv_runner_factory``.
+    """Creates environments for tests and fixtures: the fixture ``venv_runner_factory``.
 
-    The first call for the same arguments prepares an environment, once for all processes of a test run. Each call returns a new
-    fork of it.
+    The first call with some arguments prepares an environment, once for all processes of a test run. Each call with the same
+    arguments returns a new fork of it.
     """
 
     def __init__(self, config: pytest.Config, directory: str) -> None:
-        from venvrunner._fixtures.parents import Parents, anchored_interpreter  # nobody may need it
-        from venvrunner._fixtures.runners import real_runners  # the same
+        from venvrunner._fixtures.parents import Parents, anchored_interpreter  # not needed by every run
+        from venvrunner._fixtures.runners import real_runners  # not needed by every run
 
         self._journal = _journal(config)
         runners = real_runners(self._journal, _wheelhouse(config))
@@ -60,26 +60,28 @@ class VenvRunnerFactory:
     ) -> "VenvRunner":
         """Return a new environment, which is deleted at the end of a ``with`` block, or when it is no longer used.
 
+        Relative paths are resolved against the rootdir.
+
         Args:
-            requirements: what it has, each as for :meth:`.VenvRunner.install_package`; relative paths begin at the rootdir.
-            python: the interpreter, as for :class:`.VenvRunner`; default: that of the options; a relative path as above.
-            lock: a lock file (PEP 751) instead of requirements; the same.
-            lock_extras: what to choose from it, as for :class:`.VenvRunner`.
-            lock_groups: the same.
-            lock_projects: the same.
+            requirements: the packages to install, each as for :meth:`.VenvRunner.install_package`; default: none.
+            python: the interpreter, as for :class:`.VenvRunner`; default: the one that the options name.
+            lock: the path or URL of a lock file (PEP 751) to install instead; default ``None``.
+            lock_extras: names of extras in the lock file to install too; default ``None``: none.
+            lock_groups: names of dependency groups in the lock file; default ``None``: its default groups.
+            lock_projects: install the directories that the lock file lists; default true.
 
         Returns:
             the runner.
 
         Raises:
             InvalidRequirementError, LockFileError: a requirement or the lock file is wrong.
-            InterpreterNotFoundError: there is no such interpreter; the message lists those that were found.
-            VenvError: it can't be prepared; as for :class:`.VenvRunner`.
-            TypeError: an argument is of the wrong type.
+            InterpreterNotFoundError: no interpreter matches; the message lists those that were found.
+            VenvError: the environment cannot be prepared; see :class:`.VenvRunner`.
+            TypeError: an argument has the wrong type.
         """
-        from venvrunner._fixtures.parents import wanted  # nobody may need it
+        from venvrunner._fixtures.parents import wanted  # not needed by every run
 
-        self._journal.uses_mark = True  # whose it is, if any, is the caller's business
+        self._journal.uses_mark = True  # the mark, if any, may have been passed on by the caller
         default = self._python if python is None else python
         chosen: RequestOptions = {"lock_extras": lock_extras, "lock_groups": lock_groups, "lock_projects": lock_projects}
         return self._parents.fork(wanted(requirements, default, {"lock": lock, **chosen}, root=self._root))
@@ -89,9 +91,10 @@ class VenvRunnerFactory:
 def venv_runner_factory(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[VenvRunnerFactory]:
-    """Make environments for fixtures of any scope: ``venv_runner_factory(requirements=["build"])`` returns a VenvRunner.
+    """Create environments in fixtures of any scope: ``venv_runner_factory(requirements=["build"])`` returns a VenvRunner.
 
-    Scope ``session``. It is a :class:`VenvRunnerFactory`; what it has prepared is removed at the end of the session.
+    Scope ``session``. It is a :class:`VenvRunnerFactory`; the environments that it has prepared are deleted at the end of the
+    session.
 
     ::
 
@@ -100,7 +103,7 @@ def venv_runner_factory(
             with venv_runner_factory(requirements=["build"]) as runner:
                 yield runner
     """
-    from venvrunner._venv.temporary import identity, temporary_directory  # nobody may need it
+    from venvrunner._venv.temporary import identity, temporary_directory  # not needed by every run
 
     config, base = request.config, tmp_path_factory.getbasetemp()
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
@@ -110,17 +113,18 @@ def venv_runner_factory(
         return
     shared = base.parent / f"venvrunner-{worker['testrunuid']}"
     shared.mkdir(mode=0o700, exist_ok=True)
-    # A worker that crashes has nothing else that reaches the process which removes the directory.
+    # If a worker crashes, its reports are the only way to tell the controller which directory to remove.
     _journal(config).carried[_SHARED] = [str(shared), identity(str(shared))]
     yield VenvRunnerFactory(config, str(shared))
 
 
 @pytest.fixture
 def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerFactory) -> Iterator["VenvRunner"]:
-    """Provide a VenvRunner with an environment of the test's own, which has what the mark ``venv`` says.
+    """Provide a VenvRunner with an environment for this test alone, with the packages that the mark ``venv`` names.
 
-    Scope ``function``. It is a fork of what is prepared once for all tests with an equal mark, and gone at the end of the test.
-    A test whose mark is wrong, or whose environment can't be prepared, ends with that error; the next test does not try again.
+    Scope ``function``. The environment is a fork of one that is prepared once for all tests with an equal mark, and is deleted
+    at the end of the test. If the mark is wrong, or the environment cannot be prepared, the test ends with that error; the next
+    test does not try again.
 
     ::
 
@@ -128,57 +132,57 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
         def test_it_builds(venv_runner, tmp_path):
             venv_runner.log_run(["python", "-m", "build", "--outdir", tmp_path])
     """
-    from venvrunner.exceptions import VenvError, VenvInUseError  # nobody may need it
+    from venvrunner.exceptions import VenvError, VenvInUseError  # not needed by every run
 
     item: pytest.Item = request.node
     mark = item.get_closest_marker("venv")
     try:
         runner = venv_runner_factory(**_arguments(mark, item.config) if mark else {})
     except (TypeError, VenvError) as exc:
-        # The test is not to blame for what its mark says, and no line of it is worth to be shown.
+        # The mark is wrong, not the test's code: its source lines are not worth showing.
         text = "".join(traceback.format_exception_only(exc)).rstrip()
         raise pytest.fail.Exception(text, pytrace=False) from None
-    # What has forks of the test's own is left to the end of the session.
+    # An environment that the test has forked is left to the end of the session.
     with suppress(VenvInUseError), runner:
         yield runner
 
 
 @pytest.fixture
 def fake_venv_runner(request: pytest.FixtureRequest) -> "FakeVenvRunner":
-    """Provide a FakeVenvRunner, which runs commands in the environment of the tests themselves.
+    """Provide a FakeVenvRunner, which runs commands in the environment that the tests run in.
 
-    Scope ``function``; it makes nothing.
+    Scope ``function``; it creates nothing.
 
     ::
 
         def test_version(fake_venv_runner):
             assert fake_venv_runner.log_run(["python", "--version"]).stdout.startswith("Python 3")
     """
-    from venvrunner._fixtures.runners import fake_runner  # nobody may need it
+    from venvrunner._fixtures.runners import fake_runner  # not needed by every run
 
     return fake_runner(_journal(request.config))
 
 
 @pytest.fixture
 def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Runner"]:
-    """Provide a runner that answers from a file in ``recordings`` beside the test, which ``--venv-record`` makes.
+    """Provide a runner that answers from a file in ``recordings`` beside the test, which ``--venv-record`` writes.
 
     Scope ``function``. It is a :class:`.ReplayVenvRunner`, or with the option a :class:`.RecordingVenvRunner` with a real
-    environment, which has what the mark ``venv`` says; the file is written if the test passes, or if there is none and the test
-    skips itself or fails as expected. Without a file the test ends with an error that says so; with a call that is not in it,
-    it fails; and after a test that has passed, a call that was not made is an error. ``{tmp_path}`` stands for the directory of
-    the test.
+    environment for the mark ``venv``. The file is written if the test passes; also if no file exists and the test skips itself
+    or fails as expected. Without a file, the test ends with an error that names it. A call that is not in the file fails the
+    test, and a recorded call that a passing test does not make is an error. In the file, ``{tmp_path}`` replaces the path of
+    the test's directory.
 
     ::
 
         def test_it_asks_for_the_version(recorded_venv_runner):
             assert recorded_venv_runner.log_run(["pip", "--version"]).stdout.startswith("pip ")
     """
-    from venvrunner._fixtures.replays import path_for, recorded, replayed  # nobody may need it
-    from venvrunner.exceptions import RecordingError  # the same
+    from venvrunner._fixtures.replays import path_for, recorded, replayed  # not needed by every run
+    from venvrunner.exceptions import RecordingError  # not needed by every run
 
     journal = _journal(request.config)
-    journal.uses_mark = True  # it says what the recorded environment had
+    journal.uses_mark = True  # it describes the environment of the recording
     path, paths = path_for(request.node), {"tmp_path": tmp_path}
     if request.config.getoption("venv_record"):
         with recorded(request.getfixturevalue("venv_runner"), path, paths, journal) as recording:
@@ -192,80 +196,83 @@ def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the options and the settings."""
     group = parser.getgroup("venvrunner", "virtual environments for tests")
-    group.addoption("--venv-installer", choices=INSTALLERS, help="what installs into them; before the setting venv_installer")
+    group.addoption("--venv-installer", choices=INSTALLERS, help="their installer; overrides the setting venv_installer")
     group.addoption(
-        "--venv-python", metavar="PYTHON", help="their interpreter: a path, a version or a range; before venv_python"
+        "--venv-python", metavar="PYTHON", help="their interpreter: a path, a version or a range; overrides venv_python"
     )
     group.addoption(
         "--venv-wheelhouse",
         action="append",
         type=os.path.abspath,
         metavar="DIR",
-        help="install from this directory and not from an index; repeatable; before venv_wheelhouse",
+        help="install from this directory instead of an index; repeatable; overrides venv_wheelhouse",
     )
-    group.addoption("--venv-record", action="store_true", help="let recorded_venv_runner record what real commands do")
+    group.addoption("--venv-record", action="store_true", help="let recorded_venv_runner run and record real commands")
     parser.addini(
-        "venv_installer", f"what installs into virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
+        "venv_installer", f"the installer of virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
     )
     parser.addini("venv_python", "the interpreter of virtual environments for tests: a path, a version or a range", default="")
-    parser.addini("venv_wheelhouse", "directories to install from, and not from an index", type="paths", default=[])
+    parser.addini("venv_wheelhouse", "directories to install from instead of an index", type="paths", default=[])
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options."""
+    """Check the options and the settings."""
     config.addinivalue_line(
         "markers",
-        "venv(requirements=[...], python=..., lock=...): what the environment of venv_runner has",
+        "venv(requirements=[...], python=..., lock=...): the packages and the interpreter of venv_runner's environment",
     )
     if _installer(config) not in INSTALLERS:
-        msg = f"venv_installer: {_installer(config)!r} is no installer! Use one of {', '.join(map(repr, INSTALLERS))}."
+        msg = f"venv_installer: {_installer(config)!r} is not an installer. Use one of {', '.join(map(repr, INSTALLERS))}."
         raise pytest.UsageError(msg)
     for directory in _wheelhouse(config):
         if not os.path.isdir(directory):
-            msg = f"venv_wheelhouse: there is no directory {directory!r}! Make it, with 'pip wheel --wheel-dir' for instance."
+            msg = (
+                f"venv_wheelhouse: the directory {directory!r} does not exist."
+                " Create it, for example with 'pip wheel --wheel-dir'."
+            )
             raise pytest.UsageError(msg)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Warn of a mark that has no effect; one of the same name may be somebody else's."""
+    """Warn about a mark that has no effect; a mark with other arguments may belong to another plugin."""
     result = yield
     marks = [mark for mark in item.own_markers if mark.name == "venv" and not mark.args]
     is_ours = any(set() < mark.kwargs.keys() <= {*_KEYWORDS} for mark in marks)
     journal = item.config.stash.get(_JOURNAL, None)
     is_used = journal is not None and journal.uses_mark
     if is_ours and not is_used and _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
-        msg = "the mark venv has no effect: the test has not used venv_runner! Add this fixture, or remove the mark."
+        msg = "the mark venv has no effect: the test does not use venv_runner. Add this fixture, or remove the mark."
         try:
             item.warn(pytest.PytestWarning(msg))
-        except pytest.PytestWarning:  # every warning is an error; no line of this file is worth to be shown
+        except pytest.PytestWarning:  # warnings are errors; the source lines of this file are not worth showing
             raise pytest.fail.Exception(msg, pytrace=False) from None
     return result
 
 
 def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any]) -> None:
-    """Learn from a report of a worker of pytest-xdist where its environments are; others may still use them."""
+    """Read the directory of a pytest-xdist worker's environments from its report; other workers may still use them."""
     if _SHARED in data:
         path, which = data[_SHARED]
-        config.stash.setdefault(_FOLDERS, set()).add((path, tuple(which)))
+        config.stash.setdefault(_DIRECTORIES, set()).add((path, tuple(which)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the environments of the workers, all of which have ended."""
-    for path, which in config.stash.get(_FOLDERS, ()):
-        from venvrunner._venv.temporary import remove_made  # nobody may need it
+    for path, which in config.stash.get(_DIRECTORIES, ()):
+        from venvrunner._venv.temporary import remove_made  # not needed by every run
 
         remove_made(path, which)
 
 
 def _arguments(mark: pytest.Mark, config: pytest.Config) -> dict[str, Any]:
     if mark.args:
-        msg = f"the mark venv takes arguments by name only: {', '.join(_KEYWORDS)}! Use venv(requirements=[...])."
+        msg = f"the mark venv takes keyword arguments only: {', '.join(_KEYWORDS)}. Use venv(requirements=[...])."
         raise TypeError(msg)
     if unknown := sorted(mark.kwargs.keys() - set(_KEYWORDS)):
-        msg = f"the mark venv has no argument {unknown[0]!r}! It takes {', '.join(_KEYWORDS)}."
+        msg = f"the mark venv has no argument {unknown[0]!r}. It takes {', '.join(_KEYWORDS)}."
         raise TypeError(msg)
     given = dict(mark.kwargs)
     if hasattr(found := given.get("requirements", ()), "__next__"):  # the first test with the mark uses it up
@@ -274,9 +281,9 @@ def _arguments(mark: pytest.Mark, config: pytest.Config) -> dict[str, Any]:
 
 
 def _journal(config: pytest.Config) -> "Journal":
-    """Return the journal, which takes part in the run from now on."""
+    """Return the journal of the run, and register it as a plugin first if it is new."""
     if _JOURNAL not in config.stash:
-        from venvrunner._fixtures.journal import Journal  # nobody may need it
+        from venvrunner._fixtures.journal import Journal  # not needed by every run
 
         config.stash[_JOURNAL] = Journal()
         config.pluginmanager.register(config.stash[_JOURNAL])

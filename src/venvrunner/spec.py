@@ -1,4 +1,4 @@
-"""VenvSpec: what an environment is to be, as a value that can travel to where the environment is made."""
+"""VenvSpec: the description of an environment as a value that can be sent to the process or machine that creates it."""
 
 import os
 from collections.abc import Sequence
@@ -23,30 +23,32 @@ __all__ = ["VenvSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class VenvSpec:
-    r"""What an environment is to be: a value that is hashable, can be pickled, and becomes a runner wherever it arrives.
+    r"""The description of an environment: a hashable value that can be pickled, and creates the environment anywhere.
 
-    The arguments are those of :class:`VenvRunner`, checked at once, but for the interpreter, which is looked for where the
-    environment is made. Equal specifications make equal environments on one machine.
+    The arguments are those of :class:`VenvRunner`. They are checked immediately, except that the interpreter is searched for
+    where the environment is created. Equal specifications create equal environments on one machine.
 
     Args:
-        python: as there; a version or a range is found on any machine.
-        requirements: as there, but for paths, which another machine need not have; a ``file:`` URL is taken.
-        lock: as there; the lock file is read now, and its text travels. It must not name files by paths, or directories, unless
-            *lock_projects* is false.
-        lock_extras: as there.
-        lock_groups: as there.
-        lock_projects: as there.
-        with_pip: as there.
-        system_site_packages: as there.
-        prompt: as there.
-        installer: as there.
+        python: the interpreter: a version or a range, which is searched for on each machine, or a path; default: the running
+            interpreter.
+        requirements: the packages to install; paths are refused, because another machine may not have them, but a ``file:``
+            URL is accepted. Default: none.
+        lock: the path or URL of a lock file (PEP 751) to install instead. It is read now, and its text is part of the value.
+            It must not list files by path, or directories unless *lock_projects* is false. Default ``None``.
+        lock_extras: names of extras in the lock file to install too; default ``None``: none.
+        lock_groups: names of dependency groups in the lock file; default ``None``: its default groups. ``[]`` selects none.
+        lock_projects: install the directories that the lock file lists; default true.
+        with_pip: install pip (no other package is ever seeded); default true.
+        system_site_packages: make the packages of the interpreter visible; default false.
+        prompt: the prompt of an activated shell; default: the name of the environment's directory.
+        installer: the installer: ``"pip"`` (default) or ``"uv"``.
 
     Attributes:
         python: as given.
-        requirements: those given, as a tuple.
-        lock: the path of the lock file, as given, which has the text with it.
-        lock_extras: those given, as a tuple; ``None``: as given.
-        lock_groups: the same.
+        requirements: as given, in a tuple.
+        lock: the path of the lock file as given, together with its text.
+        lock_extras: as given, in a tuple; or ``None``.
+        lock_groups: as given, in a tuple; or ``None``.
         lock_projects: as given.
         with_pip: as given.
         system_site_packages: as given.
@@ -54,8 +56,8 @@ class VenvSpec:
         installer: as given.
 
     Raises:
-        InvalidRequirementError: a requirement is wrong, or a path.
-        LockFileError: the lock file can't be used, or names files by paths.
+        InvalidRequirementError: a requirement is wrong, or is a path.
+        LockFileError: the lock file cannot be used, or lists files by path.
         TypeError, ValueError: another argument is wrong.
 
     >>> spec = VenvSpec(requirements=["pip"], with_pip=False)
@@ -82,13 +84,17 @@ class VenvSpec:
         check_installer(self.installer)
         check_recipe(Recipe(self.python, self.with_pip, self.system_site_packages, self.prompt))
         if not isinstance(self.python, str | None):
-            msg = "python must be a str: a path is that of this machine! Write str() around it if all machines have it."
+            msg = (
+                f"python must be a str, not {type(self.python).__name__}: another machine may not have this path."
+                f" Use python={os.fspath(self.python)!r} if all machines have it."
+            )
             raise TypeError(msg)
         if not isinstance(self.requirements, str):
             object.__setattr__(self, "requirements", tuple(self.requirements))
             if paths := [os.fspath(text) for text in self.requirements if is_path(text)]:
                 msg = (
-                    f"{paths[0]!r} is a path, which another machine may not have. Give a URL; file:/// if all machines have it."
+                    f"{paths[0]!r} is a path, which another machine may not have."
+                    " Use a URL, such as file:///... if all machines have it."
                 )
                 raise InvalidRequirementError(msg)
         chosen: RequestOptions = {
@@ -100,7 +106,7 @@ class VenvSpec:
         object.__setattr__(self, "requirements", request.requirements)
         if request.lock is not None:
             if request.lock.needs_its_directory():
-                why = f"the lock file {request.lock.path!r} names files or directories by paths"
+                why = f"the lock file {request.lock.path!r} lists files or directories by path"
                 msg = (
                     f"{why}, which another machine may not have. Use URLs, and leave out directories with lock_projects=False."
                 )
@@ -110,7 +116,7 @@ class VenvSpec:
             object.__setattr__(self, "lock", LockText(os.fspath(cast("StrPath", self.lock)), request.lock.text))
 
     def __repr__(self) -> str:
-        """Show what differs from the defaults, with credentials masked."""
+        """Return the call with the arguments that differ from their defaults, with credentials masked."""
         special = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) != one.default}
         if self.lock is not None:
             special["lock"] = os.fspath(self.lock)
@@ -118,19 +124,20 @@ class VenvSpec:
         return f"{type(self).__name__}({Redactor().mask(', '.join(shown))})"
 
     def create(self, name: str, top_dir: StrPath, *, exist: Exist = "reuse", wait: float = 30.0) -> VenvRunner:
-        """Make the environment in ``top_dir/name``, or take the one that is there if it was made for an equal specification.
+        """Create the environment in ``top_dir/name``, or reuse one that was created for an equal specification.
 
         Args:
-            name: as for :class:`VenvRunner`.
-            top_dir: as there.
-            exist: as there, but ``"reuse"`` by default.
-            wait: as there.
+            name: the name of the environment's directory: one plain name.
+            top_dir: its parent directory, which is created if it does not exist.
+            exist: how to treat an existing environment. ``"reuse"`` (default) keeps it if it was created for an equal
+                specification, and else recreates it and logs why. ``"clear"`` recreates it. ``"error"`` raises.
+            wait: the maximum time to wait for other users of the environment, in seconds; default 30.
 
         Returns:
             its runner.
 
         Raises:
-            VenvError: as there.
+            VenvError: see :class:`VenvRunner`.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as top:
@@ -140,13 +147,13 @@ class VenvSpec:
         return VenvRunner(name, top_dir, exist=exist, wait=wait, **self._options())
 
     def temporary(self) -> VenvRunner:
-        """Make the environment in a temporary directory; see :meth:`VenvRunner.temporary`.
+        """Create the environment in a temporary directory, as :meth:`VenvRunner.temporary` does.
 
         Returns:
             its runner.
 
         Raises:
-            VenvError: as for :class:`VenvRunner`.
+            VenvError: see :class:`VenvRunner`.
 
         >>> with VenvSpec(with_pip=False).temporary() as venv:
         ...     venv.installed()

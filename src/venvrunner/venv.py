@@ -1,4 +1,4 @@
-"""VenvRunner: an environment that is made, forked, filled and deleted; the other runners are known by this module too."""
+"""VenvRunner: creates, forks, opens and deletes an environment; this module exports the other runners too."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -28,12 +28,12 @@ __tracebackhide__ = True
 __all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
 
 _WAIT = 30.0
-_NOT_COPIED = {"_handle", "_running_commands"}
-"""Attributes that belong to one runner."""
+_NOT_COPIED = {"_lease", "_running_commands"}
+"""Attributes that copies of a runner do not share."""
 
 
 class VenvOptions(TypedDict, total=False):
-    r"""What an environment is to be: arguments of :class:`VenvRunner`, whose meaning and default they have.
+    r"""The keywords that describe an environment, with the meanings and defaults of the arguments of :class:`VenvRunner`.
 
     >>> options: VenvOptions = {"with_pip": False, "prompt": "bare"}
     >>> with VenvRunner.temporary(**options) as venv:
@@ -54,45 +54,46 @@ class VenvOptions(TypedDict, total=False):
 
 
 class VenvRunner(InstallingRunner):
-    """A virtual environment in ``top_dir/name``, which is there and complete as soon as the object is.
+    """A virtual environment in ``top_dir/name``, complete as soon as the object exists.
 
-    A virtual environment that is already there is made anew, unless *exist* says otherwise. Anything else that is there
-    stays untouched. As long as the object or a command of it lives, no other thread or process can replace the environment.
+    An existing virtual environment is recreated, unless *exist* says otherwise. Anything else at the path stays untouched. As
+    long as the object or one of its commands lives, no other thread or process can recreate or delete the environment.
 
     Args:
         name: the name of the environment's directory: one plain name.
-        top_dir: the directory to make it in; it is made if it is not there.
-        python: the interpreter: a path, a version (``"3.12"``) or a range (``">=3.11"``), found on ``PATH`` and in the
-            directories of uv, pyenv, asdf and mise; default: the running one.
-        requirements: what to install, each as for :meth:`install_package`; default: nothing.
+        top_dir: its parent directory, which is created if it does not exist.
+        python: the interpreter: a path, a version (``"3.12"``) or a range (``">=3.11"``), searched on ``PATH`` and in the
+            directories of uv, pyenv, asdf and mise; default: the running interpreter.
+        requirements: the packages to install, each as for :meth:`install_package`; default: none.
         lock: the path of a lock file (PEP 751) to install instead, as for :meth:`install`; default ``None``.
-        lock_extras: names of extras that the lock file has, to install too; default ``None``: none.
-        lock_groups: names of dependency groups that it has; default ``None``: its default groups. ``[]`` chooses none.
-        lock_projects: whether to install the directories that it lists, such as the project itself; default true.
-        with_pip: whether pip is in it; nothing else ever is; default true.
-        system_site_packages: whether it sees the packages of its interpreter; default false.
-        installer: what installs: ``"pip"`` (default), or ``"uv"``, for which no pip need be in it (extra ``venvrunner[uv]``).
-        prompt: what a shell shows when the environment is active; default: its directory's name.
-        exist: what to do with an environment that is there: ``"clear"`` (default): make it anew; ``"reuse"``: keep it if it
-            was made with the same arguments and interpreter, else make it anew and log why; ``"error"``.
-        wait: seconds to wait, at most, for others who use the environment; default 30.
+        lock_extras: names of extras in the lock file to install too; default ``None``: none.
+        lock_groups: names of dependency groups in the lock file; default ``None``: its default groups. ``[]`` selects none.
+        lock_projects: install the directories that the lock file lists, such as the project itself; default true.
+        with_pip: install pip (no other package is ever seeded); default true.
+        system_site_packages: make the packages of the interpreter visible; default false.
+        installer: the installer: ``"pip"`` (default), or ``"uv"``, which needs no pip in the environment (extra
+            ``venvrunner[uv]``).
+        prompt: the prompt of an activated shell; default: the name of the environment's directory.
+        exist: how to treat an existing environment. ``"clear"`` (default) recreates it. ``"reuse"`` keeps it if it was created
+            with the same arguments and interpreter, and else recreates it and logs why. ``"error"`` raises.
+        wait: the maximum time to wait for other users of the environment, in seconds; default 30.
 
     Attributes:
         name: as given.
         top_dir: as given.
-        venv_dir: the absolute path of the environment; a later change of the working directory does not matter.
-        installer: what :meth:`install` and :meth:`uninstall` use, ``"pip"`` or ``"uv"``; a fork has that of its parent.
+        venv_dir: the absolute path of the environment; a later change of the working directory does not affect it.
+        installer: the installer of :meth:`install` and :meth:`uninstall`, ``"pip"`` or ``"uv"``; a fork inherits it.
 
     Raises:
-        InvalidPathError: no environment can be made there, or none that works.
-        InvalidRequirementError, LockFileError: a requirement or the lock file is wrong; nothing was made.
-        NotAVenvError: something that is not a virtual environment is there.
-        VenvExistsError: a virtual environment is there, and *exist* is ``"error"``.
-        VenvInUseError: somebody else uses the one that is there, or it has forks.
-        InterpreterNotFoundError: there is no such interpreter; the message lists those that were found.
-        CreationError: it can't be made.
-        subprocess.CalledProcessError: the requirements can't be installed; nothing of the environment is left.
-        TypeError, ValueError: an argument is wrong; nothing was made.
+        InvalidPathError: an environment cannot have this path, or would not work there.
+        InvalidRequirementError, LockFileError: a requirement or the lock file is wrong; nothing was created.
+        NotAVenvError: the path exists and is not a virtual environment; it was left untouched.
+        VenvExistsError: a virtual environment exists, and *exist* is ``"error"``.
+        VenvInUseError: the existing environment is in use by a runner or a command, or has forks.
+        InterpreterNotFoundError: no interpreter matches; the message lists those that were found.
+        CreationError: the environment cannot be created.
+        subprocess.CalledProcessError: the requirements cannot be installed; nothing of the environment is left.
+        TypeError, ValueError: an argument is wrong; nothing was created.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as top:
@@ -131,42 +132,42 @@ class VenvRunner(InstallingRunner):
             if not request.is_empty():
                 self._install_now(request)
 
-        order = Recipe(python, with_pip, system_site_packages, prompt, request.contents())
-        handle = Lease(layout.target(name, top_dir), wait)
-        self._set(name, top_dir, handle)
-        creation.create(self.venv_dir, handle.user, order, fill, exist=exist, wait=wait)
+        recipe = Recipe(python, with_pip, system_site_packages, prompt, request.contents())
+        lease = Lease(layout.target(name, top_dir), wait)
+        self._set(name, top_dir, lease)
+        creation.create(self.venv_dir, lease.user, recipe, fill, exist=exist, wait=wait)
 
-    def _set(self, name: str, top_dir: StrPath, handle: Lease) -> Self:
+    def _set(self, name: str, top_dir: StrPath, lease: Lease) -> Self:
         self.name = name
         self.top_dir = top_dir
-        self.venv_dir = handle.venv_dir
-        self._handle = handle
+        self.venv_dir = lease.venv_dir
+        self._lease = lease
         return self
 
     @classmethod
-    def _made(cls, name: str, top_dir: StrPath, handle: Lease, installer: InstallerName) -> Self:
+    def _made(cls, name: str, top_dir: StrPath, lease: Lease, installer: InstallerName) -> Self:
         runner = cls.__new__(cls)
         runner.installer = installer
-        return cls._set(runner, name, top_dir, handle)
+        return cls._set(runner, name, top_dir, lease)
 
     @classmethod
     def open(cls, path: StrPath, *, wait: float = _WAIT, installer: InstallerName = "pip") -> Self:
         r"""Open an existing environment, whichever tool created it.
 
-        Its packages stay as they are. One that was moved or copied is repaired: its commands run the interpreter of the old
-        place, until they are made to run its own.
+        Its packages stay as they are. An environment that was moved or copied is repaired: its commands still run the
+        interpreter at the old path, until they are rewritten to run its own.
 
         Args:
             path: the environment's directory.
-            wait: seconds to wait, at most, while somebody changes it; default 30.
-            installer: as for the class.
+            wait: the maximum time to wait while another process changes it, in seconds; default 30.
+            installer: the installer, ``"pip"`` (default) or ``"uv"``.
 
         Returns:
             the runner.
 
         Raises:
-            InvalidPathError: there is no environment, or it does not work: its interpreter is gone or has become another
-                version, its creation was interrupted, its parent is gone, or it was moved and can't be written to.
+            InvalidPathError: the path is not an environment, or it is not usable: its interpreter is gone or has become
+                another version, its creation was interrupted, its parent is gone, or it was moved and cannot be written to.
             VenvInUseError: another process is still changing it, or its parent.
 
         >>> with VenvRunner.temporary() as venv:
@@ -174,60 +175,62 @@ class VenvRunner(InstallingRunner):
         'same\n'
         """
         check_installer(installer)
-        handle = Lease(absolute(os.fspath(path)), wait)
-        open_existing(handle.venv_dir, handle.user, wait=wait)
-        top_dir, name = os.path.split(handle.venv_dir)
-        return cls._made(name, top_dir, handle, installer)
+        lease = Lease(absolute(os.fspath(path)), wait)
+        open_existing(lease.venv_dir, lease.user, wait=wait)
+        top_dir, name = os.path.split(lease.venv_dir)
+        return cls._made(name, top_dir, lease, installer)
 
     @classmethod
     def temporary(cls, **options: Unpack[VenvOptions]) -> Self:
-        """Make an environment in a temporary directory; at the end of a ``with`` or ``async with`` block, both are deleted.
+        """Create an environment in a temporary directory; the end of a ``with`` or ``async with`` block deletes both.
 
         Without a block, they are deleted by :meth:`delete`, or when the object is no longer used.
 
         Args:
-            **options: as for the class.
+            **options: see :class:`VenvOptions`; the meanings and defaults are those of :class:`VenvRunner`.
 
         Returns:
             the runner.
 
         Raises:
-            VenvError: as for the class.
+            VenvError: see :class:`VenvRunner`.
+            TypeError, ValueError: an argument is wrong; nothing was created.
 
         >>> with VenvRunner.temporary() as venv:
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
         'pip'
         """
         check_keywords(options, VenvOptions.__annotations__)
-        with TemporaryDirectory() as place:
-            runner = cls("venv", place.name, **options)
-            cls._keep(runner, place)
+        with TemporaryDirectory() as directory:
+            runner = cls("venv", directory.name, **options)
+            cls._keep(runner, directory)
         return runner
 
-    def _keep(self, place: TemporaryDirectory) -> None:
-        self._handle.belong_to(place)
+    def _keep(self, directory: TemporaryDirectory) -> None:
+        self._lease.belong_to(directory)
 
     def fork(
         self, name: str, top_dir: StrPath, *, standalone: bool = False, exist: Literal["clear", "error"] = "clear"
     ) -> Self:
-        """Make a new environment that begins with all that this one has, in a few milliseconds.
+        """Create a new environment that starts with all packages of this one, in a few milliseconds.
 
-        The fork may be changed; what it installs or upgrades is its own. As long as there are forks, this environment can't
-        be changed, made anew or deleted.
+        The fork can be changed: packages that it installs or upgrades are its own. While this environment has forks, it cannot
+        be changed, recreated or deleted.
 
         Args:
-            name: as for the class.
-            top_dir: as for the class.
+            name: the name of the fork's directory: one plain name.
+            top_dir: its parent directory, which is created if it does not exist.
             standalone: copy everything, so that the fork does not need this environment: slower, and without these limits.
-            exist: ``"clear"`` (default) or ``"error"``, as for the class; a fork is never reused.
+            exist: how to treat an existing environment: ``"clear"`` (default) recreates it, ``"error"`` raises. A fork is
+                never reused.
 
         Returns:
             the fork's runner.
 
         Raises:
-            ValueError: *exist* is something else.
-            InvalidPathError: the fork can't be there.
-            VenvError: as for the class.
+            ValueError: *exist* is wrong.
+            InvalidPathError: a fork cannot have this path.
+            VenvError: see :class:`VenvRunner`.
 
         >>> import tempfile
         >>> with VenvRunner.temporary() as venv, tempfile.TemporaryDirectory() as top:
@@ -236,32 +239,32 @@ class VenvRunner(InstallingRunner):
         ...     child.delete()
         pip
         """
-        handle = Lease(layout.target(name, top_dir), self._handle.wait)
-        fork(self.venv_dir, handle.venv_dir, handle.user, standalone=standalone, exist=exist, wait=handle.wait)
-        return self._made(name, top_dir, handle, self.installer)
+        lease = Lease(layout.target(name, top_dir), self._lease.wait)
+        fork(self.venv_dir, lease.venv_dir, lease.user, standalone=standalone, exist=exist, wait=lease.wait)
+        return self._made(name, top_dir, lease, self.installer)
 
     def delete(self) -> None:
-        """Delete the environment; that it is already gone does no harm.
+        """Delete the environment, if it still exists.
 
         Raises:
-            NotAVenvError: something else is there now; it was not touched.
-            VenvInUseError: somebody else uses it, or it has forks that need it.
-            CreationError: it can't be deleted.
+            NotAVenvError: the path is no longer an environment; it was left untouched.
+            VenvInUseError: the environment is in use by another runner or a command, or has forks that need it.
+            CreationError: the environment cannot be deleted.
 
         >>> venv = VenvRunner.temporary(with_pip=False)
         >>> venv.delete()
         >>> os.path.exists(venv.venv_dir)
         False
         """
-        self._handle.delete()
+        self._lease.delete()
 
     def __enter__(self) -> Self:
         """Return the runner itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """Delete a temporary environment; let go of any other, so that it may be replaced."""
-        self._handle.leave(error)
+        """Delete a temporary environment; release any other, so that it can be recreated."""
+        self._lease.leave(error)
 
     async def __aenter__(self) -> Self:
         """Return the runner itself."""
@@ -271,14 +274,14 @@ class VenvRunner(InstallingRunner):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Same as the end of a ``with`` block, but other tasks run while it waits for the environment."""
-        await self._handle.leave_async(error)
+        await self._lease.leave_async(error)
 
     def __repr__(self) -> str:
-        """Show where the environment is."""
+        """Return the call that describes the environment: its name and its parent directory."""
         return f"{type(self).__name__}({self.name!r}, {self.top_dir!r})"
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        """Copy and pickle as :meth:`open` of the same environment: a copy never deletes a temporary environment.
+        """Copy and pickle as a call of :meth:`open` for the same environment; a copy never deletes a temporary environment.
 
         >>> import copy
         >>> with VenvRunner.temporary(with_pip=False) as venv:
@@ -290,20 +293,20 @@ class VenvRunner(InstallingRunner):
         return self._reopening(type(self))
 
     def _reopening(self, kind: "type[VenvRunner]") -> tuple[Any, ...]:
-        """Return what opens the environment again, its arguments, and the attributes that a subclass or a caller has added."""
+        """Return the function that opens the environment again, its arguments, and attributes added by a subclass or caller."""
         added = {name: value for name, value in vars(self).items() if name not in _NOT_COPIED}
-        return _reopen, (kind, self.venv_dir, self._handle.wait, self.installer), added
+        return _reopen, (kind, self.venv_dir, self._lease.wait, self.installer), added
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
-        return self._handle.command()
+        return self._lease.command()
 
     def _changing(self) -> AbstractContextManager[Any]:
-        return self._handle.changing()
+        return self._lease.changing()
 
     def _changing_async(self) -> AbstractAsyncContextManager[Any]:
-        return self._handle.changing_async()
+        return self._lease.changing_async()
 
 
 def _reopen(kind: type[VenvRunner], venv_dir: str, wait: float, installer: InstallerName) -> VenvRunner:
-    """Return a runner for a copy; a function, because pickle finds only functions by their name."""
+    """Return a runner for a copy; this is a function because pickle finds only functions by name."""
     return kind.open(venv_dir, wait=wait, installer=installer)

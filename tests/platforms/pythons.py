@@ -1,6 +1,6 @@
-"""Write what the tests on one Python gave into the docs; the job `nox -s tests` runs it.
+"""The program that writes the results of the tests on one Python into the docs; the job `nox -s tests` runs it.
 
-Arguments: the results of pytest as JUnit XML, the version of Python, and which tests were chosen.
+Arguments: the results of pytest as JUnit XML, the version of Python, and the selection of tests.
 """
 
 import collections
@@ -15,7 +15,7 @@ HEAD = ["| Python | tests | passed | failed | skipped |", "| --- | --- | --- | -
 
 
 def main(results: str, version: str, chosen: str) -> None:
-    """Replace the row of a version, and the reasons of what it skipped."""
+    """Replace the row of a version, and the reasons of its skipped tests."""
     outcomes: collections.Counter[str] = collections.Counter()
     reasons: collections.Counter[str] = collections.Counter()
     for case in ET.parse(results).iter("testcase"):  # our own file

@@ -1,4 +1,4 @@
-"""What works on Windows, as a program: a create takes half a minute under Wine, so all checks share few environments.
+"""The program that checks Windows: a creation takes half a minute under Wine, so all checks share a few environments.
 
     python windows.py RESULTS
 
@@ -40,11 +40,11 @@ checks: list[Callable[["Shared"], None]] = []
 
 
 class Skip(Exception):  # noqa: N818  it is not an error
-    """What cannot be shown here, and why."""
+    """A check that is not possible here, with the reason."""
 
 
 class Shared:
-    """What the checks share: a directory, an environment with pip, and a wheel with a command."""
+    """The objects that the checks share: a directory, an environment with pip, and a wheel with a command."""
 
     venv: VenvRunner
 
@@ -94,7 +94,7 @@ def wait_until(condition: Callable[[], object]) -> None:
     """Wait with a deadline."""
     end = time.monotonic() + DEADLINE
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, f"the condition did not come true within {DEADLINE} seconds"
         time.sleep(0.02)
 
 
@@ -284,7 +284,7 @@ FakeVenvRunner().log_run(["python", "-c", {LEAVE + SLEEP!r}], None, take, contai
 def ctrl_break(shared: Shared) -> None:
     """The polite end reaches the command, which has the grace to end by itself."""
     if not vars(ctypes)["WinDLL"]("kernel32").GetConsoleCP():
-        msg = "there is no console, and without one no CTRL_BREAK"
+        msg = "CTRL_BREAK needs a console, and this process has none"
         raise Skip(msg)
     sent: list[int] = []
 
@@ -309,7 +309,7 @@ def handlers_of_ctrl_break(_shared: Shared) -> None:
 
 @check
 def ctrl_c_in_a_terminal(_shared: Shared) -> None:
-    msg = "Wine has no console window in which somebody could press it; the next check simulates the signal"
+    msg = "Wine has no console window to press it in; the next check simulates the signal"
     raise Skip(msg)
 
 

@@ -1,6 +1,6 @@
 """The job `nox -s windows`: set up Windows Python under Wine, run its checks and tests, and write the figures into the docs.
 
-Exit status: 0 passed; 1 failed; 69 not possible on this machine.
+Exit code: 0 passed; 1 failed; 69 not possible on this machine.
 """
 
 import collections
@@ -26,7 +26,7 @@ UNAVAILABLE = 69
 LIMIT = 900.0
 """Seconds after which a program under Wine is ended."""
 NEUTRAL = ["lines", "supervisor", "layouts", "requirement_forms", "environment"]
-"""The test files of modules that know no platform, run with pytest."""
+"""The test files of platform-independent modules, run with pytest."""
 CHECKS = "tests/platforms/windows.py"
 
 Result = tuple[str, str, str]
@@ -51,15 +51,15 @@ def main() -> int:
 
 
 def install() -> None:
-    """Install this project and what its tests need, from this side."""
+    """Install this project and the requirements of its tests, from this side."""
     command = [str(CACHE / "bin" / "pip-win-target"), "--reinstall-package", "venvrunner", "--refresh-package", "venvrunner"]
     subprocess.run([*command, "--group", "pyproject.toml:test", ".[uv,cli]"], cwd=ROOT, check=True)
 
 
 def run_checks() -> Iterator[Result]:
     """Run the program of checks in a console, without which Windows has no CTRL_BREAK; print each outcome as it comes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "results")
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "results")
         path.touch()
         wine = Wine([str(ROOT / CHECKS), windows_path(path)])
         seen = 0
@@ -77,13 +77,13 @@ def run_checks() -> Iterator[Result]:
             time.sleep(0.2)
         if wine.status not in {0, 1} or not seen:
             print(wine.output())
-            yield "the program itself", "failed", f"exit status {wine.status}"
+            yield "the program itself", "failed", f"exit code {wine.status}"
 
 
 def run_tests(name: str) -> Iterator[Result]:
     """Run a test file with pytest."""
-    with tempfile.TemporaryDirectory() as folder:
-        xml = Path(folder, "results.xml")
+    with tempfile.TemporaryDirectory() as directory:
+        xml = Path(directory, "results.xml")
         options = ["-c", "pyproject.toml", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short"]
         command = [str(PYTHON), "-m", "pytest", *options, f"--junitxml={windows_path(xml)}", name]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=LIMIT)
@@ -107,7 +107,7 @@ def run_tests(name: str) -> Iterator[Result]:
 
 
 def windows_path(path: Path) -> str:
-    """Return the path that a file of this side has under Wine."""
+    """Return the path under Wine of a file on this side."""
     return "Z:" + str(path).replace("/", "\\")
 
 
@@ -141,12 +141,12 @@ class Wine:
         return self.status is not None
 
     def output(self) -> str:
-        """Return what it has written, without what only a terminal reads."""
+        """Return its output without terminal control sequences."""
         return re.sub(r"\x1b\[[?\d;]*\w", "", b"".join(self._chunks).decode(errors="replace"))
 
 
 def report(results: dict[str, list[Result]]) -> int:
-    """Print the figures and write them into the docs; return the exit status."""
+    """Print the figures and write them into the docs; return the exit code."""
     lines = ["| | passed | failed | skipped |", "| --- | --- | --- | --- |"]
     skipped: list[str] = []
     for file, found in results.items():
@@ -167,7 +167,7 @@ def report(results: dict[str, list[Result]]) -> int:
 
 
 def _joined(skipped: list[str]) -> list[str]:
-    """Return each once, with the number of its parameters."""
+    """Return each line once, with the number of its parameters."""
     counts = collections.Counter(re.sub(r"\[[^`]*\]`", "`", line) for line in skipped)
     return [line if number == 1 else f"{line}, {number} times" for line, number in counts.items()]
 

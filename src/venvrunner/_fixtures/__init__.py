@@ -1,1 +1,1 @@
-"""What the pytest plugin does as soon as a test asks for a runner; until then, nothing of it is imported."""
+"""The fixtures of the pytest plugin: runners, their journal, and shared parents; imported when a test requests a runner."""

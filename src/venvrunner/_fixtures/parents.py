@@ -1,4 +1,4 @@
-"""The environments that the tests of a session fork: each is prepared once, also for several processes."""
+"""Parents: the environments that the tests of a session fork, each prepared once for all processes."""
 
 import hashlib
 import os
@@ -19,17 +19,17 @@ from venvrunner.venv import VenvRunner
 __tracebackhide__ = True
 
 _WAIT = 1800.0
-"""Seconds to wait for another process that prepares the same environment, which may have to build packages."""
+"""Seconds to wait for another process that prepares the same environment, which may include building packages."""
 
 
 class Wanted(NamedTuple):
-    """What an environment is to have.
+    """The description of a parent, as its key.
 
     Attributes:
-        python: as for :class:`.VenvRunner`.
-        requirements: each as for an installer, all paths absolute.
+        python: the interpreter, as for :class:`.VenvRunner`.
+        requirements: the checked requirements, with absolute paths.
         lock: the absolute path of a lock file, or its URL.
-        choice: what to choose from it.
+        choice: the choice from the lock file.
     """
 
     python: str | None
@@ -39,18 +39,18 @@ class Wanted(NamedTuple):
 
 
 def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: RequestOptions, *, root: str) -> Wanted:
-    """Check what an environment is to have.
+    """Check the description of an environment, and return it.
 
     Args:
-        requirements: as for :class:`.VenvRunner`.
-        python: as there.
-        options: a lock file instead, and what to choose from it.
-        root: the directory that relative paths begin at: those of requirements, of the lock file and of the interpreter.
+        requirements: the requirements, as for :class:`.VenvRunner`.
+        python: the interpreter, as for :class:`.VenvRunner`.
+        options: a lock file instead of requirements, and the choice from it.
+        root: the directory that relative paths of requirements, of the lock file and of the interpreter are resolved against.
 
     Raises:
-        TypeError: something is of the wrong type.
-        InvalidRequirementError: something is no requirement.
-        LockFileError: the lock file can't be used.
+        TypeError: a value has the wrong type.
+        InvalidRequirementError: a text is not a requirement.
+        LockFileError: the lock file cannot be used.
     """
     if not (python is None or isinstance(python, str | os.PathLike)):
         raise TypeError(wrong_python(python))
@@ -77,12 +77,12 @@ def anchored_interpreter(python: StrPath, directory: str) -> str:
 
 
 class Parents:
-    """The environments to fork.
+    """The environments that are forked for tests.
 
     Args:
         runners: the class of their runners.
-        installer: what fills them.
-        directory: where they are, in a place that all processes of the session share.
+        installer: their installer.
+        directory: their parent directory, which all processes of the session share.
     """
 
     def __init__(self, runners: type[NotedVenvRunner], installer: InstallerName, directory: str) -> None:
@@ -92,10 +92,10 @@ class Parents:
         self._known: dict[Wanted, NotedVenvRunner | VenvError] = {}
 
     def fork(self, wanted: Wanted) -> VenvRunner:
-        """Return a fork of the environment that has what is wanted, which is prepared when it is wanted first.
+        """Return a fork of the environment for a description; the first call prepares the environment.
 
         Raises:
-            VenvError: it can't be prepared; that is not tried again.
+            VenvError: the environment cannot be prepared; later calls raise the same error without another attempt.
         """
         parent = self._known.get(wanted)
         if parent is None:

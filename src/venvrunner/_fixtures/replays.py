@@ -1,4 +1,4 @@
-"""The recordings of tests: where they are, when they are made, and replays whose commands are noted."""
+"""Recordings of tests: their paths, when they are written, and replays whose commands the journal records."""
 
 import re
 import zlib
@@ -19,11 +19,11 @@ from venvrunner.testing._double import Change
 __tracebackhide__ = True
 
 _NAME = 100
-"""Bytes of the name of a test that that of its recording has at most."""
+"""The maximum number of bytes of a test's name in the name of its recording."""
 
 
 class NotedReplay(NotedRunner, ReplayVenvRunner):
-    """A replay of a test."""
+    """A replay in a test, whose commands the journal records."""
 
     _way = "pytest --venv-record"
 
@@ -34,7 +34,7 @@ class NotedReplay(NotedRunner, ReplayVenvRunner):
 
 
 def replays(journal: Journal) -> type[NotedReplay]:
-    """Return the class of the replays of a session."""
+    """Return the class of a session's replays."""
 
     class Bound(NotedReplay):
         _journal = journal
@@ -44,7 +44,7 @@ def replays(journal: Journal) -> type[NotedReplay]:
 
 
 def path_for(item: pytest.Item) -> Path:
-    """Return where the recording of a test is; no two tests have the same."""
+    """Return the path of a test's recording, which is different for each test."""
     text = item.nodeid.partition("::")[2]
     safe = re.sub(r"[^\w.-]+", "-", text).encode()[:_NAME].decode(errors="ignore")
     name = safe if safe == text else f"{safe}{zlib.crc32(text.encode()):08x}"
@@ -55,7 +55,8 @@ def path_for(item: pytest.Item) -> Path:
 def recorded(runner: Runner, path: Path, paths: Mapping[str, StrPath], journal: Journal) -> Generator[RecordingVenvRunner]:
     """Provide a runner that records a test in the block.
 
-    A test that skips itself, or fails as expected, has no better recording to lose if there is none: it can be replayed too.
+    The recording is saved if the test passes. If no recording exists yet, it is also saved if the test skips itself or fails as
+    expected, so that such a test can be replayed too.
     """
     recording = RecordingVenvRunner(runner, path, paths=paths)
     yield recording
@@ -68,8 +69,8 @@ def replayed(path: Path, paths: Mapping[str, StrPath], journal: Journal) -> Gene
     """Provide a runner that answers in the block from the recording of a test.
 
     Raises:
-        RecordingError: it is not there, or wrong.
-        ExpectationError: the test has passed, and has not made each call.
+        RecordingError: the recording does not exist or is invalid.
+        ExpectationError: the test has passed without making each recorded call.
     """
     replay = replays(journal)(path, paths=paths)
     yield replay

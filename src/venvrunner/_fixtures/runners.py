@@ -1,4 +1,4 @@
-"""The runners that tests get: as all others, but their commands are noted, and they know the wheelhouse."""
+"""The runners of tests: the journal records their commands, and they install from the wheelhouse."""
 
 import contextlib
 import functools
@@ -22,7 +22,7 @@ _SOURCES = {"index_url", "extra_index_urls", "find_links", "no_index"}
 
 
 class NotedRunner(Runner):
-    """A runner whose commands are noted."""
+    """A runner whose commands the journal records."""
 
     _journal: ClassVar[Journal]
 
@@ -56,23 +56,23 @@ class NotedRunner(Runner):
 
 
 for _name in ("log_run", "async_log_run", "lines", "async_lines"):
-    functools.update_wrapper(getattr(NotedRunner, _name), getattr(Runner, _name))  # its signature, too
+    functools.update_wrapper(getattr(NotedRunner, _name), getattr(Runner, _name))  # including the signature
 
 
 class NotedVenvRunner(NotedRunner, VenvRunner):
-    """A real environment of a test."""
+    """A runner with a real environment, for a test."""
 
     _sources: ClassVar[InstallOptions]
 
     def temporary_fork(self, directory: str) -> Self:
-        """Fork the environment in a new directory in a directory, which belongs to the fork as that of a temporary one does."""
-        with TemporaryDirectory(directory) as place:
-            runner = self.fork("venv", place.name)
-            runner._keep(place)  # noqa: SLF001  it is of this class
+        """Create a temporary fork: it is deleted together with a new directory below the given one."""
+        with TemporaryDirectory(directory) as temporary:
+            runner = self.fork("venv", temporary.name)
+            runner._keep(temporary)  # noqa: SLF001  an object of this class
         return runner
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        """Pickle as a plain runner: another process has neither the journal nor this class."""
+        """Pickle as a plain runner: another process does not have the journal or this class."""
         return self._reopening(VenvRunner)
 
     def __copy__(self) -> Self:
@@ -103,7 +103,7 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
 
 
 def real_runners(journal: Journal, wheelhouse: Sequence[str]) -> type[NotedVenvRunner]:
-    """Return the class of the real runners of a session."""
+    """Return the class of a session's real runners."""
     sources: InstallOptions = {"find_links": list(wheelhouse), "no_index": True} if wheelhouse else {}
 
     class Bound(NotedVenvRunner):
@@ -115,7 +115,7 @@ def real_runners(journal: Journal, wheelhouse: Sequence[str]) -> type[NotedVenvR
 
 
 def fake_runner(journal: Journal) -> FakeVenvRunner:
-    """Return a runner for the environment of the tests themselves."""
+    """Return a runner for the environment that the tests run in."""
 
     class Bound(NotedRunner, FakeVenvRunner):
         _journal = journal
@@ -123,5 +123,5 @@ def fake_runner(journal: Journal) -> FakeVenvRunner:
         def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
             return FakeVenvRunner, ()
 
-    Bound.__name__ = FakeVenvRunner.__name__  # the same
+    Bound.__name__ = FakeVenvRunner.__name__  # for its repr
     return Bound()

@@ -14,7 +14,7 @@ from venvrunner._venv.pyvenv_cfg import read_settings
 
 __tracebackhide__ = True
 
-_LIST = "list the installed packages"
+LIST = "list the installed packages"
 _PRINT_PATH = "import json, sys; print('\\n' + json.dumps([path for path in sys.path if path]))"
 
 
@@ -29,7 +29,7 @@ def look(venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]
     Raises:
         CreationError: a package directory cannot be read.
     """
-    with explained(venv_dir, _LIST):
+    with explained(venv_dir, LIST):
         directories = search_path(own_directories(venv_dir), venv_dir)
         sees_system = read_settings(venv_dir).get("include-system-site-packages", "").lower() == "true"
     python = CURRENT.find_command(venv_dir, "python")
@@ -40,5 +40,5 @@ def look(venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]
         done = yield Call([python, "-c", _PRINT_PATH], {**kept, **quiet})
         found = json.loads(done.stdout.splitlines()[-1])
         directories += [path for path in found if os.access(path, os.R_OK | os.X_OK)]  # Python skips the others too
-    with explained(venv_dir, _LIST):
+    with explained(venv_dir, LIST):
         return installed(directories)
