@@ -200,7 +200,7 @@ def _version() -> str:
 
 
 def _unrecognized(argument: str, help_text: str) -> str:
-    """Return what to say of an argument before the command that is none of ours."""
+    """Return the message for an unknown argument before the command."""
     message = f"unrecognized argument {argument!r}."
     if not argument.startswith("-"):
         return f"{message} The command goes after '--'."

@@ -54,7 +54,7 @@ class Shared:
         self.wheel = _wheel(top)
 
 
-def _wheel(folder: Path) -> Path:
+def _wheel(directory: Path) -> Path:
     name = "demo_win-1.0"
     files = {
         "demo_win.py": "import sys\ndef main():\n    print('demo', sys.prefix, sys.argv[1:])\n",
@@ -63,7 +63,7 @@ def _wheel(folder: Path) -> Path:
         f"{name}.dist-info/entry_points.txt": "[console_scripts]\ndemo = demo_win:main\n",
     }
     record = f"{name}.dist-info/RECORD"
-    path = folder / f"{name}-py3-none-any.whl"
+    path = directory / f"{name}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for file, text in files.items():
             archive.writestr(file, text)
@@ -347,11 +347,11 @@ def variables_without_case(shared: Shared) -> None:
 @check
 def programs_of_the_current_directory(shared: Shared) -> None:
     """W6: they are not taken for commands."""
-    folder = shared.top / "here"
-    folder.mkdir()
-    (folder / "onlyhere.bat").write_text("@echo wrong\n")
+    directory = shared.top / "here"
+    directory.mkdir()
+    (directory / "onlyhere.bat").write_text("@echo wrong\n")
     before = os.getcwd()
-    os.chdir(folder)
+    os.chdir(directory)
     try:
         with pytest.raises(FileNotFoundError):
             subprocess_util.log_run(["onlyhere"])
@@ -416,10 +416,10 @@ def read_only_files_are_deleted(shared: Shared) -> None:
     """W3, W8: and so is what this process has open, also by another runner."""
     first = VenvRunner("gone", shared.top, with_pip=False)
     second = VenvRunner("gone", shared.top, with_pip=False, exist="reuse")
-    folder = Path(first.venv_dir, "Lib", "read-only")
-    folder.mkdir()
-    (folder / "file").touch()
-    (folder / "file").chmod(0o444)
+    directory = Path(first.venv_dir, "Lib", "read-only")
+    directory.mkdir()
+    (directory / "file").touch()
+    (directory / "file").chmod(0o444)
     second.delete()
     assert not os.path.exists(first.venv_dir)
 
@@ -522,9 +522,9 @@ def main(results: str) -> int:
 
 @contextmanager
 def _directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ["VENVRUNNER_CACHE_DIR"] = os.path.join(folder, "cache")
-        top = Path(folder, "a b")  # a blank, as many a user's name has
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        os.environ["VENVRUNNER_CACHE_DIR"] = os.path.join(directory, "cache")
+        top = Path(directory, "a b")  # a blank, as many a user's name has
         top.mkdir()
         yield top
 

@@ -210,11 +210,11 @@ def is_plain_name(name: str) -> bool:
 
 
 def plain_command(args: Sequence[StrPath]) -> list[str]:
-    """Return a command line that begins with the plain name of a command.
+    """Return a command line as a list, after a check that it starts with the plain name of a command.
 
     Raises:
-        InvalidCommandError: it begins with something else.
-        TypeError, ValueError: it is no command line.
+        InvalidCommandError: the command line starts with anything else.
+        TypeError, ValueError: *args* is not a command line.
 
     >>> plain_command(["/bin/pip"])
     Traceback (most recent call last):
