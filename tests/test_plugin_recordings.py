@@ -50,7 +50,7 @@ def test_another_call_fails_the_test(pytester: pytest.Pytester) -> None:
     run_suite(pytester, SUITE, "--venv-record").assert_outcomes(passed=2)
     result = run_suite(pytester, SUITE.replace("sys.argv[1],", "sys.argv[1] ,"))
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*ExpectationError: * record '*.json' again, with pytest --venv-record."])
+    result.stdout.fnmatch_lines(["*ExpectationError: * record '*.json' again with pytest --venv-record."])
     result = run_suite(pytester, "def test_say(recorded_venv_runner): pass")
     result.assert_outcomes(errors=1)
     (pytester.path / "recordings" / "test_suite.test_say.json").write_bytes(recordings(pytester)[0].read_bytes())
