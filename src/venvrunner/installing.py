@@ -169,7 +169,7 @@ class InstallingRunner(Runner):
             package_name: a requirement (PEP 508), an existing path, or a URL.
 
         Returns:
-            the receipt: the output of the installer, and the packages that it changed.
+            the receipt, with the output of the installer and the packages that it changed.
 
         Raises:
             InvalidRequirementError: the text is not a requirement, an existing path or a URL; nothing was started.
@@ -196,7 +196,7 @@ class InstallingRunner(Runner):
                 and those of :meth:`log_run`, such as ``timeout``, ``logger`` or ``stdout_loglevel``.
 
         Returns:
-            the receipt: the output of the installer, and the packages that it changed.
+            the receipt, with the output of the installer and the packages that it changed.
 
         Raises:
             InvalidRequirementError: an argument is wrong, or there is nothing to install; nothing was started.
@@ -240,7 +240,7 @@ class InstallingRunner(Runner):
             **options: see :class:`~.installing.ReportOptions`.
 
         Returns:
-            the receipt: the output of the installer, and the packages that it changed.
+            the receipt, with the output of the installer and the packages that it changed.
 
         Raises:
             InvalidRequirementError: a text is not a package name, or there are no names; nothing was started.

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._venv.health import defect
@@ -43,7 +43,7 @@ def wrong_python(python: object) -> str:
     >>> wrong_python(3.1)
     "python must be a str or a path, not float. Write python='3.1', or '3.10': a number loses the zero."
     """
-    text = ".".join(map(str, python)) if isinstance(python, tuple) else str(python)
+    text = ".".join(map(str, cast("tuple[object, ...]", python))) if isinstance(python, tuple) else str(python)
     message = f"python must be a str or a path, not {type(python).__name__}."
     if not re.fullmatch(r"\d+(\.\d+)*", text):
         return f"{message} Write for instance python='3.12'."
