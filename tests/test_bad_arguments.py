@@ -117,7 +117,7 @@ def test_a_misspelled_option_of_an_environment_gets_a_suggestion() -> None:
     """As for the keywords of a command; nothing is made."""
     temporary: Any = VenvRunner.temporary
     with pytest.raises(
-        TypeError, match=r"^requirments= is not known! Did you mean requirements=\? The keywords are: installer, "
+        TypeError, match=r"^requirments= is unknown. Did you mean requirements=\? The keywords are: installer, "
     ):
         temporary(requirments=["pocket"])
 
@@ -189,20 +189,20 @@ def test_resolve_refuses_what_log_run_refuses(venv: VenvRunner) -> None:
 @pytest.mark.parametrize(
     ("args", "kind", "said"),
     [
-        ([], ValueError, "args must not be empty!"),
-        ((), ValueError, "args must not be empty!"),
-        ([""], ValueError, r"args\[0\] must not be empty!"),
-        (["", "x"], ValueError, r"args\[0\] must not be empty!"),
+        ([], ValueError, "args must not be empty."),
+        ((), ValueError, "args must not be empty."),
+        ([""], ValueError, r"args\[0\] must not be empty."),
+        (["", "x"], ValueError, r"args\[0\] must not be empty."),
         ("", TypeError, "args must be a list of arguments, not a string."),
         ("echo hello", TypeError, r"not a string. Use \['echo', 'hello'\]"),
         (b"echo", TypeError, r"args must be a list of arguments, not a string."),
         (Path("echo"), TypeError, "args must be a list of arguments"),
         (None, TypeError, "args must be a list of arguments, not NoneType"),
         (5, TypeError, "args must be a list of arguments, not int"),
-        ([1], TypeError, r"args\[0\] must be a str or a path, not int: 1!"),
+        ([1], TypeError, r"args\[0\] must be a str or a path, not int: 1."),
         ([None], TypeError, r"args\[0\] must be a str or a path, not NoneType"),
         ([b"echo"], TypeError, r"args\[0\] must be a str or a path, not bytes"),
-        (["echo", 1], TypeError, r"args\[1\] must be a str or a path, not int: 1!"),
+        (["echo", 1], TypeError, r"args\[1\] must be a str or a path, not int: 1."),
         (["echo", b"x"], TypeError, r"args\[1\] must be a str or a path, not bytes"),
         (["echo", ["x"]], TypeError, r"args\[1\] must be a str or a path, not list"),
         (["echo", "a\0b"], ValueError, r"args\[1\] must not have a NUL character"),
@@ -246,7 +246,7 @@ def test_an_unknown_keyword_is_refused(call: Caller, name: str) -> None:
         call(call.code("pass"), **{name: 1})
     if name != "args":  # Python itself says that it was given twice
         guess = "Did you mean timeout=? " if name in {"time_out", "Timeout"} else ""
-        assert str(caught.value).startswith(f"{name}= is not known! {guess}The keywords are: carriage_return, check, ")
+        assert str(caught.value).startswith(f"{name}= is unknown. {guess}The keywords are: carriage_return, check, ")
         assert " stdout_loglevel, stop_signal, timeout, umask, user." in str(caught.value)
 
 
@@ -254,7 +254,7 @@ def test_an_unknown_keyword_is_refused(call: Caller, name: str) -> None:
 @pytest.mark.parametrize("level", ["loud", "", "DEBUG", "name", "_log", "__class__", "handlers", "de bug", "{0}"])
 def test_a_name_that_is_no_level_is_refused(call: Caller, stream: str, level: str) -> None:
     """Not when the first line comes, but before anything is started; the message names the logger's class."""
-    with pytest.raises(ValueError, match="is not a log level of Logger! Use a name such as") as caught:
+    with pytest.raises(ValueError, match=r"is not a log level of Logger\. Use a name such as") as caught:
         call.run("pass", **{stream: level})
     assert str(caught.value).startswith(repr(level))
 
@@ -289,7 +289,7 @@ def test_a_level_of_another_type_is_refused(call: Caller, stream: str, level: ob
 @pytest.mark.parametrize("logger", [5, object(), print], ids=lambda value: type(value).__name__)
 def test_a_logger_that_cannot_log_is_refused(call: Caller, logger: object) -> None:
     """The command line is logged at debug: what has no such method is no logger."""
-    with pytest.raises((TypeError, ValueError), match=f"'debug' is not a log level of {type(logger).__name__}!"):
+    with pytest.raises((TypeError, ValueError), match=f"'debug' is not a log level of {type(logger).__name__}."):
         call.run("pass", logger)
 
 

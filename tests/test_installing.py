@@ -448,11 +448,15 @@ def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRu
         asyncio.run(venv.async_install(*args, **options))
 
     calls: list[tuple[Callable[..., object], dict[str, Any], str]] = [
-        (venv.install, {"upgrad": 1}, "upgrad= is not known! Did you mean upgrade=? The keywords are: build_constraints, "),
-        (venv.install, {"check": False}, "check= is not known! "),
+        (
+            venv.install,
+            {"upgrad": 1},
+            "upgrad= is unknown. Did you mean upgrade=? The keywords are: build_constraints, ",
+        ),
+        (venv.install, {"check": False}, "check= is unknown. "),
         (venv.install, {"shell": True}, "shell= can't be used here: "),
-        (venv.uninstall, {"upgrade": True}, "upgrade= is not known! The keywords are: carriage_return, close_fds, "),
-        (async_install, {"no_idx": True}, "no_idx= is not known! "),
+        (venv.uninstall, {"upgrade": True}, "upgrade= is unknown. The keywords are: carriage_return, close_fds, "),
+        (async_install, {"no_idx": True}, "no_idx= is unknown. "),
     ]
     with mock.patch.object(VenvRunner, "_changing", None), mock.patch.object(VenvRunner, "_changing_async", None):
         for change, options, message in calls:

@@ -99,6 +99,6 @@ def test_a_removal_is_a_call_too() -> None:
 def test_a_removal_takes_no_other_keyword_than_a_real_one(keyword: str) -> None:
     """Nor does it count as a call."""
     venv: Any = ScriptedVenvRunner()
-    with pytest.raises(TypeError, match=rf"^{keyword}= (is not known! The keywords are: carriage_return|can't be used here)"):
+    with pytest.raises(TypeError, match=rf"^{keyword}= (is unknown. The keywords are: carriage_return|can't be used here)"):
         venv.uninstall("pocket", **{keyword: True})
     assert venv.calls == []

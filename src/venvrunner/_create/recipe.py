@@ -43,8 +43,12 @@ def wrong_python(python: object) -> str:
     >>> wrong_python(3.1)
     "python must be a str or a path, not float. Write python='3.1', or '3.10': a number loses the zero."
     """
-    text = ".".join(map(str, cast("tuple[object, ...]", python))) if isinstance(python, tuple) else str(python)
-    message = f"python must be a str or a path, not {type(python).__name__}."
+    kind = type(python).__name__
+    parts: tuple[object, ...] = (python,)
+    if isinstance(python, tuple):
+        parts = cast("tuple[object, ...]", python)
+    text = ".".join(map(str, parts))
+    message = f"python must be a str or a path, not {kind}."
     if not re.fullmatch(r"\d+(\.\d+)*", text):
         return f"{message} Write for instance python='3.12'."
     zero = f", or '{text}0': a number loses the zero" if text == "3.1" else ""

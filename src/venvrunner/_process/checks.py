@@ -32,27 +32,27 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
     >>> check_args([])
     Traceback (most recent call last):
     ...
-    ValueError: args must not be empty! The first item is the command to run.
+    ValueError: args must not be empty. The first item is the command to run.
     """
     if isinstance(args, str | bytes) or hasattr(type(args), "__fspath__"):  # an isinstance check against an ABC is slow
         words = Redactor(secrets).mask_all(os.fsdecode(cast("StrPath", args)).split()) or ["command"]
         msg = f"args must be a list of arguments, not a string. Use {words}."
         raise TypeError(msg)
     if not hasattr(type(args), "__iter__"):
-        msg = f"args must be a list of arguments, not {type(args).__name__}!"
+        msg = f"args must be a list of arguments, not {type(args).__name__}."
         raise TypeError(msg)
     argv: list[str] = []
     for index, arg in enumerate(args):
         text: object = os.fspath(arg) if hasattr(type(arg), "__fspath__") else arg
         if not isinstance(text, str):
-            msg = f"args[{index}] must be a str or a path, not {type(text).__name__}{_shown(index, text, secrets)}!"
+            msg = f"args[{index}] must be a str or a path, not {type(text).__name__}{_shown(index, text, secrets)}."
             raise TypeError(msg)
         if "\0" in text:
-            msg = f"args[{index}] must not have a NUL character{_shown(index, text, secrets)}!"
+            msg = f"args[{index}] must not have a NUL character{_shown(index, text, secrets)}."
             raise ValueError(msg)
         argv.append(text)
     if not argv or not argv[0]:
-        msg = f"{'args[0]' if argv else 'args'} must not be empty! The first item is the command to run."
+        msg = f"{'args[0]' if argv else 'args'} must not be empty. The first item is the command to run."
         raise ValueError(msg)
     return argv
 

@@ -33,7 +33,7 @@ def check_keywords(given: Iterable[str], known: Collection[str]) -> None:
     >>> check_keywords(["timeot"], ["timeout", "cwd"])
     Traceback (most recent call last):
     ...
-    TypeError: timeot= is not known! Did you mean timeout=? The keywords are: cwd, timeout.
+    TypeError: timeot= is unknown. Did you mean timeout=? The keywords are: cwd, timeout.
     """
     for name in given:
         if name in REFUSED:
@@ -43,5 +43,5 @@ def check_keywords(given: Iterable[str], known: Collection[str]) -> None:
             from difflib import get_close_matches  # slow to import, and few misspell
 
             guess = "".join(f"Did you mean {match}=? " for match in get_close_matches(name, known, 1, 0.75))
-            msg = f"{name}= is not known! {guess}The keywords are: {', '.join(sorted(known))}."
+            msg = f"{name}= is unknown. {guess}The keywords are: {', '.join(sorted(known))}."
             raise TypeError(msg)

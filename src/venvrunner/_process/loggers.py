@@ -37,7 +37,7 @@ class Levels:
     >>> Levels(logging.getLogger()).log("loud")
     Traceback (most recent call last):
     ...
-    ValueError: 'loud' is not a log level of RootLogger! Use a name such as 'debug' or 'error', a callable, or None.
+    ValueError: 'loud' is not a log level of RootLogger. Use a name such as 'debug' or 'error', a callable, or None.
     """
 
     def __init__(self, logger: object) -> None:
@@ -82,7 +82,7 @@ def _maker(logger: object, level: str) -> Maker:
     method = getattr(logger, level, None) if is_level and not level.startswith("_") else None
     if not callable(method):
         msg = (
-            f"{level!r} is not a log level of {type(logger).__name__}!"
+            f"{level!r} is not a log level of {type(logger).__name__}."
             " Use a name such as 'debug' or 'error', a callable, or None."
         )
         raise ValueError(msg)  # noqa: TRY004  the level is wrong, not the type

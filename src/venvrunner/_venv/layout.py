@@ -227,7 +227,7 @@ def plain_command(args: Sequence[StrPath]) -> list[str]:
         msg = f"{command!r} must not be an absolute path!{advice}"
         raise InvalidCommandError(msg)
     if not is_plain_name(command):
-        msg = f"{command!r} must be the plain name of a command! Only commands of the environment can be run."
+        msg = f"{command!r} must be the plain name of a command. Only commands of the environment can be run."
         raise InvalidCommandError(msg)
     return [command, *rest]
 
