@@ -404,7 +404,7 @@ def test_the_command_line_tells_the_same(tmp_path: Path) -> None:
     assert rest.startswith("The output of the build:\nTraceback")
     assert rest.rstrip("\n").split("\n")[-2:] == [
         "RuntimeError: out of glue",
-        "The project's own build failed. Fix it there, or take a release that has a wheel for this Python and platform.",
+        "The project's own build failed. Fix it there, or use a release that has a wheel for this Python and platform.",
     ]
 
 

@@ -286,7 +286,7 @@ def test_a_directory_is_told_with_the_interpreter_in_it(
         VenvRunner("venv", machine, python=text)
     better = machine / "home" / "bin" / "python" if how == "environment" else folder / "bin" / "python3"
     assert str(caught.value).endswith(
-        f" is a directory, not an interpreter. Give the interpreter in it: python={str(better)!r}."
+        f" is a directory, not an interpreter. Pass the interpreter in it: python={str(better)!r}."
     )
     if how != "plain":
         assert find(better).version == "3.90.2"
@@ -305,7 +305,7 @@ def test_a_miss_is_remembered_until_the_machine_changes(
     def miss(text: str) -> tuple[str, int]:
         with pytest.raises(InterpreterNotFoundError) as caught:
             find(text)
-        return str(caught.value).partition("!")[2], len(count.read_text())
+        return str(caught.value).partition("found: ")[2], len(count.read_text())
 
     first = miss("3.90")
     assert "3.91.0" in first[0]
