@@ -101,7 +101,7 @@ def test_of_processes_that_do_not_wait_one_has_it_and_the_others_are_told_which(
     (winner,) = (pid for pid, answer in answers.items() if answer == "have it")
     losers = [answer for pid, answer in answers.items() if pid != winner]
     assert [answer for answer in losers if not answer.startswith("VenvInUseError")] == []
-    assert [answer for answer in losers if f"in use by process {winner} (" not in answer] == []
+    assert [answer for answer in losers if f" by process {winner} (" not in answer] == []
     assert VenvRunner.open(tmp_path / "venv").log_run(CODE).stdout == f"{tmp_path / 'venv'}\n"
 
 
@@ -291,12 +291,12 @@ def test_who_opens_what_is_being_made_waits_for_it(start: Start, tmp_path: Path,
     before = """
 import sys
 from venvrunner._create import seed
-get = template.get
+get = seed.get
 def held(*args, **kwargs):
     print("here", flush=True)
     sys.stdin.readline()
     return get(*args, **kwargs)
-template.get = held
+seed.get = held
 """
     other = start(MAKE, tmp_path, before=before)
     assert other.go() == "here"
@@ -342,7 +342,9 @@ def upgrade(venv: Path) -> Path:
     return venv
 
 
-@pytest.mark.parametrize(("change", "reason"), [(rename, "its folder was"), (copy, "its folder was"), (upgrade, "3.11.0")])
+@pytest.mark.parametrize(
+    ("change", "reason"), [(rename, "its directory was"), (copy, "its directory was"), (upgrade, "3.11.0")]
+)
 def test_an_environment_of_another_place_or_interpreter_is_not_reused(
     change: Callable[[Path], Path], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

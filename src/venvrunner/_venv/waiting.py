@@ -35,7 +35,8 @@ class WaitPolicy:
         names = list(dict.fromkeys(users))
         described = " and ".join(names)
         if time.monotonic() >= self._end:
-            msg = f"{self._venv_dir!r} is still in use after {self._wait:g} s by {described}. {_remedy(names)}"
+            still = f"still in use after {self._wait:g} s" if self._wait else "in use"
+            msg = f"{self._venv_dir!r} is {still} by {described}. {_remedy(names)}"
             raise VenvInUseError(msg)
         if self._pause == _PAUSE[1] and not self._is_reported:
             self._is_reported = True
