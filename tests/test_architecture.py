@@ -229,6 +229,7 @@ def loaded(source: str) -> set[str]:
 
 RUN = "subprocess_util.log_run([sys.executable, '-S', '-c', 'print(1)'], None, 'debug', 'debug')"
 SLOW = {"asyncio", "virtualenv", "packaging", "pytest", "concurrent.futures", "importlib.metadata"}
+SLOW |= {"urllib.request", "http.client", "ssl"}  # only to fetch a lock file
 
 
 @pytest.mark.parametrize(

@@ -465,6 +465,9 @@ def test_a_zipapp_works(tmp_path: Path) -> None:
     command = [sys.executable, "-S", "app.pyz", "--", "python", "-c", "print('run')"]
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
     assert (done.returncode, done.stdout) == (0, "run\n"), done.stderr
+    command = [sys.executable, "-S", "app.pyz", "--version"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=10 * DEADLINE)
+    assert (done.returncode, done.stdout[:11]) == (0, "venvrunner "), done.stderr
 
 
 # Root, in an environment of another user.

@@ -285,8 +285,8 @@ def test_a_logger_needs_no_base_class(call: Caller) -> None:
 
 
 @pytest.mark.parametrize("number", [logging.DEBUG, logging.INFO, logging.WARNING, logging.CRITICAL])
-def test_a_level_may_be_its_number(drive: Caller, caplog: pytest.LogCaptureFixture, number: int) -> None:
+def test_a_level_may_be_its_number(call: Caller, caplog: pytest.LogCaptureFixture, number: int) -> None:
     """As in every call of the standard library."""
     caplog.set_level(logging.DEBUG)
-    drive(["echo", "line"], None, number)
+    call(call.code("print('line')"), None, number)
     assert [record.levelno for record in caplog.records if record.getMessage() == "stdout: line"] == [number]

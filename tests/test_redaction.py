@@ -482,6 +482,14 @@ def test_secrets_are_several_strings(call: Caller, secrets: object) -> None:
         call.run("", secrets=secrets)
 
 
+@pytest.mark.parametrize("args", [(f"tool {SECRET}",), ("tool", SECRET), ([f"tool {SECRET}"],)], ids=["text", "texts", "item"])
+def test_a_wrong_command_line_shows_no_secret(call: Caller, args: tuple[Any, ...]) -> None:
+    """Before a process is started, and whoever refuses it: a runner, its environment, or the system."""
+    with pytest.raises((TypeError, ValueError, FileNotFoundError)) as caught:
+        call(*args, secrets=iter([SECRET]))
+    assert_clean("".join(traceback.format_exception(caught.value)))
+
+
 def test_secrets_may_be_any_iterable(call: Caller) -> None:
     """Also one that can be read only once."""
     with pytest.raises(CommandError) as caught:

@@ -11,13 +11,12 @@ if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os
     del sys.path[0]
 
 import argparse
-import re
 import signal
 import subprocess
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from venvrunner import VenvRunner
 from venvrunner._create import cache, seed
@@ -156,27 +155,33 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="store_true", help="show the version of venvrunner and exit")
-    parser.add_argument("--python", metavar="P", help="the interpreter: a path, a version or a range (default: this one)")
-    parser.add_argument(
+    names = ["-h", "--help"]
+
+    def add(*flags: str, **details: Any) -> None:
+        names.extend(flags)
+        parser.add_argument(*flags, **details)
+
+    add("--version", action="store_true", help="show the version of venvrunner and exit")
+    add("--python", metavar="P", help="the interpreter: a path, a version or a range (default: this one)")
+    add(
         "--with", metavar="REQ", dest="requirements", action="append", default=[],
         help="install a requirement, a path or a URL; may be repeated",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "-r", "--requirements-file", metavar="FILE", dest="files", action="append", default=[],
         help="install what a requirements file lists; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--timeout", metavar="S", type=float, help="end the command after this many seconds")
-    parser.add_argument(
+    add("--timeout", metavar="S", type=float, help="end the command after this many seconds")
+    add(
         "--contain", action="store_true",
         help="let nothing outlive the command: no daemon that it starts, and not the command if this program is killed",
     )  # fmt: skip
-    parser.add_argument("--keep", metavar="DIR", help="create the environment in DIR and keep it; an existing one is recreated")
+    add("--keep", metavar="DIR", help="create the environment in DIR and keep it; an existing one is recreated")
     # Everything after the first "--" belongs to the command, whatever it looks like.
     cut = argv.index("--") if "--" in argv else len(argv)
     options, unknown = parser.parse_known_args(argv[:cut])
     if unknown:
-        parser.error(_unrecognized(unknown[0], parser.format_help()))
+        parser.error(_unrecognized(unknown[0], names))
     if options.version:
         print(f"venvrunner {_version()}")  # noqa: T201  a command line prints
         parser.exit()
@@ -199,17 +204,15 @@ def _version() -> str:
         return "of unknown version"
 
 
-def _unrecognized(argument: str, help_text: str) -> str:
-    """Return the message for an unknown argument before the command."""
+def _unrecognized(argument: str, names: list[str]) -> str:
+    """Return the message for an argument before the command that is not an option; *names* are those of all options."""
     message = f"unrecognized argument {argument!r}."
     if not argument.startswith("-"):
         return f"{message} The command goes after '--'."
     from difflib import get_close_matches  # slow to import, and few misspell
 
-    first_columns = re.findall(r"^  (-\S.*?)(?:  |$)", help_text, re.MULTILINE)
-    known = re.findall(r"(?<![\w-])--?\w[\w-]*", " ".join(first_columns))
-    guess = "".join(f" Did you mean {match!r}?" for match in get_close_matches(argument.partition("=")[0], known, 1))
-    return f"{message}{guess} The options are {', '.join(known)}. The command goes after '--'."
+    guess = "".join(f" Did you mean {match!r}?" for match in get_close_matches(argument.partition("=")[0], names, 1))
+    return f"{message}{guess} The options are {', '.join(names)}. The command goes after '--'."
 
 
 def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> int:

@@ -42,7 +42,7 @@ class ReportOptions(RunOptions, total=False):
 
     Attributes:
         logger: the logger of the command line and of the output; default ``None``: the logger ``venvrunner``.
-        stdout_loglevel: where lines of standard output go: the name of a log level, a callable or ``None``; default ``None``.
+        stdout_loglevel: where lines of standard output go: a log level, a callable or ``None``; default ``None``.
         stderr_loglevel: where lines of standard error go; default ``"debug"``.
         errors: how to decode bytes that are not UTF-8; default ``"strict"``.
 
@@ -150,9 +150,9 @@ class InstallingRunner(Runner):
         variables = venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
         return variables | pip_settings.overruled(variables, self.venv_dir)
 
-    def _prepared(self, args: Sequence[StrPath], options: RunOptions) -> list[str]:
+    def _prepared(self, args: Sequence[StrPath], options: RunOptions, *further: object) -> list[str]:
         options["env"] = pip_settings.located(options.get("env"), options.get("cwd"))
-        return super()._prepared(args, options)
+        return super()._prepared(args, options, *further)
 
     @abstractmethod
     def _changing(self) -> AbstractContextManager[None]:

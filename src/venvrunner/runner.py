@@ -10,9 +10,10 @@ from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._process import context
-from venvrunner._process.checks import refuse_strings
+from venvrunner._process.checks import refuse_strings, strings
 from venvrunner._process.command import RunOptions
 from venvrunner._process.drivers import Inner
+from venvrunner._process.failures import masked
 from venvrunner._process.running_commands import Running
 from venvrunner._process.supervisor import GRACE
 from venvrunner._types import StrPath
@@ -128,9 +129,7 @@ class Runner(ABC):
         Raises:
             ValueError: ``args[0]`` is not a command of the environment. Others: as for :func:`.subprocess_util.log_run`.
         """
-        if isinstance(args, str):
-            refuse_strings(args, logger, stdout_loglevel)
-        argv = self._prepared(args, options)
+        argv = self._prepared(args, options, logger, stdout_loglevel)
         with self._in_use() as around, self._around(around):
             # Called through the module, so that a patch of the function takes effect.
             return subprocess_util.log_run(argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
@@ -147,9 +146,7 @@ class Runner(ABC):
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine. Any number of calls may run at the same time."""
-        if isinstance(args, str):
-            refuse_strings(args, logger, stdout_loglevel)
-        argv = self._prepared(args, options)
+        argv = self._prepared(args, options, logger, stdout_loglevel)
         with self._in_use() as around, self._around(around):
             return await subprocess_util.async_log_run(
                 argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
@@ -329,10 +326,19 @@ class Runner(ABC):
         """Return the state to copy or pickle: everything except the running commands."""
         return {name: value for name, value in vars(self).items() if name != "_running_commands"}
 
-    def _prepared(self, args: Sequence[StrPath], options: RunOptions) -> list[str]:
-        """Return the command line to run, and set ``env`` in its keywords."""
-        options["env"] = self.environment(options.get("env"))
-        return self.resolve(args)
+    def _prepared(self, args: Sequence[StrPath], options: RunOptions, *further: object) -> list[str]:
+        """Return the command line to run, and set ``env`` in its keywords; *further* are the next positional arguments.
+
+        A message about a wrong argument masks the secrets among the keywords, as those of :mod:`.subprocess_util` do.
+        """
+        try:
+            if isinstance(args, str):
+                refuse_strings(args, *further)
+            options["env"] = self.environment(options.get("env"))
+            return self.resolve(args)
+        except (TypeError, ValueError) as exc:
+            failure = masked(exc, strings("secrets", options.get("secrets", ())))
+        raise failure
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Return the context manager that a command runs under. It yields attributes of :class:`.context.CallContext`."""

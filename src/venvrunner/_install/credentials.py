@@ -35,13 +35,13 @@ def secrets_of(texts: Iterable[str]) -> set[str]:
     >>> sorted(secrets_of(["https://me:p%40ss@host/", "git+ssh://git@host/"]))
     ['p%40ss', 'p@ss']
     """
+    from urllib.parse import unquote  # slow to import
+
     found: set[str] = set()
     for text in texts:
         for userinfo in userinfos(text):
             user, _colon, password = userinfo.partition(":")
             secret = password or (user if len(user) >= _TOKEN else "")
-            from urllib.parse import unquote  # slow to import
-
             found |= {secret, unquote(secret)}
     return found - {""}
 

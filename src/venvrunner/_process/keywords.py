@@ -1,4 +1,4 @@
-"""Keywords that are refused: those that other functions take and this package can't honour, and those that nobody knows."""
+"""Unsupported keywords: those of other libraries, with what to use instead, and misspelled ones."""
 
 from collections.abc import Collection, Iterable, Mapping
 
