@@ -23,6 +23,7 @@ from venvrunner._create import cache, seed
 from venvrunner._display import Lines, complain, say, shown
 from venvrunner._process import drivers
 from venvrunner._process.command import Command, RunOptions, TimedOut
+from venvrunner._process.flow import Run
 from venvrunner._process.session import lost_reason
 from venvrunner._venv.paths import absolute
 from venvrunner.exceptions import VenvError
@@ -272,8 +273,7 @@ def _pass_through(venv: VenvRunner, argv: list[str], options: argparse.Namespace
             stream.flush()
     stdin = subprocess.DEVNULL if sys.stdin is None else 0  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
     keywords: RunOptions = {"env": venv.environment(), "timeout": options.timeout, "stdin": stdin, "contain": options.contain}
-    command = Command(argv, keywords)
-    returncode = drivers.run(command, {}).returncode
+    returncode = drivers.run(Run(Command(argv, keywords), {})).returncode
     if returncode is None:
         say(f"{argv[0]!r} {lost_reason()}")
         return FAILURE

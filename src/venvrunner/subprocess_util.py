@@ -85,7 +85,7 @@ def log_run(
     """
     invocation = Invocation(args, logger, stdout_loglevel, stderr_loglevel, errors, options)
     with invocation:
-        run = drivers.run(invocation.command, invocation.streams)
+        run = drivers.run(invocation.run())
     return invocation.result(run, check=check)
 
 
@@ -109,7 +109,7 @@ async def async_log_run(
     """
     invocation = Invocation(args, logger, stdout_loglevel, stderr_loglevel, errors, options)
     with invocation:
-        run = await drivers.run_async(invocation.command, invocation.streams)
+        run = await drivers.run_async(invocation.run(cancellable=True))
     return invocation.result(run, check=check)
 
 
@@ -155,7 +155,7 @@ def lines(
 
     def iterate() -> Generator[str, None, CompletedCommand]:
         with invocation:
-            run = yield from drivers.lines(invocation.command, invocation.streams, taken)
+            run = yield from drivers.lines(invocation.run(), taken)
         return invocation.result(run, check=check)
 
     return iterate()
@@ -190,7 +190,7 @@ def async_lines(
     async def iterate() -> AsyncGenerator[str, None]:
         run: Any = None
         with invocation:
-            inner = drivers.Inner(drivers.async_lines(invocation.command, invocation.streams, taken))
+            inner = drivers.Inner(drivers.async_lines(invocation.run(cancellable=True), taken))
             async with contextlib.aclosing(inner):
                 async for item in inner:
                     if isinstance(item, str):

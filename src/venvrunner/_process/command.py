@@ -125,7 +125,6 @@ class Command:
         given: the command line as the caller gave it, for the result.
         input: the bytes for standard input; ``None``: no bytes are written to it.
         popen: the keywords for :class:`subprocess.Popen`.
-        on_silence: called at each heartbeat with the seconds since the start.
 
     Raises:
         TypeError, ValueError: an argument is invalid; the message says which and why.
@@ -161,7 +160,6 @@ class Command:
                 setattr(self, name, checked)
             elif name not in _OWN:
                 self.popen[name] = value
-        self.on_silence: Callable[[float], object] = lambda _seconds: None
         stdin = options.get("stdin")
         self.input = checks.input_of(options.get("input"), stdin, self.encoding)
         self.popen["env"] = checks.environment_of(options.get("env"), options.get("extra_env"))

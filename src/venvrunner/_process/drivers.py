@@ -2,14 +2,11 @@
 
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from typing import Generic, Self, TypeVar
 
 from venvrunner._process.async_driver import AsyncDriver
-from venvrunner._process.command import Command
 from venvrunner._process.flow import Run
-from venvrunner._process.lines import Stream
-from venvrunner._process.sinks import is_coroutine_function
 from venvrunner._process.sync_driver import SyncDriver
 
 __tracebackhide__ = True
@@ -17,17 +14,16 @@ __tracebackhide__ = True
 _Item = TypeVar("_Item")
 
 
-def run(command: Command, streams: Mapping[int, Stream]) -> Run:
+def run(current: Run) -> Run:
     """Run a command to its end and deliver its lines. Works in any thread and inside a running event loop.
 
     Before any exception propagates, the session of the command is stopped and every descriptor is closed.
 
     Args:
-        command: the command.
-        streams: the streams 1 and 2, with a sink for their lines; empty: the child inherits both from this process.
+        current: the run of the command.
 
     Returns:
-        the run, with its exit code and its duration.
+        the same run, with its exit code and its duration.
 
     Raises:
         TimedOut, Stopped: the command was stopped.
@@ -35,23 +31,22 @@ def run(command: Command, streams: Mapping[int, Stream]) -> Run:
         TypeError: a sink returned an awaitable.
         BaseException: the exception of a sink or of a signal handler.
     """
-    if any(map(is_coroutine_function, [stream.sink for stream in streams.values()])):
+    if current.needs_loop():
         from venvrunner._process import bridge  # asyncio is slow to import
 
-        current = Run(command, streams)
-        return bridge.wait_for(lambda: _attend(current), current.hurry)
-    driver = SyncDriver(Run(command, streams))
+        return bridge.wait_for(lambda: run_async(current), current.hurry)
+    driver = SyncDriver(current)
     try:
         with driver:
             driver.advance()
     finally:
         driver.settle()
-    return driver.run
+    return current
 
 
-def lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> Generator[str, None, Run]:
+def lines(current: Run, taken: deque[str]) -> Generator[str, None, Run]:
     """Same as :func:`run`, but yield the lines that a sink puts into *taken*. Closing the generator stops the command."""
-    driver = SyncDriver(Run(command, streams))
+    driver = SyncDriver(current)
     try:
         with driver:
             while driver.advance(taken):
@@ -60,27 +55,23 @@ def lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) ->
     finally:
         driver.settle()
     yield from taken
-    return driver.run
+    return current
 
 
-async def run_async(command: Command, streams: Mapping[int, Stream]) -> Run:
+async def run_async(current: Run) -> Run:
     """Same as :func:`run`, but on the running event loop: a sink may return an awaitable, and a cancel stops the command."""
-    return await _attend(Run(command, streams, cancellable=True))
-
-
-async def _attend(run: Run) -> Run:
-    driver = AsyncDriver(run)
+    driver = AsyncDriver(current)
     try:
         async with driver:
             await driver.advance()
     finally:
         driver.settle()
-    return run
+    return current
 
 
-async def async_lines(command: Command, streams: Mapping[int, Stream], taken: deque[str]) -> AsyncGenerator[str | Run]:
+async def async_lines(current: Run, taken: deque[str]) -> AsyncGenerator[str | Run]:
     """Same as :func:`lines`, but on the running event loop. The last item is the run: async generators return nothing."""
-    driver = AsyncDriver(Run(command, streams, cancellable=True), awaits_at_close=True)
+    driver = AsyncDriver(current, awaits_at_close=True)
     try:
         async with driver:
             while await driver.advance(taken):
@@ -90,7 +81,7 @@ async def async_lines(command: Command, streams: Mapping[int, Stream], taken: de
         driver.settle()
     for line in taken:
         yield line
-    yield driver.run
+    yield current
 
 
 class Inner(Generic[_Item]):

@@ -17,6 +17,7 @@ from venvrunner._process.critical_section import uninterrupted
 from venvrunner._process.lines import SLICE, Stream
 from venvrunner._process.running_commands import EVERYTHING, Running
 from venvrunner._process.session import KILL, signal_number
+from venvrunner._process.sinks import is_coroutine_function
 from venvrunner._process.source import Source
 from venvrunner._process.spawn import is_replaced, start
 from venvrunner._process.supervisor import Phase, Stop, Supervisor
@@ -53,7 +54,9 @@ class Run:
 
     Args:
         command: the command.
-        streams: the streams 1 and 2; fewer if one is inherited from this process, or merged into the other.
+        streams: the streams 1 and 2, with a sink for their lines; fewer if the child inherits one from this process, or if
+            one is merged into the other.
+        on_silence: called at each heartbeat with the seconds since the start; default: nothing is done.
         cancellable: whether the caller can cancel the wait for a command that never exits.
 
     Attributes:
@@ -68,12 +71,20 @@ class Run:
     supervisor: Supervisor
     duration: float = 0.0
 
-    def __init__(self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool = False) -> None:
+    def __init__(
+        self,
+        command: Command,
+        streams: Mapping[int, Stream],
+        on_silence: Callable[[float], object] = bool,
+        *,
+        cancellable: bool = False,
+    ) -> None:
         self.grace = command.grace
         self.wake: Callable[[], object] = lambda: None
         self.open_waiter: Callable[[], object] = lambda: None
         self._command = command
         self._streams = streams
+        self._on_silence = on_silence
         self._cancellable = cancellable
         self._owner = os.getpid()
         self.thread = threading.get_ident()
@@ -93,6 +104,10 @@ class Run:
         """Remove the command from these sets."""
         for commands in self._sets:
             commands.discard(self)
+
+    def needs_loop(self) -> bool:
+        """Return whether a sink is a coroutine function, which only an event loop can run."""
+        return any(is_coroutine_function(stream.sink) for stream in self._streams.values() if stream.sink is not None)
 
     def is_mine(self) -> bool:
         """Return whether this process has started the command: a fork of it must not stop another process's child."""
@@ -145,7 +160,7 @@ class Run:
         while not supervisor.ended:
             self._check()
             if (seconds := supervisor.silence()) is not None:
-                self._command.on_silence(seconds)
+                self._on_silence(seconds)
             ready = yield Wait(self._next_look())
             self._check()
             for number, data in source.take(ready or (), self._shares()):

@@ -108,14 +108,25 @@ class Invocation:
             sinks[1] = _both(taken.append, sinks[1])
         if not command.merge_stderr:
             sinks[2] = line_sink(levels[1], "stderr", of_logger, self._redactor, self._shown)
-        self.streams = {
+        self._streams = {
             number: Stream(sink, errors, carriage_return=command.carriage_return, keep=command.keep, encoding=command.encoding)
             for number, sink in sinks.items()
         }
-        if command.heartbeat is not None:
-            log = of_logger.log("info", stream=None, command=self._shown)
-            command.on_silence = lambda seconds: log(f"Still running after {seconds:.0f} s: {self._shown!r}")
+        # Now, so that a logger without this level is refused before anything starts.
+        self._info = None if command.heartbeat is None else of_logger.log("info", stream=None, command=self._shown)
         self._debug = of_logger.log("debug", stream=None, command=self._shown)
+
+    def run(self, *, cancellable: bool = False) -> Run:
+        """Return a run of the command in the current context.
+
+        Args:
+            cancellable: whether the caller can cancel the wait for a command that never exits.
+        """
+        return Run(self.command, self._streams, self._still_running, cancellable=cancellable)
+
+    def _still_running(self, seconds: float) -> None:
+        if self._info is not None:
+            self._info(f"Still running after {seconds:.0f} s: {self._shown!r}")
 
     def __enter__(self) -> None:
         """Begin the block that runs the command."""
@@ -145,7 +156,7 @@ class Invocation:
         self._debug(f"exit code {returncode} after {run.duration:.2f} s")
         try:
             stdout, stderr = [native_text(data.decode(self.command.encoding, self._errors)) for data in self._data()]
-            for stream in self.streams.values():
+            for stream in self._streams.values():
                 if stream.bad is not None:
                     raise stream.bad
         except UnicodeDecodeError as exc:
@@ -177,7 +188,7 @@ class Invocation:
         return error
 
     def _data(self) -> list[bytes]:
-        return [self.streams[number].data() if number in self.streams else b"" for number in (1, 2)]
+        return [self._streams[number].data() if number in self._streams else b"" for number in (1, 2)]
 
     def _texts(self) -> list[str]:
         """Return the output as text; under ``strict``, with bad bytes escaped."""
