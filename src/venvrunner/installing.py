@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Literal, Unpack, cast, get_args
 
-from venvrunner import subprocess_util
 from venvrunner._install import bundled_pip, installation, inventory, metadata, pip_settings
 from venvrunner._install.installation import Target
 from venvrunner._install.pip import Pip
@@ -300,12 +299,10 @@ class InstallingRunner(Runner):
         return Target(self.venv_dir, self.python_executable, directory, self.environment(env))
 
     def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
-        with self._in_use() as around, self._around(around):
-            return subprocess_util.log_run(call.argv, **call.options)
+        return self._run(self._in_use(), call.argv, **call.options)
 
     async def _perform_async(self, call: Call) -> subprocess.CompletedProcess[str]:
-        with self._in_use() as around, self._around(around):
-            return await subprocess_util.async_log_run(call.argv, **call.options)
+        return await self._run_async(self._in_use(), call.argv, **call.options)
 
 
 def check_installer(name: str) -> InstallerName:

@@ -130,9 +130,7 @@ class Runner(ABC):
             ValueError: ``args[0]`` is not a command of the environment. Others: as for :func:`.subprocess_util.log_run`.
         """
         argv = self._prepared(args, options, logger, stdout_loglevel)
-        with self._in_use() as around, self._around(around):
-            # Called through the module, so that a patch of the function takes effect.
-            return subprocess_util.log_run(argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
+        return self._run(self._in_use(), argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
 
     async def async_log_run(
         self,
@@ -147,10 +145,9 @@ class Runner(ABC):
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine. Any number of calls may run at the same time."""
         argv = self._prepared(args, options, logger, stdout_loglevel)
-        with self._in_use() as around, self._around(around):
-            return await subprocess_util.async_log_run(
-                argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
-            )
+        return await self._run_async(
+            self._in_use(), argv, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
+        )
 
     def lines(
         self,
@@ -340,6 +337,28 @@ class Runner(ABC):
             failure = masked(exc, strings("secrets", options.get("secrets", ())))
         raise failure
 
+    def _run(
+        self, block: AbstractContextManager[Mapping[str, Any]], argv: list[str], *given: Any, **options: Any
+    ) -> CompletedCommand:
+        """Run a command line to its end, for every method that does so.
+
+        Args:
+            block: the block that the command runs in, as :meth:`_in_use` returns it.
+            argv: the command line.
+            *given: the next arguments of :func:`.subprocess_util.log_run`.
+            **options: its keywords.
+        """
+        with block as around, self._around(around):
+            # Called through the module, so that a patch of the function takes effect.
+            return subprocess_util.log_run(argv, *given, **options)
+
+    async def _run_async(
+        self, block: AbstractContextManager[Mapping[str, Any]], argv: list[str], *given: Any, **options: Any
+    ) -> CompletedCommand:
+        """Same as :meth:`_run`, but a coroutine."""
+        with block as around, self._around(around):
+            return await subprocess_util.async_log_run(argv, *given, **options)
+
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Return the context manager that a command runs under. It yields attributes of :class:`.context.CallContext`."""
         return nullcontext({})
@@ -352,4 +371,4 @@ class Runner(ABC):
 
     def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Set the context of a command that starts in the block, so that its environment and :meth:`stop` know it."""
-        return context.surrounded(stoppers=(*context.current().stoppers, self._running), **around)
+        return context.surrounded(self._running, **around)

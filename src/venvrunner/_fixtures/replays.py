@@ -14,7 +14,7 @@ from venvrunner._fixtures.runners import NotedRunner
 from venvrunner._types import StrPath
 from venvrunner.runner import Runner
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner
-from venvrunner.testing._double import Change
+from venvrunner.testing._double import Player
 
 __tracebackhide__ = True
 
@@ -28,9 +28,9 @@ class NotedReplay(NotedRunner, ReplayVenvRunner):
     _way = "pytest --venv-record"
 
     @contextmanager
-    def _changing(self, args: list[str], options: dict[str, Any]) -> Generator[Change]:
-        with self._journal.note(args, options), super()._changing(args, options) as change:
-            yield change
+    def _changing(self, args: list[str], options: dict[str, Any]) -> Generator[Player]:
+        with self._journal.note(args, options), super()._changing(args, options) as player:
+            yield player
 
 
 def replays(journal: Journal) -> type[NotedReplay]:

@@ -60,13 +60,15 @@ def current() -> CallContext:
     return _CONTEXT.get()
 
 
-def surrounded(**changes: Any) -> AbstractContextManager[None]:
+def surrounded(*stoppers: Any, **changes: Any) -> AbstractContextManager[None]:
     """Return a block whose commands run in the current context with changes.
 
     Args:
-        **changes: attributes of :class:`CallContext`.
+        *stoppers: sets of running commands that the commands of the block join too.
+        **changes: other attributes of :class:`CallContext`.
     """
-    return _Surrounded(_CONTEXT.get()._replace(**changes))
+    now = _CONTEXT.get()
+    return _Surrounded(now._replace(stoppers=(*now.stoppers, *stoppers), **changes))
 
 
 def alone() -> AbstractContextManager[None]:

@@ -5,9 +5,8 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple, Unpack, cast
+from typing import Any, Unpack, cast
 
-from venvrunner import subprocess_util
 from venvrunner._install.failures import explained
 from venvrunner._install.receipt import Receipt
 from venvrunner._process.canned_output import CannedOutput
@@ -116,20 +115,20 @@ class DoubleRunner(Block, Runner):
         The arguments, refusals, receipt and exceptions are those of :meth:`.VenvRunner.install`.
         """
         args, rest = install_call(requirements, kept_options(options))
-        with self._changing(args, rest) as (player, argv):
-            return player.receipt(subprocess_util.log_run(argv, **rest))
+        with self._changing(args, rest) as player:
+            return player.receipt(self._run(player.block(), self.resolve(args), **rest))
 
     async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
         args, rest = install_call(requirements, kept_options(options))
-        with self._changing(args, rest) as (player, argv):
-            return player.receipt(await subprocess_util.async_log_run(argv, **rest))
+        with self._changing(args, rest) as player:
+            return player.receipt(await self._run_async(player.block(), self.resolve(args), **rest))
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
         """Answer a removal as the call ``pip uninstall --yes`` with the names."""
         args, rest = uninstall_call(names, options), cast("dict[str, Any]", options)
-        with self._changing(args, rest) as (player, argv):
-            return player.receipt(subprocess_util.log_run(argv, **rest))
+        with self._changing(args, rest) as player:
+            return player.receipt(self._run(player.block(), self.resolve(args), **rest))
 
     def installed(self) -> dict[str, str]:
         """Return the packages that are installed after all calls so far, as versions by normalized names, sorted."""
@@ -140,17 +139,19 @@ class DoubleRunner(Block, Runner):
         self.assert_all_used()
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
-        return nullcontext({"driver": _Player(self._answer, self._change, self._unending)})
+        return self._player().block()
+
+    def _player(self) -> "Player":
+        return Player(self._answer, self._change, self._unending)
 
     @contextmanager
-    def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[Change]":
-        player = _Player(self._answer, self._change, self._unending)
+    def _changing(self, args: list[str], options: dict[str, Any]) -> "Generator[Player]":
+        """Complete the keywords of an installation or a removal, and explain its failure."""
         options["env"] = self.environment(options.get("env"))
         if isinstance(secrets := options.get("secrets"), Iterator):
             options["secrets"] = list(cast("Iterator[str]", secrets))
         try:
-            with self._around({"driver": player}):
-                yield Change(player, self.resolve(args))
+            yield self._player()
         except CommandError as exc:
             what, verb = changed_by(args)
             raise explained(exc, what, Redactor(options.get("secrets") or ()).mask, verb=verb) from None
@@ -198,19 +199,7 @@ class DoubleRunner(Block, Runner):
             return before, self._packages
 
 
-class Change(NamedTuple):
-    """An installation or a removal that is about to be answered.
-
-    Attributes:
-        player: answers it, and keeps the changes.
-        argv: the command line.
-    """
-
-    player: "_Player"
-    argv: list[str]
-
-
-class _Player:
+class Player:
     """An interceptor that delivers the answer to a command in place of a process.
 
     Args:
@@ -229,6 +218,10 @@ class _Player:
         self._change = change
         self._unending = unending
         self._packages: _Packages = ({}, {})
+
+    def block(self) -> AbstractContextManager[Mapping[str, Any]]:
+        """Return the block that the answered command runs in."""
+        return nullcontext({"driver": self})
 
     def begin(
         self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
