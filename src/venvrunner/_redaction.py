@@ -92,7 +92,7 @@ class Redactor:
 
     def mask_all(self, args: Sequence[str]) -> list[str]:
         """Return a command line with all credentials masked."""
-        return [self.mask(arg) for arg in args]
+        return [masked(arg, spans) if (spans := self.spans(arg)) else arg for arg in args]
 
 
 def masked(text: str, spans: Iterable[Span]) -> str:

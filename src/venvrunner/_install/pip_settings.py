@@ -44,7 +44,7 @@ def overruled(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> dict[str,
     {}
     """
     paths = files(env, venv_dir, cwd)
-    if not any(map(_is_suspect, paths)):
+    if not _is_one_suspect(paths):
         return {}
     settings = _settings(list(filter(None, map(_read, paths))))
     if not any(value and section in _SECTIONS and name in _HARMFUL for (section, name), value in settings.items()):
@@ -95,13 +95,16 @@ def files(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> list[str]:
     return [*found, chosen] if chosen else found
 
 
-def _is_suspect(path: str) -> bool:
+def _is_one_suspect(paths: list[str]) -> bool:
     """Return whether a file seems to have a harmful setting; an unchanged file is not read again, as every command asks."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return False
-    return _seems_harmful(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):
+            continue
+        if _seems_harmful(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns):
+            return True
+    return False
 
 
 @functools.lru_cache(maxsize=64)
