@@ -4,6 +4,7 @@ import os
 
 from venvrunner._create import relocation
 from venvrunner._process.critical_section import uninterrupted
+from venvrunner._venv.change import Change
 from venvrunner._venv.errors import explained
 from venvrunner._venv.health import defect
 from venvrunner._venv.packages import lineage
@@ -29,9 +30,8 @@ def open_existing(venv_dir: str, user: User, *, wait: float) -> None:
         CreationError: the user cannot be recorded, although the environment is writable.
     """
     owner = Ownership(venv_dir)
-    note: str | None = None
 
-    def enter() -> None:
+    def enter(change: Change, note: str | None) -> None:
         owner = Ownership(venv_dir, change.state)
         with explained(venv_dir, "use the environment"):
             _refuse_broken(owner)
@@ -57,7 +57,7 @@ def open_existing(venv_dir: str, user: User, *, wait: float) -> None:
                 for ancestor in map(Ownership, lineage(venv_dir)[1:]):
                     if ancestor.is_in_place():
                         _freeze_parent(ancestor, wait)
-            uninterrupted(enter, quick=True)
+            uninterrupted(lambda: enter(change, note), quick=True)
     except CreationError:
         _refuse_broken(owner)  # it was deleted meanwhile
         raise
@@ -79,12 +79,12 @@ def _freeze_parent(owner: Ownership, wait: float) -> str | None:
     else:
         name = new_note("fork")  # the recorded name may belong to the original
 
-    def write() -> None:
+    def write(change: Change) -> None:
         with explained(owner.venv_dir, "use the environment"):
             Ownership(parent.venv_dir, change.state).note_fork(os.path.realpath(owner.venv_dir), name)
 
     with parent.held(wait, follow=False) as change:
-        uninterrupted(write, quick=True)
+        uninterrupted(lambda: write(change), quick=True)
     return name
 
 
