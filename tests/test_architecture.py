@@ -24,6 +24,7 @@ LAYERS = [
     {"_install"},
     {"runner"},
     {"installing"},
+    {"_description"},
     {"fake", "venv"},
     {"spec"},
     {"venvrunner"},

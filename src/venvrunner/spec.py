@@ -1,19 +1,18 @@
 """VenvSpec: the description of an environment as a value that can be sent to the process or machine that creates it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import cast
 
 from venvrunner._create.creation import Exist
-from venvrunner._create.recipe import Recipe, check_recipe
+from venvrunner._description import Description
 from venvrunner._install.pylock import LockText
-from venvrunner._install.request import RequestOptions, make_request
 from venvrunner._install.requirement_forms import is_path
 from venvrunner._process.sinks import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
-from venvrunner.installing import InstallerName, check_installer
+from venvrunner.installing import InstallerName
 from venvrunner.venv import VenvOptions, VenvRunner
 
 __tracebackhide__ = True
@@ -81,15 +80,13 @@ class VenvSpec:
 
     def __post_init__(self) -> None:
         """Check the arguments, and make them immutable."""
-        check_installer(self.installer)
-        check_recipe(Recipe(self.python, self.with_pip, self.system_site_packages, self.prompt))
-        if not isinstance(self.python, str | None):
+        if isinstance(self.python, os.PathLike):
             msg = (
                 f"python must be a str, not {type(self.python).__name__}: another machine may not have this path."
                 f" Use python={os.fspath(self.python)!r} if all machines have it."
             )
             raise TypeError(msg)
-        if not isinstance(self.requirements, str):
+        if isinstance(self.requirements, Iterable) and not isinstance(self.requirements, str | bytes):
             object.__setattr__(self, "requirements", tuple(self.requirements))
             if paths := [os.fspath(text) for text in self.requirements if is_path(text)]:
                 msg = (
@@ -97,12 +94,7 @@ class VenvSpec:
                     " Use a URL, such as file:///... if all machines have it."
                 )
                 raise InvalidRequirementError(msg)
-        chosen: RequestOptions = {
-            "lock_extras": self.lock_extras,
-            "lock_groups": self.lock_groups,
-            "lock_projects": self.lock_projects,
-        }
-        request = make_request(self.requirements, {"lock": self.lock, **chosen})
+        _recipe, request = Description(**self._options()).checked()
         object.__setattr__(self, "requirements", request.requirements)
         if request.lock is not None:
             if request.lock.needs_its_directory():

@@ -10,8 +10,7 @@ from venvrunner._create import creation
 from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
 from venvrunner._create.opening import open_existing
-from venvrunner._create.recipe import Recipe
-from venvrunner._install.request import RequestOptions, make_request
+from venvrunner._description import Description
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
 from venvrunner._venv import layout
@@ -124,15 +123,24 @@ class VenvRunner(InstallingRunner):
         prompt: str | None = None,
         installer: InstallerName = "pip",
     ) -> None:
-        self.installer: InstallerName = check_installer(installer)
-        chosen: RequestOptions = {"lock_extras": lock_extras, "lock_groups": lock_groups, "lock_projects": lock_projects}
-        request = make_request(requirements, {"lock": lock, **chosen})
+        recipe, request = Description(
+            python=python,
+            requirements=requirements,
+            lock=lock,
+            lock_extras=lock_extras,
+            lock_groups=lock_groups,
+            lock_projects=lock_projects,
+            with_pip=with_pip,
+            system_site_packages=system_site_packages,
+            prompt=prompt,
+            installer=installer,
+        ).checked()
+        self.installer = installer
 
         def fill() -> None:
             if not request.is_empty():
                 self._install_now(request)
 
-        recipe = Recipe(python, with_pip, system_site_packages, prompt, request.contents())
         lease = Lease(layout.target(name, top_dir), wait)
         self._set(name, top_dir, lease)
         creation.create(self.venv_dir, lease.user, recipe, fill, exist=exist, wait=wait)

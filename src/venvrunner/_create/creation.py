@@ -6,10 +6,10 @@ from typing import Any, Literal, get_args
 
 from venvrunner._create import archive, interpreters, seed
 from venvrunner._create.interpreter import Interpreter
-from venvrunner._create.recipe import Recipe, check_recipe, misfit_of, purpose_of
+from venvrunner._create.recipe import Recipe, misfit_of, purpose_of
 from venvrunner._process.critical_section import uninterrupted
 from venvrunner._venv import venv_directory
-from venvrunner._venv.change import Hindrances, check_open
+from venvrunner._venv.change import Change, Hindrances, check_open
 from venvrunner._venv.errors import explained
 from venvrunner._venv.layout import CURRENT
 from venvrunner._venv.pyvenv_cfg import copy_settings
@@ -30,7 +30,7 @@ def create(venv_dir: str, user: User, recipe: Recipe, fill: Callable[[], object]
     Args:
         venv_dir: an absolute path.
         user: the user to record in the environment.
-        recipe: the description of the environment.
+        recipe: the description of the environment, checked.
         fill: called to install the requirements, once the environment can run commands.
         exist: how to treat an existing environment.
         wait: how long to wait for its other users, in seconds.
@@ -43,7 +43,7 @@ def create(venv_dir: str, user: User, recipe: Recipe, fill: Callable[[], object]
         CreationError: the environment cannot be created; what was written of it has been removed.
         TypeError, ValueError: an option is wrong.
     """
-    _check_options(recipe, exist, wait)
+    _check_options(exist, wait)
     venv_directory.check(venv_dir)
     # The interpreter is searched for first: an existing environment is not deleted for one that cannot be created.
     interpreter = interpreters.find(recipe.python)
@@ -90,7 +90,7 @@ def occupy(
     if exist == "error":
         _refuse_existing(venv_dir, purpose)
 
-    def begin() -> tuple[bool, str | None]:
+    def begin(change: Change) -> tuple[bool, str | None]:
         """Return whether the environment must be built, and why an existing one cannot be reused."""
         directory = change.directory
         owner = Ownership(venv_dir, change.state)
@@ -118,7 +118,7 @@ def occupy(
             venv_directory.check_place(directory)  # from here on it is filled by its path
             return True, reason if is_there else None
 
-    def finish() -> None:
+    def finish(change: Change) -> None:
         with explained(venv_dir):
             venv_directory.check_place(change.directory)
             Ownership(venv_dir, change.state).finish(purpose)
@@ -127,12 +127,12 @@ def occupy(
         return
     hindrances = _hindrances(venv_dir, purpose, exist)
     with Ownership(venv_dir).held(wait, hindrances, make=True, follow=False) as change:
-        is_to_be_built, reason = uninterrupted(begin, quick=True)
+        is_to_be_built, reason = uninterrupted(lambda: begin(change), quick=True)
         if reason is not None:
             logger().info("recreating %r: %s", venv_dir, reason)
         if is_to_be_built:
             build(change.directory)
-            uninterrupted(finish, quick=True)
+            uninterrupted(lambda: finish(change), quick=True)
 
 
 def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
@@ -154,14 +154,13 @@ def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindran
     return hindrances
 
 
-def _check_options(recipe: Recipe, exist: str, wait: float) -> None:
+def _check_options(exist: str, wait: float) -> None:
     if exist not in get_args(Exist):
         msg = f"exist must be one of {', '.join(map(repr, get_args(Exist)))}, not {exist!r}."
         raise ValueError(msg)
     if not wait >= 0:
         msg = f"wait must be a non-negative number of seconds, not {wait!r}."
         raise ValueError(msg)
-    check_recipe(recipe)
 
 
 def _write(directory: Directory, interpreter: Interpreter, recipe: Recipe) -> None:

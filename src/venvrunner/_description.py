@@ -1,0 +1,51 @@
+"""The description of an environment: what a `VenvRunner` creates and a `VenvSpec` keeps, checked in one place."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from venvrunner._create.recipe import Recipe, check_recipe
+from venvrunner._install.request import Request, make_request
+from venvrunner._types import StrPath
+from venvrunner.installing import InstallerName, check_installer
+
+__tracebackhide__ = True
+
+
+class Description(NamedTuple):
+    """The arguments that describe an environment, as given; their meanings are those of :class:`.VenvRunner`."""
+
+    python: StrPath | None = None
+    requirements: Iterable[StrPath] = ()
+    lock: StrPath | None = None
+    lock_extras: Iterable[str] | None = None
+    lock_groups: Iterable[str] | None = None
+    lock_projects: bool = True
+    with_pip: bool = True
+    system_site_packages: bool = False
+    prompt: str | None = None
+    installer: InstallerName = "pip"
+
+    def checked(self) -> tuple[Recipe, Request]:
+        """Check everything except that the interpreter exists; return how to create the environment, and what to install.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong.
+            InvalidRequirementError, LockFileError: a requirement or the lock file is wrong.
+
+        >>> recipe, request = Description(requirements=["pocket"], with_pip=False).checked()
+        >>> recipe.requirements, request.requirements
+        (('pocket',), ('pocket',))
+        """
+        check_installer(self.installer)
+        recipe = Recipe(self.python, self.with_pip, self.system_site_packages, self.prompt)
+        check_recipe(recipe)
+        request = make_request(
+            self.requirements,
+            {
+                "lock": self.lock,
+                "lock_extras": self.lock_extras,
+                "lock_groups": self.lock_groups,
+                "lock_projects": self.lock_projects,
+            },
+        )
+        return recipe._replace(requirements=request.contents()), request
