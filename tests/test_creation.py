@@ -357,7 +357,7 @@ def test_a_link_in_place_of_the_state_is_refused_where_directories_have_no_descr
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows: nothing is noted, locked or removed in what it leads to."""
-    monkeypatch.setattr("venvrunner._venv.removal._BY_DESCRIPTOR", False)
+    monkeypatch.setattr("venvrunner._venv.open_directory._BY_DESCRIPTOR", False)
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     outside = tmp_path / "outside"
     outside.mkdir()

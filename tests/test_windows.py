@@ -18,9 +18,10 @@ from venvrunner._process import native, process_tree, session, spawn, windows_pr
 from venvrunner._process.checks import environment_of
 from venvrunner._process.command import Command
 from venvrunner._process.job_object import Job, resume
-from venvrunner._venv import change, copying, file_locks, launchers, layout, removal, sharing_violations, state, users
+from venvrunner._venv import change, copying, file_locks, launchers, layout, open_directory, sharing_violations, state, users
 from venvrunner._venv.file_locks import LockFile
-from venvrunner._venv.removal import Spot, remove_tree
+from venvrunner._venv.open_directory import Spot
+from venvrunner._venv.removal import remove_tree
 from venvrunner.environment import current_environment, get_clean_environment, venv_environment
 from venvrunner.exceptions import ContainmentError
 
@@ -104,7 +105,7 @@ def open_files_stay(msvcrt: Msvcrt, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     monkeypatch.setattr(os, "unlink", unlinking)
     monkeypatch.setattr(os, "replace", replacing)
-    monkeypatch.setattr(removal, "_BY_DESCRIPTOR", False)
+    monkeypatch.setattr(open_directory, "_BY_DESCRIPTOR", False)
     monkeypatch.setattr(sharing_violations, "_TIMEOUT", 0.0)
     yield
     gc.collect()  # what is dropped later is dropped on the real system
@@ -259,13 +260,13 @@ def test_a_file_is_replaced_although_it_is_read(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_directory_is_opened_where_it_has_no_descriptor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The same is refused: what does not exist, a file, and a link that is not to be followed."""
-    monkeypatch.setattr(removal, "_BY_DESCRIPTOR", False)
+    monkeypatch.setattr(open_directory, "_BY_DESCRIPTOR", False)
     (tmp_path / "link").symlink_to(tmp_path)
     (tmp_path / "file").touch()
-    assert removal.Directory(str(tmp_path / "link"), follow=True).names()
+    assert open_directory.Directory(str(tmp_path / "link"), follow=True).names()
     for name, error in (("link", NotADirectoryError), ("file", NotADirectoryError), ("missing", FileNotFoundError)):
         with pytest.raises(error):
-            removal.Directory(str(tmp_path / name))
+            open_directory.Directory(str(tmp_path / name))
     inside = tmp_path / "tree" / "inside"
     inside.mkdir(parents=True)
     (inside / "link").symlink_to(tmp_path)

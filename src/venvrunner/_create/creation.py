@@ -12,8 +12,8 @@ from venvrunner._venv import venv_directory
 from venvrunner._venv.change import Change, Hindrances, check_open
 from venvrunner._venv.errors import explained
 from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.open_directory import Directory
 from venvrunner._venv.pyvenv_cfg import copy_settings
-from venvrunner._venv.removal import Directory
 from venvrunner._venv.state import Ownership
 from venvrunner._venv.users import User
 from venvrunner._venv.waiting import logger

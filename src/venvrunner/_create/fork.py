@@ -17,10 +17,10 @@ from venvrunner._venv.change import STATE
 from venvrunner._venv.errors import explained
 from venvrunner._venv.health import defect
 from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.open_directory import Directory
 from venvrunner._venv.packages import INHERITED, layers, lineage
 from venvrunner._venv.paths import begins_alike, within
 from venvrunner._venv.pyvenv_cfg import copy_settings
-from venvrunner._venv.removal import Directory
 from venvrunner._venv.state import Ownership, new_note, portable
 from venvrunner._venv.users import User
 from venvrunner.exceptions import CreationError, InvalidPathError

@@ -13,7 +13,8 @@ from venvrunner._venv.cleanup import Cleanup, Owned
 from venvrunner._venv.errors import explained
 from venvrunner._venv.file_locks import CLOSE_FIRST, LockFile, give_to_owner, is_inconclusive
 from venvrunner._venv.lock_notes import read_name, write_name
-from venvrunner._venv.removal import LINK, Directory, Spot, remove_tree
+from venvrunner._venv.open_directory import LINK, Directory, Spot
+from venvrunner._venv.removal import remove_tree
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.waiting import WaitPolicy
 from venvrunner.exceptions import NotAVenvError

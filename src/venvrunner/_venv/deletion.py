@@ -10,7 +10,7 @@ from venvrunner._process.critical_section import uninterrupted
 from venvrunner._venv import venv_directory
 from venvrunner._venv.change import STATE, Change, check_open, remove_empty
 from venvrunner._venv.errors import explained
-from venvrunner._venv.removal import Directory
+from venvrunner._venv.open_directory import Directory
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.state import Ownership
 from venvrunner._venv.users import User

@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Generator
 
-from venvrunner._venv.removal import FIRM
+from venvrunner._venv.open_directory import FIRM
 from venvrunner.exceptions import CreationError, VenvError
 
 __tracebackhide__ = True

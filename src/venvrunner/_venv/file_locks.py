@@ -10,7 +10,7 @@ from typing import Any
 
 from venvrunner._process import context
 from venvrunner._venv.cleanup import Owned
-from venvrunner._venv.removal import Spot
+from venvrunner._venv.open_directory import Spot
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.waiting import logger
 

@@ -9,7 +9,7 @@ from venvrunner._process.critical_section import uninterrupted
 from venvrunner._venv import deletion
 from venvrunner._venv.cleanup import Cleanup, Owned
 from venvrunner._venv.errors import explained
-from venvrunner._venv.removal import Directory
+from venvrunner._venv.open_directory import Directory
 from venvrunner._venv.state import Ownership
 from venvrunner._venv.temporary import TemporaryDirectory
 from venvrunner._venv.users import User

@@ -26,8 +26,8 @@ from typing import Any, cast
 from venvrunner._venv import users
 from venvrunner._venv.change import LOCK, STATE, Held, Hindrances, no_hindrances, open_state
 from venvrunner._venv.file_locks import LockFile, is_inconclusive, without_waiting
+from venvrunner._venv.open_directory import Directory, Spot
 from venvrunner._venv.paths import same
-from venvrunner._venv.removal import Directory, Spot
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.users import Commands, User
 from venvrunner.exceptions import VenvInUseError

@@ -16,7 +16,7 @@ from typing import Any
 from venvrunner._venv.cleanup import Cleanup, Owned
 from venvrunner._venv.file_locks import CHILDREN_INHERIT, CLOSE_FIRST, LockFile, is_inconclusive, is_refused
 from venvrunner._venv.lock_notes import UNKNOWN, read_name, write_name
-from venvrunner._venv.removal import LINK, Directory, Spot
+from venvrunner._venv.open_directory import LINK, Directory, Spot
 from venvrunner._venv.sharing_violations import insist, is_refused_for_now
 
 __tracebackhide__ = True

@@ -5,7 +5,8 @@ import os
 
 from venvrunner._venv.change import CONFIG, LOCK, STATE, Change, refusal
 from venvrunner._venv.errors import CREATE, explained
-from venvrunner._venv.removal import Directory
+from venvrunner._venv.open_directory import Directory
+from venvrunner._venv.removal import empty
 from venvrunner._venv.state import Ownership, replace_file
 from venvrunner.exceptions import NotAVenvError
 
@@ -78,7 +79,7 @@ def check_place(directory: Directory) -> None:
 
 def clear(directory: Directory) -> None:
     """Remove the contents of an environment, but keep its mark; call it with the lock of the environment held."""
-    directory.empty(keep={STATE, CONFIG})
+    empty(directory, keep={STATE, CONFIG})
 
 
 def remove(change: Change) -> None:
@@ -87,9 +88,9 @@ def remove(change: Change) -> None:
     with contextlib.suppress(OSError):  # the disk may be full
         Ownership(directory.path, state).begin()
     Ownership(directory.path, state).let_go()
-    directory.empty(keep={STATE, CONFIG})
-    directory.empty(keep={STATE})
-    state.empty(keep={LOCK})
+    empty(directory, keep={STATE, CONFIG})
+    empty(directory, keep={STATE})
+    empty(state, keep={LOCK})
     change.remove_lock()
     if directory.has_link(STATE):
         directory.unlink(STATE)
