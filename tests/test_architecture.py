@@ -298,7 +298,7 @@ def calls_before_the_start(run: Callable[[], object], monkeypatch: pytest.Monkey
 
 
 def test_few_calls_lead_to_the_start_of_a_command(venv: venvrunner.VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of what the first version needed: 127 and 238. Each is slow just after another process had the core."""
+    """Each is slow just after another process had the core. It was 127 and 238 once; who needs more gives the reason here."""
     log_run = venvrunner.subprocess_util.log_run
     found = calls_before_the_start(lambda: log_run([sys.executable, "-S", "-c", ""]), monkeypatch)
     assert 0 < found <= 63
