@@ -1,9 +1,8 @@
-"""Installing runners: runners with an environment in a directory, in which they run commands and install packages."""
+"""Installing runners: runners with an environment in a directory, in which they install packages."""
 
-import os
 import subprocess
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Literal, Unpack, cast, get_args
 
@@ -19,12 +18,10 @@ from venvrunner._install.uv import Uv
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
-from venvrunner._venv import layout
 from venvrunner._venv.errors import explained
 from venvrunner._venv.packages import own_directories
 from venvrunner._venv.temporary import temporary_directory
-from venvrunner.environment import venv_environment
-from venvrunner.exceptions import InvalidCommandError, InvalidRequirementError
+from venvrunner.exceptions import InvalidRequirementError
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
 
@@ -92,66 +89,10 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
 
 
 class InstallingRunner(Runner):
-    """The part of :class:`.VenvRunner` that runs commands and installs packages in the directory of an environment."""
+    """The part of :class:`.VenvRunner` that installs packages into the environment."""
 
     venv_dir: str
     installer: InstallerName
-
-    @property
-    def python_executable(self) -> str:
-        """The absolute path of the environment's interpreter."""
-        return self.resolve(["python"])[0]
-
-    def resolve(self, args: Sequence[StrPath]) -> list[str]:
-        """Return *args* with the absolute path of the command in the environment.
-
-        Args:
-            args: the plain name of a command of the environment, and its arguments.
-
-        Returns:
-            the command line, for example for ``subprocess.Popen`` with :meth:`environment` as ``env=``.
-
-        Raises:
-            InvalidCommandError: the name is not plain, or the environment has no such command.
-            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
-
-        >>> from venvrunner import VenvRunner
-        >>> with VenvRunner.temporary() as venv:
-        ...     venv.resolve(["python", "-V"]) == [venv.python_executable, "-V"]
-        True
-        """
-        command, *rest = layout.plain_command(args)
-        path = layout.CURRENT.find_command(self.venv_dir, command)
-        if path is None:
-            raise InvalidCommandError(layout.CURRENT.why_not(self.venv_dir, command))
-        return [path, *rest]
-
-    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables of a command: cleaned, and with this environment as the active one.
-
-        Variables in *env* that equal those of ``os.environ`` are cleaned in the same way; others are kept. If a configuration
-        file of pip would redirect an installation, its other settings become variables, and pip reads no file.
-
-        Args:
-            env: the caller's ``env=``; default ``None``: use this process's environment.
-
-        Returns:
-            all variables of the command, as a new dict.
-
-        Raises:
-            TypeError, ValueError: *env* cannot be the variables of a process.
-
-        >>> from venvrunner import VenvRunner
-        >>> with VenvRunner.temporary(with_pip=False) as venv:
-        ...     venv.environment()["VIRTUAL_ENV"] == venv.venv_dir
-        True
-        """
-        variables = venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
-        return variables | pip_settings.overruled(variables, self.venv_dir)
-
-    def _prepared(self, args: Sequence[StrPath], options: RunOptions, *further: object) -> list[str]:
-        options["env"] = pip_settings.located(options.get("env"), options.get("cwd"))
-        return super()._prepared(args, options, *further)
 
     @abstractmethod
     def _changing(self) -> AbstractContextManager[None]:

@@ -1,7 +1,7 @@
 """VenvRunner: creates, forks, opens and deletes an environment; this module exports the other runners too."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
@@ -11,13 +11,16 @@ from venvrunner._create.creation import Exist
 from venvrunner._create.fork import fork
 from venvrunner._create.opening import open_existing
 from venvrunner._description import Description
+from venvrunner._install import pip_settings
+from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.lease import Lease
 from venvrunner._venv.paths import absolute
 from venvrunner._venv.temporary import TemporaryDirectory
-from venvrunner.environment import get_clean_environment
+from venvrunner.environment import get_clean_environment, venv_environment
+from venvrunner.exceptions import InvalidCommandError
 from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallerName, InstallingRunner, check_installer
 from venvrunner.runner import Runner
@@ -217,6 +220,58 @@ class VenvRunner(InstallingRunner):
     def _keep(self, directory: TemporaryDirectory) -> None:
         self._lease.belong_to(directory)
 
+    @property
+    def python_executable(self) -> str:
+        """The absolute path of the environment's interpreter."""
+        return self.resolve(["python"])[0]
+
+    def resolve(self, args: Sequence[StrPath]) -> list[str]:
+        """Return *args* with the absolute path of the command in the environment.
+
+        Args:
+            args: the plain name of a command of the environment, and its arguments.
+
+        Returns:
+            the command line, for example for ``subprocess.Popen`` with :meth:`environment` as ``env=``.
+
+        Raises:
+            InvalidCommandError: the name is not plain, or the environment has no such command.
+            TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary() as venv:
+        ...     venv.resolve(["python", "-V"]) == [venv.python_executable, "-V"]
+        True
+        """
+        command, *rest = layout.plain_command(args)
+        path = layout.CURRENT.find_command(self.venv_dir, command)
+        if path is None:
+            raise InvalidCommandError(layout.CURRENT.why_not(self.venv_dir, command))
+        return [path, *rest]
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment variables of a command: cleaned, and with this environment as the active one.
+
+        Variables in *env* that equal those of ``os.environ`` are cleaned in the same way; others are kept. If a configuration
+        file of pip would redirect an installation, its other settings become variables, and pip reads no file.
+
+        Args:
+            env: the caller's ``env=``; default ``None``: use this process's environment.
+
+        Returns:
+            all variables of the command, as a new dict.
+
+        Raises:
+            TypeError, ValueError: *env* cannot be the variables of a process.
+
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary(with_pip=False) as venv:
+        ...     venv.environment()["VIRTUAL_ENV"] == venv.venv_dir
+        True
+        """
+        variables = venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
+        return variables | pip_settings.overruled(variables, self.venv_dir)
+
     def fork(
         self, name: str, top_dir: StrPath, *, standalone: bool = False, exist: Literal["clear", "error"] = "clear"
     ) -> Self:
@@ -304,6 +359,10 @@ class VenvRunner(InstallingRunner):
         """Return the function that opens the environment again, its arguments, and attributes added by a subclass or caller."""
         added = {name: value for name, value in vars(self).items() if name not in _NOT_COPIED}
         return _reopen, (kind, self.venv_dir, self._lease.wait, self.installer), added
+
+    def _prepared(self, args: Sequence[StrPath], options: RunOptions, *further: object) -> list[str]:
+        options["env"] = pip_settings.located(options.get("env"), options.get("cwd"))
+        return super()._prepared(args, options, *further)
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         return self._lease.command()
