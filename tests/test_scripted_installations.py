@@ -1,6 +1,7 @@
 """Installations by the scripted runner: calls like any other, with a receipt."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +12,13 @@ import pytest
 from venvrunner import (
     InvalidRequirementError,
     NoSuchPackageError,
+    VenvRunner,
 )
+from venvrunner._install.misuse import option_advice
+from venvrunner._install.pip import _SINCE
+from venvrunner._install.request import RequestOptions
 from venvrunner.testing import ScriptedVenvRunner
+from venvrunner.testing._pip_call import install_call
 
 INSTALLS: dict[str, Callable[[ScriptedVenvRunner], Any]] = {
     "install": lambda venv: venv.install("pocket>=2", upgrade=True),
@@ -70,6 +76,59 @@ def test_all_options_of_an_installation_are_in_its_call(tmp_path: Path) -> None:
         "pocket",
     ]
     assert venv.calls[0].timeout == 5
+
+
+KEYWORDS: dict[str, Any] = {
+    "requirements_files": ["r.txt"],
+    "constraints": ["r.txt"],
+    "editable": ["."],
+    "dependency_groups": [],  # pip takes groups; their requirements are read here
+    "index_url": "https://index.example/simple",
+    "extra_index_urls": ["https://more.example/"],
+    "find_links": ["."],
+    "no_index": True,
+    "require_hashes": True,
+    "upgrade": True,
+    "deps": False,
+    "pre": True,
+    "exclude_newer": "2026-01-31",
+    "build_constraints": ["r.txt"],
+    "config_settings": {"a": "b"},
+}
+OF_LOCKS = {"lock", "lock_extras", "lock_groups", "lock_projects"}
+"""The keywords that pip does not have."""
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Provide what the values name."""
+    (tmp_path / "r.txt").touch()
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+
+
+def test_each_keyword_of_an_installation_has_a_value_here() -> None:
+    """Who adds one adds it to the two tests below, and with that to the calls of doubles and to the advice."""
+    assert KEYWORDS.keys() | OF_LOCKS == RequestOptions.__annotations__.keys()
+
+
+@pytest.mark.usefixtures("files")
+def test_the_options_of_a_call_are_those_of_pip(venv: VenvRunner) -> None:
+    """A double spells each keyword as pip does, so that a person can paste its call."""
+    shown = venv.log_run(["pip", "install", "--help"]).stdout
+    version = tuple(map(int, venv.installed()["pip"].split(".")[:2]))
+    for name, value in KEYWORDS.items():
+        if version >= _SINCE.get(name, (0, 0)):
+            flags = [arg.partition("=")[0] for arg in install_call(["pocket"], {name: value})[0][2:-1]]  # type: ignore[misc]
+            assert [flag for flag in flags if not re.search(rf"{flag}[ ,\n]", shown)] == [], name
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("name", sorted(KEYWORDS.keys() - {"dependency_groups"}))
+def test_an_option_in_place_of_a_keyword_is_told_the_keyword(name: str) -> None:
+    """Someone who knows pip passes `"--pre"`, and reads that it is `pre=True` here."""
+    (option,) = install_call(["pocket"], {name: KEYWORDS[name]})[0][2:-1]  # type: ignore[misc]
+    assert option_advice(option).startswith(f"Use {name}=")
 
 
 def test_a_scripted_installation_fails_as_a_real_one() -> None:

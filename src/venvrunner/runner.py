@@ -285,7 +285,7 @@ class Runner(ABC):
             stdout_loglevel: what to do with lines of standard output, as for :meth:`log_run`; default ``"info"``.
             stderr_loglevel: what to do with lines of standard error, as for :meth:`log_run`; default ``"info"``.
             timeout: seconds after which the hook and its session are stopped; default ``None``: no limit.
-            grace: seconds between SIGTERM and SIGKILL; default 5.
+            grace: seconds between two signals when the hook is stopped; default 5.
             heartbeat: seconds without a line after which "Still running" is logged at info level; default 10, ``None``: never.
             secrets: strings to mask in logs and messages; default: none.
 

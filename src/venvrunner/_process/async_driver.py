@@ -107,15 +107,15 @@ class AsyncDriver:
         if not isinstance(error, Exception):  # a cancel: was Ctrl-C its cause?
             interrupt = self._interruption.seen() or asyncio_was_interrupted() or is_of_ctrl_c(error) or interrupt
         with self.waiter.shielded():
-            further = await self._climb(interrupt=interrupt)
+            further = await self._terminate(interrupt=interrupt)
         if further is not None and type(further) is not type(error):
             raise further
 
-    async def _climb(self, *, interrupt: bool) -> BaseException | None:
+    async def _terminate(self, *, interrupt: bool) -> BaseException | None:
         """Send the signals of the stop; return the last cancel, or exception of a signal handler, that arrived meanwhile."""
         further: BaseException | None = None
         answer: Collection[int] | None = None
-        flow = self.run.climb(interrupt=interrupt)
+        flow = self.run.terminate(interrupt=interrupt)
         for _interruption in range(_INTERRUPTIONS):
             try:
                 while True:
@@ -132,7 +132,7 @@ class AsyncDriver:
                 break
             except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow; a new flow goes on from there
                 further = self._noted(exc)
-                flow, answer = self.run.climb(interrupt=interrupt), None
+                flow, answer = self.run.terminate(interrupt=interrupt), None
         surely(self.run.abandon)
         return further
 

@@ -176,7 +176,7 @@ class Run:
             if interceptor is not None:
                 interceptor.end(self.returncode)
 
-    def climb(self, *, interrupt: bool) -> Flow:
+    def terminate(self, *, interrupt: bool) -> Flow:
         """Stop the command and its session; keep what is still read, and deliver none of it.
 
         After an exception in this generator, a new one continues the stop.

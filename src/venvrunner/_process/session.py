@@ -306,10 +306,10 @@ def lost_reason() -> str:
 
 
 def signal_number(stop: Stop, polite: int) -> int:
-    """Return the signal of a rung of the ladder.
+    """Return the number of a signal of a stop.
 
     Args:
-        stop: the rung.
+        stop: which one.
         polite: the signal for ``Stop.POLITE``.
 
     >>> signal_number(Stop.INTERRUPT, signal.SIGTERM) == signal.SIGINT

@@ -42,7 +42,7 @@ class Phase(enum.Enum):
 
 
 class Stop(enum.Enum):
-    """A rung of the ladder of signals; each goes to the whole session of the process."""
+    """A signal of a stop; each goes to the whole session of the process."""
 
     INTERRUPT = enum.auto()
     POLITE = enum.auto()
@@ -103,7 +103,7 @@ class Supervisor:
         self._silence: float | None = None
         self._open = set(streams)
         self._owed: dict[int, int] = {}
-        self._rungs: list[Stop] = []
+        self._unsent: list[Stop] = []
         self._signals: list[Stop] = []
         self._stopped = False
         self._enter(Phase.RUNNING)
@@ -163,22 +163,22 @@ class Supervisor:
         """
         if not self._stopped:
             self._stopped = True
-            self._rungs = [Stop.INTERRUPT, Stop.POLITE] if interrupt else [Stop.POLITE]
-            self._climb(now)
+            self._unsent = [Stop.INTERRUPT, Stop.POLITE] if interrupt else [Stop.POLITE]
+            self._send_next(now)
 
     def hurry(self, now: float) -> None:
         """Skip the rest of the grace."""
         if self.phase is Phase.STOPPING:
-            self._rungs = []
-            self._climb(now)
+            self._unsent = []
+            self._send_next(now)
 
     def leader_gone(self, now: float) -> None:
         """Note that the process has exited on its interrupt and left others, such as the background jobs of a shell.
 
         A shell lets these ignore SIGINT (POSIX 2.11), so they would not end on it.
         """
-        if self.phase is Phase.STOPPING and self._rungs:
-            self._climb(now)
+        if self.phase is Phase.STOPPING and Stop.POLITE in self._unsent:
+            self._send_next(now)
 
     def group_empty(self) -> None:
         """Note that the process has exited and that its session is empty."""
@@ -190,7 +190,7 @@ class Supervisor:
         if self.deadline is None or now < self.deadline:
             return
         if self.phase is Phase.STOPPING:
-            self._climb(now)
+            self._send_next(now)
         elif self.phase in (Phase.LINGERING, Phase.KILLING):
             # LINGERING: all output was delivered, so a timeout only ends the wait; it is not reported.
             self._enter(Phase.ENDED)
@@ -207,10 +207,10 @@ class Supervisor:
             self._beat, self._silence = now, now - self._start
         self._enter(Phase.RUNNING)
 
-    def _climb(self, now: float) -> None:
-        """Send the next signal of the ladder."""
-        if self._rungs:
-            self._signals.append(self._rungs.pop(0))
+    def _send_next(self, now: float) -> None:
+        """Send the next signal of the stop."""
+        if self._unsent:
+            self._signals.append(self._unsent.pop(0))
             self._enter(Phase.STOPPING, now + self._grace)
         else:
             self._signals.append(Stop.HARD)

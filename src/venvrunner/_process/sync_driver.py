@@ -88,7 +88,7 @@ class SyncDriver:
         if self.run.is_mine():
             interrupt = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and error.interrupt)
             try:
-                uninterrupted(lambda: self._climb(interrupt=interrupt), interrupted=self._hurry)
+                uninterrupted(lambda: self._terminate(interrupt=interrupt), interrupted=self._hurry)
             except BaseException:
                 surely(self.run.abandon)
                 raise
@@ -97,8 +97,8 @@ class SyncDriver:
         if isinstance(interruption, KeyboardInterrupt | SystemExit):
             self.run.hurry()
 
-    def _climb(self, *, interrupt: bool) -> None:
-        flow, answer = self.run.climb(interrupt=interrupt), None
+    def _terminate(self, *, interrupt: bool) -> None:
+        flow, answer = self.run.terminate(interrupt=interrupt), None
         try:
             while True:
                 request = flow.send(answer)
