@@ -10,6 +10,7 @@ import shlex
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -18,8 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Caller
-from venvrunner import CommandError, CommandTimeoutError
+from venvrunner import CommandError, CommandTimeoutError, ExpectationError, FakeVenvRunner, InstallationError
+from venvrunner._fixtures.journal import Entry
 from venvrunner._redaction import MASK, Redactor, userinfos
+from venvrunner.testing import RecordingVenvRunner, ScriptedVenvRunner
 
 
 @pytest.mark.parametrize(
@@ -444,6 +447,33 @@ def test_a_credential_is_masked_before_the_text_is_cut(drive: Caller) -> None:
         assert "xxxx" not in caught.value.__notes__[0]
 
 
+CUT = "cannot read https://me:pw-in-url@host/x\nlast\n"
+
+
+@pytest.mark.parametrize("keep", range(5, len(CUT) + 1))
+def test_a_credential_that_keep_has_cut_is_in_no_note(keep: int, drive: Caller) -> None:
+    """Its rest would not be recognized, so a line whose begin was dropped is left out; a whole one is shown."""
+    with pytest.raises(CommandError) as caught:
+        drive.run(f"import sys; sys.exit({CUT.rstrip()!r})", keep=keep)
+    (note,) = caught.value.__notes__
+    assert note == "The last lines of stderr:\n" + (CUT.replace("me:pw-in-url", MASK).rstrip() if keep == len(CUT) else "last")
+    assert caught.value.stderr == CUT[-keep:]
+
+
+@pytest.mark.parametrize("keep", range(5, len(CUT) + 1))
+def test_a_credential_that_keep_has_cut_is_in_no_reason(keep: int) -> None:
+    """Why an installation failed is told from what is left of its output."""
+    venv = ScriptedVenvRunner()
+    venv.answer([...], stderr=f"ERROR: {CUT}", returncode=1)
+    with pytest.raises(InstallationError) as caught:
+        venv.install("pocket", keep=keep)
+    assert "url@" not in "".join(traceback.format_exception_only(caught.value))
+    entry = Entry(["pip"], [], keep)
+    entry.end("failed", caught.value.stdout, caught.value.stderr)
+    assert "url@" not in entry.text
+    assert "last" in entry.text or keep <= 4 * len("last\n")
+
+
 @pytest.mark.parametrize("args", [f"git clone {URL}", ["git", f"{URL}\0"], ["git", URL.encode()]], ids=["str", "NUL", "bytes"])
 def test_the_message_about_a_wrong_argument_shows_no_credential(drive: Caller, args: str | list[str]) -> None:
     """An error message ends up in a log like any other text."""
@@ -482,12 +512,38 @@ def test_secrets_are_several_strings(call: Caller, secrets: object) -> None:
         call.run("", secrets=secrets)
 
 
+def test_a_secret_is_masked_although_it_was_split_into_words(call: Caller) -> None:
+    """What was one text is shown as the list that it should have been."""
+    with pytest.raises((TypeError, ValueError, FileNotFoundError)) as caught:
+        call(["tool --token two words"], secrets=["two words"])
+    assert "two" not in "".join(traceback.format_exception_only(caught.value))
+    assert "****" in str(caught.value)
+
+
 @pytest.mark.parametrize("args", [(f"tool {SECRET}",), ("tool", SECRET), ([f"tool {SECRET}"],)], ids=["text", "texts", "item"])
 def test_a_wrong_command_line_shows_no_secret(call: Caller, args: tuple[Any, ...]) -> None:
     """Before a process is started, and whoever refuses it: a runner, its environment, or the system."""
     with pytest.raises((TypeError, ValueError, FileNotFoundError)) as caught:
         call(*args, secrets=iter([SECRET]))
     assert_clean("".join(traceback.format_exception(caught.value)))
+
+
+def test_a_secret_with_blanks_is_masked_in_a_command_line_that_is_one_text(call: Caller) -> None:
+    """The message splits the text into words, none of which is the secret."""
+    with pytest.raises(TypeError) as caught:
+        call("tool --token 'two words'", secrets=iter(["two words"]))
+    assert str(caught.value).endswith("Use ['tool', '--token', \"'****'\"].")
+
+
+@pytest.mark.parametrize(
+    "args", ["tool 'two words'", b"tool 'two words'", Path("tool 'two words'"), ["tool two words"]], ids=repr
+)
+def test_a_double_shows_no_secret_of_a_wrong_command_line_either(args: Any, tmp_path: Path) -> None:
+    """Nor does a recording, which refuses what a replay could not answer."""
+    for runner in (ScriptedVenvRunner(), RecordingVenvRunner(FakeVenvRunner(), tmp_path / "recording.json")):
+        with pytest.raises((TypeError, ValueError, FileNotFoundError, ExpectationError)) as caught:
+            runner.log_run(args, secrets=iter(["two words"]))
+        assert "two" not in str(caught.value)
 
 
 def test_secrets_may_be_any_iterable(call: Caller) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from venvrunner._install.installation import HEARTBEAT
 from venvrunner._process.critical_section import surely, uninterrupted
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 
 TYPE_CHECKING = False  # as in the package itself
 if TYPE_CHECKING:

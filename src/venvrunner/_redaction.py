@@ -25,8 +25,8 @@ _BACKSLASHES = r"\\{1,4}"
 """The begin of an escaped character: JSON within JSON doubles it."""
 _SHORT_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", '"': '"', "'": "'", "/": "/"}
 _ENTITIES = {"&": "amp|#38", "<": "lt|#60", ">": "gt|#62", '"': "quot|#34|#x22", "'": "apos|#39|#x27"}
-_FURTHER = {" ": [r"\+"], "'": [re.escape("'\"'\"'"), re.escape("'\\''")]}
-"""Further spellings: of a blank in a form, and of an apostrophe in a shell."""
+_FURTHER = {" ": [r"\+", r"""['"], ['"]"""], "'": [re.escape("'\"'\"'"), re.escape("'\\''")]}
+"""Further spellings: of a blank in a form and between the words of a list, and of an apostrophe in a shell."""
 _BASE64 = str.maketrans({"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|\\{1,4}/|%2[Ff])"})
 """The characters in which the two alphabets of base64 differ, quoted or not."""
 _ONE_OF_BASE64 = r"(?:[A-Za-z0-9+/_-]|%2[BbFf])?"
@@ -106,6 +106,21 @@ def masked(text: str, spans: Iterable[Span]) -> str:
         pieces += [text[end:begin], MASK]
         end = after
     return "".join([*pieces, text[end:]])
+
+
+def whole_lines(text: str, *, is_cut: bool) -> str:
+    r"""Return output without its first line if its begin is cut off: the rest of a credential would not be recognized.
+
+    >>> whole_lines("unter2@host/x failed\nbye", is_cut=True)
+    'bye'
+    """
+    return text.partition("\n")[2] if is_cut else text
+
+
+def fills(text: str, keep: int | None) -> bool:
+    """Return whether output may be cut off because only its last *keep* bytes were kept; ``None``: all."""
+    # In no encoding a character has more than four bytes, and up to three bytes of one are dropped.
+    return keep is not None and 4 * len(text) + 3 >= keep
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

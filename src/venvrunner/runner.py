@@ -10,7 +10,7 @@ from typing import Any, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._process import context
-from venvrunner._process.checks import refuse_strings, strings
+from venvrunner._process.checks import kept_secrets, refuse_text
 from venvrunner._process.command import RunOptions
 from venvrunner._process.drivers import Inner
 from venvrunner._process.failures import masked
@@ -329,12 +329,12 @@ class Runner(ABC):
         A message about a wrong argument masks the secrets among the keywords, as those of :mod:`.subprocess_util` do.
         """
         try:
-            if isinstance(args, str):
-                refuse_strings(args, *further)
+            if not isinstance(args, list):
+                refuse_text(args, *further, secrets=kept_secrets(options))
             options["env"] = self.environment(options.get("env"))
             return self.resolve(args)
         except (TypeError, ValueError) as exc:
-            failure = masked(exc, strings("secrets", options.get("secrets", ())))
+            failure = masked(exc, kept_secrets(options))
         raise failure
 
     def _run(

@@ -9,7 +9,7 @@ from venvrunner._create.creation import Exist
 from venvrunner._description import Description
 from venvrunner._install.pylock import LockText
 from venvrunner._install.requirement_forms import is_path
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 from venvrunner.installing import InstallerName

@@ -11,8 +11,8 @@ import pytest
 
 from venvrunner._process import context
 from venvrunner._process.capture import Capture
-from venvrunner._process.checks import check_args, strings
-from venvrunner._process.sinks import Redactor
+from venvrunner._process.checks import check_args, kept_secrets
+from venvrunner._redaction import Redactor, fills, whole_lines
 from venvrunner._types import StrPath
 from venvrunner.exceptions import CommandTimeoutError
 
@@ -59,9 +59,8 @@ class Journal:
         Raises:
             TypeError, ValueError: an argument is wrong.
         """
-        if "secrets" in options:
-            options["secrets"] = strings("secrets", options["secrets"])
-        entry, capture = Entry(check_args(args), options.get("secrets", ())), Capture(_PIECES)
+        secrets = kept_secrets(options)
+        entry, capture = Entry(check_args(args, secrets), secrets, options.get("keep")), Capture(_PIECES)
         self._left_out += len(self._entries) == _COMMANDS
         self._entries.append(entry)
         try:
@@ -112,6 +111,7 @@ class Entry:
     Args:
         args: the command line.
         secrets: the strings to mask in it and in its output.
+        keep: how many bytes of each stream its result has; default ``None``: all.
 
     Attributes:
         text: the report.
@@ -125,7 +125,8 @@ class Entry:
     stderr: fatal: no such host
     """
 
-    def __init__(self, args: list[str], secrets: Iterable[str]) -> None:
+    def __init__(self, args: list[str], secrets: Iterable[str], keep: int | None = None) -> None:
+        self._keep = keep
         self._redactor = Redactor(secrets)
         self._command = f"$ {shlex.join(self._redactor.mask_all(args))}"
         self.end("still running")
@@ -134,8 +135,9 @@ class Entry:
     def end(self, outcome: str, stdout: str | None = None, stderr: str | None = None) -> None:
         """Record the outcome and the last lines of output."""
         parts = [self._command, outcome]
-        for name, text in (("stdout", stdout), ("stderr", stderr)):
-            if text and text.strip():
+        for name, given in (("stdout", stdout), ("stderr", stderr)):
+            text = whole_lines(given or "", is_cut=fills(given or "", self._keep))
+            if text.strip():
                 lines = text.rstrip("\r\n").rsplit("\n", _LINES)
                 if len(lines) > _LINES:
                     lines[0] = f"… {lines[0].count(chr(10)) + 1} lines …"
@@ -155,7 +157,8 @@ def _seen(capture: Capture, *end: str) -> list[str]:
     """Return the outcome and the output of a command as far as they were captured."""
     code = [] if capture.returncode is None else [f"exit code {capture.returncode}"]
     output = (b"".join(data for stream, data in capture.chunks if stream == number) for number in (1, 2))
-    return [", then ".join([*code, *end]), *(data.decode(errors="backslashreplace") for data in output)]
+    texts = (data.decode(errors="backslashreplace") for data in output)
+    return [", then ".join([*code, *end]), *(whole_lines(text, is_cut=len(capture.chunks) == _PIECES) for text in texts)]
 
 
 def _cut(line: str) -> str:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
 from venvrunner._install.requirement_forms import FILE
-from venvrunner._process.sinks import userinfos
+from venvrunner._redaction import userinfos
 from venvrunner._venv.paths import local_path
 
 __tracebackhide__ = True

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from venvrunner._install.build_failures import FailedBuild, excerpt, failed_build, reason_of, uv_items
 from venvrunner._install.format_control import NO_LIMITS, NO_SOURCES, NO_WHEELS, Limits
+from venvrunner._redaction import fills, whole_lines
 from venvrunner.exceptions import (
     BuildFailedError,
     CommandError,
@@ -114,7 +115,13 @@ _BUILDS: list[tuple[str, str]] = [
 
 
 def explained(
-    error: CommandError, what: Sequence[str], mask: Callable[[str], str], limits: Limits = NO_LIMITS, *, verb: str = "installed"
+    error: CommandError,
+    what: Sequence[str],
+    mask: Callable[[str], str],
+    limits: Limits = NO_LIMITS,
+    *,
+    verb: str = "installed",
+    keep: int | None = None,
 ) -> InstallationError:
     """Return the exception for a failed installer: of the kind of the failure, with the reason and what to do.
 
@@ -124,8 +131,9 @@ def explained(
         mask: masks credentials in one or more lines.
         limits: the forbidden kinds of files.
         verb: ``"installed"`` or ``"removed"``.
+        keep: how many bytes of each stream the exception has; ``None``: all.
     """
-    text = f"{error.stdout or ''}\n{error.stderr or ''}"
+    text = "\n".join(whole_lines(text or "", is_cut=fills(text or "", keep)) for text in (error.stdout, error.stderr))
     build = failed_build(text)
     notes: list[str] = list(getattr(error, "__notes__", []))
     kind: type[InstallationError] = BuildFailedError

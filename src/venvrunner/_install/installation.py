@@ -23,7 +23,7 @@ from venvrunner._install.steps import Call, Steps
 from venvrunner._install.uv_settings import origins
 from venvrunner._process.invocation import CompletedCommand
 from venvrunner._process.loggers import log_method
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner._venv.paths import absolute
 from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalledError
 
@@ -304,7 +304,9 @@ def _change(
 
         _note_changes(exc, before, (yield from look(target.venv_dir, target.variables, options)))
         mask, users_own = Redactor(keywords["secrets"]).mask, _users_own(target)
-        error = explained(exc, aim.what, lambda text: mask(users_own(text)), aim.limits, verb=aim.verb)
+        error = explained(
+            exc, aim.what, lambda text: mask(users_own(text)), aim.limits, verb=aim.verb, keep=options.get("keep")
+        )
         error.__notes__ = list(map(users_own, getattr(error, "__notes__", ())))
         raise error from None
     except CommandTimeoutError as exc:

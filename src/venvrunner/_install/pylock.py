@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from venvrunner._install.lock_formats import other_kind
 from venvrunner._install.requirement_forms import WEB
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import LockFileError
 

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 
 __tracebackhide__ = True
 

@@ -17,7 +17,7 @@ from venvrunner._install.requirements import (
     requirement,
     requirements_file,
 )
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import InvalidRequirementError
 

@@ -21,7 +21,7 @@ from venvrunner._install.requirement_forms import (
     split_extras,
     split_marker,
 )
-from venvrunner._process.sinks import Redactor, userinfos
+from venvrunner._redaction import Redactor, userinfos
 from venvrunner._types import StrPath
 from venvrunner._venv.paths import local_path
 from venvrunner.exceptions import InvalidRequirementError

@@ -10,7 +10,7 @@ from typing import IO, Any, cast
 
 from venvrunner._process.lines import UTF_8
 from venvrunner._process.native import variable_name, without_case
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 
 __tracebackhide__ = True
@@ -34,10 +34,8 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
     ...
     ValueError: args must not be empty. The first item is the command to run.
     """
-    if isinstance(args, str | bytes) or hasattr(type(args), "__fspath__"):  # an isinstance check against an ABC is slow
-        words = Redactor(secrets).mask_all(os.fsdecode(cast("StrPath", args)).split()) or ["command"]
-        msg = f"args must be a list of arguments, not a string. Use {words}."
-        raise TypeError(msg)
+    if not isinstance(args, list):
+        refuse_text(args, secrets=secrets)
     if not hasattr(type(args), "__iter__"):
         msg = f"args must be a list of arguments, not {type(args).__name__}."
         raise TypeError(msg)
@@ -57,25 +55,29 @@ def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str
     return argv
 
 
-def refuse_strings(args: str, *further: object, secrets: Iterable[str] = ()) -> None:
-    """Refuse a command line that is passed as several arguments instead of one list.
+def refuse_text(args: Sequence[StrPath], *further: object, secrets: Iterable[str] = ()) -> None:
+    """Refuse a command line that is one text, or several arguments, instead of one list.
 
     Args:
         args: the first argument of the call.
         *further: its next arguments, of which none is a string in a correct call.
-        secrets: strings to mask in messages.
+        secrets: strings to mask in messages. They are masked here because a message shows the words of the text.
 
     Raises:
-        TypeError: the first one of *further* is a string; the message has the corrected call.
+        TypeError: *args* is a text; the message has the corrected call.
 
-    >>> refuse_strings("python", "-V")
+    >>> refuse_text("python", "-V")
     Traceback (most recent call last):
     ...
     TypeError: args must be a list of arguments, not several strings. Use log_run(['python', '-V']).
     """
-    if further and isinstance(further[0], str):
+    if isinstance(args, str) and further and isinstance(further[0], str):
         words = Redactor(secrets).mask_all([args, *(word for word in further if isinstance(word, str))])
         msg = f"args must be a list of arguments, not several strings. Use log_run({words})."
+        raise TypeError(msg)
+    if isinstance(args, str | bytes) or hasattr(type(args), "__fspath__"):
+        words = Redactor(secrets).mask(os.fsdecode(cast("StrPath", args))).split() or ["command"]
+        msg = f"args must be a list of arguments, not a string. Use {words}."
         raise TypeError(msg)
 
 
@@ -148,6 +150,18 @@ def strings(name: str, values: Iterable[str]) -> list[str]:
         if not isinstance(value, str):
             msg = f"{name} must be a list of strings, but item {index} is {type(value).__name__}."
             raise TypeError(msg)
+    return found
+
+
+def kept_secrets(options: Any) -> list[str]:
+    """Return the secrets of a call, and put them into its keywords as a list: they may be an iterator.
+
+    Raises:
+        TypeError: the secrets are not strings.
+    """
+    if "secrets" not in options:
+        return []
+    found = options["secrets"] = strings("secrets", options["secrets"])
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from venvrunner._process.command import Command
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 
 __tracebackhide__ = True
 

@@ -14,8 +14,9 @@ from venvrunner._process.lines import Stream
 from venvrunner._process.loggers import Levels
 from venvrunner._process.native import native_text
 from venvrunner._process.session import lost_reason
-from venvrunner._process.sinks import OutputCallback, Redactor, line_sink
+from venvrunner._process.sinks import OutputCallback, line_sink
 from venvrunner._process.supervisor import Limit
+from venvrunner._redaction import Redactor, whole_lines
 from venvrunner._types import StrPath
 from venvrunner.exceptions import (
     CommandError,
@@ -96,8 +97,8 @@ class Invocation:
         taken: deque[str] | None,
     ) -> None:
         """Check all arguments; open nothing."""
-        if isinstance(args, str):
-            checks.refuse_strings(args, logger, levels[0], secrets=options.get("secrets", ()))
+        if not isinstance(args, list):
+            checks.refuse_text(args, logger, levels[0], secrets=options.get("secrets", ()))
         self.command = command = Command(args, options)
         self._errors = checks.check_errors(errors)
         self._redactor = Redactor(command.secrets)
@@ -178,7 +179,10 @@ class Invocation:
 
     def _noted(self, error: _Error) -> _Error:
         """Return an exception with a note that shows the last lines of the output."""
-        stdout, stderr = str(error.stdout or ""), str(error.stderr or "")
+        stdout, stderr = [
+            whole_lines(str(text or ""), is_cut=number in self._streams and self._streams[number].begins_in_line())
+            for number, text in ((1, error.stdout), (2, error.stderr))
+        ]
         name, text = ("stderr", stderr) if stderr.strip() else ("stdout", stdout)
         if text.strip():
             lines = text.rstrip("\r\n").rsplit("\n", _NOTE_LINES)[-_NOTE_LINES:]

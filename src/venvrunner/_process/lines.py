@@ -123,6 +123,7 @@ class Stream:
         self._strict = None if keep is None or errors != "strict" else codecs.getincrementaldecoder(encoding)()
         self._chunks: deque[bytes] = deque()
         self._held = self._total = 0
+        self._dropped = b""
         self._splitter = None if sink is None else LineSplitter(errors, carriage_return=carriage_return, encoding=encoding)
 
     def feed(self, data: bytes) -> list[str]:
@@ -141,6 +142,13 @@ class Stream:
     def finish(self) -> list[str]:
         """Return the last line if it has no line end and there is a sink, else nothing."""
         return [] if self._splitter is None else self._splitter.finish()
+
+    def begins_in_line(self) -> bool:
+        """Return whether the begin of the first line of :meth:`data` was dropped."""
+        if self._keep is None or self._total <= self._keep:
+            return False
+        before = self._dropped + b"".join(self._chunks)[: -self._keep or None]
+        return before[-1:] not in {b"\n", b"\r"}
 
     def data(self) -> bytes:
         """Return the kept bytes; if earlier ones were dropped, from the first whole character on."""
@@ -186,7 +194,9 @@ class Stream:
         self._total += len(data)
         self._held += len(data)
         while self._chunks and self._held - len(self._chunks[0]) >= keep:
-            self._held -= len(self._chunks.popleft())
+            dropped = self._chunks.popleft()
+            self._held -= len(dropped)
+            self._dropped = dropped[-1:] or self._dropped
 
 
 _WIDTHS = {"utf-16": 2, "utf-32": 4}

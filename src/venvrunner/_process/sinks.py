@@ -9,20 +9,17 @@ from typing import Any
 
 from venvrunner._process.loggers import Levels
 from venvrunner._process.redraws import is_redrawn, redrawn
-from venvrunner._redaction import MASK, Redactor, masked, merged, userinfos
+from venvrunner._redaction import Redactor, masked, merged
 
 __tracebackhide__ = True
 
 __all__ = [
-    "MASK",
     "OutputCallback",
-    "Redactor",
     "Sink",
     "is_coroutine_function",
     "line_sink",
     "stderr_callback",
     "stdout_callback",
-    "userinfos",
 ]
 
 OutputCallback = Callable[[str], Any] | Callable[[str], Awaitable[Any]]

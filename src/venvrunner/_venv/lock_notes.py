@@ -5,7 +5,7 @@ import functools
 import os
 import sys
 
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 
 __tracebackhide__ = True
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, cast
 
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 
 __tracebackhide__ = True
 

@@ -12,7 +12,7 @@ from venvrunner._install.receipt import Receipt
 from venvrunner._process.canned_output import CannedOutput
 from venvrunner._process.command import Command, TimedOut
 from venvrunner._process.lines import Stream
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner._venv import layout
 from venvrunner.environment import venv_environment
@@ -154,7 +154,9 @@ class DoubleRunner(Block, Runner):
             yield self._player()
         except CommandError as exc:
             what, verb = changed_by(args)
-            raise explained(exc, what, Redactor(options.get("secrets") or ()).mask, verb=verb) from None
+            raise explained(
+                exc, what, Redactor(options.get("secrets") or ()).mask, verb=verb, keep=options.get("keep")
+            ) from None
 
     def _answer(self, command: Command) -> Answer:
         """Add a call to ``calls``, and return its answer."""

@@ -8,7 +8,7 @@ from subprocess import SubprocessError
 from typing import Any, NamedTuple, TypeVar, cast
 
 from venvrunner import exceptions
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner.exceptions import RecordingError, VenvError
 from venvrunner.testing._placeholders import Placeholders
 

@@ -10,11 +10,12 @@ from typing import Any, TypeVar, Unpack, cast
 
 from venvrunner._process import context
 from venvrunner._process.capture import Capture
-from venvrunner._process.checks import strings
+from venvrunner._process.checks import kept_secrets, refuse_text
 from venvrunner._process.command import Command, RunOptions
+from venvrunner._process.failures import masked
 from venvrunner._process.lines import Stream
-from venvrunner._process.sinks import Redactor
 from venvrunner._process.source import Source
+from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.sharing_violations import insist
@@ -135,7 +136,7 @@ class RecordingVenvRunner(Block, Runner):
         Raises:
             InvalidCommandError: the command is not a plain name, so that a replay would refuse it.
         """
-        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as capture:
+        with self._recorded(_plain(args, options), cast("dict[str, Any]", options)) as capture:
             return capture.noted(
                 self._runner.log_run(args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options)
             )
@@ -152,7 +153,7 @@ class RecordingVenvRunner(Block, Runner):
         **options: Unpack[RunOptions],
     ) -> CompletedCommand:
         """Same as :meth:`log_run`, but a coroutine."""
-        with self._recorded(layout.plain_command(args), cast("dict[str, Any]", options)) as capture:
+        with self._recorded(_plain(args, options), cast("dict[str, Any]", options)) as capture:
             return capture.noted(
                 await self._runner.async_log_run(
                     args, logger, stdout_loglevel, stderr_loglevel, check, errors=errors, **options
@@ -193,7 +194,7 @@ class RecordingVenvRunner(Block, Runner):
         **options: Unpack[RunOptions],
     ) -> Generator[str, None, CompletedCommand]:
         """Same as :meth:`.Runner.lines` of the recorded runner; the call is recorded when the iterator ends."""
-        checked = layout.plain_command(args)
+        checked = _plain(args, options)
         levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
         found = self._runner.lines(checked, logger=logger, check=check, errors=errors, **levels, **options)
 
@@ -215,7 +216,7 @@ class RecordingVenvRunner(Block, Runner):
         **options: Unpack[RunOptions],
     ) -> AsyncGenerator[str, None]:
         """Same as :meth:`lines`, but an async iterator."""
-        checked = layout.plain_command(args)
+        checked = _plain(args, options)
         levels: Any = {"stdout_loglevel": stdout_loglevel, "stderr_loglevel": stderr_loglevel}
         found = self._runner.async_lines(checked, logger=logger, check=check, errors=errors, **levels, **options)
 
@@ -242,8 +243,7 @@ class RecordingVenvRunner(Block, Runner):
 
     @contextmanager
     def _recorded(self, args: list[str], options: dict[str, Any]) -> "Generator[_Capture]":
-        if "secrets" in options:
-            options["secrets"] = strings("secrets", options["secrets"])  # it may be an iterator
+        kept_secrets(options)
         capture = _Capture(args, options)
         with self._lock:
             self._captures.append(capture)
@@ -264,6 +264,17 @@ class RecordingVenvRunner(Block, Runner):
         except BaseException:
             capture.started = True  # a cancel or Ctrl-C, maybe while an installation waited for another: no exit code
             raise
+
+
+def _plain(args: Sequence[StrPath], options: RunOptions) -> list[str]:
+    """Return a command line that a replay accepts; a message about another one masks the secrets of the call."""
+    secrets = kept_secrets(options)
+    try:
+        refuse_text(args, secrets=secrets)
+        return layout.plain_command(args)
+    except (TypeError, ValueError) as exc:
+        failure = masked(exc, secrets)
+    raise failure
 
 
 class _Capture(Capture):

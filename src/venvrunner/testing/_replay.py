@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 
-from venvrunner._process.sinks import Redactor
+from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import RecordingError
 from venvrunner.testing._answers import Answer, Call, Question
