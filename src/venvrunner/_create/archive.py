@@ -1,7 +1,7 @@
-r"""Packs: archives of prepared environments, a table followed by the contents of all files.
+r"""Archives of prepared environments: a table followed by the contents of all files.
 
-A pack does not contain the path where it was made, so it can be unpacked anywhere. The unpacked environments are independent:
-they share no files with each other or with the pack.
+An archive does not contain the path of the environment that it was created from, so it can be unpacked anywhere. The unpacked
+environments are independent: they share no files with each other or with the archive.
 """
 
 import errno
@@ -18,7 +18,7 @@ from venvrunner._venv.paths import within
 __tracebackhide__ = True
 
 _START = struct.Struct(">8sI")
-"""The mark of the format, and a checksum of everything after it."""
+"""The magic number of the format, and a checksum of everything after it."""
 _LENGTH = struct.Struct(">I")
 """The length of the table that follows."""
 _MARK = b"venvpk01"
@@ -29,19 +29,19 @@ class NotMovableError(Exception):
 
 
 class DamagedError(RuntimeError):
-    """A pack cannot be unpacked, although its checksum is right."""
+    """An archive cannot be unpacked, although its checksum is right."""
 
 
 _WRONG = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""The errors that a pack with a wrong table causes."""
+"""The errors that unpacking an archive with an invalid table raises."""
 _IMPOSSIBLE = {
     errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
 }  # fmt: skip
-"""The errors for a name that no file can have."""
+"""The error numbers for a name that no file can have."""
 
 
 def collect(venv_dir: str, script_directory: str, skip: Callable[[str], bool], about: dict[str, Any]) -> bytes:
-    """Return the pack of an environment.
+    """Return an archive of an environment.
 
     Args:
         venv_dir: the environment.
@@ -102,7 +102,7 @@ def link_target(path: str, venv_dir: str) -> str:
 
 
 def about(data: bytes) -> dict[str, Any] | None:
-    """Return the description in a pack; ``None`` if the pack is damaged or has another format."""
+    """Return the description in an archive; ``None`` if the archive is damaged or has another format."""
     if len(data) < _START.size + _LENGTH.size:
         return None
     mark, checksum = _START.unpack_from(data)
@@ -115,22 +115,22 @@ def about(data: bytes) -> dict[str, Any] | None:
 
 
 def _head(data: bytes) -> tuple[dict[str, Any], int]:
-    """Return the head of an undamaged pack, and the position of the first file."""
+    """Return the head of an undamaged archive, and the position of the first file."""
     begin = _START.size + _LENGTH.size
     end = begin + _LENGTH.unpack_from(data, _START.size)[0]
     return dict[str, Any](json.loads(data[begin:end])), end
 
 
 def unpack(data: bytes, venv_dir: str, script_directory: str) -> None:
-    """Unpack a pack into an existing directory.
+    """Unpack an archive into an existing directory.
 
     Args:
-        data: a pack for which :func:`about` returned a description.
+        data: an archive for which :func:`about` returned a description.
         venv_dir: the directory.
         script_directory: the script directory of the environment.
 
     Raises:
-        DamagedError: the pack is damaged nevertheless; a part of it may have been written, but nothing outside the directory.
+        DamagedError: the archive is damaged nevertheless; parts of it may have been written, but only in the directory.
         OSError: a file cannot be written.
     """
     try:
@@ -180,7 +180,7 @@ def write(path: str, content: bytes | memoryview, *, executable: bool, exclusive
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | _FLAGS, 0o777 if executable else 0o666)
     try:
         written = os.write(descriptor, content)
-        while written < len(content):  # the disk is full, and the next call raises
+        while written < len(content):  # a short write: the disk is full, and the next call raises
             written += os.write(descriptor, memoryview(content)[written:])
     finally:
         os.close(descriptor)

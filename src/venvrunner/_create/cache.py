@@ -20,9 +20,9 @@ VARIABLE = "VENVRUNNER_CACHE_DIR"
 SUFFIX = ".pack"
 _NEW = ".new"
 _OURS = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}|[0-9a-f]{{16}}{re.escape(_NEW)}")
-"""The names of files that may be removed: the variable may name a directory with other files, such as Git's packs."""
+"""The names of files that may be removed: the variable may name a directory with other files, such as Git's pack files."""
 _STORE_TAKES = 60.0
-"""Seconds after which an unfinished store counts as interrupted."""
+"""Seconds after which an unfinished write counts as interrupted."""
 
 
 def directory() -> str | None:
@@ -110,7 +110,7 @@ def store(key: str, data: bytes) -> None:
 
 
 def files() -> Iterator[os.DirEntry[str]]:
-    """Yield the files that this package has written to the cache directory, including those of an interrupted store."""
+    """Yield the files that this package has written to the cache directory, including those of an interrupted write."""
     with contextlib.suppress(OSError, InvalidPathError):
         for entry in entries(location()):
             if _OURS.fullmatch(entry.name) and not entry.is_symlink() and not entry.is_dir():
@@ -128,10 +128,10 @@ def size() -> int:
 
 
 def prune(is_current: Callable[[bytes], bool]) -> tuple[int, int]:
-    """Remove packs that are no longer current, and the files of interrupted stores.
+    """Remove archives that are no longer current, and the files of interrupted writes.
 
     Args:
-        is_current: returns whether a pack is current.
+        is_current: returns whether an archive is current.
 
     Returns:
         the number of removed files, and their total size in bytes.

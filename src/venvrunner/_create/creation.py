@@ -184,7 +184,7 @@ def _fill(directory: Directory, data: bytes | None, interpreter: Interpreter, re
         return
     archive.unpack(data, directory.firm_path, CURRENT.scripts(directory.path))
     if CURRENT.find_command(directory.firm_path, "python") is None:
-        msg = "the pack contains no interpreter"
+        msg = "the archive contains no interpreter"
         raise archive.DamagedError(msg)
 
 

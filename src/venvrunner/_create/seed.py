@@ -1,4 +1,4 @@
-"""Seeds: prepared environments, created once by virtualenv for each interpreter, and cached as packs."""
+"""Seeds: prepared environments, created once by virtualenv for each interpreter, and cached as archives."""
 
 import importlib.util
 import json
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def get(interpreter: Interpreter, *, with_pip: bool, fresh: bool = False) -> bytes | None:
-    """Return the pack of an environment, from the cache or newly created.
+    """Return the archive of a prepared environment, from the cache or newly created.
 
     Args:
         interpreter: the interpreter of the environment.
         with_pip: install pip.
-        fresh: replace the pack in the cache.
+        fresh: replace the archive in the cache.
 
     Returns:
-        the pack; ``None`` if environments cannot be moved on this system.
+        the archive; ``None`` if environments cannot be moved on this system.
 
     Raises:
         SystemExit, OSError, RuntimeError, ValueError: virtualenv failed.
@@ -70,7 +70,7 @@ def build(venv_dir: str, interpreter: Interpreter, *, with_pip: bool) -> None:
     which = [] if is_running(interpreter) else [f"--python={interpreter.executable}"]
     with silenced(), temporary_directory() as directory:
         options = None
-        # Without packs, on Windows, the user's cache saves time, and locks work; without a home, it would be in "~".
+        # On Windows there are no archives: the user's cache saves time, and its locks work. Without a home, it would be in "~".
         if CURRENT.movable or cache.usual_location("virtualenv") is None:
             env["VIRTUALENV_OVERRIDE_APP_DATA"] = directory  # older versions create the default data too
             options = _options(directory)
@@ -100,7 +100,7 @@ def _options(directory: str) -> "VirtualEnvOptions":
 
 
 def is_current(data: bytes) -> bool:
-    """Return whether a pack is current: neither its interpreter nor virtualenv has changed."""
+    """Return whether an archive is current: neither its interpreter nor virtualenv has changed."""
     about = archive.about(data)
     if about is None or about.get("virtualenv") != _virtualenv():
         return False
@@ -112,7 +112,7 @@ def is_current(data: bytes) -> bool:
 
 
 def _about(interpreter: Interpreter, *, with_pip: bool) -> dict[str, Any]:
-    # Through JSON, so that the value is equal to one that is read from a pack.
+    # Through JSON, so that the value is equal to one that is read from an archive.
     about = {"interpreter": interpreter, "virtualenv": _virtualenv(), "pip": with_pip}
     return dict[str, Any](json.loads(json.dumps(about)))
 
