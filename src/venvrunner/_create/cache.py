@@ -38,7 +38,7 @@ def directory() -> str | None:
         mine = getattr(os, "geteuid", lambda: status.st_uid)()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != mine:
             return None
-        if status.st_mode & 0o022 and hasattr(os, "geteuid"):  # on Windows, the bits say nothing about other users
+        if status.st_mode & 0o022 and hasattr(os, "geteuid"):  # on Windows, the mode does not describe other users' access
             os.chmod(path, status.st_mode & ~0o022)
             if os.listdir(path):
                 os.chmod(path, status.st_mode)
@@ -58,7 +58,7 @@ def location() -> str:
         FileNotFoundError: there is no directory for temporary files either.
     """
     path = os.path.expanduser(os.environ.get(VARIABLE, ""))
-    if path and not path.startswith("~"):  # a "~" that is left cannot be resolved
+    if path and not path.startswith("~"):  # a remaining "~" cannot be resolved
         return absolute(path)
     if not path and (usual := usual_location("venvrunner")) is not None:
         return usual
@@ -74,7 +74,7 @@ def usual_location(program: str) -> str | None:
 
     try:
         path = user_cache_dir(program, appauthor=False)
-    except RuntimeError:  # there is neither a HOME nor an entry for the user
+    except RuntimeError:  # there is neither a HOME nor a passwd entry for the user
         return None
     if not os.path.isabs(path):  # an older platformdirs leaves the "~"
         return None

@@ -25,7 +25,7 @@ Exist = Literal["clear", "reuse", "error"]
 
 
 def create(venv_dir: str, user: User, recipe: Recipe, fill: Callable[[], object], *, exist: Exist, wait: float) -> None:
-    """Create an environment atomically, or reuse an existing one; without the network.
+    """Create an environment atomically, or reuse an existing one. Only *fill* may use the network.
 
     Args:
         venv_dir: an absolute path.
@@ -78,7 +78,7 @@ def occupy(
         venv_dir: an absolute path.
         user: the user to record in the environment.
         purpose: the record of the environment; one with an equal record can be reused.
-        build: creates the environment in the open directory, which contains only an empty ``pyvenv.cfg`` by then.
+        build: creates the environment in the open directory, which has only an empty ``pyvenv.cfg`` and the state directory.
         exist: how to treat an existing environment.
         wait: how long to wait for its other users, in seconds.
         parent_dir: the parent that the environment needs.
@@ -136,7 +136,7 @@ def occupy(
 
 
 def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
-    """Return whether an environment can be reused that this user cannot change, so that no user is recorded in it."""
+    """Return whether an environment that this user cannot change can be reused; no user is recorded in it then."""
     owner = Ownership(venv_dir)
     with explained(venv_dir):
         return venv_directory.is_there(venv_dir) and not owner.is_changeable() and misfit_of(owner, purpose) is None

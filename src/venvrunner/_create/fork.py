@@ -1,7 +1,7 @@
 """Forks: environments that start with all packages of a parent.
 
-A fork gets the links and small files of its parent. Its own package directory makes Python look into the parent's, and the
-parent's scripts are copied with the fork's interpreter. Nothing else is copied.
+A fork gets the links and small files of its parent. Files in its package directory make Python look into the parent's too, and
+its scripts are copies of the parent's that name the fork's interpreter. Nothing else is copied.
 """
 
 import os
@@ -56,7 +56,7 @@ def fork(
     if exist not in {"clear", "error"}:
         msg = f"exist must be 'clear' or 'error' for a fork, not {exist!r}."
         raise ValueError(msg)
-    # The real path, so that a link in the given one can be removed or changed later.
+    # The real path: a link in the given path can be removed or changed later.
     parent_dir = os.path.realpath(parent_dir)
     parent = Ownership(parent_dir)
     with explained(venv_dir, _CREATE):
@@ -190,7 +190,7 @@ class _Builder:
 
 
 def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
-    """Copy the packages of each ancestor into a separate directory, so that packages which one overrides stay overridden."""
+    """Copy the packages of each ancestor into a separate directory, so that overridden packages stay overridden."""
     for directory in CURRENT.package_directories(ancestors[0]):
         name = os.path.relpath(directory, ancestors[0])
         packages = os.path.join(venv_dir, name)

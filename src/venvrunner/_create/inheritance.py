@@ -2,7 +2,7 @@
 
 Before Python 3.15 these are import lines in ``.pth`` files. Python 3.18 ignores such lines and instead calls the functions
 that ``.start`` files name, which exist since 3.15 (PEP 829, https://peps.python.org/pep-0829/). From 3.15 to 3.17 all import
-lines run before that and may need inherited packages, so the first line stays there.
+lines run before that and may need inherited packages, so the first import line is still written.
 """
 
 import os
@@ -19,7 +19,7 @@ _FIRST = f"00_{_NAME}"
 _LAST = f"~{_NAME}"
 """Sorts after the names of all other files: the paths that they add, such as editable projects, precede inherited ones."""
 _BEGIN = f"00_{_NAME}_begin"
-"""The name of the ``.start`` file: with the name of a ``.pth`` file, it would disable that file."""
+"""The name of the ``.start`` file: if it had the name of a ``.pth`` file, it would disable that file."""
 _OWN = re.compile(rf"({_FIRST}|{_LAST}|{_BEGIN})\.(pth|start)|_{_NAME}_[0-9a-f]+\.py")
 _NOTE = "sys._venvrunner_inherited"
 _FIRST_WITH_START_FILES = (3, 15)

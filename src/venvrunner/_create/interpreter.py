@@ -42,7 +42,7 @@ def is_running(interpreter: Interpreter) -> bool:
 
 
 def running() -> Interpreter:
-    """Return the interpreter that runs this program; in an environment, the one that the environment was made from.
+    """Return the interpreter that runs this program; in an environment, the one that the environment was created for.
 
     Raises:
         InterpreterNotFoundError: it is unknown, for example because the program is frozen.
@@ -63,10 +63,10 @@ def running() -> Interpreter:
 
 
 def stamp_of(executable: str) -> Stamp:
-    """Return the size and the time of an executable, and a hash of its contents: they change when it is replaced.
+    """Return the size, the modification time and a hash of an executable: they change when it is replaced.
 
     Where Python is a shared library, the executable is a small launcher. Then two versions have the same size, and even the
-    same time if both come from reproducible archives. Of a large file, only the two ends are hashed: they include the build ID.
+    same time if both come from reproducible archives. Only both ends of a large file are hashed: they include the build ID.
 
     Raises:
         OSError: the executable cannot be read.
@@ -87,4 +87,4 @@ def stamp_of(executable: str) -> Stamp:
 _HASHED = 65_536
 """Bytes that are hashed at each end of an executable."""
 _digests: dict[tuple[int, ...], str] = {}
-"""The hashes of the files that have been read."""
+"""The hashes of the files that have been read, by identity and time."""

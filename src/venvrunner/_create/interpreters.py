@@ -50,7 +50,7 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
         msg = f"python must be a str or a path of str, not {type(python).__name__}."
         raise TypeError(msg)
     env = get_clean_environment()
-    # A text that begins with "-" would become an option of the interpreter that is started.
+    # A string that begins with "-" would become an option of the interpreter that is started.
     usable = bool(text) and not text.startswith("-") and "\0" not in text
     if isinstance(python, os.PathLike) or os.path.basename(text) != text:
         text = absolute(os.path.expanduser(text))
@@ -269,7 +269,7 @@ def _known() -> "DiskCache | None":
 
 
 class _Unlocked:
-    """The cached facts about one interpreter, without a lock: processes that write at the same time write the same.
+    """The cached facts about one interpreter, without a lock: processes that write at the same time write the same facts.
 
     Without flock, python-discovery mistakes a leftover lock file for a held lock and waits forever.
     """

@@ -1,4 +1,4 @@
-"""Recipes: what an environment was made from, compared with what is wanted now."""
+"""Recipes: the description that an environment was created from, compared with the one that is requested now."""
 
 import contextlib
 import os
@@ -131,7 +131,7 @@ _LABELS = {"folder": "directory", "pip": "with_pip"}
 
 
 def misfit_of(owner: Ownership, purpose: dict[str, Any]) -> str | None:
-    """Return why an environment cannot be reused for a purpose, as the end of a sentence; ``None`` if it can."""
+    """Return why an environment cannot be reused for a recipe, as the end of a sentence; ``None`` if it can."""
     if owner.unfinished():
         return "its creation or deletion was interrupted"
     made_for = owner.purpose()

@@ -35,7 +35,7 @@ class Stray(NamedTuple):
 def strays(venv_dir: str) -> list[Stray]:
     """Return the scripts that name a missing interpreter, or the interpreter of another environment.
 
-    A script with an existing interpreter outside of all environments is intended to have it.
+    A script whose interpreter exists outside of all environments is left as it is.
 
     Raises:
         OSError: a script cannot be read.
@@ -81,7 +81,7 @@ def repair(venv_dir: str) -> None:
 
 
 def _replace(path: str, text: bytes) -> None:
-    """Replace a script with a new file: the old file may be hard-linked into the environment that this is a copy of."""
+    """Replace a script with a new file: the old file may be hard-linked into the environment that this one was copied from."""
     mode = os.stat(path).st_mode & 0o777
     temporary = f"{path}-{os.urandom(8).hex()}.new"
     try:

@@ -72,7 +72,7 @@ def build(venv_dir: str, interpreter: Interpreter, *, with_pip: bool) -> None:
         options = None
         # On Windows there are no archives: the user's cache saves time, and its locks work. Without a home, it would be in "~".
         if CURRENT.movable or cache.usual_location("virtualenv") is None:
-            env["VIRTUALENV_OVERRIDE_APP_DATA"] = directory  # older versions create the default data too
+            env["VIRTUALENV_OVERRIDE_APP_DATA"] = directory  # older versions create the default directory too
             options = _options(directory)
         arguments = [*seed, *which, "--activators=", venv_dir]
         with virtualenv.session_via_cli(arguments, options, setup_logging=False, env=env) as session:

@@ -28,7 +28,7 @@ STATE = ".venvrunner"
 LOCK = "lock"
 """The file that is locked."""
 _TRIES = 10
-"""How many times a directory is created that another process deletes at the same moment."""
+"""How many times to try again if another process deletes the directory at the same moment."""
 
 Hindrances = Callable[[Directory], Iterable[str]]
 """Returns descriptions of what to wait for, given the open state directory; called with the lock held and signals deferred."""
@@ -197,7 +197,7 @@ class Change(Owned):
         return self._state
 
     def attempt(self, hindrances: Hindrances) -> list[str]:
-        """Take the lock if it is free and there are no hindrances; else return descriptions of what to wait for."""
+        """Take the lock if it is free and there are no hindrances; otherwise return descriptions of what to wait for."""
         is_new = self._make and not os.path.lexists(os.path.join(self._venv_dir, CONFIG))
         with explained(self._venv_dir, "create an environment" if is_new else "change the environment"):
             number = self._open()
@@ -274,12 +274,12 @@ class Change(Owned):
         self._close()
 
     def remove_lock(self) -> None:
-        """Remove the file of the lock; where that closes it first, another process may take the lock before."""
+        """Remove the locked file; where it must be closed first, another process may lock it in between."""
         with contextlib.suppress(OSError) if CLOSE_FIRST else contextlib.nullcontext():
             self._file.remove(self.state.spot(LOCK))
 
     def _set_aside(self) -> None:
-        """Rename the environment, which takes no descriptor; it is removed once the lock has released its own."""
+        """Rename the environment, which needs no descriptor; it is removed once the lock has released one."""
         aside = f"{self._venv_dir}-{os.urandom(8).hex()}.deleted"
         with contextlib.suppress(OSError):
             os.rename(self._venv_dir, aside)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 _TIMEOUT = 10.0
-"""Seconds that the thread which drops an object waits for the cleanup; after that the cleanup continues alone."""
+"""Seconds that the dropping thread waits for the cleanup, which then continues alone."""
 _PAUSE = 0.0002
 """Seconds between two checks whether a finalizer has ended."""
 
@@ -37,19 +37,19 @@ _LAST = -1000
 
 
 class Owned:
-    """A system resource that belongs to the process that made it: not to an ``os.fork`` child, and not to a copy."""
+    """A system resource that belongs to the process that created it, not to an ``os.fork`` child, and not to a copy."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
 
     @property
     def pid(self) -> int:
-        """The number of the process that made it."""
+        """The ID of the process that created it."""
         return self._pid
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process made it."""
+        """Whether this process created it."""
         return self._pid == os.getpid()
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -113,7 +113,7 @@ class Cleanup(Owned):
             BaseException: the error of the function, or of a signal handler that ran meanwhile.
         """
         if not self.is_pending:
-            return  # immediately: while modules are torn down, no other thread runs
+            return  # at once: while modules are torn down, no other thread runs
         try:
             uninterrupted(self._call, quick=True)
         except BaseException:
@@ -245,7 +245,7 @@ def _at_exit() -> None:
 
 atexit.register(surely, _at_exit)
 _registered: int | None = None
-"""The number of the process that last called :func:`_register`."""
+"""The ID of the process that last called :func:`_register`."""
 
 
 def _register() -> None:

@@ -1,4 +1,4 @@
-"""Copying of files by the cheapest way that the file system supports: a clone of the blocks, a hard link, or the bytes."""
+"""Copying of files in the cheapest way that the file system supports: a clone of the blocks, a hard link, or the bytes."""
 
 import errno
 import functools

@@ -64,7 +64,7 @@ def without_waiting(path: str, flags: int, *, dir_fd: int | None = None) -> int:
     """Open a regular file, as an *opener* of :func:`open`; a pipe could block, and a device could be endless.
 
     Raises:
-        OSError: it can't be opened, or is not a regular file (``EINVAL``).
+        OSError: it cannot be opened, or is not a regular file (``EINVAL``).
     """
     number = os.open(path, flags | _NEVER_WAIT, 0o666, dir_fd=dir_fd)
     if not stat.S_ISREG(os.fstat(number).st_mode):
@@ -92,10 +92,10 @@ def give_to_owner(number: int, directory: os.stat_result) -> None:
 class LockFile(Owned):
     """A file to lock, open or not.
 
-    If a signal handler raised after a file is opened and before its number is stored, the descriptor would leak; if it raised
-    after the number is dropped and before the file is closed, too. So each pair is one C call, during which no handler runs.
+    A descriptor would leak if a signal handler raised between the opening of the file and the storing of the descriptor, or
+    between the dropping of the descriptor and the closing of the file. So each pair is one C call, in which no handler runs.
 
-    After ``os.fork``, the child closes these files: it would keep the locks that this process releases.
+    After ``os.fork``, the child closes these files: otherwise it would keep the locks that this process releases.
 
     Where the system has no locks, one warning is logged, and the lock only works within this process.
     """
@@ -137,7 +137,7 @@ class LockFile(Owned):
         return _open[self]
 
     def _close_to_others(self) -> None:
-        """Keep other users from opening the file: locking it takes no permission to write."""
+        """Keep other users from opening the file: locking it needs no permission to write."""
         status = os.fstat(_open[self])
         if status.st_mode & 0o077 and status.st_nlink == 1:
             with contextlib.suppress(OSError):  # it belongs to another user
@@ -211,7 +211,7 @@ class LockFile(Owned):
         if self.number is None:
             return
         if _flock is None:
-            with contextlib.suppress(OSError):  # it is not locked; closing unlocks it too, but maybe only later
+            with contextlib.suppress(OSError):  # it is not locked; closing unlocks it too, but perhaps only later
                 self._lock_byte(_locking.LK_UNLCK)
             return
         try:

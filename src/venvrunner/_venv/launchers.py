@@ -19,7 +19,7 @@ _RC_DATA = 10
 """The type of uv's resources."""
 _PYTHON = "UV_PYTHON_PATH"
 _WRONG = (struct.error, LookupError, UnicodeDecodeError)
-"""The errors that a program causes which does not match its header."""
+"""The errors that reading a program with an invalid header raises."""
 
 
 class Launcher(NamedTuple):

@@ -139,7 +139,7 @@ def _readable(path: str) -> list[str]:
 
 
 def _is_directory(path: str) -> bool:
-    """Same as :func:`os.path.isdir`, but raise if it is unknown: the caller would take an environment for empty."""
+    """Same as :func:`os.path.isdir`, but raise if it is unknown: otherwise an environment could look empty."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):

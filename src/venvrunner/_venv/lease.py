@@ -20,7 +20,7 @@ __tracebackhide__ = True
 
 
 class _Belongings:
-    """What a runner gives back when it no longer uses its environment."""
+    """The resources that a runner releases when it no longer uses its environment."""
 
     def __init__(self, owner: Ownership) -> None:
         self.owner = owner
@@ -165,5 +165,5 @@ class Lease(Owned):
             self._give_back()
 
     def _give_back(self) -> None:
-        with contextlib.suppress(OSError):  # it is tried again when this object is dropped, and at exit
+        with contextlib.suppress(OSError):  # it is retried when this object is dropped, and at exit
             self._end.now()

@@ -10,13 +10,13 @@ from venvrunner._redaction import Redactor
 __tracebackhide__ = True
 
 _SHOWN = 200
-"""The length to which the command line of a process is cut."""
+"""Maximum length of the command line of a process in a note."""
 UNKNOWN = "another process"
 """The description of a process whose note is missing or unreadable."""
 
 
 def write_name(descriptor: int) -> None:
-    """Write the number and the command line of this process into a file that it has locked."""
+    """Write the ID and the command line of this process into a file that it has locked."""
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)

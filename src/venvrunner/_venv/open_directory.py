@@ -1,4 +1,4 @@
-"""Open directories: calls on one reach the same directory even after a rename, and never what a link leads to."""
+"""Open directories: calls on one reach the same directory even after a rename, and never the target of a link."""
 
 import contextlib
 import errno
@@ -58,7 +58,7 @@ class Directory:
         self.close()
 
     def close(self) -> None:
-        """Close it; further calls of this do nothing. All other calls fail from then on: none falls back to the path."""
+        """Close it; a second call does nothing. All other methods fail from then on: none falls back to the path."""
         number = self.number
         if number is not None and number != _CLOSED:
             self.number = _CLOSED
@@ -78,7 +78,7 @@ class Directory:
 
     @property
     def firm_path(self) -> str:
-        """A path of this directory that survives a rename (Linux); on other systems, the path that was opened."""
+        """A path of this directory that stays valid after a rename (Linux); on other systems, the path that was opened."""
         firm = f"{FIRM}{self.number}"
         return firm if self.number is not None and os.path.isdir(firm) else self.path
 
@@ -191,7 +191,7 @@ def open_by_descriptor(path: str, within: int | None, *, follow: bool = False) -
 
 
 def allow_owner(number: int) -> None:
-    """Try to give the owner of an open directory all rights to it; another user's may be sufficient as it is."""
+    """Try to give the owner of an open directory all rights to it; another user's directory may be accessible as it is."""
     mode = os.fstat(number).st_mode
     if mode & stat.S_IRWXU != stat.S_IRWXU:
         with contextlib.suppress(OSError):

@@ -30,7 +30,7 @@ def lineage(venv_dir: str) -> list[str]:
 
 
 def layers(packages: str) -> list[str]:
-    """Return an environment's own package directory, followed by the inherited ones beside it of a standalone fork."""
+    """Return an environment's own package directory, followed by the inherited ones that a standalone fork has."""
     found = [packages]
     while os.path.isdir(following := os.path.join(os.path.dirname(packages), f"{INHERITED}{len(found)}")):
         found.append(following)

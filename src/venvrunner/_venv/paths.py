@@ -1,4 +1,4 @@
-"""Paths: compared by the files that they name, since two spellings can name one (links, mounts, case); and read from URLs."""
+"""Paths: compared by the files that they name, since links, mounts and case allow several spellings; and read from URLs."""
 
 import os
 import re
@@ -67,11 +67,11 @@ def within(path: str, directory: str) -> str | None:
 
 
 def begins_alike(path: str, start: str) -> bool:
-    """Return whether the path of an existing file begins with a text, in any spelling that its volume treats as equal.
+    """Return whether the path of an existing file begins with a string, in any spelling that its volume treats as equal.
 
     Args:
         path: an absolute path.
-        start: the text; it may end in the middle of a path component.
+        start: the string; it may end in the middle of a path component.
 
     >>> begins_alike(os.getcwd(), os.getcwd()[:-1]), begins_alike(os.getcwd(), os.getcwd() + "x")
     (True, False)

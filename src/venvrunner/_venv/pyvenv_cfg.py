@@ -23,7 +23,7 @@ def copy_settings(source: str, target: str, changes: Mapping[str, str] | None = 
     Args:
         source: the environment to read the settings from.
         target: the environment to write them to; it may be the same.
-        changes: settings that get another value.
+        changes: the settings to change, with their new values.
 
     Raises:
         OSError: the file cannot be read or written.

@@ -1,4 +1,4 @@
-"""Removal of directories by descriptor: never through a link, with two open at any depth (``shutil.rmtree``: one per level)."""
+"""Removal of directories by descriptor: never through a link, with at most two open (``shutil.rmtree``: one per level)."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from venvrunner._venv.sharing_violations import insist
 __tracebackhide__ = True
 
 _RETURNS = 10
-"""How many times directories that are not empty yet are visited again."""
+"""How many times in total a directory that is not empty yet is visited again."""
 
 
 def remove_tree(path: str, known: os.stat_result | None = None) -> None:

@@ -1,6 +1,6 @@
 r"""Shebangs: the first lines of a script, which name its interpreter, in the two forms that pip and uv write.
 
-One form is a plain ``#!`` line. The other, for a path with a blank or one longer than the kernel reads, runs a shell::
+One form is a plain ``#!`` line. The other, for a path with a space or one longer than the kernel reads, runs a shell::
 
     #!/bin/sh
     '''exec' "/a path/bin/python" "$0" "$@"
@@ -33,7 +33,7 @@ class Script(NamedTuple):
 
     Attributes:
         python: the interpreter's name, such as ``python3``.
-        options: the text after the interpreter, including the blank before it.
+        options: the text after the interpreter, including the space before it.
         body: everything after the first lines.
     """
 

@@ -5,8 +5,9 @@ The directory ``.venvrunner`` in an environment contains:
 ``lock``
     locked while a process creates, deletes, forks, or installs: briefly, and never while a command merely runs.
 ``state``
-    two lines of JSON: the parent that the environment needs, written first, and the recipe that it was made from, written
-    last. Without the second line, a creation or a deletion was interrupted; without the file, another tool made it.
+    two lines of JSON: the parent that the environment needs, written first, and the recipe that it was created from,
+    written last. Without the second line, a creation or a deletion is in progress or was interrupted; without the file,
+    another tool created the environment.
 ``user-*``
     one locked file for each runner and for each running command; see :mod:`.users`.
 ``fork-*``
@@ -36,7 +37,7 @@ __tracebackhide__ = True
 
 _NOTES = "state"
 _NAMED = 3
-"""The number of forks that an error names."""
+"""Maximum number of forks that an error names."""
 
 
 class Ownership:
@@ -44,7 +45,7 @@ class Ownership:
 
     Args:
         venv_dir: an absolute path; it need not exist.
-        state: the open state directory, as for every change: then it is used even if its path names another one by now.
+        state: the open state directory; a change passes it, so that it is used even if another directory has its path by now.
     """
 
     def __init__(self, venv_dir: str, state: Directory | None = None) -> None:
@@ -86,7 +87,7 @@ class Ownership:
         """Record a runner as a user of the environment; call it with the lock held.
 
         Raises:
-            OSError: the record failed for a passing reason; see :meth:`.User.enter`.
+            OSError: the record failed for a temporary reason; see :meth:`.User.enter`.
         """
         user.enter(self._spot(new_note("user")))
 
@@ -202,17 +203,17 @@ class Ownership:
         return local(parent) if isinstance(parent, str) and "\0" not in parent else None
 
     def purpose(self) -> dict[str, Any] | None:
-        """Return the recipe that the environment was made from; ``None`` if another tool made it or it is unfinished."""
+        """Return the recipe that the environment was created from; ``None`` if another tool created it or it is unfinished."""
         notes = self._notes()
         return notes[1] if notes and len(notes) > 1 else None
 
     def is_in_place(self) -> bool:
-        """Return whether the environment is where it was made, however that path is spelled."""
+        """Return whether the environment is still where it was created, however that path is spelled."""
         made_in = (self.purpose() or {}).get("folder")
         return isinstance(made_in, str) and same(local(made_in), self.venv_dir)
 
     def note_place(self, note: str | None = None) -> None:
-        """Record the present path of the environment, unless another tool made it; call it with the lock held.
+        """Record the current path of the environment, unless another tool created it; call it with the lock held.
 
         Args:
             note: the new name of the fork's note in its parent.
@@ -223,7 +224,7 @@ class Ownership:
             self._write(notes)
 
     def unfinished(self) -> bool:
-        """Return whether a creation or a deletion of the environment was interrupted."""
+        """Return whether a creation or a deletion of the environment is in progress or was interrupted."""
         notes = self._notes()
         return notes is not None and not notes[1:]
 
@@ -261,7 +262,7 @@ def portable(path: str) -> str:
 
 
 def local(text: str) -> str:
-    """Return the path that :func:`portable` turned into a text."""
+    """Return the path that :func:`portable` turned into a string."""
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
@@ -289,7 +290,7 @@ def replace_file(spot: Spot, beside: Spot, text: str) -> None:
 
     Args:
         spot: the file.
-        beside: a path beside which the new file is written first, on the same file system.
+        beside: the new file is written next to this path first; it must be on the same file system.
         text: the contents.
     """
     new = beside.name + ".new"

@@ -34,7 +34,7 @@ def remove_made(path: str, made: Identity | None) -> None:
 
     Args:
         path: where the directory was created.
-        made: what :func:`identity` returned then.
+        made: the result of :func:`identity` at that time.
 
     Raises:
         OSError: the directory cannot be removed.
@@ -99,7 +99,7 @@ class TemporaryDirectory(Owned):
 
     def _make(self) -> None:
         try:
-            import tempfile  # slow to import; this too may fail for want of a free descriptor
+            import tempfile  # slow to import; this too fails if no descriptor is free
 
             path = tempfile.mkdtemp(prefix="venvrunner-", dir=self._directory)
             self._made.append((path, identity(path)))

@@ -38,7 +38,7 @@ class User(Owned):
             spot: a file that does not exist; no other process looks for it before this returns.
 
         Raises:
-            OSError: the record failed for a passing reason, such as a full disk or no free descriptor.
+            OSError: the record failed for a temporary reason, such as a full disk or no free descriptor.
         """
         self.leave()
         presence = _presence()
@@ -250,7 +250,7 @@ class _Presence(Owned):
 
     Attributes:
         threads: the thread that made a runner's note, by the name of its file: the thread object, because a later thread may
-            get the same number.
+            get the same identifier.
         users: the user that the note belongs to, on systems where an open file cannot be removed.
     """
 

@@ -1,4 +1,4 @@
-"""The directory of an environment: checked before it is created in, marked as an environment, cleared and removed."""
+"""The directory of an environment: checked before its creation, marked as an environment, cleared and removed."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ def check(venv_dir: str, what: str = CREATE) -> None:
         what: the operation, for the message.
 
     Raises:
-        NotAVenvError: the path is something else; a link always is, whatever it points to.
+        NotAVenvError: the path is something else, or a link, whatever it points to.
     """
     with explained(venv_dir, what):
         if not exists(venv_dir):
@@ -62,8 +62,8 @@ def is_there(venv_dir: str) -> bool:
 
 
 def mark(directory: Directory, state: Directory) -> None:
-    """Mark a directory as an environment: the first step of filling it, undone only when the directory is empty again."""
-    # The temporary file is written in the state directory: beside pyvenv.cfg, it would look like a file of the user's.
+    """Mark a directory as an environment with an empty ``pyvenv.cfg``: its first file, removed only after its contents."""
+    # The temporary file is written in the state directory: next to pyvenv.cfg, it would look like a file of the user's.
     replace_file(directory.spot(CONFIG), state.spot(CONFIG), "")
 
 
@@ -78,12 +78,12 @@ def check_place(directory: Directory) -> None:
 
 
 def clear(directory: Directory) -> None:
-    """Remove the contents of an environment, but keep its mark; call it with the lock of the environment held."""
+    """Remove the contents of an environment except ``pyvenv.cfg`` and the state directory; call it with the lock held."""
     empty(directory, keep={STATE, CONFIG})
 
 
 def remove(change: Change) -> None:
-    """Empty the directory of an environment; its mark goes last. Call it with the lock of the environment held."""
+    """Remove the contents of an environment, then ``pyvenv.cfg``, then the state directory; call it with the lock held."""
     directory, state = change.directory, change.state
     with contextlib.suppress(OSError):  # the disk may be full
         Ownership(directory.path, state).begin()

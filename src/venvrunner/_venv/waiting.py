@@ -27,7 +27,7 @@ class WaitPolicy:
         """Return how many seconds to wait before the next attempt.
 
         Args:
-            users: descriptions of the present users, as :mod:`.lock_notes` writes them.
+            users: descriptions of the current users, as :mod:`.lock_notes` writes them.
 
         Raises:
             VenvInUseError: the time is up.
@@ -52,7 +52,7 @@ def _remedy(users: list[str]) -> str:
 
 
 def logger() -> Any:
-    """Return the logger for waits and rebuilds."""
+    """Return the logger ``venvrunner``."""
     import logging  # slow to import
 
     return logging.getLogger("venvrunner")
