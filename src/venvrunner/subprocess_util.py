@@ -1,4 +1,4 @@
-r"""Run a command: stream its lines, return its text, and stop its whole session on a timeout, a cancel or an exception.
+r"""Run a command: stream its lines, return its text, and stop its whole session on a timeout, a cancellation or an exception.
 
 >>> log_run(["echo", "hello"]).stdout
 'hello\n'
@@ -71,8 +71,8 @@ def log_run(
     Raises:
         subprocess.CalledProcessError: the exit code is not zero and *check* is true; a :class:`~venvrunner.CommandError`.
         subprocess.TimeoutExpired: a time limit was reached; a :class:`~venvrunner.CommandTimeoutError` with the output so far.
-        CommandStoppedError: :meth:`.Runner.stop` was called, or Ctrl-C was pressed while this ran in another thread than the
-            main one.
+        CommandStoppedError: :meth:`.Runner.stop` was called, or Ctrl-C was pressed while this ran in a thread other than
+            the main one.
         ExitCodeLostError: the exit code is unknown.
         FileNotFoundError: the command, the ``cwd`` or the interpreter of the script does not exist; the message says which.
         UnicodeDecodeError: the output has a bad byte and *errors* is ``"strict"``; an :class:`~venvrunner.OutputDecodeError`.
@@ -99,7 +99,7 @@ async def async_log_run(
     errors: str = "strict",
     **options: Unpack[RunOptions],
 ) -> CompletedCommand:
-    r"""Same as :func:`log_run`, but a coroutine: a cancel stops the command and its session before it propagates.
+    r"""Same as :func:`log_run`, but a coroutine: cancellation stops the command and its session before it propagates.
 
     Callbacks of one call run one after the other, never at the same time. Other tasks of the loop run in between.
 

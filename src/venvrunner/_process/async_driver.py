@@ -1,4 +1,4 @@
-"""The asynchronous driver: it runs a command on the running event loop, and stops it on a cancel."""
+"""The asynchronous driver: it runs a command on the running event loop, and stops it on cancellation."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ __tracebackhide__ = True
 _TURN = 0.01
 """Seconds of delivery after which other tasks of the loop run."""
 _INTERRUPTIONS = 100
-"""How often a signal handler may raise while a command is stopped, before it is killed at once."""
+"""How many times a signal handler may raise while a command is stopped, before it is killed at once."""
 
 
 class AsyncDriver:
@@ -65,7 +65,7 @@ class AsyncDriver:
             raise error.error from None
 
     def settle(self) -> None:
-        """Same as :meth:`.SyncDriver.settle`."""
+        """Kill the command and close everything, if a signal handler prevented the normal end; otherwise do nothing."""
         if not self._is_settled:
             surely(self._kill_and_close)
 
@@ -100,11 +100,11 @@ class AsyncDriver:
         return await self.waiter.wait(interests, until)
 
     async def _end(self, error: BaseException) -> None:
-        """Stop the command after an exception; a further cancel changes nothing and is raised at the end."""
+        """Stop the command after an exception; a further cancellation changes nothing and is raised at the end."""
         if not self.run.is_mine():
             return
         interrupt = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and error.interrupt)
-        if not isinstance(error, Exception):  # a cancel: was Ctrl-C its cause?
+        if not isinstance(error, Exception):  # a cancellation: did Ctrl-C cause it?
             interrupt = self._interruption.seen() or asyncio_was_interrupted() or is_of_ctrl_c(error) or interrupt
         with self.waiter.shielded():
             further = await self._terminate(interrupt=interrupt)
@@ -112,7 +112,7 @@ class AsyncDriver:
             raise further
 
     async def _terminate(self, *, interrupt: bool) -> BaseException | None:
-        """Send the signals of the stop; return the last cancel, or exception of a signal handler, that arrived meanwhile."""
+        """Send the signals of the stop; return the last cancellation, or exception of a signal handler, meanwhile."""
         further: BaseException | None = None
         answer: Collection[int] | None = None
         flow = self.run.terminate(interrupt=interrupt)
@@ -130,14 +130,14 @@ class AsyncDriver:
                 raise
             except Exception:  # noqa: BLE001  the first cause propagates, not its consequences (no memory, say)
                 break
-            except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow; a new flow goes on from there
+            except BaseException as exc:  # noqa: BLE001  a signal handler raised in the flow; a new flow continues from there
                 further = self._noted(exc)
                 flow, answer = self.run.terminate(interrupt=interrupt), None
         surely(self.run.abandon)
         return further
 
     async def _wait_on(self, request: Wait) -> tuple[Collection[int] | None, BaseException | None]:
-        """Wait; return a cancel, or an exception of a signal handler, instead of raising it."""
+        """Wait; return a cancellation, or an exception of a signal handler, instead of raising it."""
         try:
             return await self._wait(request), None
         except GeneratorExit:

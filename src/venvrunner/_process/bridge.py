@@ -46,7 +46,7 @@ class _Helper(Generic[_Result]):
         self._start = start
         self._hurry = hurry
         self._started = threading.Event()
-        # Not Thread.join: when it is interrupted, it takes the thread for ended (bpo-45274).
+        # Not Thread.join: when it is interrupted, it considers the thread ended (bpo-45274).
         self._ended = threading.Event()
         self._outcome: _Result | BaseException = RuntimeError("the helper thread did not run")
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work,))

@@ -14,7 +14,7 @@ class Capture:
     """An interceptor that changes nothing and keeps the output of the last command.
 
     Args:
-        limit: how many chunks of output to keep, the last ones; ``None``: all.
+        limit: how many of the last chunks of output to keep; ``None``: all.
 
     Attributes:
         chunks: the output: 1 or 2 for the stream, and bytes, in the order of reading.

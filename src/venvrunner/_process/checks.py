@@ -16,7 +16,7 @@ from venvrunner._types import StrPath
 __tracebackhide__ = True
 
 _FOREVER = 1e9
-"""Seconds that stand for infinity, some thirty years: clocks can count that far."""
+"""The number of seconds used as infinity, about thirty years: clocks can count that far."""
 
 
 def check_args(args: Sequence[StrPath], secrets: Iterable[str] = ()) -> list[str]:
@@ -60,7 +60,7 @@ def refuse_text(args: Sequence[StrPath], *further: object, secrets: Iterable[str
 
     Args:
         args: the first argument of the call.
-        *further: its next arguments, of which none is a string in a correct call.
+        *further: its next arguments; in a correct call, none of them is a string.
         secrets: strings to mask in messages. They are masked here because a message shows the words of the text.
 
     Raises:

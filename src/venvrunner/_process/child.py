@@ -127,7 +127,7 @@ class Child:
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
         for number, pipe in self._pipes.items():
-            left = CAPACITY  # a process that has left the session may go on writing
+            left = CAPACITY  # a process that has left the session may continue to write
             while left > 0 and not isinstance(pipe, Pump) and _is_readable(pipe.fileno()):
                 data = os.read(pipe.fileno(), left)
                 if not data:
@@ -183,7 +183,7 @@ class Child:
         if self._subreaper is not None:
             self._subreaper.close()
         if self._has_ended:
-            self._is_reaped = True  # from now on, its number may belong to another process
+            self._is_reaped = True  # from now on, its PID may belong to another process
             self._reap()
         self._group.close()
         _OPEN.pop(id(process), None)
@@ -200,7 +200,7 @@ class Child:
                 self._await_exit(end)
 
     def __del__(self) -> None:
-        """Kill a child that was dropped without being closed, as by a handler that raises where no code can catch it."""
+        """Kill a child that was dropped without being closed, as when a handler raised where no code could catch it."""
         if "_group" in vars(self) and not self._is_closed:
             self.kill()
             self.close()
@@ -276,7 +276,7 @@ class Child:
 
 
 def _is_readable(fd: int, seconds: float = 0.0) -> bool:
-    poll = select.poll()  # select() takes no descriptor from 1024 on
+    poll = select.poll()  # select() accepts no descriptor above 1023
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(1000 * seconds))
 
@@ -301,5 +301,5 @@ def _exit_descriptor(pid: int) -> "Descriptor | None":
 
 
 def _is_standard(process: object) -> bool:
-    """Return whether a process object is of the standard library, not of gevent, for instance."""
+    """Return whether a process object comes from the standard library, and not from gevent, for instance."""
     return "subprocess" in {cls.__module__ for cls in type(process).__mro__}

@@ -15,7 +15,7 @@ __tracebackhide__ = True
 
 
 class PopenOptions(TypedDict, total=False):
-    """The keywords for :class:`subprocess.Popen`, with their meaning there."""
+    """The keywords that :class:`subprocess.Popen` takes, with the same meanings."""
 
     cwd: StrPath | None
     umask: int
@@ -35,7 +35,7 @@ class PopenOptions(TypedDict, total=False):
 class RunOptions(PopenOptions, total=False):
     r"""The keywords of :func:`~venvrunner.subprocess_util.log_run`, of its async and iterator forms, and of runners.
 
-    The keywords from ``cwd`` on mean what they mean for :class:`subprocess.Popen`; some exist only on POSIX or on Windows.
+    The keywords from ``cwd`` on have the same meaning as for :class:`subprocess.Popen`; some are for POSIX or Windows only.
 
     Attributes:
         timeout: seconds after which the command and its session are stopped; default ``None``: no limit.
@@ -50,10 +50,10 @@ class RunOptions(PopenOptions, total=False):
         stop_signal: the first signal of a stop, a number such as ``signal.SIGINT``; default SIGTERM. SIGKILL follows.
         heartbeat: seconds without a line after which, and at each multiple, "Still running" is logged at info level; default
             ``None``: never; 10 for an installation and a build hook.
-        merge_stderr: whether standard error goes into standard output, in true order; default false. ``stderr`` is then "".
+        merge_stderr: whether standard error is merged into standard output, in order; default false. ``stderr`` is then "".
         carriage_return: ``"line"``: a carriage return ends a line too, so each update of a progress bar is a line; default
             ``None``.
-        keep: how many bytes of each stream the result keeps, the last ones; default ``None``: all.
+        keep: how many of the last bytes of each stream the result keeps; default ``None``: all.
         contain: whether the call waits for, or kills, every process that the command starts, daemons included; they are also
             killed when this process dies (Linux and Windows); default false.
         encoding: the encoding of the output and of ``input``, such as ``"cp850"`` for a Windows program; default ``None``:

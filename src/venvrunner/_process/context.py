@@ -72,7 +72,7 @@ def surrounded(*stoppers: Any, **changes: Any) -> AbstractContextManager[None]:
 
 
 def alone() -> AbstractContextManager[None]:
-    """Return a block whose commands run in an empty context: a callback's command is not part of the first one."""
+    """Return a block whose commands run in an empty context: a command that a callback runs is not part of the first one."""
     return _Surrounded(_NOTHING)
 
 

@@ -1,8 +1,9 @@
 """Critical sections: functions that run to their end, even if signal handlers raise meanwhile.
 
-Python runs signal handlers in the main thread only, between any two steps of its code, and a handler may raise there: that
-of Ctrl-C does. Handlers are never replaced here, because Python does not know all of them: ``faulthandler`` and C libraries
-install their own. Instead, a critical section runs in a helper thread, where no handler runs, and the main thread waits.
+Python runs signal handlers in the main thread only, between any two steps of its code, and a handler may raise there: the
+handler of Ctrl-C does. Handlers are never replaced here, because Python does not know all of them: ``faulthandler`` and C
+libraries install their own. Instead, a critical section runs in a helper thread, where no handler runs, and the main thread
+waits.
 """
 
 import _thread
@@ -17,7 +18,7 @@ __tracebackhide__ = True
 
 _Result = TypeVar("_Result")
 _LEVELS = 3
-"""How often a handler may raise between two steps of the wait before the main thread no longer waits."""
+"""How many times a handler may raise between two steps of the wait before the main thread stops waiting."""
 _LOOK = 1.0
 """Seconds after which the main thread checks whether the helper thread has begun at all."""
 
@@ -37,14 +38,14 @@ def uninterrupted(
     Args:
         action: the function. It runs in a copy of the caller's context.
         interrupted: called in the main thread with each exception of a handler, for a function that can be hurried.
-        quick: whether to save the time of a complete thread object; the function must not ask for its thread.
-        timeout: seconds to wait for the function, which then goes on alone; default -1: no limit.
+        quick: whether to create no thread object, which saves time; the function must not ask for its thread.
+        timeout: seconds to wait for the function, which then continues alone; default -1: no limit.
 
     Returns:
         the result of the function.
 
     Raises:
-        BaseException: the last exception of a handler, after the function has ended; else the exception of the function.
+        BaseException: the last exception of a handler, after the function has ended; if there is none, that of the function.
 
     >>> uninterrupted(lambda: "done")
     'done'
@@ -111,7 +112,7 @@ class _Work(Generic[_Result]):
         self._quick = quick
         self._timeout = timeout
         self._context = contextvars.copy_context()
-        # Taken by the thread when it begins, or by the main thread when it can't know whether one was started.
+        # Taken by the thread when it begins, or by the main thread when it cannot know whether one was started.
         self._claim = _thread.allocate_lock()
         self._lock = _thread.allocate_lock()
         self._lock.acquire()
@@ -121,7 +122,7 @@ class _Work(Generic[_Result]):
         """Start the thread if it was not, and wait until it has ended."""
         if not self._claim.locked():
             try:
-                # Not Thread.start: a handler that raises in it leaves a thread that can't register itself.
+                # Not Thread.start: a handler that raises in it leaves a thread that cannot register itself.
                 _thread.start_new_thread(self._run if self._quick else self._run_in_thread_object, ())
             except RuntimeError:  # no thread can be started: there are too many, or the interpreter is exiting
                 self._run()

@@ -1,8 +1,8 @@
 """The descendants of a process (Linux): list them, and signal them and no other process.
 
-The number of a child that is not reaped belongs to that child, to the group it leads and to no other process, even when the
-child is a zombie. A caller that is the only one to reap its children can rely on that. The number of any other descendant is
-used only after a proof.
+The PID of a child that is not reaped belongs to that child, to the group it leads and to no other process, even when the child
+is a zombie. A caller that is the only one to reap its children can rely on that. The PID of any other descendant is used only
+after a proof.
 
 This module also runs in the subreaper, so it imports only modules that load fast: see :mod:`.subreaper_program`.
 """
@@ -22,7 +22,7 @@ def signal_all(signum: int, root: int, spare: int = 0) -> int:
 
     Args:
         signum: the signal.
-        root: the number of this process.
+        root: the PID of this process.
         spare: a group that is left out.
 
     Returns:
@@ -55,7 +55,7 @@ def _signal_descendant(pid: int, signum: int, root: int) -> bool:
     """Signal a descendant that is not a child of ours; return whether it got the signal.
 
     The descriptor pins the process. If its chain of parents reads the same twice, each parent existed from the first reading
-    to the second, so the whole chain was true at one moment in between.
+    to the second, so the whole chain was valid at one moment in between.
     """
     pidfd = -1
     try:
@@ -94,7 +94,7 @@ def _chain(pid: int, root: int) -> list[int]:
 
 
 def below(root: int) -> "Iterator[tuple[int, int, int, bool]]":
-    """Yield the number, the parent, the group and "is dead" of each descendant of a process, parents first.
+    """Yield the PID, parent and process group of each descendant of a process, and whether it is dead; parents first.
 
     Raises:
         OSError: ``/proc`` cannot be read.
@@ -113,7 +113,7 @@ def below(root: int) -> "Iterator[tuple[int, int, int, bool]]":
 
 def _stat(pid: int) -> tuple[int, int, int, bool] | None:
     try:
-        # "1 (name) S parent group ...": the name may contain blanks and parentheses, so count from the last one.
+        # "1 (name) S parent group ...": the name may contain spaces and parentheses, so count from the last one.
         state, parent, group = content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:3]
     except (OSError, ValueError):
         return None

@@ -59,7 +59,7 @@ def lines(current: Run, taken: deque[str]) -> Generator[str, None, Run]:
 
 
 async def run_async(current: Run) -> Run:
-    """Same as :func:`run`, but on the running event loop: a sink may return an awaitable, and a cancel stops the command."""
+    """Same as :func:`run`, but on the running event loop: a sink may return an awaitable; cancellation stops the command."""
     driver = AsyncDriver(current)
     try:
         async with driver:

@@ -50,7 +50,7 @@ def _masked_args(error: Exception, redactor: Redactor) -> tuple[object, ...]:
 
 
 def _reason(error: OSError, command: Command) -> tuple[str, Any]:
-    """Return the reason of a system error, and the file that it is about."""
+    """Return the reason for a system error, and the file that it is about."""
     reason, filename = error.strerror or "", error.filename
     cwd = command.popen.get("cwd")
     if cwd is not None and filename == cwd:

@@ -177,7 +177,7 @@ class Run:
                 interceptor.end(self.returncode)
 
     def terminate(self, *, interrupt: bool) -> Flow:
-        """Stop the command and its session; keep what is still read, and deliver none of it.
+        """Stop the command and its session; keep the output that is still read, but deliver none of it.
 
         After an exception in this generator, a new one continues the stop.
 
@@ -199,7 +199,7 @@ class Run:
             ready = yield Wait(self._next_look())
             try:
                 self._keep(source.take(ready or (), self._shares()))
-            except Exception:  # noqa: BLE001  the output is worth less than the grace
+            except Exception:  # noqa: BLE001  the grace matters more than the output
                 source.mute()
             self._look()
             if supervisor.has_exited:

@@ -1,4 +1,4 @@
-"""Job objects (Windows): they hold a child and all processes that it starts together."""
+"""Job objects (Windows): each holds a child and all processes that it starts."""
 
 import ctypes
 import functools
@@ -46,7 +46,7 @@ class Job:
 
     Args:
         contain: let no process leave the job, and kill all of them when the handle is closed, even by the death of this
-            process. Otherwise a process may leave it (CREATE_BREAKAWAY_FROM_JOB), and the rest goes on.
+            process. Otherwise a process may leave it (CREATE_BREAKAWAY_FROM_JOB), and the others continue.
         system: the functions of Windows; default: the real ones.
 
     Raises:
@@ -117,7 +117,7 @@ def resume(process: int, system: Any = None) -> None:
 
 def _error() -> OSError:
     names = vars(ctypes)
-    if "WinError" not in names:  # a double of the system
+    if "WinError" not in names:  # a fake of the system
         return OSError(0, "the job object was refused")
     error: OSError = names["WinError"](names["get_last_error"]())
     return error

@@ -28,7 +28,7 @@ def check_keywords(given: Iterable[str], known: Collection[str]) -> None:
     """Check the keywords of a call.
 
     Raises:
-        TypeError: one is not known, or can't be honoured; the message says what to use.
+        TypeError: a keyword is unknown or refused; the message says what to use instead.
 
     >>> check_keywords(["timeot"], ["timeout", "cwd"])
     Traceback (most recent call last):
@@ -40,7 +40,7 @@ def check_keywords(given: Iterable[str], known: Collection[str]) -> None:
             msg = f"{name}= can't be used here: {REFUSED[name]}."
             raise TypeError(msg)
         if name not in known:
-            from difflib import get_close_matches  # slow to import, and few misspell
+            from difflib import get_close_matches  # slow to import, and rarely needed
 
             guess = "".join(f"Did you mean {match}=? " for match in get_close_matches(name, known, 1, 0.75))
             msg = f"{name}= is unknown. {guess}The keywords are: {', '.join(sorted(known))}."

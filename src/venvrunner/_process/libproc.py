@@ -1,8 +1,7 @@
 """The session of a child on macOS, by libproc: list its processes, and signal them and no other process.
 
-The pair of a process number and its version is never used twice, and the kernel compares both when it sends a signal by an
-audit token, which makes a token the counterpart of Linux's pidfd. A process gets a new version when it executes another
-program.
+A pair of a PID and a process version is never used twice, and the kernel compares both when it sends a signal by an audit
+token, which makes a token the counterpart of Linux's pidfd. A process gets a new version when it executes another program.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ _PID_WORD, _VERSION_WORD = 5, 7
 _SPARE = 64
 """Spare room for processes that start between two calls."""
 _TRIES = 5
-"""How often to retry with a process that executes another program at that moment."""
+"""How many times to retry with a process that executes another program at that moment."""
 
 
 def is_there() -> bool:
@@ -65,7 +64,7 @@ class MacSession:
         self._gone = members(self._id) == []
 
     def lingers(self) -> bool:
-        """Return false: processes that a successful command leaves go on."""
+        """Return false: processes that a successful command leaves continue."""
         return False
 
     def close(self) -> None:
@@ -99,7 +98,7 @@ def members(session: int) -> Sequence[int] | None:
 def send(pid: int, session: int, signum: int) -> bool:
     """Send a signal to a process if it is in a session; return whether the process got it.
 
-    The version is read first. If the number belongs to another process when the signal is sent, the versions differ, and the
+    The version is read first. If the PID belongs to another process when the signal is sent, the versions differ, and the
     kernel sends nothing.
     """
     library, ctypes = _library(), _ctypes()

@@ -63,7 +63,7 @@ class LineSplitter:
         return [line.removesuffix("\r") for line in lines] if b"\r" in block else lines
 
     def finish(self) -> list[str]:
-        """Return the last line if it has no line end, else nothing."""
+        """Return the last line if it has no line end, otherwise nothing."""
         if self._decoder is not None:
             self._tail.append(self._decoder.decode(b"", final=True).encode(UTF_8, "surrogatepass"))
         rest = b"".join(self._tail)
@@ -93,7 +93,7 @@ class Stream:
         sink: the callable for the lines; ``None``: the bytes are not split into lines.
         errors: as for :class:`LineSplitter`.
         carriage_return: as for :class:`LineSplitter`.
-        keep: how many bytes to keep, the last ones; ``None``: all.
+        keep: how many of the last bytes to keep; ``None``: all.
         encoding: as for :class:`LineSplitter`, under Python's name for it (``codecs.lookup``).
 
     Attributes:
@@ -140,7 +140,7 @@ class Stream:
         return lines
 
     def finish(self) -> list[str]:
-        """Return the last line if it has no line end and there is a sink, else nothing."""
+        """Return the last line if it has no line end and there is a sink, otherwise nothing."""
         return [] if self._splitter is None else self._splitter.finish()
 
     def begins_in_line(self) -> bool:

@@ -11,7 +11,7 @@ from venvrunner._process.preformatted import unchanged
 __tracebackhide__ = True
 
 Log = Callable[[str], Any]
-"""A function that logs a text."""
+"""A function that logs a string."""
 Maker = Callable[[dict[str, object]], Log]
 """A function that takes the attributes of the records and returns a :data:`Log`."""
 
@@ -50,7 +50,7 @@ class Levels:
         self._makers: dict[str, Maker] = {}
 
     def log(self, level: str, **extra: object) -> Log:
-        """Return a function that logs a text at a level, unchanged by braces or percent signs in it.
+        """Return a function that logs a string at a level, unchanged by braces or percent signs in it.
 
         Args:
             level: the name of the level.
@@ -131,7 +131,7 @@ def _method_maker(logger: Any, method: Callable[..., Any], level: str, more: int
 
 
 def _steps(logger: Any, method: Callable[..., Any]) -> tuple[list[Any], Any]:
-    """Return the methods that a text passes through before it is a record, and the logger that makes the record."""
+    """Return the methods that a string passes through before it is a record, and the logger that makes the record."""
     steps = [method]
     while issubclass(type(logger), logging.LoggerAdapter):
         steps += [logger.log, logger.process]

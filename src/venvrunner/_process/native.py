@@ -10,7 +10,7 @@ PROGRAM_SUFFIXES = (".com", ".exe", ".bat", ".cmd")
 
 
 def variable_name(name: str) -> str:
-    """Return the name of an environment variable as in ``os.environ``: in capitals on Windows, where case is ignored."""
+    """Return the name of an environment variable as in ``os.environ``: in upper case on Windows, where case is ignored."""
     return name.upper() if sys.platform == "win32" else name
 
 

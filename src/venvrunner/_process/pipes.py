@@ -74,7 +74,7 @@ class Pump:
         threading.Thread(target=self._run, name="venvrunner-pump", daemon=True).start()
 
     def take(self, share: int) -> bytes | None:
-        """Return at most *share* bytes; none at the end of the pipe, ``None`` if there is no data now.
+        """Return at most *share* bytes; ``b""`` at the end of the pipe, ``None`` if there is no data now.
 
         Raises:
             OSError: the pipe cannot be read.
@@ -119,7 +119,7 @@ class Pump:
             while not self.closed:
                 self._room.acquire()
                 try:
-                    data = self._pipe.read(_CHUNK)  # unbuffered: the bytes that are there
+                    data = self._pipe.read(_CHUNK)  # unbuffered: the bytes that are available
                 except (OSError, ValueError) as exc:
                     self._chunks.append(exc)
                     self._wake()

@@ -99,7 +99,7 @@ class Sleeper:
         """Do nothing."""
 
     def wait(self, _interests: Mapping[int, bool], until: float | None) -> Collection[int]:
-        """Wait until woken or until a time, briefly: Windows runs no signal handler while a thread waits for a lock."""
+        """Wait briefly, until woken or until a time: Windows runs no signal handler while a thread waits for a lock."""
         self._event.wait(_MOMENT if until is None else min(_MOMENT, max(0.0, until - time.monotonic())))
         self._event.clear()
         return ()

@@ -6,13 +6,13 @@ from typing import Any, Self, SupportsIndex
 __tracebackhide__ = True
 
 _KEPT = ("strip", "lstrip", "rstrip", "expandtabs", "replace", "removeprefix", "removesuffix", "translate", "__getitem__")
-"""The methods that return a piece or a variant of a text."""
+"""The methods that return a piece or a variant of a string."""
 _FAILURES = (IndexError, KeyError, TypeError, ValueError)
 """The exceptions of formatting."""
 
 
 class PreformattedText(str):
-    """A text that formatting leaves unchanged, in brace style and in percent style.
+    """A string that formatting leaves unchanged, in brace style and in percent style.
 
     A logger gets it as its message. Whatever class wraps that logger, ``message.format(…)`` and ``message % …`` return the
     text. It is equal to the plain string, and becomes one when it is copied, pickled, encoded or put into another string.
@@ -87,7 +87,7 @@ for _name in _KEPT:
 
 
 def braces_escaped(text: str) -> str:
-    """Return the format that ``str.format`` turns into a text.
+    """Return the format that ``str.format`` turns into a string.
 
     >>> braces_escaped("{x}").format()
     '{x}'
@@ -96,7 +96,7 @@ def braces_escaped(text: str) -> str:
 
 
 def percents_escaped(text: str) -> str:
-    """Return the format that ``%`` turns into a text.
+    """Return the format that ``%`` turns into a string.
 
     >>> percents_escaped("100 %") % ()
     '100 %'
@@ -105,17 +105,17 @@ def percents_escaped(text: str) -> str:
 
 
 def dollars_escaped(text: str) -> str:
-    """Return the template that ``string.Template`` turns into a text."""
+    """Return the template that ``string.Template`` turns into a string."""
     return text.replace("$", "$$")
 
 
 def preformatted(text: str) -> str:
-    """Return a text that any logger logs unchanged: the plain string if it has no format characters."""
+    """Return a string that any logger logs unchanged: the plain string if it has no format characters."""
     return PreformattedText(text) if "{" in text or "}" in text or "%" in text else text
 
 
 def unchanged(log: Callable[[str], Any], prepare: Callable[[str], str] = preformatted) -> Callable[[str], Any]:
-    """Return a function that logs a text unchanged, even with a logger that formats the characters of a message.
+    """Return a function that logs a string unchanged, even with a logger that formats the characters of a message.
 
     Loggers do that with ``str.format(message)``, ``string.Formatter``, ``string.Template``, or a format string that they
     build from the text. If such a logger raises, it has not logged the text, so the text is logged again in an escaped form;
@@ -146,7 +146,7 @@ def unchanged(log: Callable[[str], Any], prepare: Callable[[str], str] = preform
 
 
 def _other_ways(text: str, error: Exception) -> list[Callable[[str], str]]:
-    """Return the other forms to try for a text, given the exception of the logger."""
+    """Return the other forms to try for a string, given the exception of the logger."""
     ways: list[Callable[[str], str]] = []
     if PreformattedText.__name__ in str(error):  # a serializer that accepts no subclass of str
         ways.append(str)

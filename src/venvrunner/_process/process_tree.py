@@ -17,9 +17,9 @@ class WindowsTree:
     """A child on Windows and all processes that it has started, in one job object.
 
     Args:
-        leader: the number of the child; no other process gets it while the child's ``Popen`` has the handle.
+        leader: the PID of the child; no other process gets it while the child's ``Popen`` has the handle.
         job: the job object, which the child was put into before it ran.
-        grace: seconds from CTRL_BREAK to the kill for processes that the child leaves; ``None``: they go on.
+        grace: seconds from CTRL_BREAK to the kill for processes that the child leaves; ``None``: they continue.
     """
 
     keeps_leader = False
@@ -68,7 +68,7 @@ def tree_of(process: Any, *, grace: float | None) -> Group:
 
     Args:
         process: the object that ``Popen`` returned; it was started with the flags of :func:`start_options`.
-        grace: as for :class:`WindowsTree`, for a child that is to be contained; else ``None``.
+        grace: as for :class:`WindowsTree`, for a child that is to be contained; otherwise ``None``.
 
     Raises:
         OSError: the child cannot be resumed, or is to be contained and cannot be put into a job object.

@@ -39,7 +39,7 @@ _last: tuple[float, Sequence[Process]] = (0.0, ())
 
 
 def recent_processes(age: float) -> Sequence[Process]:
-    """Return the last result of :func:`processes` if it is at most *age* seconds old, else a new one."""
+    """Return the last result of :func:`processes` if it is at most *age* seconds old, otherwise a new one."""
     began, found = _last
     return found if time.monotonic() - began <= age else processes()
 
@@ -52,7 +52,7 @@ def process(name: str) -> Process | None:
             line = os.read(fd, 4096)
         finally:
             os.close(fd)
-        # "1 (name) S ppid pgrp session ...": the name may contain blanks and parentheses, so count from the last one.
+        # "1 (name) S ppid pgrp session ...": the name may contain spaces and parentheses, so count from the last one.
         state, parent, group, session = line.rpartition(b")")[2].split(maxsplit=4)[:4]
         return Process(int(name), state in {b"Z", b"X"}, int(parent), int(group), int(session))
     except (OSError, ValueError):

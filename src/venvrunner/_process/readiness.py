@@ -44,7 +44,7 @@ class Waiter(Protocol):
         ...
 
     def shielded(self) -> AbstractContextManager[Any]:
-        """Return a scope in which a library's cancel is not repeated at each turn of the loop."""
+        """Return a scope in which a library's cancellation is not repeated at each turn of the loop."""
         ...
 
     def close(self) -> None:
@@ -55,8 +55,8 @@ class Waiter(Protocol):
 class AsyncioWaiter:
     """Wait on a loop of asyncio, or of uvloop.
 
-    It uses only ``add_reader``, ``add_writer`` and timers of the loop. A descriptor is unregistered after one event: else the
-    loop would report it at each turn while a sink runs.
+    It uses only ``add_reader``, ``add_writer`` and timers of the loop. A descriptor is unregistered after one event: otherwise
+    the loop would report it at each turn while a sink runs.
     """
 
     def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:

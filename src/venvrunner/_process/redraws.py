@@ -24,9 +24,9 @@ def is_redrawn(line: str) -> bool:
 def redrawn(line: str) -> str:
     r"""Return the text that a terminal finally shows of a line without its line end, in linear time.
 
-    A carriage return moves to the begin of the line, a backspace one character to the left; neither erases anything. The text
-    after it overwrites only as many characters as it has. Of terminal codes, those that erase a line do so, and all others,
-    such as colours, are left out. Each character counts as one column.
+    A carriage return moves to the start of the line, a backspace one character to the left; neither erases anything. The text
+    after it overwrites only as many characters as it has. Terminal codes that erase a line take effect; all others, such as
+    colours, are left out. Each character counts as one column.
 
     >>> redrawn("abcdef\rXY"), redrawn("99 %\r"), redrawn("Fetching\r\x1b[KDone"), redrawn("|\b/\b-")
     ('XYcdef', '99 %', 'Done', '-')

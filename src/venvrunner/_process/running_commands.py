@@ -136,5 +136,5 @@ def asyncio_was_interrupted() -> bool:
 
 
 def is_of_ctrl_c(cancel: BaseException) -> bool:
-    """Return whether a cancel is known to come from Ctrl-C: a cancel of trio has a reason (from trio 0.31 on)."""
+    """Return whether a cancellation is known to come from Ctrl-C: one of trio has a reason (from trio 0.31 on)."""
     return "KeyboardInterrupt" in f"{getattr(cancel, 'source', '')} {getattr(cancel, 'reason', '')}"

@@ -1,8 +1,8 @@
 """A child's session: start a child in a session of its own, and signal all of its processes and no other.
 
-A signal goes to our own child or to no process at all. A number counts as our child's only after proof, because a replaced
-``Popen`` may return any number. The proof stays valid because the child is reaped last: until then, the system gives its
-number to no other process, group or session.
+A signal goes to our own child or to no process at all. A PID counts as our child's only after proof, because a replaced
+``Popen`` may return any number. The proof stays valid because the child is reaped last: until then, the system gives its PID
+to no other process, group or session.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class Group(Protocol):
     """The processes that a child started, itself included.
 
     Attributes:
-        keeps_leader: whether the child must be reaped last, because its number protects the others.
+        keeps_leader: whether the child must be reaped last, because its PID protects the others.
     """
 
     keeps_leader: bool
@@ -38,7 +38,7 @@ class Group(Protocol):
         ...
 
     def leader_reaped(self) -> None:
-        """Note that the child was reaped: from now on, its number is valid only while the group has members."""
+        """Note that the child was reaped: from now on, its PID is valid only while the group has members."""
         ...
 
     def ended(self) -> bool:
@@ -89,7 +89,7 @@ class SingleProcess:
 class ProcessGroup:
     """The process group that a child leads (POSIX).
 
-    The system gives a process number to no other process while a group has it (POSIX 3.293, "Process Group Lifetime"). The
+    The system gives a PID to no other process while a group has it (POSIX 3.293, "Process Group Lifetime"). The
     leader is reaped at once, because a zombie leader would keep the group.
     """
 
@@ -113,7 +113,7 @@ class ProcessGroup:
             pass
 
     def leader_reaped(self) -> None:
-        """Check at once whether the leader was the last member: another group may soon get the number."""
+        """Check at once whether the leader was the last member: another group may soon get the same ID."""
         self.send(0)
 
     def ended(self) -> bool:
@@ -126,7 +126,7 @@ class ProcessGroup:
         return self._gone
 
     def lingers(self) -> bool:
-        """Return false: processes that a successful command leaves go on."""
+        """Return false: processes that a successful command leaves continue."""
         return False
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class Session(ProcessGroup):
         return [process for process in everything if process.session == self._id] if everything else None
 
     def _send_to(self, pid: int, signum: int) -> None:
-        """Send a signal to a process if it still is a member of the session: another process may have its number by now."""
+        """Send a signal to a process if it is still a member of the session: another process may have its PID by now."""
         with contextlib.suppress(OSError, AttributeError):  # without pidfd_open, there is no proof
             descriptor = os.pidfd_open(pid)
             try:
@@ -195,7 +195,7 @@ class Session(ProcessGroup):
 
 
 def group_of(process: Any) -> Group:
-    """Return the session or group that a new child provably leads as a child of ours; else the child alone.
+    """Return the session or group that a new child provably leads as a child of ours; otherwise the child alone.
 
     A replaced ``Popen`` may return any number, or a mock whose ``int()`` is 1, and ``killpg(1)`` reaches every process of
     the user. One that drops ``start_new_session`` leaves the child in our own group.
@@ -209,7 +209,7 @@ def group_of(process: Any) -> Group:
 
 
 def _without_proc(pid: int) -> Group:
-    # Before Python 3.13, which has waitid() on macOS, a child can't be kept as a zombie that protects its number.
+    # Before Python 3.13, which has waitid() on macOS, a child cannot be kept as a zombie that protects its PID.
     if _IS_MACOS and hasattr(os, "waitid"):
         from venvrunner._process import libproc  # macOS only
 
@@ -219,7 +219,7 @@ def _without_proc(pid: int) -> Group:
 
 
 def is_child(pid: object) -> bool:
-    """Return whether a number is that of a child of this process, running or not reaped yet.
+    """Return whether a PID is that of a child of this process, running or not reaped yet.
 
     >>> is_child(os.getppid()), is_child(True)
     (False, False)
@@ -245,7 +245,7 @@ def _leads_session(pid: int) -> bool:
     try:
         return pid == os.getpgid(pid) == os.getsid(pid)
     except OSError:
-        # macOS returns neither for a zombie. No other process or group has the number of a child that is not reaped.
+        # macOS returns neither for a zombie. No other process or group has the PID of a child that is not reaped.
         return hasattr(os, "waitid") and is_child(pid)
 
 
@@ -306,10 +306,10 @@ def lost_reason() -> str:
 
 
 def signal_number(stop: Stop, polite: int) -> int:
-    """Return the number of a signal of a stop.
+    """Return the signal for a step of a stop.
 
     Args:
-        stop: which one.
+        stop: the step.
         polite: the signal for ``Stop.POLITE``.
 
     >>> signal_number(Stop.INTERRUPT, signal.SIGTERM) == signal.SIGINT

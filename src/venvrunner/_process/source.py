@@ -39,7 +39,7 @@ class Source(Protocol):
         ...
 
     def look(self) -> Mapping[int, int] | None:
-        """Return the number of unread bytes of each stream, once, when the command has exited; else ``None``."""
+        """Return the number of unread bytes of each stream, once, when the command has exited; otherwise ``None``."""
         ...
 
     def dry(self) -> Iterable[int]:

@@ -22,7 +22,7 @@ _START = (
     "for n,b in c:m=sys.modules[n]=type(sys)(n);exec(b,vars(m))\n"
     "m.main(m.Settings(*o),m.Program(*p));posix._exit(0)"
 )
-"""The program of the subreaper's interpreter; an unnamed file has the modules that it runs, and the command."""
+"""The code that the subreaper's interpreter runs; it reads its modules and the command from an unnamed file."""
 
 
 class Subreaper:
@@ -103,13 +103,13 @@ class Subreaper:
 
         This does nothing in a fork of the process that created the subreaper, and after :meth:`close`.
         """
-        # This process holds the other end too: else the write would raise SIGPIPE after the exit of the subreaper.
+        # This process holds the other end too: otherwise the write would raise SIGPIPE after the exit of the subreaper.
         if os.getpid() == self._owner and "control_in" in self._fds:
             with contextlib.suppress(BlockingIOError):  # thousands of signals are pending
                 os.write(self._fds["control_in"], bytes([signum]))
 
     def outcome(self) -> int:
-        """Return the exit code of the command, as ``Popen.returncode`` has it. Call it when the subreaper has exited.
+        """Return the exit code of the command, in the form of ``Popen.returncode``. Call it when the subreaper has exited.
 
         Raises:
             OSError: the command could not be started; as ``Popen`` raises it.
@@ -152,7 +152,7 @@ class Subreaper:
         with contextlib.suppress(AttributeError, OSError):  # Linux before 5.3, or a sandbox: the subreaper polls for its parent
             self._fds["parent"] = os.pidfd_open(self._owner)
         for name, fd in self._fds.items():
-            if fd <= 2:  # noqa: PLR2004  this process has closed a standard stream, and Popen would use its number
+            if fd <= 2:  # noqa: PLR2004  this process has closed a standard stream, and Popen would use its descriptor
                 self._fds[name] = _moved(fd)
 
     def _close(self, *names: str) -> None:
@@ -225,7 +225,7 @@ def _id(value: Any) -> int | None:
 def _encode(word: Any) -> bytes:
     encoded: bytes = os.fsencode(word)
     if b"\0" in encoded:
-        msg = "embedded null byte"  # as Popen has it
+        msg = "embedded null byte"  # the message of Popen
         raise ValueError(msg)
     return encoded
 
@@ -233,7 +233,7 @@ def _encode(word: Any) -> bytes:
 def _variables(env: Mapping[Any, Any]) -> dict[bytes, bytes]:
     variables = {_encode(name): _encode(value) for name, value in env.items()}
     if any(not name or b"=" in name for name in variables):
-        msg = "illegal environment variable name"  # as Popen has it
+        msg = "illegal environment variable name"  # the message of Popen
         raise ValueError(msg)
     return variables
 

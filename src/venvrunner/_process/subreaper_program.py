@@ -38,7 +38,7 @@ class Settings:
     Args:
         report: the descriptor to write the outcome of the command to.
         control: the descriptor to read the signals to send from, a byte each; its end of file means to kill everything.
-        parent: the number of the parent process, whose death also means to kill everything.
+        parent: the PID of the parent process, whose death also means to kill everything.
         parent_fd: a descriptor of that process (``pidfd_open(2)``); -1: there is none.
         grace: seconds from SIGTERM to SIGKILL for processes that the command leaves.
     """
@@ -142,7 +142,7 @@ def _become(
     step = "setup"
     try:
         posix.setsid()
-        env = _initial_environment() if program.env is None else program.env  # read first: another user can't read it
+        env = _initial_environment() if program.env is None else program.env  # read first: another user cannot read it
         user, group, groups = program.ids
         if groups is not None:
             posix.setgroups(groups)
@@ -207,7 +207,7 @@ class _Reaper:
     """Waits for the command and all its descendants.
 
     Attributes:
-        command: the number of the command's process.
+        command: the PID of the command's process.
         kills: whether to kill everything.
     """
 
@@ -280,7 +280,7 @@ class _Reaper:
                 return False
             if found is None:
                 return True
-            # A zombie can't change its group, and holds its number. The whole group at once: it can't outrun this by forking.
+            # A zombie cannot change its group, and keeps its PID. The whole group at once: it cannot escape by forking.
             group = posix.getpgid(found.si_pid)
             if group != posix.getpgrp() and (self.kills or found.si_pid == self.command):
                 kill(-group, signal.SIGKILL if self.kills else signal.SIGTERM)
@@ -292,6 +292,6 @@ class _Reaper:
 
 def _report(fd: int, words: str) -> None:
     try:  # noqa: SIM105  contextlib costs an import
-        posix.write(fd, words.encode()[:4000] + b"\n")  # fewer than PIPE_BUF: never in part
+        posix.write(fd, words.encode()[:4000] + b"\n")  # less than PIPE_BUF: the write is atomic
     except OSError:  # the parent is gone
         pass

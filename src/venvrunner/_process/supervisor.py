@@ -6,7 +6,7 @@
        │                     │                                    │                                     ▲
        └──────── stop: timeout, cancel, exception, Ctrl-C ────────┘                                     │
                              ▼                                                                          │
-                         STOPPING (a signal, then grace, for each rung) ── or hurry ──▶ KILLING ────────┤
+                         STOPPING (a signal, then grace, for each step) ── or hurry ──▶ KILLING ────────┤
                              └───────────── the process is reaped and its session is empty ─────────────┘
 
 A stop after the normal end (a callback raised on the last line) goes from ENDED to STOPPING, once.
@@ -27,7 +27,7 @@ _CHUNK = 1 << 18
 _CRUMB = 1 << 10
 
 REAP = 5.0
-"""Seconds to wait after SIGKILL before giving up a process that can't be killed."""
+"""Seconds to wait after SIGKILL before giving up a process that cannot be killed."""
 
 
 class Phase(enum.Enum):
@@ -42,7 +42,7 @@ class Phase(enum.Enum):
 
 
 class Stop(enum.Enum):
-    """A signal of a stop; each goes to the whole session of the process."""
+    """A step of a stop; its signal goes to the whole session of the process."""
 
     INTERRUPT = enum.auto()
     POLITE = enum.auto()
@@ -114,7 +114,7 @@ class Supervisor:
         return due
 
     def silence(self) -> float | None:
-        """Return the seconds since the start if a heartbeat is due, once; else ``None``."""
+        """Return the seconds since the start if a heartbeat is due, once; otherwise ``None``."""
         due, self._silence = self._silence, None
         return due if self.phase is Phase.RUNNING else None
 
@@ -208,7 +208,7 @@ class Supervisor:
         self._enter(Phase.RUNNING)
 
     def _send_next(self, now: float) -> None:
-        """Send the next signal of the stop."""
+        """Send the signal of the next step."""
         if self._unsent:
             self._signals.append(self._unsent.pop(0))
             self._enter(Phase.STOPPING, now + self._grace)

@@ -53,7 +53,7 @@ class SyncDriver:
             raise error.error from None
 
     def settle(self) -> None:
-        """Kill the command and close everything, if a signal handler prevented the normal end; else do nothing."""
+        """Kill the command and close everything, if a signal handler prevented the normal end; otherwise do nothing."""
         if not self._is_settled:
             surely(self._kill_and_close)
 
@@ -130,6 +130,6 @@ def _refuse(request: Pending) -> None:
         TypeError: always.
     """
     with contextlib.suppress(AttributeError):
-        cast("Any", request.awaitable).close()  # else Python warns that the coroutine was never awaited
+        cast("Any", request.awaitable).close()  # otherwise Python warns that the coroutine was never awaited
     msg = f"the callback {request.sink!r} returned an awaitable. Use an async def function, or async_log_run."
     raise TypeError(msg)

@@ -94,7 +94,7 @@ def batch_line(program: str, arguments: Sequence[str]) -> str:
 
 
 def _quoted(argument: str) -> str:
-    """Return an argument in quotes, with backslashes before the closing quote doubled: else they would escape it."""
+    """Return an argument in quotes, with backslashes before the closing quote doubled: otherwise they would escape it."""
     end = len(argument) - len(argument.rstrip("\\"))
     return f'"{argument}{end * chr(92)}"'
 
