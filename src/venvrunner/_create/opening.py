@@ -64,7 +64,7 @@ def open_existing(venv_dir: str, user: User, *, wait: float) -> None:
 
 
 def _freeze_parent(owner: Ownership, wait: float) -> str | None:
-    """Record a fork in its parent, unless it is already recorded: either was moved, or the fork was copied.
+    """Record a fork in its parent, if its record is missing because either was moved, or the fork was copied.
 
     Returns:
         the name of the fork's note in its parent; ``None``: it is not a fork, or this user cannot change its parent.

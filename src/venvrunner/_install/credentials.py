@@ -75,7 +75,7 @@ def texts_of(paths: Iterable[str], variables: Mapping[str, str]) -> Iterator[str
 
 
 def _decoded(data: bytes) -> str:
-    """Decode a requirements file by its byte order mark, else by the line that declares the encoding (PEP 263)."""
+    """Decode a requirements file by its byte order mark, or else by the line that declares the encoding (PEP 263)."""
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
     head = b"\n".join(data.split(b"\n", 2)[:2])
     if encoding == "utf-8" and (match := _CODING.search(head)):

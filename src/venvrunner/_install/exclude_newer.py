@@ -19,8 +19,8 @@ def cutoff(value: "str | date | timedelta", now: "datetime | None" = None) -> st
     Installers disagree about a date without a time and a time without a zone, so neither reaches them.
 
     Args:
-        value: a time, a date (it begins in UTC), or an age; a ``str`` contains one of these in ISO 8601 form.
-        now: the time that an age is subtracted from; default: the present time.
+        value: a time, a date (its start in UTC), or an age; a ``str`` contains one of these in ISO 8601 form.
+        now: the time that an age is subtracted from; default: the current time.
 
     Raises:
         TypeError: *value* has another type.

@@ -20,7 +20,7 @@ for name in sys.argv[1:]:
     except PackageNotFoundError:
         print(name)
 """
-"""Prints the arguments that do not name a package that the interpreter finds."""
+"""Prints each argument for which the interpreter finds no package."""
 _HASHES = re.compile(r"\s--?[a-z].*")
 _PLAIN_FILES = (".txt", ".in")
 """The suffixes of plain requirements files; uv reads scripts and projects too."""

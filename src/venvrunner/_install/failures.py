@@ -19,11 +19,11 @@ from venvrunner.exceptions import (
 __tracebackhide__ = True
 
 _LONGEST = 300
-"""The number of characters of a message; the notes have more."""
+"""Maximum number of characters in a message; the notes have more."""
 _LONGEST_LINE = 2000
-"""The number of characters of a line in a note."""
+"""Maximum number of characters in a line of a note."""
 _MOST_NAMES = 3
-"""The number of requirements that a message names."""
+"""Maximum number of requirements that a message names."""
 _LAST_LINES = "The last lines of "
 
 _OFFLINE = re.compile(r"the network was disabled")

@@ -1,4 +1,4 @@
-"""The fetch of a text from a URL; also a program that reads the URL from standard input (Python 3.9+).
+"""Fetch text from a URL; also a program that reads the URL from standard input (Python 3.9+).
 
 As a child process, it does not block an event loop and can be cancelled.
 """
@@ -41,7 +41,7 @@ def fetch(url: str) -> str:
             text: str = answer.read().decode("utf-8")
             return text
     except urllib.error.HTTPError as exc:
-        exc.close()  # it keeps the connection open
+        exc.close()  # otherwise it keeps the connection open
         raise
 
 

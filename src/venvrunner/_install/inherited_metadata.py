@@ -1,8 +1,8 @@
-"""Inherited metadata: what uv must see of a fork's parent, linked into the fork while uv runs.
+"""Inherited metadata: that of a fork's parent, linked into the fork while uv runs, so that uv sees the parent's packages.
 
 uv only looks into an environment's own package directory, and would install the parent's packages again. So each inherited
 package gets a ``.dist-info`` directory there, which lists only its own files: when uv replaces the package, it removes that
-directory and nothing of the parent.
+directory, and nothing from the parent.
 """
 
 import contextlib

@@ -30,7 +30,7 @@ from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalle
 __tracebackhide__ = True
 
 _SHOWN = 1000
-"""The number of characters of an installer's output in a note."""
+"""Maximum number of characters of an installer's output in a note."""
 _SETTINGS = "settings.toml"
 """The name of the file with the user's settings, without those that would redirect an installation."""
 HEARTBEAT = 10.0
@@ -47,7 +47,7 @@ class Installer(Protocol):
 
     @property
     def starts_python(self) -> bool:
-        """Whether it finds installed packages with the environment's Python, and not in one directory by itself."""
+        """Whether it finds installed packages with the environment's Python, instead of reading one directory itself."""
         ...
 
     @property
@@ -105,7 +105,7 @@ def install(installer: Installer, request: Request, target: Target, options: Map
 
     Raises:
         InstallationError: the installation failed.
-        LockFileError: the lock file does not fit the environment.
+        LockFileError: the lock file does not match the environment.
     """
     given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
     index = {} if request.index_url is None else {installer.index_variable: request.index_url}
@@ -176,7 +176,7 @@ def _overruled(
 
 
 def _users_own(target: Target) -> Callable[[str], str]:
-    """Return a function that replaces the name of our settings file in a text with the names of the user's files."""
+    """Return a function that replaces the name of our settings file in a message with the names of the user's files."""
     path = os.path.join(target.directory, _SETTINGS)
     try:
         with open(path, encoding="utf-8") as file:
@@ -219,7 +219,7 @@ def _unlocked(
         part = request._replace(lock=None, requirements_files=(path,), require_hashes=True, deps=False)
         parts.append(part._replace(reinstall=any(is_other_file(present, file) for file in files)))
     if requirements or editable:
-        # Separately: where one file needs a hash, an installer requires it for all, and a directory has none.
+        # Separately: if one file needs a hash, an installer requires hashes for all, and a directory has none.
         part = request._replace(lock=None, requirements=requirements, editable=editable, deps=False)
         parts.append(part._replace(reinstall=has_other_commit(requirements, present)))
     return parts

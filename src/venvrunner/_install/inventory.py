@@ -19,12 +19,12 @@ _PRINT_PATH = "import json, sys; print('\\n' + json.dumps([path for path in sys.
 
 
 def look(venv_dir: str, variables: Mapping[str, str], options: Mapping[str, Any]) -> Steps[dict[str, Distribution]]:
-    """Return the installed packages; if the system's count, yield the command that prints their directories.
+    """Return the installed packages; yield the command that prints the system's directories, if their packages are visible.
 
     Args:
         venv_dir: the environment.
         variables: the environment variables of its commands.
-        options: the keywords of the call that this is a part of.
+        options: the keywords of the call that needs them.
 
     Raises:
         CreationError: a package directory cannot be read.

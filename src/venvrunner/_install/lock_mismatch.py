@@ -1,4 +1,4 @@
-"""Lock mismatches: why a lock file does not fit an environment, and what to do, without I/O."""
+"""Lock mismatches: why a lock file does not match an environment, and what to do, without I/O."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
 _INDEX = re.compile(r"(No wheel found|python_full_version).*packages\[(\d+)\]", re.DOTALL)
-"""The packaging library's message for one package that does not fit."""
+"""The packaging library's message for one package that does not match."""
 _SHOWN = 8
-"""The number of tags or markers that one message shows."""
+"""Maximum number of tags or markers that one message shows."""
 _MARKERS = ("python_full_version", "implementation_name", "sys_platform", "platform_machine")
 
 

@@ -21,7 +21,7 @@ class Distribution(NamedTuple):
     Attributes:
         version: its version, normalized.
         source: its source as ``pip freeze`` prints it: a URL, with ``-e`` before it if it is editable; ``None`` for an index.
-        metadata: the path of its metadata file; ``None`` if that is in an egg that is one file.
+        metadata: the path of its metadata file; ``None`` if that is in a zipped egg.
     """
 
     version: str
@@ -33,7 +33,7 @@ def installed(directories: Iterable[str]) -> dict[str, Distribution]:
     """Return the packages in some directories, sorted by normalized name; the same packages as ``pip list``.
 
     Args:
-        directories: the directories where Python looks for packages; of two packages with one name, the first counts.
+        directories: the directories where Python looks for packages; of two packages with the same name, the first counts.
 
     Raises:
         OSError: a directory cannot be read.
@@ -48,7 +48,7 @@ def installed(directories: Iterable[str]) -> dict[str, Distribution]:
             if identity is not None and identity.name not in found and _NAME.fullmatch(identity.name):
                 source = _source(path) if link is None else f"-e {link}"
                 found[identity.name] = identity.shown, Distribution(identity.version, source, _file(path))
-    # Of two packages that are shown with one name, the one whose directory has the name counts.
+    # Of two packages that are shown with the same name, the one whose directory has that name counts.
     shown = {name: package for _known, (name, package) in sorted(found.items(), key=lambda item: item[0] == item[1][0])}
     return dict(sorted(shown.items()))
 
@@ -70,7 +70,7 @@ def normalized(name: str) -> str:
 def _metadata_in(directory: str) -> Iterator[tuple[str | None, str]]:
     """Yield the paths of the metadata in a directory or an egg, each with the directory that an ``.egg-link`` names.
 
-    The order is that of the file system, as for Python and pip: it decides between two of one project.
+    The order is that of the file system, as for Python and pip: it decides which of two versions of a project counts.
     """
     if directory.lower().endswith(".egg"):
         yield None, os.path.join(directory, "EGG-INFO")

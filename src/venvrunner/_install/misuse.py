@@ -70,7 +70,7 @@ def option_advice(text: str, following: object = None) -> str:
 
 
 def several_advice(words: Iterable[str]) -> str:
-    """Return the advice for several requirements in one text.
+    """Return the advice for several requirements in one string.
 
     >>> several_advice(["a", "b"])
     "Use one argument for each: install('a', 'b')."

@@ -14,7 +14,7 @@ from venvrunner.exceptions import InstallerNotFoundError, InvalidRequirementErro
 __tracebackhide__ = True
 
 _SINCE = {"config_settings": (22, 1), "build_constraints": (25, 3), "exclude_newer": (26, 0)}
-"""The versions of pip that these keywords need."""
+"""The first version of pip that supports each keyword."""
 _EXTRAS = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]+))(?P<extras>\[[^\]]*\])(?P<marker> ; .*)?", re.IGNORECASE)
 
 
@@ -93,7 +93,7 @@ class Pip(NamedTuple):
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
     ) -> tuple[Mapping[str, str | None], str]:
-        """Return the variables that keep configuration files from redirecting an installation, and no file."""
+        """Return the variables that keep configuration files from redirecting an installation, and ``""`` for no file."""
         limits = pip_settings.NO_LIMITS if is_exact else {}
         return {**pip_settings.overruled(env, venv_dir, cwd), **limits}, ""
 

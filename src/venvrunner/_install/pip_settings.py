@@ -1,4 +1,4 @@
-"""The configuration files of pip: settings that would redirect an installation are dropped, all others stay in force."""
+"""The configuration files of pip: settings that would redirect an installation are dropped, all others stay in effect."""
 
 import functools
 import os
@@ -20,7 +20,7 @@ _PREFIX = "PIP_"
 _INSTEAD = {"help", "version"}
 """Settings that replace the installation; pip ignores variables with these names."""
 _HARMFUL = {name.removeprefix(_PREFIX).lower().replace("_", "-") for name in REMOVED if name.startswith(_PREFIX)} | _INSTEAD
-"""The settings for which a command does not get the variable, and the ones above."""
+"""The settings whose variables are removed from the environment of a command, and the ones above."""
 _SECTIONS = ("global", "install", "uninstall")
 """The sections that apply to an installation; ``[download]``, for example, may be for other platforms."""
 _SUSPECT = re.compile(rf"^\s*(--)?({'|'.join(sorted(_HARMFUL)).replace('-', '[-_]')})\s*[=:]", re.IGNORECASE | re.MULTILINE)
@@ -96,7 +96,7 @@ def files(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> list[str]:
 
 
 def _is_one_suspect(paths: list[str]) -> bool:
-    """Return whether a file seems to have a harmful setting; an unchanged file is not read again, as every command asks."""
+    """Return whether a file may have a harmful setting; an unchanged file is not read again, since every command checks."""
     for path in paths:
         try:
             status = os.stat(path)
@@ -124,7 +124,7 @@ def _read(path: str) -> str | None:
 
 def _settings(texts: list[str]) -> dict[tuple[str, str], str]:
     """Return values by section and name; none if pip refuses a file."""
-    import configparser  # slow to import, and hardly any file gets here
+    import configparser  # slow to import, and rarely needed
 
     found: dict[tuple[str, str], str] = {}
     for text in texts:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LockText(os.PathLike[str]):
-    """The path of a lock file that has been read, and need not exist any longer: its text is used.
+    """The path of a lock file that has been read; it need no longer exist, because its text is used.
 
     Args:
         path: the path that it was read from.
@@ -101,7 +101,7 @@ class Lock(NamedTuple):
         return WEB.fullmatch(self.path) is not None
 
     def absolute(self, path: str) -> str:
-        """Return the absolute path for one that is relative to the lock file.
+        """Return the absolute form of a path that is relative to the lock file.
 
         Raises:
             LockFileError: the lock file is at a URL.

@@ -52,7 +52,7 @@ def is_path(text: object) -> bool:
 
 
 def anchored(text: StrPath, directory: str) -> str:
-    """Return a requirement; a path in it is made relative to a directory instead of the working directory.
+    """Return a requirement; a path in it is resolved against a directory instead of the working directory.
 
     >>> anchored("./mine[test]", "/project"), anchored("build>=1", "/project"), anchored("x @ https://host/x.whl", "/project")
     ('/project/./mine[test]', 'build>=1', 'x @ https://host/x.whl')
@@ -66,7 +66,7 @@ def anchored(text: StrPath, directory: str) -> str:
 
 
 def anchored_file(path: StrPath, directory: str) -> StrPath:
-    """Return the path of a file, made relative to a directory instead of the working directory; return a URL unchanged.
+    """Return the path of a file, resolved against a directory instead of the working directory; return a URL unchanged.
 
     >>> anchored_file("pylock.toml", "/project"), anchored_file("https://host.example/pylock.toml", "/project")
     ('/project/pylock.toml', 'https://host.example/pylock.toml')
@@ -115,7 +115,7 @@ def is_marker(text: str) -> bool:
 
 
 def misfit(text: str) -> str | None:
-    """Return why a text is not a requirement (PEP 508); ``None`` if it is one."""
+    """Return why a string is not a requirement (PEP 508); ``None`` if it is one."""
     from packaging.requirements import InvalidRequirement, Requirement  # slow to import
 
     try:

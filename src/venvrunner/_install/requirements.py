@@ -35,7 +35,7 @@ _DELIMITER = re.compile(r"[/?#]")
 _OPTION = re.compile(r"\s-|\+[a-z]+://-|@-", re.IGNORECASE)
 """Text that would be an option in a requirements file, or for the program that fetches from a repository."""
 _LONGEST = 8192
-"""The number of characters that index servers accept in a URL."""
+"""Maximum number of characters that index servers accept in a URL."""
 _SHOWN = 100
 _RELATIVE = "A relative path is resolved against the working directory."
 
@@ -126,7 +126,7 @@ def package_names(names: Iterable[str]) -> list[str]:
 
     Raises:
         TypeError: a name is not a str.
-        InvalidRequirementError: a text is not a package name, or *names* is empty.
+        InvalidRequirementError: a string is not a package name, or *names* is empty.
 
     >>> package_names(["wheel"])
     ['wheel']
@@ -170,7 +170,7 @@ Name one of these, such as '.' or 'git+https://...'.
     place = split_marker(match["place"] if match else found)[0]
     url = FILE.fullmatch(split_extras(place)[0])
     if " " in found and Redactor().mask(found) != found:
-        # It goes into a requirements file, where a blank ends the value of an option.
+        # It goes into a requirements file, where a space ends the value of an option.
         raise _invalid(stripped, "has a password together with a name or a marker", "Use the URL without name and marker.")
     if REPOSITORY.fullmatch(place) or (url and os.path.isdir(local_path(url["path"]))):
         return found
@@ -229,7 +229,7 @@ def is_lock_name(path: str) -> bool:
 
 
 def _plain(text: StrPath, what: str) -> tuple[str, bool]:
-    """Return a text without surrounding blanks, and whether it was given as a path; refuse options and control characters."""
+    """Return a string without surrounding spaces, and whether it was given as a path; refuse options and control characters."""
     is_path = isinstance(text, os.PathLike)
     given: object = os.fspath(text) if isinstance(text, os.PathLike) else text
     if not isinstance(given, str):
@@ -246,7 +246,7 @@ def _plain(text: StrPath, what: str) -> tuple[str, bool]:
 
 
 def _local(text: str, *, is_path: bool, is_bare: bool = False) -> _Local | None:
-    """Return the existing path in a text, with its extras and marker; ``None`` if the text does not name one.
+    """Return the existing path in a string, with its extras and marker; ``None`` if the string does not name one.
 
     Args:
         text: the text.
@@ -272,7 +272,7 @@ def _argument(text: str, local: _Local) -> str:
 
 
 def _several_in(text: str) -> str | None:
-    """Return the advice for a text with several requirements; ``None`` if it does not have several."""
+    """Return the advice for a string with several requirements; ``None`` if it does not have several."""
     for words in ([word.strip(",") for word in text.split()], re.split(r"[\s,]+", text)):
         if len(words) > 1 and all(word and misfit(word) is None for word in words):
             return several_advice(words)
@@ -316,7 +316,7 @@ def _place(text: str, url: str) -> str:
 
 
 def _marked(text: str, marker: str) -> str:
-    # pip needs a blank after the semicolon, uv one before it.
+    # pip needs a space after the semicolon, uv one before it.
     return f"{text} ; {marker}" if marker else text
 
 

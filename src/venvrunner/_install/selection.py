@@ -27,7 +27,7 @@ _DIGESTS = {"sha512": 128, "sha384": 96, "sha256": 64}
 _URL = re.compile(r"(https?|file)://[^\s\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 _REPOSITORY = re.compile(r"(https?|file|ssh|git)://[^\s\x00-\x20\x7f-\x9f#]+", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
-"""The full id of a commit, which is a hash of its contents; a shorter id, or a number, can come to mean another commit."""
+"""The full ID of a commit, which is a hash of its contents; a shorter ID, or a number, can later name another commit."""
 _PINNED = re.compile(r"(?P<name>[\w.-]+) @ \w+\+.+@(?P<commit>[0-9a-fA-F]{40,64})(#.*)?")
 _CONTENT_ADDRESSED = ("git", "hg")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -46,7 +46,7 @@ class Selection(NamedTuple):
 
     Attributes:
         files: the files, which are checked by their hashes.
-        requirements: directories, and repositories with the full id of a commit; they have no hash.
+        requirements: directories, and repositories with the full ID of a commit; they have no hash.
         editable: the URLs of directories to install in editable mode.
         remark: a warning for the caller, or ``""``.
     """
@@ -66,7 +66,7 @@ def select(lock: Lock, description: str, *, require_hashes: bool = False) -> Sel
         require_hashes: refuse directories and repositories.
 
     Raises:
-        LockFileError: no source of a package fits the environment, or it cannot be installed exactly.
+        LockFileError: no source of a package matches the environment, or it cannot be installed exactly.
     """
     from packaging.tags import Tag  # slow to import
 
@@ -108,7 +108,7 @@ def _chosen(
 
 
 def _remark(lock: Lock, environment: Mapping[str, str], tags: list[Any]) -> str:
-    """Return the warning if nothing is selected by default and the caller has made no choice; else ``""``."""
+    """Return the warning if nothing is selected by default and the caller has made no choice; otherwise ``""``."""
     content, (extras, groups, _projects) = lock.content, lock.choice
     declared = {"lock_groups": sorted(content.dependency_groups or ()), "lock_extras": sorted(content.extras or ())}
     if extras is not None or groups is not None or not any(declared.values()):
@@ -248,7 +248,7 @@ def has_other_commit(requirements: Iterable[str], present: Mapping[str, Distribu
 def is_other_file(present: Mapping[str, Distribution], file: LockedFile) -> bool:
     """Return whether a package is certainly not installed from the locked file, whatever its version.
 
-    That is so if it is editable, or from another archive. The file of an index that a package came from is unknown.
+    That is so if it is editable, or from another archive. Which file of an index a package came from is unknown.
     """
     package = present.get(normalized(file.package))
     if package is None:
