@@ -1,6 +1,6 @@
 """The command line: run one command in a temporary environment.
 
-The command's own output passes through unchanged; messages of venvrunner go to standard error.
+The command's own output passes through unchanged; the messages of venvrunner go to standard error.
 """
 
 import os
@@ -65,7 +65,7 @@ class _SignalledError(SystemExit):
 
 
 class _InterruptedError(_SignalledError, KeyboardInterrupt):
-    """Ctrl-C as such an exception: the command gets SIGINT first, too."""
+    """Ctrl-C as such an exception: as a ``KeyboardInterrupt``, it also makes the command get SIGINT first."""
 
 
 class _Signals:
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
     Args:
-        argv: the arguments; default: those of the program.
+        argv: the arguments; default: those of this process.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["cache"]:
@@ -197,7 +197,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # slow to import, and few ask
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely needed
 
     try:
         return version("venvrunner")
@@ -210,7 +210,7 @@ def _unrecognized(argument: str, names: list[str]) -> str:
     message = f"unrecognized argument {argument!r}."
     if not argument.startswith("-"):
         return f"{message} The command goes after '--'."
-    from difflib import get_close_matches  # slow to import, and few misspell
+    from difflib import get_close_matches  # slow to import, and rarely needed
 
     guess = "".join(f" Did you mean {match!r}?" for match in get_close_matches(argument.partition("=")[0], names, 1))
     return f"{message}{guess} The options are {', '.join(names)}. The command goes after '--'."

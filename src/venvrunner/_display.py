@@ -9,7 +9,7 @@ from venvrunner._install.installation import HEARTBEAT
 from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._redaction import Redactor
 
-TYPE_CHECKING = False  # as in the package itself
+TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,7 +20,7 @@ def say(message: str) -> None:
 
 
 def complain(error: BaseException) -> None:
-    """Print the message and the notes of an exception, as at the end of a traceback; the last note tells what to do."""
+    """Print the message and the notes of an exception, as at the end of a traceback; the last note says what to do."""
     say(str(error))
     for note in getattr(error, "__notes__", ()):
         _print(note)
@@ -28,7 +28,7 @@ def complain(error: BaseException) -> None:
 
 @contextmanager
 def shown(*, is_long: bool) -> Generator["Lines"]:
-    """Show the progress of a block; at its end, standard error is as if only plain lines had been printed.
+    """Show the progress of a block; at its end, a live line is removed, and after a failure the installer's lines are printed.
 
     Args:
         is_long: whether the block may take long enough to be worth starting a live line.
@@ -48,7 +48,7 @@ def shown(*, is_long: bool) -> Generator["Lines"]:
 def _display(*, is_long: bool) -> "Lines":
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return Group()
-    if is_long and sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]  as below
+    if is_long and sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
         try:
             from rich.console import Console  # slow to import, and an extra
         except ImportError:
@@ -111,7 +111,7 @@ class Group(Lines):
 
 
 class LiveLine(Lines):
-    """One line with the elapsed time and the last line of output, which is removed at the end.
+    """A live line with the elapsed time and the last line of output; it is removed at the end.
 
     Args:
         console: a terminal.
@@ -123,7 +123,7 @@ class LiveLine(Lines):
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # slow to import, and an extra
         from rich.table import Column  # slow to import, and an extra
 
-        # The ratio makes a narrow terminal cut this column.
+        # With a ratio, this column is cut on a narrow terminal.
         text = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
         columns = (SpinnerColumn(), TimeElapsedColumn(), text)
         self._progress = Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False)
@@ -131,21 +131,21 @@ class LiveLine(Lines):
         self._lines: list[str] = []
 
     def open(self) -> None:
-        """Show the line."""
+        """Show the live line."""
         self._progress.start()
 
     def installing(self, what: str) -> None:
-        """Show in the line which packages are being installed."""
+        """Show in the live line which packages are being installed."""
         self._show(f"Installing {what}")
 
     def line(self, text: str) -> None:
-        """Show a line of the installer in the line, and keep it for :meth:`explain`."""
+        """Show a line of the installer in the live line, and keep it for :meth:`explain`."""
         self._lines.append(text)
         if text.strip():
             self._show(text)
 
     def close(self) -> None:
-        """Remove the line, and restore the terminal for the command."""
+        """Remove the live line, and restore the terminal for the command."""
         self._progress.stop()
 
     def explain(self) -> None:

@@ -10,7 +10,7 @@ __tracebackhide__ = True
 MASK = "****"
 
 Span = tuple[int, int]
-"""The begin and the end of a piece of text."""
+"""The start and the end of a piece of text."""
 
 _SHORTEST_PART = 4
 """Minimum length of a part of a secret to be masked by itself, and of a secret to be searched for in base64."""
@@ -22,11 +22,11 @@ _LONGEST = 4096
 _SAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Characters that look the same in every spelling."""
 _BACKSLASHES = r"\\{1,4}"
-"""The begin of an escaped character: JSON within JSON doubles it."""
+"""The start of an escaped character: JSON within JSON doubles it."""
 _SHORT_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", '"': '"', "'": "'", "/": "/"}
 _ENTITIES = {"&": "amp|#38", "<": "lt|#60", ">": "gt|#62", '"': "quot|#34|#x22", "'": "apos|#39|#x27"}
 _FURTHER = {" ": [r"\+", r"""['"], ['"]"""], "'": [re.escape("'\"'\"'"), re.escape("'\\''")]}
-"""Further spellings: of a blank in a form and between the words of a list, and of an apostrophe in a shell."""
+"""Further spellings: of a space in a form and between the words of a list, and of an apostrophe in a shell."""
 _BASE64 = str.maketrans({"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|\\{1,4}/|%2[Ff])"})
 """The characters in which the two alphabets of base64 differ, quoted or not."""
 _ONE_OF_BASE64 = r"(?:[A-Za-z0-9+/_-]|%2[BbFf])?"
@@ -54,7 +54,7 @@ _ENDS = {
     '"': re.compile(f'(?<!\\\\)"{_AFTER_QUOTE}|{_ANY_END}'),
     "": re.compile(f'"{_AFTER_QUOTE}|{_ANY_END}'),
 }
-"""The latest end of a URL by the quotation mark before it: at that mark, unless it looks like a part of a password."""
+"""The latest end of a URL, keyed by the quotation mark before it: that mark, unless it looks like a part of a password."""
 
 
 class Redactor:
@@ -133,7 +133,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def userinfos(text: str) -> Iterator[str]:
-    """Yield the user and password of each URL in a text, if the URL has only one reading.
+    """Yield the user and password of each URL in a text, if the URL can be read in only one way.
 
     >>> list(userinfos("https://me:pw@host and https://host:8080/x@y and ssh://git@host"))
     ['me:pw']
@@ -195,7 +195,7 @@ def _in_order(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return all strings that one secret makes secret: stripped, unquoted, and the password of a URL."""
+    """Return all strings to mask for one secret: itself, stripped, unquoted, and the password of a URL."""
     forms = {secret, secret.strip()}
     for userinfo in userinfos(secret):
         user, _colon, password = userinfo.partition(":")
@@ -260,7 +260,7 @@ def _encoded(secret: str) -> Iterator[_Needle]:
 
 
 def _bytes(text: str) -> bytes:
-    """Return a text in UTF-8, with the bytes that ``os.fsdecode`` could not decode."""
+    """Return a text in UTF-8, including bytes that ``os.fsdecode`` could not decode."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -285,10 +285,11 @@ def _userinfo_spans(text: str, *, guess: bool = True) -> Iterator[Span]:
 def _userinfo_end(text: str, scheme_end: int, begin: int, stop: int, *, guess: bool) -> int:
     """Return the end of the user and password of a URL, or -1.
 
-    RFC 3986 forbids ``/``, ``?``, ``#``, quotation marks and blanks in them, but people write passwords with all of these. So
-    after a user, a colon and text that can't be a port, everything up to the ``@`` is a password, with at most two blanks: a
+    RFC 3986 forbids ``/``, ``?``, ``#``, quotation marks and spaces in them, but people write passwords with all of these. So
+    after a user, a colon and text that can't be a port, everything up to the ``@`` is a password, with at most two spaces: a
     sentence has more. Text that may be a port and a path, as in ``name:1234/x@y``, is a password unless the name is an
-    address, the ``@`` begins a part of the path, or a version follows it. Blanks and such a port are guesses.
+    address, the ``@`` begins a part of the path, or a version follows it. Text with spaces or with such
+    a port is only read as a password if *guess* is true.
     """
     if text.find("@", begin, stop) < 0:
         return -1

@@ -79,7 +79,7 @@ SET: Mapping[str, str] = {**NEVER_ASK, "PIP_USER": "0"}
 """Variables that a runner sets besides ``VIRTUAL_ENV`` and ``PATH``. ``PIP_USER`` overrides a ``pip.conf``."""
 
 UNLESS_SET: Mapping[str, str] = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-"""Variables that a runner sets unless they are set: a Python child then prints lines at once, and in UTF-8."""
+"""Variables that a runner sets unless they are already set: a Python child then prints lines at once, and in UTF-8."""
 
 
 def get_clean_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -126,7 +126,7 @@ def venv_environment(
     env.update({name: value for name, value in defaults.items() if name not in chosen})
     env = {**UNLESS_SET, **env}
     if "PATH" in chosen and scripts in env["PATH"].split(os.pathsep):
-        return env  # the caller has put it in its place
+        return env  # the caller has chosen its position
     return _with_scripts_first(env, scripts)
 
 
@@ -174,7 +174,7 @@ def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:
 
 
 def _defaults(table: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
-    """Return the table adapted to an environment: a configured ssh command gets the batch mode added."""
+    """Return the table adapted to an environment: batch mode is added to a configured ssh command."""
     defaults = dict(table)
     ssh = env.get("GIT_SSH_COMMAND")
     if ssh:

@@ -30,8 +30,8 @@
         └── InterpreterNotFoundError  is a LookupError
 
 Code that catches the standard exception keeps working. Three errors are plain, as in :mod:`subprocess`: an argument of the
-wrong type is a ``TypeError``, an invalid value of a process parameter is a ``ValueError``, and a missing command of the module
-functions is a ``FileNotFoundError``.
+wrong type is a ``TypeError``, an invalid value of a process parameter is a ``ValueError``, and a command that the module
+functions cannot find is a ``FileNotFoundError``.
 """
 
 import signal
@@ -107,7 +107,7 @@ def _ended(returncode: int) -> str:
 
 
 class InstallationError(CommandError):
-    """An installer failed. The notes have the reason, the changes that it made nevertheless, and last the remedy.
+    """An installer failed. The notes have the reason, the changes that it made before it failed, and the remedy, in this order.
 
     Args:
         headline: what failed and why, with credentials masked; default: the message names the command line instead. All other
@@ -143,7 +143,7 @@ class HashError(InstallationError):
 class IndexUnreachableError(InstallationError):
     """A package index, or a page of links, could not be reached, so it is unknown whether it has the package.
 
-    pip reports this only after a second attempt. With ``PIP_RETRIES=0`` it reports a package that does not exist, unless
+    pip reports this only after a second attempt. With ``PIP_RETRIES=0`` it reports that the package does not exist, unless
     ``PIP_VERBOSE=2`` is set too or the certificate of the index is the reason.
     """
 
@@ -368,7 +368,7 @@ class CreationError(VenvError, RuntimeError):
 
 
 class InterpreterNotFoundError(CreationError, LookupError):
-    """No such interpreter was found. The message lists those that were."""
+    """No interpreter matches. The message lists those that were found."""
 
 
 class RecordingError(VenvError, ValueError):

@@ -75,13 +75,13 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
         upgrade: upgrade installed packages to the newest version; default false.
         deps: install dependencies; default true.
         pre: allow pre-releases and development versions; default false.
-        exclude_newer: ignore releases that were uploaded later: a ``datetime``, a ``date`` (it begins in UTC), a ``timedelta``
+        exclude_newer: ignore releases uploaded after this time: a ``datetime``, a ``date`` (its start in UTC), a ``timedelta``
             for the minimum age, or a ``str`` such as ``"2026-01-31"`` or ``"P7D"``. The index must provide upload times, and
-            files in *find_links* have no limit. With pip, it needs version 26.0; default ``None``: no limit.
-        build_constraints: paths or URLs of constraints files for build requirements. With pip, it needs version 25.3;
+            files in *find_links* have no limit. Needs pip 26.0 or newer, or uv; default ``None``: no limit.
+        build_constraints: paths or URLs of constraints files for build requirements. Needs pip 25.3 or newer, or uv;
             default: none.
-        config_settings: settings of build back ends by name, each a ``str`` or a list of them. With pip, it needs version
-            22.1; default: none.
+        config_settings: settings of build back ends by name, each a ``str`` or a list of them. Needs pip 22.1 or newer, or
+            uv; default: none.
 
     >>> options: InstallOptions = {"upgrade": True, "timeout": 600}
     >>> offline: InstallOptions = {**options, "no_index": True, "find_links": ["wheels"]}
@@ -112,7 +112,7 @@ class InstallingRunner(Runner):
             the receipt, with the output of the installer and the packages that it changed.
 
         Raises:
-            InvalidRequirementError: the text is not a requirement, an existing path or a URL; nothing was started.
+            InvalidRequirementError: the string is not a requirement, an existing path or a URL; nothing was started.
             VenvInUseError: the environment has forks, or another process or thread is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
 
@@ -140,7 +140,7 @@ class InstallingRunner(Runner):
 
         Raises:
             InvalidRequirementError: an argument is wrong, or there is nothing to install; nothing was started.
-            LockFileError: the lock file is wrong, or does not fit the environment; nothing was installed.
+            LockFileError: the lock file is wrong, or does not match the environment; nothing was installed.
             InstallerNotFoundError: the installer is not installed, or is too old for a keyword.
             VenvInUseError: the environment has forks, or another process or thread is changing it.
             InstallationError: the installer failed, a ``subprocess.CalledProcessError``; a note has its reason.
@@ -183,7 +183,7 @@ class InstallingRunner(Runner):
             the receipt, with the output of the installer and the packages that it changed.
 
         Raises:
-            InvalidRequirementError: a text is not a package name, or there are no names; nothing was started.
+            InvalidRequirementError: a string is not a package name, or there are no names; nothing was started.
             VenvInUseError: the environment has forks, or another process or thread is changing it.
             InstallationError: the installer failed.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-TYPE_CHECKING = False  # as in the package itself
+TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from venvrunner import FakeVenvRunner, Runner, VenvRunner
     from venvrunner._fixtures.journal import Journal
@@ -142,7 +142,7 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
         # The mark is wrong, not the test's code: its source lines are not worth showing.
         text = "".join(traceback.format_exception_only(exc)).rstrip()
         raise pytest.fail.Exception(text, pytrace=False) from None
-    # An environment that the test has forked is left to the end of the session.
+    # An environment that the test has forked stays until the end of the session.
     with suppress(VenvInUseError), runner:
         yield runner
 

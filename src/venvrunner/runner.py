@@ -190,7 +190,7 @@ class Runner(ABC):
         def iterate() -> Generator[str, None, CompletedCommand]:
             with contextlib.closing(found), self._in_use() as around:
                 try:
-                    with self._around(around):  # the command starts here; commands of the loop's body are not part of it
+                    with self._around(around):  # the command starts here; commands in the loop's body are not part of it
                         first = next(found)
                 except StopIteration as end:
                     return cast("CompletedCommand", end.value)

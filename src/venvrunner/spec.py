@@ -122,7 +122,7 @@ class VenvSpec:
             name: the name of the environment's directory: one plain name.
             top_dir: its parent directory, which is created if it does not exist.
             exist: how to treat an existing environment. ``"reuse"`` (default) keeps it if it was created for an equal
-                specification, and else recreates it and logs why. ``"clear"`` recreates it. ``"error"`` raises.
+                specification; otherwise it recreates it and logs why. ``"clear"`` recreates it. ``"error"`` raises.
             wait: the maximum time to wait for other users of the environment, in seconds; default 30.
 
         Returns:

@@ -77,7 +77,7 @@ class VenvRunner(InstallingRunner):
             ``venvrunner[uv]``).
         prompt: the prompt of an activated shell; default: the name of the environment's directory.
         exist: how to treat an existing environment. ``"clear"`` (default) recreates it. ``"reuse"`` keeps it if it was created
-            with the same arguments and interpreter, and else recreates it and logs why. ``"error"`` raises.
+            with the same arguments and interpreter; otherwise it recreates it and logs why. ``"error"`` raises.
         wait: the maximum time to wait for other users of the environment, in seconds; default 30.
 
     Attributes:
@@ -94,7 +94,7 @@ class VenvRunner(InstallingRunner):
         VenvInUseError: the existing environment is in use by a runner or a command, or has forks.
         InterpreterNotFoundError: no interpreter matches; the message lists those that were found.
         CreationError: the environment cannot be created.
-        subprocess.CalledProcessError: the requirements cannot be installed; nothing of the environment is left.
+        subprocess.CalledProcessError: the requirements could not be installed; the environment was removed.
         TypeError, ValueError: an argument is wrong; nothing was created.
 
     >>> import tempfile

@@ -21,13 +21,13 @@ __tracebackhide__ = True
 TITLE = "venvrunner commands"
 """The heading in the report."""
 _COMMANDS = 20
-"""The number of last commands that are shown."""
+"""How many of the last commands are shown."""
 _LINES = 20
-"""The number of lines that are shown of each stream."""
+"""How many of the last lines of each stream are shown."""
 _PIECES = 1000
-"""The number of pieces of output that are kept of a running command, in case an exception ends it."""
+"""How many of the last pieces of output of a running command are kept, in case an exception ends it."""
 _CHARS = 500
-"""The number of characters that are shown of a line."""
+"""Maximum number of characters of a line that are shown."""
 
 _Done = TypeVar("_Done", bound=subprocess.CompletedProcess[str])
 

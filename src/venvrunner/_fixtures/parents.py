@@ -49,7 +49,7 @@ def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: Req
 
     Raises:
         TypeError: a value has the wrong type.
-        InvalidRequirementError: a text is not a requirement.
+        InvalidRequirementError: a string is not a requirement.
         LockFileError: the lock file cannot be used.
     """
     if not (python is None or isinstance(python, str | os.PathLike)):
@@ -66,7 +66,7 @@ def wanted(requirements: Iterable[StrPath], python: StrPath | None, options: Req
 
 
 def anchored_interpreter(python: StrPath, directory: str) -> str:
-    """Return a ``python`` value; a path in it is made relative to a directory instead of the working directory.
+    """Return a ``python`` value; a path in it is resolved against a directory instead of the working directory.
 
     >>> anchored_interpreter("bin/python", "/project"), anchored_interpreter("3.12", "/project")
     ('/project/bin/python', '3.12')

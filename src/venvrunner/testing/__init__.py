@@ -2,7 +2,7 @@ r"""Test doubles: runners for the tests of code that uses a runner.
 
 ====================================  ========================================================
 :class:`~venvrunner.FakeVenvRunner`   runs each command in the environment of the test itself
-:class:`ScriptedVenvRunner`           gives the answers that the test scripts, without a process
+:class:`ScriptedVenvRunner`           gives the answers that the test defines, without a process
 :class:`RecordingVenvRunner`          runs commands for real, and records them in a file
 :class:`ReplayVenvRunner`             gives the answers of such a file, without a process
 ====================================  ========================================================

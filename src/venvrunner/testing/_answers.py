@@ -13,7 +13,7 @@ from venvrunner._redaction import Redactor
 __tracebackhide__ = True
 
 _BEGIN = re.compile(r"@@ -[01][, ]")
-"""The header of a difference that begins at the first line."""
+"""The header of a hunk that begins at the first line."""
 
 
 class Call(NamedTuple):
@@ -71,7 +71,7 @@ class Answer:
         returncode: the exit code; ``None``: the command does not exit.
         installed: the packages that the command installs, as versions by normalized names; ``None`` for a removed one.
         side_effect: an exception to raise instead, or a function to call first.
-        times: how often the answer is given; ``None``: any number of times.
+        times: how many times the answer is given; ``None``: any number of times.
     """
 
     question: Question
@@ -133,7 +133,7 @@ def _fits(expected: object, arg: str) -> bool:
 
 
 def no_answer(question: Question, answers: Sequence[Answer], advice: str, redactor: Redactor | None = None) -> str:
-    r"""Return the message for a call without an answer, with the difference to the nearest one and with credentials masked.
+    r"""Return the message for a call without an answer, with the difference from the nearest one and with credentials masked.
 
     >>> print(no_answer(Question(["pip", "lost"]), [Answer(Question(["pip", "list"]))], "Script it."))
     the call ['pip', 'lost'] was not expected. Script it.

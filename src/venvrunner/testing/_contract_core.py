@@ -126,7 +126,7 @@ class RunnerContract(UsageContract):
         assert len(log.records) == 2 + 2 * len(LOGGED)
 
     def test_the_end_is_logged(self, call: Run) -> None:
-        """Last, at debug: the exit code and the seconds that the command took; after a timeout, the reason of the stop."""
+        """Last, at debug: the exit code and the seconds that the command took; after a timeout, the reason for the stop."""
         for example in (NUMBERED[0], FAILURE):
             log = Log()
             call(example.args, log, check=False)

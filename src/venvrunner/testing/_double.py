@@ -34,16 +34,16 @@ _Packages = tuple[dict[str, str], dict[str, str]]
 class DoubleRunner(Block, Runner):
     """A runner that starts no process: each command gets the first unused answer that matches.
 
-    The code of real commands produces its lines, log records, exceptions, masking and environment.
+    The code of real commands delivers its lines, logs them, raises its exceptions and masks secrets.
 
     Args:
         venv_dir: the path of the pretended environment; nothing is read or written there.
-        installed: the packages that are installed at first, as versions by name.
+        installed: the packages that are installed initially, as versions by name.
 
     Attributes:
         venv_dir: the absolute path of the pretended environment.
         name: the last component of ``venv_dir``.
-        top_dir: the directory of ``venv_dir``.
+        top_dir: the parent directory of ``venv_dir``.
         calls: all calls, in order.
     """
 
@@ -102,7 +102,7 @@ class DoubleRunner(Block, Runner):
         return [os.path.join(layout.CURRENT.scripts(self.venv_dir), command), *rest]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Same as :meth:`.VenvRunner.environment`."""
+        """Same as :meth:`.VenvRunner.environment`, but configuration files of pip are not read."""
         return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
 
     def install_package(self, package_name: StrPath) -> Receipt:

@@ -44,7 +44,7 @@ def _example(stdout: bytes, stderr: bytes = b"", returncode: int | None = 0, *ar
 LINES = ["  a ", "", "\tb\u00e9\u2028\x1b[1m\0 \r", "{0} %s", "no end\U0001f600 "]
 TEXT = "  a \r\n\n\tb\u00e9\u2028\x1b[1m\0 \r\r\n{0} %s\nno end\U0001f600 "
 LOGGED = ["  a ", "", "\tb\u00e9\u2028\0 ", "{0} %s", "no end\U0001f600 "]
-"""The lines as a terminal shows them, and a logger gets them: a carriage return goes back to the begin of a line."""
+"""The lines as a terminal shows them, and a logger gets them: a carriage return goes back to the start of a line."""
 TOKEN = "hunter2-token"  # noqa: S105  made up
 
 EXACT = _example(TEXT.encode(), b"err: " + TEXT.encode())

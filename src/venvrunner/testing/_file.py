@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """The content of a file: its placeholders, the packages that were installed at first, and the calls, in order."""
+    """The content of a file: its placeholders, the packages that were installed initially, and the calls, in order."""
 
     placeholders: Placeholders
     installed: Mapping[str, str]
@@ -206,7 +206,7 @@ def exception_of(name: object, *parts: object) -> Exception:
 
 
 def _known(name: str) -> type[Exception] | None:
-    """Return the exception class of a name, if a call may raise it before a start; else ``None``."""
+    """Return the exception class of a name, if a call may raise it before a start; otherwise ``None``."""
     plain = {kind.__name__: kind for kind in _OF_THE_SYSTEM}
     if name in plain:
         return plain[name]

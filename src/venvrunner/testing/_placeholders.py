@@ -18,7 +18,7 @@ _END = r"(?![\w-]|\.\w)"
 
 
 class Placeholders:
-    """Replace named paths in a text by placeholders, and placeholders by paths.
+    """Replace named paths in a text with placeholders, and placeholders with paths.
 
     Args:
         paths: paths by name. Where two paths match, the longer one wins.

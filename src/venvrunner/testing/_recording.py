@@ -43,9 +43,9 @@ _Result = TypeVar("_Result", bound=subprocess.CompletedProcess[str])
 class RecordingVenvRunner(Block, Runner):
     r"""Record the calls of another runner in a file for a :class:`ReplayVenvRunner`.
 
-    :meth:`save` writes the file, and so does the end of a ``with`` block that no exception leaves. It is readable JSON. Paths
-    of this machine appear as ``{venv}``, ``{cwd}``, ``{tmp}`` and ``{home}``; credentials in URLs and all secrets are masked.
-    A replay distinguishes calls by their arguments, ``cwd`` and ``input``.
+    :meth:`save` writes the file, and so does the end of a ``with`` block that no exception leaves. The file is readable JSON.
+    In it, paths of this machine appear as ``{venv}``, ``{cwd}``, ``{tmp}`` and ``{home}``, and credentials in URLs and all
+    secrets are masked. A replay distinguishes calls by their arguments, ``cwd`` and ``input``.
 
     Args:
         runner: the runner that runs the commands. This object has all of its other attributes too.
@@ -262,7 +262,7 @@ class RecordingVenvRunner(Block, Runner):
             capture.refused(exc)
             raise
         except BaseException:
-            capture.started = True  # a cancel or Ctrl-C, maybe while an installation waited for another: no exit code
+            capture.started = True  # a cancellation or Ctrl-C, perhaps while an installation waited for another: no exit code
             raise
 
 
@@ -319,10 +319,10 @@ class _Capture(Capture):
             self.chunks = [(number, text.encode(errors="surrogateescape")) for number, text in texts.items() if text]
 
     def refused(self, error: Exception) -> None:
-        """Keep the exception of a failed start, unless a callable raised it or a replay raises it by itself."""
+        """Keep the exception of a failed start, unless a callable raised it, or a replay raises it anyway."""
         if isinstance(error, VenvError | OSError):
             is_kept = not self.chunks or self.returncode is not None
-        else:  # of an invalid argument, unless only the system could tell, as for the number of a user
+        else:  # an invalid argument is not recorded, unless only the system could detect it, as with a user ID
             is_kept = self.started and not self.chunks and self.returncode is None
         if is_kept and (parts := parts_of(error)) is not None:
             self.raised = exception_of(*parts)  # a copy: the traceback of the original refers to frames

@@ -31,7 +31,7 @@ class ReplayVenvRunner(DoubleRunner):
     Attributes:
         venv_dir: the absolute path of the pretended environment.
         name: the last component of ``venv_dir``.
-        top_dir: the directory of ``venv_dir``.
+        top_dir: the parent directory of ``venv_dir``.
         calls: all calls, each a :class:`Call`, in order.
 
     Raises:

@@ -15,19 +15,19 @@ __tracebackhide__ = True
 
 
 class ScriptedVenvRunner(DoubleRunner):
-    r"""Pretend to be an environment: each command has the outcome that the test scripts, and no process is started.
+    r"""Pretend to be an environment: each command has the outcome that the test defines, and no process is started.
 
     The double is strict: a call without an answer raises, and so does the end of a ``with`` block if an answer was not used.
 
     Args:
         venv_dir: the path of the pretended environment; nothing is read or written there. Default: in the temporary
             directory.
-        installed: the packages that are installed at first, as versions by name.
+        installed: the packages that are installed initially, as versions by name.
 
     Attributes:
         venv_dir: the absolute path of the pretended environment.
         name: the last component of ``venv_dir``.
-        top_dir: the directory of ``venv_dir``.
+        top_dir: the parent directory of ``venv_dir``.
         calls: all calls, each a :class:`Call`, in order.
 
     >>> with ScriptedVenvRunner() as venv:
@@ -67,7 +67,7 @@ class ScriptedVenvRunner(DoubleRunner):
             returncode: the exit code; ``None``: the command does not exit, and the caller's ``timeout=`` is reached at once.
             installed: the packages that it installs, as versions by name; ``None`` for a package that it removes.
             side_effect: an exception to raise instead, or a function that gets the :class:`Call` before any output.
-            times: how often the answer must be given; ``None``: any number of times, or never.
+            times: how many times the answer must be given; ``None``: any number of times, or never.
 
         Raises:
             TypeError, ValueError: an argument is invalid.
