@@ -85,7 +85,7 @@ def test_a_command_of_the_system_is_named_with_the_call_that_runs_it(command: Ca
     head, rest = str(caught.value).split("! ", 1)
     assert head == f"{str(scripts / name)!r} does not exist"
     call = f"subprocess_util.log_run([{name!r}, ...], env=venv.environment())."
-    assert rest == f"Install the package that provides this command. To run the system's: {call}"
+    assert rest == f"Install the package that provides this command. To run the system's command, use {call}"
 
 
 @pytest.mark.parametrize("text", ["python --version", "no such", "no\nsuch", "pip  install x"])
@@ -93,7 +93,7 @@ def test_a_command_line_in_one_item_is_taken_apart_in_the_message(command: Calle
     """It is the most frequent mistake of who knows shells."""
     with pytest.raises(ValueError, match="does not exist") as caught:
         command([text])
-    advice = f"Pass each argument as an item of its own: {text.split()}."
+    advice = f"Pass each argument as a separate item: {text.split()}."
     assert str(caught.value) == f"{str(scripts / text)!r} does not exist! {advice}"
 
 
@@ -126,7 +126,7 @@ def test_a_misspelled_option_of_an_environment_gets_a_suggestion() -> None:
     ("python", "advice"),
     [
         (3.12, "float. Write python='3.12'."),
-        (3.1, "float. Write python='3.1', or '3.10': a number loses the zero."),
+        (3.1, "float. Write python='3.1', or '3.10': a number drops the trailing zero."),
         (3, "int. Write python='3'."),
         ((3, 12), "tuple. Write python='3.12'."),
         (["3.12"], "list. Write for instance python='3.12'."),
@@ -221,10 +221,10 @@ WHY = {
     "stdout": (subprocess.PIPE, "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel"),
     "stderr": (subprocess.STDOUT, "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel"),
     "capture_output": (True, "the output is read line by line and returned"),
-    "shell": (True, r"a command is a list of arguments; for a shell line run \['sh', '-c', line\]"),
+    "shell": (True, r"a command is a list of arguments; for a shell command line, run \['sh', '-c', line\]"),
     "text": (True, "the output is text already"),
     "universal_newlines": (True, "the output is text already"),
-    "bufsize": (1, "what arrives is delivered at once"),
+    "bufsize": (1, "output is delivered as soon as it arrives"),
     "limit": (1 << 20, "a line may have any length"),
     "start_new_session": (False, "every command leads a session of its own"),
     "process_group": (0, "every command leads a session of its own"),

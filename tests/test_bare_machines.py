@@ -201,7 +201,7 @@ def test_a_missing_directory_for_temporary_files_is_one_clear_error(tmp_path: Pa
         ("", False, "sys.executable is empty"),
         (None, False, "sys.executable is empty"),
         ("/gone/python3", False, "'/gone/python3' cannot be read: No such file or directory"),
-        (sys.executable, True, "it is frozen"),
+        (sys.executable, True, "the program is frozen"),
     ],
 )
 def test_without_an_interpreter_of_its_own_a_program_names_one(

@@ -336,7 +336,7 @@ def test_a_file_that_is_no_program_says_so(drive: Caller, tmp_path: Path) -> Non
     script = tmp_path / "a-script"
     script.write_text("echo never\n")
     script.chmod(0o755)
-    with pytest.raises(OSError, match="the file has no '#!' line and is not a program of this machine") as caught:
+    with pytest.raises(OSError, match="the file has no '#!' line and is not a program for this machine") as caught:
         drive([script])
     assert caught.value.errno == errno.ENOEXEC
     script.chmod(0o644)

@@ -252,8 +252,6 @@ def test_a_missing_command_is_a_plain_file_not_found_error(drive: Caller) -> Non
 
 def test_a_program_whose_name_is_a_command_line_is_explained(drive: Caller) -> None:
     """Without an environment, where the system says that there is no such file."""
-    with pytest.raises(
-        FileNotFoundError, match=r"pass each argument as an item of its own: \['python', '--version'\]"
-    ) as caught:
+    with pytest.raises(FileNotFoundError, match=r"pass each argument as a separate item: \['python', '--version'\]") as caught:
         drive(["python --version"])
     assert caught.value.filename == "python --version"

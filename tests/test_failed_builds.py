@@ -123,7 +123,7 @@ CASES = {
         _COMPILE,
         "thing.c:3:10: fatal error: foo.h: No such file or directory",
         ("running build_ext", "error: command 'gcc' failed with exit code 1"),
-        "A compiler, a header or a library of the system is missing.",
+        "A compiler, a header or a system library is missing.",
     ),
     "network": Case(
         _NETWORK,

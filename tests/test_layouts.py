@@ -105,7 +105,7 @@ def test_a_file_that_is_not_a_program_is_explained(tmp_path: Path) -> None:
     """On Windows, what a program is its suffix says."""
     scripts = Path(WINDOWS.scripts(str(tmp_path)))
     touch(scripts / "tool")
-    expected = "The file 'tool' is not a program: its name has none of .com, .exe, .bat, .cmd."
+    expected = "The file 'tool' is not a program: its name ends in none of .com, .exe, .bat, .cmd."
     assert WINDOWS.why_not(str(tmp_path), "tool") == f"{str(scripts / 'tool')!r} does not exist! {expected}"
 
 

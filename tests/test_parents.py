@@ -247,7 +247,7 @@ def test_a_fork_whose_path_begins_its_parents_is_refused(name: str, tmp_path: Pa
     parent = VenvRunner("venv", tmp_path, with_pip=False)
     child = parent.fork("child", tmp_path)
     for venv in (parent, child):
-        with pytest.raises(InvalidPathError, match="begins with the same letters, so pip"):
+        with pytest.raises(InvalidPathError, match="begins with this path, so pip"):
             venv.fork(name, tmp_path)
         assert not (tmp_path / name).exists()
 

@@ -216,7 +216,7 @@ def test_the_command_line_is_before_the_settings_file_and_the_mark_before_both(
         """,
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*InterpreterNotFoundError: there is no interpreter '3.98'.*found: *"])
+    result.stdout.fnmatch_lines(["*InterpreterNotFoundError: no interpreter matches '3.98'.*found: *"])
 
 
 @pytest.mark.parametrize(
@@ -250,12 +250,12 @@ def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) 
     wrong = {
         "['pip']": "TypeError: the mark venv takes keyword arguments only: requirements, python, lock, lock_extras, *",
         "requirement=['pip']": "TypeError: the mark venv has no argument 'requirement'. It takes requirements, python, lock, *",
-        "requirements='pip'": "TypeError: requirements must be several values, such as a list. Use [[]'pip'].",
+        "requirements='pip'": "TypeError: requirements must be a list or another collection of values. Use [[]'pip'].",
         "requirements=[3]": "TypeError: a requirement must be a str or a path, not int.",
-        "requirements=3": "TypeError: requirements must be several values, such as a list.",
+        "requirements=3": "TypeError: requirements must be a list or another collection of values.",
         "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement. *Use pre=True.*",
         "python=3.12": "TypeError: python must be a str or a path, not float. Write python='3.12'.",
-        "python='3.99'": "*InterpreterNotFoundError: there is no interpreter '3.99'. Pass the path*; found: *",
+        "python='3.99'": "*InterpreterNotFoundError: no interpreter matches '3.99'. Pass the path*; found: *",
         "lock='nowhere.toml'": "*LockFileError: *nowhere.toml*",
         "lock=3": "TypeError: lock must be a str or a path, such as 'pylock.toml', not int.",
         "requirements=['pip'], lock='pylock.toml'": "*InvalidRequirementError: lock= installs exactly*",
@@ -347,7 +347,7 @@ def test_a_path_of_an_interpreter_begins_where_it_is_written(
     run_suite(pytester, plain, "../test_suite.py", "--venv-python=./there").assert_outcomes(passed=1)
     result = run_suite(pytester, plain, "../test_suite.py", "--venv-python=./here")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*there is no interpreter '*elsewhere/./here'. *"])
+    result.stdout.fnmatch_lines(["*no interpreter matches '*elsewhere/./here'. *"])
 
 
 def test_what_can_not_be_prepared_is_not_tried_again(pytester: pytest.Pytester) -> None:

@@ -361,7 +361,7 @@ def test_a_deleted_environment_does_not_come_back_in_half(tmp_path: Path) -> Non
     for action in (lambda: venv.install_package("pocket"), lambda: venv.fork("fork", tmp_path)):
         with pytest.raises(CreationError):
             action()
-    with pytest.raises(ValueError, match="The environment itself is gone"):
+    with pytest.raises(ValueError, match="The environment itself no longer exists"):
         venv.log_run(["python"])
     assert listing(tmp_path) == {}
 

@@ -78,7 +78,7 @@ def test_an_answer_is_in_the_encoding_of_its_call() -> None:
 
 
 SOURCE = "import a\nimport c\n"
-ADVICE = "Script it with answer(), or raise times= of an existing answer."
+ADVICE = "Script it with answer(), or increase times= of an existing answer."
 
 
 def test_an_unexpected_call_is_told_with_the_nearest_answer() -> None:

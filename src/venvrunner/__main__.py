@@ -34,8 +34,8 @@ TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
 _DESCRIPTION = """\
 Create a temporary virtual environment, install packages, run one command in it, and delete it.
 
-The command's standard output and standard error are passed through unchanged. Messages of venvrunner and the
-output of the installation go to standard error."""
+The command's standard output and standard error are passed through unchanged. The messages of venvrunner and
+the output of the installer go to standard error."""
 
 _EPILOG = """\
 examples:
@@ -46,14 +46,14 @@ examples:
   python -m venvrunner cache --help
 
 exit codes:
-  that of the command; 128+n if signal n ended it, or venvrunner itself
+  the command's own; 128+n if signal n ended the command or venvrunner
   124   the command timed out
   125   the environment could not be created, or the installation failed
   126   the command cannot be run
   127   the environment has no such command
   2     the arguments are wrong
 
-Ctrl-C, SIGTERM and SIGHUP end the command with all its children, then the environment is deleted."""
+Ctrl-C, SIGTERM and SIGHUP stop the command and all its children; then the environment is deleted."""
 
 
 class _SignalledError(SystemExit):
@@ -120,14 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _cache(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m venvrunner cache",
-        description="Manage the cache of prepared files from which environments are created.",
-        epilog=f"The cache can be deleted at any time. The variable {cache.VARIABLE} names another directory for it.",
+        description="Manage the cache of prepared environments, from which new ones are created.",
+        epilog=f"The cache can be deleted at any time. Set {cache.VARIABLE} to use another directory.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "what",
         choices=["dir", "size", "prune"],
-        help="show the directory of the cache; show its size in bytes; remove files that can't be used any more",
+        help="show the directory of the cache; show its size in bytes; remove files that can no longer be used",
     )
     what = parser.parse_args(argv).what
     try:
@@ -163,7 +163,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         parser.add_argument(*flags, **details)
 
     add("--version", action="store_true", help="show the version of venvrunner and exit")
-    add("--python", metavar="P", help="the interpreter: a path, a version or a range (default: this one)")
+    add("--python", metavar="P", help="the interpreter: a path, a version or a range (default: the running one)")
     add(
         "--with", metavar="REQ", dest="requirements", action="append", default=[],
         help="install a requirement, a path or a URL; may be repeated",
@@ -172,10 +172,10 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "-r", "--requirements-file", metavar="FILE", dest="files", action="append", default=[],
         help="install what a requirements file lists; may be repeated",
     )  # fmt: skip
-    add("--timeout", metavar="S", type=float, help="end the command after this many seconds")
+    add("--timeout", metavar="S", type=float, help="stop the command after this many seconds")
     add(
         "--contain", action="store_true",
-        help="let nothing outlive the command: no daemon that it starts, and not the command if this program is killed",
+        help="stop all that the command leaves running, daemons included; kill the command too if this program is killed",
     )  # fmt: skip
     add("--keep", metavar="DIR", help="create the environment in DIR and keep it; an existing one is recreated")
     # Everything after the first "--" belongs to the command, whatever it looks like.
@@ -190,7 +190,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if not command:
         parser.error("no command. Put it at the end, after '--'.")
     if options.keep == "":
-        parser.error("--keep must name a directory, such as .venv, and is empty.")
+        parser.error("--keep must name a directory, such as .venv, but is empty.")
     if options.timeout is not None and not options.timeout > 0:
         parser.error(f"--timeout must be a positive number of seconds, not {options.timeout:g}.")
     return options, command

@@ -9,12 +9,12 @@ from venvrunner._process.native import default_path, variable_names
 __tracebackhide__ = True
 
 _PYTHON = "points every Python interpreter at modules from outside the environment"
-_START = "makes every Python interpreter run something else at its start"
+_START = "changes the interactive mode of every Python interpreter"
 _ACTIVE = "names another environment as the active one"
 _PIP_PLACE = "makes pip install somewhere else"
 _PIP_WHAT = "changes what every pip command installs"
 _PIP_OTHER = "makes pip choose files for another Python"
-_PIP_CHECK = "makes pip judge the environment by rules of the caller's shell"
+_PIP_CHECK = "makes pip check for the environment of the caller's shell"
 _UV_PLACE = "makes uv work on something other than the environment"
 
 REMOVED: Mapping[str, str] = {

@@ -198,9 +198,9 @@ def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options and the settings."""
     group = parser.getgroup("venvrunner", "virtual environments for tests")
-    group.addoption("--venv-installer", choices=INSTALLERS, help="their installer; overrides the setting venv_installer")
+    group.addoption("--venv-installer", choices=INSTALLERS, help="the installer for them; overrides the setting venv_installer")
     group.addoption(
-        "--venv-python", metavar="PYTHON", help="their interpreter: a path, a version or a range; overrides venv_python"
+        "--venv-python", metavar="PYTHON", help="the interpreter for them: a path, a version or a range; overrides venv_python"
     )
     group.addoption(
         "--venv-wheelhouse",

@@ -108,7 +108,7 @@ def _check_paths(venv_dir: str, ancestors: list[str], *, standalone: bool) -> No
         if not standalone and begins_alike(os.path.realpath(ancestor), wanted):
             # pip compares the start of real paths to decide whether a package is in the environment (misc.is_local).
             msg = (
-                f"a fork cannot be in {venv_dir!r}: its parent's path {ancestor!r} begins with the same letters, so pip"
+                f"a fork cannot be in {venv_dir!r}: its parent's path {ancestor!r} begins with this path, so pip"
                 " would mistake the parent's packages for the fork's and remove them. Use another name."
             )
             raise InvalidPathError(msg)

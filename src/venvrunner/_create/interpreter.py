@@ -49,7 +49,7 @@ def running() -> Interpreter:
     """
     executable = getattr(sys, "_base_executable", None) or sys.executable
     if getattr(sys, "frozen", False):
-        reason = f"it is frozen, and {executable!r} is the program itself"
+        reason = f"the program is frozen, and {executable!r} is the program itself"
     elif not executable:
         reason = "sys.executable is empty"
     else:

@@ -61,7 +61,7 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     info = _search(text, env) if usable else None
     if info is None:
         msg = (
-            f"there is no interpreter {os.fspath(python)!r}. Pass the path, the version or the range of an existing one;"
+            f"no interpreter matches {os.fspath(python)!r}. Pass the path, the version or the range of an existing one;"
             f" found: {_list(env)}."
         )
         raise InterpreterNotFoundError(msg)

@@ -41,7 +41,7 @@ def wrong_python(python: object) -> str:
     >>> wrong_python((3, 12))
     "python must be a str or a path, not tuple. Write python='3.12'."
     >>> wrong_python(3.1)
-    "python must be a str or a path, not float. Write python='3.1', or '3.10': a number loses the zero."
+    "python must be a str or a path, not float. Write python='3.1', or '3.10': a number drops the trailing zero."
     """
     kind = type(python).__name__
     parts: tuple[object, ...] = (python,)
@@ -51,7 +51,7 @@ def wrong_python(python: object) -> str:
     message = f"python must be a str or a path, not {kind}."
     if not re.fullmatch(r"\d+(\.\d+)*", text):
         return f"{message} Write for instance python='3.12'."
-    zero = f", or '{text}0': a number loses the zero" if text == "3.1" else ""
+    zero = f", or '{text}0': a number drops the trailing zero" if text == "3.1" else ""
     return f"{message} Write python={text!r}{zero}."
 
 

@@ -99,7 +99,7 @@ _BUILDS: list[tuple[str, str]] = [
             r"No such file or directory: '[^']*(?:cc|\+\+|clang|cmake|ninja|make|cargo|rustc|pkg-config)'|Unknown compiler|"
             r"cannot find -l|No CMAKE_\w+_COMPILER|Microsoft Visual C\+\+ .* is required|can't find Rust compiler"
         ),
-        "A compiler, a header or a library of the system is missing. Install it, or use a release that has a wheel.",
+        "A compiler, a header or a system library is missing. Install it, or use a release that has a wheel.",
     ),
     (
         r"backend that is missing|has no attribute 'build_editable'",

@@ -159,7 +159,7 @@ def _check(
         error = NotInstalledError(0, receipt.args, receipt.stdout, receipt.stderr, shown=shown, packages=names)
         error.add_note(f"The installer's last lines:\n{redactor.mask(receipt.stdout + receipt.stderr)[-_SHOWN:].strip()}")
         error.add_note(
-            "A setting may redirect packages, exclude them or make a dry run: check env=, extra_env= and configuration files."
+            "A setting may redirect packages, exclude them or cause a dry run: check env=, extra_env= and configuration files."
         )
         raise error
 

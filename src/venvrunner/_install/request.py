@@ -222,7 +222,7 @@ def _settings(value: object) -> Iterable[str]:
                 msg = f"config_settings must contain strings, or lists of strings, not {name!r}: {one!r}."
                 raise TypeError(Redactor().mask(msg))
             if not name.strip() or "=" in name or _CONTROL.search(name + one):
-                msg = f"config_settings cannot be {name!r}: {one!r}. Use a name without '=', and one line for each."
+                msg = f"config_settings cannot be {name!r}: {one!r}. Use a name without '=', and one line for each value."
                 raise InvalidRequirementError(Redactor().mask(msg))
             yield f"{name}={one}"
 
@@ -278,7 +278,7 @@ def _no_group(name: str, path: str, why: object) -> InvalidRequirementError:
 def _check_several(name: str, values: object) -> None:
     if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
         remedy = f" Use [{Redactor().mask(repr(values))}]." if isinstance(values, str) else ""
-        msg = f"{name} must be several values, such as a list.{remedy}"
+        msg = f"{name} must be a list or another collection of values.{remedy}"
         raise TypeError(msg)
 
 

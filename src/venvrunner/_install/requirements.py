@@ -302,7 +302,7 @@ def _place(text: str, url: str) -> str:
     match = FILE.fullmatch(url)
     if match is None:
         if not URL.fullmatch(url):
-            raise _invalid(text, "is not a URL", "A URL has no blanks. A marker after it begins with ' ; '.")
+            raise _invalid(text, "is not a URL", "A URL contains no spaces. A marker after it begins with ' ; '.")
         return url
     path = local_path(match["path"])
     if not path.strip("/"):
@@ -324,7 +324,7 @@ def _checked(text: str, found: str) -> str:
     """Return a requirement or URL, after a check that no part of it can become an option."""
     check_credentials(found)
     if _OPTION.search(found):
-        raise _invalid(text, "contains a text that could become an option")
+        raise _invalid(text, "contains text that could become an option")
     if _SURROGATE.search(found):
         raise _invalid(text, "contains an unpaired surrogate, which cannot be encoded")
     if len(found) > _LONGEST:

@@ -183,7 +183,7 @@ def encoding(name: str | None) -> str:
         "".encode(name)
         return codecs.lookup(name).name
     except (LookupError, ValueError):
-        msg = f"encoding={Redactor().mask(repr(name))} is not an encoding of text. Use 'utf-8', 'cp1252' or another of codecs."
+        msg = f"encoding={Redactor().mask(repr(name))} is not a text encoding. Use for instance 'utf-8' or 'cp1252'."
         raise ValueError(msg) from None
 
 
@@ -279,6 +279,6 @@ def _proven(errors: str) -> str:
     except UnicodeDecodeError:
         pass
     except (LookupError, TypeError, ValueError):
-        msg = f"errors={errors!r} is not an error handler for decoding. Use 'strict', 'replace' or another of codecs."
+        msg = f"errors={errors!r} is not an error handler for decoding. Use for instance 'strict' or 'replace'."
         raise ValueError(msg) from None
     return errors

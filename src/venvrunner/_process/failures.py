@@ -58,7 +58,7 @@ def _reason(error: OSError, command: Command) -> tuple[str, Any]:
         return f"The directory given as cwd= {what}", cwd
     words = os.fsdecode(filename or "").split()
     if error.errno == errno.ENOENT and len(words) > 1 and filename == command.argv[0] and not os.path.dirname(words[0]):
-        return f"{reason}; pass each argument as an item of its own: {words}", filename
+        return f"{reason}; pass each argument as a separate item: {words}", filename
     path = _program(command)
     more = None if path is None else _reason_of(error.errno, path)
     return (reason, filename) if more is None else (more, path)
@@ -71,7 +71,7 @@ def _reason_of(number: int | None, path: str) -> str | None:
             ends = ". The file has Windows line ends: convert them" if interpreter.endswith("\r") else ""
             return f"The interpreter {interpreter!r} that the script names does not exist{ends}"
         case errno.ENOEXEC:
-            return "Exec format error: the file has no '#!' line and is not a program of this machine"
+            return "Exec format error: the file has no '#!' line and is not a program for this machine"
         case errno.EACCES if _is_on_noexec(path):
             return "Permission denied: the file system is mounted noexec"
         case _:

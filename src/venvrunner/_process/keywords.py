@@ -5,22 +5,22 @@ from collections.abc import Collection, Iterable, Mapping
 __tracebackhide__ = True
 
 _OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
-_TEXT = "the output is text already, decoded as encoding= says (UTF-8); use errors= to choose what happens to a bad byte"
-_GROUP = "every command leads a session of its own, so that it can be ended with all its children"
+_TEXT = "the output is text already, decoded with encoding= (default: UTF-8); use errors= to choose what happens to a bad byte"
+_GROUP = "every command leads a session of its own, so that it can be stopped with all its children"
 REFUSED: Mapping[str, str] = {
     "stdout": _OUTPUT,
     "stderr": _OUTPUT,
     "capture_output": _OUTPUT,
-    "shell": "a command is a list of arguments; for a shell line run ['sh', '-c', line]",
+    "shell": "a command is a list of arguments; for a shell command line, run ['sh', '-c', line]",
     "text": _TEXT,
     "universal_newlines": _TEXT,
-    "bufsize": "what arrives is delivered at once; leave it out",
-    "limit": "a line may have any length; leave it out",
+    "bufsize": "output is delivered as soon as it arrives; leave this out",
+    "limit": "a line may have any length; leave this out",
     "start_new_session": _GROUP,
     "process_group": _GROUP,
     "success_codes": "pass check=False, and compare the result's returncode",
-    "silent": "a line is shown only where stdout_loglevel and stderr_loglevel say so; stderr_loglevel=None shows none",
-    "external": "a runner runs commands of its environment; for one of the system use subprocess_util.log_run()",
+    "silent": "lines are shown only as stdout_loglevel and stderr_loglevel choose; stderr_loglevel=None shows none",
+    "external": "a runner runs commands of its environment; for a system command, use subprocess_util.log_run()",
 }
 
 

@@ -30,7 +30,7 @@ def explained(venv_dir: str, what: str = CREATE) -> Generator[None]:
     except (SystemExit, OSError, RuntimeError, ValueError) as exc:
         # A path through a descriptor means nothing to a reader. virtualenv has already printed the reason for its SystemExit.
         reason = (
-            "virtualenv refused" if isinstance(exc, SystemExit) else re.sub(FIRM + r"\d+", lambda _match: venv_dir, str(exc))
+            "virtualenv failed" if isinstance(exc, SystemExit) else re.sub(FIRM + r"\d+", lambda _match: venv_dir, str(exc))
         )
         msg = f"cannot {what} in {venv_dir!r}: {reason.rstrip('.')}."
         raise CreationError(msg) from exc

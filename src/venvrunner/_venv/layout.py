@@ -101,21 +101,21 @@ class Layout(NamedTuple):
         directory = self.scripts(venv_dir)
         message = f"{os.path.join(directory, command)!r} does not exist!"
         if len(words := command.split()) > 1:
-            return f"{message} Pass each argument as an item of its own: {words}."
+            return f"{message} Pass each argument as a separate item: {words}."
         try:
             names = os.listdir(directory)
             if command in names and self.suffixes:
-                return f"{message} The file {command!r} is not a program: its name has none of {', '.join(self.suffixes)}."
+                return f"{message} The file {command!r} is not a program: its name ends in none of {', '.join(self.suffixes)}."
             similar = difflib.get_close_matches(command, names, n=3)
         except OSError:
-            return f"{message} The environment itself is gone."
+            return f"{message} The environment itself no longer exists."
         if similar:
             return f"{message} Did you mean {' or '.join(map(repr, similar))}?"
         import shutil  # slow to import
 
         if shutil.which(command):
             own = f"subprocess_util.log_run([{command!r}, ...], env=venv.environment())"
-            return f"{message} Install the package that provides this command. To run the system's: {own}."
+            return f"{message} Install the package that provides this command. To run the system's command, use {own}."
         return f"{message} Install the package that provides this command first."
 
 

@@ -39,7 +39,7 @@ class ScriptedVenvRunner(DoubleRunner):
     """
 
     _remedy = "Run these commands, or remove the answers."
-    _advice = "Script it with answer(), or raise times= of an existing answer."
+    _advice = "Script it with answer(), or increase times= of an existing answer."
 
     def __init__(self, venv_dir: StrPath | None = None, *, installed: Mapping[str, str] | None = None) -> None:
         directory = os.path.join(tempfile.gettempdir(), "scripted-venv") if venv_dir is None else venv_dir
