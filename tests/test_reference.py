@@ -17,7 +17,8 @@ from venvrunner.installing import ReportOptions
 from venvrunner.subprocess_util import RunOptions
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
-API = (REFERENCE / "api.md").read_text(encoding="utf-8")
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(REFERENCE.glob("*.md"))}
+API = "\n".join(PAGES.values())
 
 
 def entries(text: str | None, section: str) -> dict[str, str]:
@@ -77,7 +78,7 @@ def test_every_public_name_is_in_the_reference() -> None:
 
 def test_the_refused_keywords_are_those_of_the_code() -> None:
     """Each with the words of its error message."""
-    section = API.partition("### Keywords that are refused\n")[2].partition("\n#")[0]
+    section = API.partition("# Keywords that are refused\n")[2].partition("\n#")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|$", section, re.MULTILINE)
     assert {name: reason.replace("`", "") for name, reason in rows} == dict(REFUSED)
 
