@@ -2,10 +2,15 @@
 
 import inspect
 import os
+import re
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 import venvrunner
 
@@ -78,3 +83,31 @@ def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
         return None
     commit = os.environ.get("READTHEDOCS_GIT_COMMIT_HASH", "main")
     return f"{urls['Source']}/blob/{commit}/src/venvrunner/{inside.as_posix()}#L{first}-L{first + len(lines) - 1}"
+
+
+class Promises(SphinxDirective):
+    """List the tests of a contract in a table: documented one by one, they would fill the index and the results of a search."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table: the promise that a test is named after, and the first line of its docstring."""
+        module_name, _, name = self.arguments[0].rpartition(".")
+        module = import_module(module_name)
+        contract = getattr(module, name)
+        listed = {test for base in contract.__bases__ if base.__name__ in module.__all__ for test in dir(base)}
+        tests = {
+            test: found for cls in reversed(contract.__mro__) for test, found in vars(cls).items() if test.startswith("test_")
+        }
+        rows = [".. list-table::", "   :header-rows: 1", "", "   * - promise", "     - details"]
+        for test, found in tests.items():
+            if test not in listed:
+                promise = re.sub(r"\blog run\b", "``log_run``", test.removeprefix("test_").replace("_", " "))
+                details = (inspect.getdoc(found) or "").partition("\n")[0].replace("`", "``")
+                rows += [f"   * - {promise[0].upper()}{promise[1:]}", f"     - {details}"]
+        return self.parse_text_to_nodes("\n".join(rows))
+
+
+def setup(app: Sphinx) -> None:
+    """Add the directive."""
+    app.add_directive("promises", Promises)
