@@ -63,8 +63,8 @@ def test_the_reference_shows_each_group_of_keywords(name: str) -> None:
     assert re.search(rf"autoclass:: venvrunner(\.\w+)?\.{name}\n", API)
 
 
-def test_every_public_name_is_in_the_reference() -> None:
-    """Of each module that others may import, whatever page of it a reader opens."""
+def test_every_public_name_is_in_the_reference_once() -> None:
+    """Of each module that others may import. The first page links to each, with all exceptions by their page."""
     modules = [
         info.name
         for info in pkgutil.walk_packages(venvrunner.__path__, "venvrunner.")
@@ -72,8 +72,18 @@ def test_every_public_name_is_in_the_reference() -> None:
     ]
     assert {"venvrunner.installing", "venvrunner.testing.contract"} <= {*modules}
     names = {name for module in ("venvrunner", *modules) for name in getattr(importlib.import_module(module), "__all__", ())}
-    shown = set(re.findall(r"^\.\. (?:auto\w+|data):: (?:\w+\.)*(\w+)", API, re.MULTILINE))
-    assert names - shown == set()
+    shown = re.findall(r"^\.\. (?:auto\w+|(?:py:)?(?:data|module)):: (?:\w+\.)*(\w+)", API, re.MULTILINE)
+    assert names - {*shown} == set()
+    assert [name for name in names if shown.count(name) > 1] == []
+    linked = re.findall(r"\{\w+\}`~(?:\w+\.)*(\w+)`", PAGES["api.md"])
+    exceptions = re.findall(r"autoexception:: (?:\w+\.)*(\w+)", PAGES["exceptions.md"])
+    assert names - {*linked, *exceptions, "subprocess_util"} == set()
+
+
+def test_the_tests_of_the_contract_are_not_in_the_index() -> None:
+    """They would be a third of it: a table lists them."""
+    contracts = re.findall(r"autoclass:: [\w.]+Contract\n(   :members:)?", PAGES["contract.md"])
+    assert contracts == ["", ""]
 
 
 def test_the_refused_keywords_are_those_of_the_code() -> None:
