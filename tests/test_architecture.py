@@ -14,7 +14,7 @@ from types import FrameType, ModuleType
 import pytest
 
 import venvrunner
-from modules import MODULES, ROOT, first_line, imports, tree, unit
+from helpers.modules import MODULES, ROOT, first_line, imports, tree, unit
 
 LAYERS = [
     {"exceptions", "_redaction", "_types"},

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-import projects
 import venvrunner
 from conftest import DEADLINE, MEASURED, alive, wait_until
+from helpers import wheels
 from test_install import make_wheel
 
 SOURCE = str(Path(venvrunner.__file__).parents[1])
@@ -446,7 +446,7 @@ def test_a_requirement_gives_no_command_to_github() -> None:
 
 def test_a_command_that_cannot_be_run_is_126(tmp_path: Path) -> None:
     """It is there, and its first line is wrong; the message names it."""
-    wheel = projects.make_wheel(tmp_path, "broken", modules={}, scripts={"broken": "#!/nowhere/python\n"})
+    wheel = wheels.make_wheel(tmp_path, "broken", modules={}, scripts={"broken": "#!/nowhere/python\n"})
     done = run("--with", str(wheel), "--", "broken")
     assert done.returncode == 126
     assert re.search(rb"venvrunner: '.*/broken' cannot be run: ", done.stderr)

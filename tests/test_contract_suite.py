@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 import venvrunner
-from broken import ENVIRONMENT_MUTANTS, MUTANTS, UNCHANGED
+from helpers.broken_runners import ENVIRONMENT_MUTANTS, MUTANTS, UNCHANGED
 from venvrunner import FakeVenvRunner, Runner, VenvRunner
 from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.replays import NotedReplay, replays

@@ -15,7 +15,7 @@ import pytest
 
 import venvrunner
 from conftest import DEADLINE
-from projects import make_wheel
+from helpers.wheels import make_wheel
 from venvrunner import CommandTimeoutError, FakeVenvRunner, Runner, VenvRunner, get_clean_environment, subprocess_util
 from venvrunner._process.native import default_path, variable_name
 from venvrunner.environment import CREATION_PREFIX, REMOVED, SET, UNLESS_SET

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 
-from index_server import forget_settings
-from projects import make_wheel
+from helpers.index_server import forget_settings
+from helpers.wheels import make_wheel
 from test_command_line import run
 from venvrunner import (
     BuildFailedError,

@@ -17,7 +17,7 @@ from typing import Literal
 import pytest
 
 from conftest import DEADLINE, alive, wait_until
-from projects import packages, scripts
+from helpers.wheels import packages, scripts
 from test_crashes import ROOT, as_nobody, contents
 from test_creation import SOURCE, WATCH, listing, run_python
 from venvrunner import CreationError, InvalidPathError, VenvError, VenvInUseError, VenvRunner

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from projects import (
+from helpers.wheels import (
     contents,
     install,
     install_editable,

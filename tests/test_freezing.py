@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from projects import contents, make_wheel, run, scripts
+from helpers.wheels import contents, make_wheel, run, scripts
 from test_creation import SOURCE, listing, run_python
 from venvrunner import (
     CreationError,

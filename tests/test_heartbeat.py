@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from conftest import DEADLINE, Caller
-from projects import make_slow_project
+from helpers.wheels import make_slow_project
 from venvrunner import VenvRunner, subprocess_util
 from venvrunner._process.invocation import Invocation
 from venvrunner.installing import InstallerName

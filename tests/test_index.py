@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from conftest import LINUX
-from index_server import PASSWORD, USER, Index, forget_settings, index
+from helpers.index_server import PASSWORD, USER, Index, forget_settings, index
 from venvrunner import (
     IndexUnreachableError,
     InstallationError,

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import projects
+from helpers import wheels
 from venvrunner import InvalidRequirementError, VenvError, VenvRunner
 
 
 def make_wheel(folder: Path, name: str = "pocket", version: str = "1.0", requires: str = "") -> Path:
     """Write a wheel by hand: a module, and a command that prints name and version."""
     source = f"def main():\n    print({name!r}, {version!r})\n"
-    return projects.make_wheel(
+    return wheels.make_wheel(
         folder,
         name,
         version,

@@ -19,8 +19,8 @@ from unittest import mock
 import pytest
 
 from conftest import wait_until
-from index_server import dated_index
-from projects import make_wheel, packages
+from helpers.index_server import dated_index
+from helpers.wheels import make_wheel, packages
 from venvrunner import (
     CommandError,
     FakeVenvRunner,

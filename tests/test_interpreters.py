@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from projects import make_wheel
+from helpers.wheels import make_wheel
 from test_creation import listing
 from venvrunner import CreationError, InterpreterNotFoundError, VenvRunner
 from venvrunner._create.interpreter import Interpreter

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from projects import listed, make_wheel, packages, run
+from helpers.wheels import listed, make_wheel, packages, run
 from venvrunner import CreationError, VenvError, VenvRunner
 from venvrunner._venv.packages import search_path
 from venvrunner.installing import InstallerName

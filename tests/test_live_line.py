@@ -23,7 +23,7 @@ from rich.console import Console
 
 import venvrunner
 from conftest import DEADLINE, MEASURED
-from projects import make_slow_project, make_wheel
+from helpers.wheels import make_slow_project, make_wheel
 from venvrunner._display import LiveLine
 
 SOURCE = str(Path(venvrunner.__file__).parents[1])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from uv import find_uv_bin
 
-from lock_places import COMMIT, make_files, make_project, make_repository
+from helpers.locked_sources import COMMIT, make_files, make_project, make_repository
 from venvrunner import LockFileError, VenvRunner, subprocess_util
 from venvrunner.installing import InstallerName
 

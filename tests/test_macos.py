@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from conftest import LINUX, Caller, alive, wait_until
-from projects import contents, install, make_wheel
+from helpers.wheels import contents, install, make_wheel
 from venvrunner import CommandTimeoutError, InvalidPathError, LockFileError, VenvRunner
 from venvrunner._install.pylock import read_lock
 from venvrunner._install.selection import _directory

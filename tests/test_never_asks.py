@@ -10,8 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from conftest import DEADLINE, end_all
-from index_server import Index, forget_settings, index
-from projects import find_tool
+from helpers.index_server import Index, forget_settings, index
+from helpers.wheels import find_tool
 from venvrunner.installing import InstallerName
 
 __all__ = ["index"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import virtualenv
 
-from projects import OFFLINE, contents, find_tool, install, make_wheel, packages, run, scripts, write_script
+from helpers.wheels import OFFLINE, contents, find_tool, install, make_wheel, packages, run, scripts, write_script
 from test_creation import run_python
 from venvrunner import InvalidPathError, VenvInUseError, VenvRunner
 from venvrunner.installing import InstallerName

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from suites import environments, make_wheelhouse, run_suite
+from helpers.suites import environments, make_wheelhouse, run_suite
 from venvrunner import pytest_plugin
 from venvrunner.installing import InstallerName
 

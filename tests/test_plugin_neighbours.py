@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from projects import make_wheel
-from suites import SOURCES, environments, run_suite
+from helpers.suites import SOURCES, environments, run_suite
+from helpers.wheels import make_wheel
 from venvrunner import pytest_plugin
 
 pytest_plugins = ["pytester"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from suites import run_suite
+from helpers.suites import run_suite
 
 pytest_plugins = ["pytester"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from suites import make_wheelhouse, run_suite
+from helpers.suites import make_wheelhouse, run_suite
 from venvrunner import CommandTimeoutError, FakeVenvRunner
 from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.runners import fake_runner

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings import BOTH, calls
+from helpers.recordings import BOTH, calls
 from venvrunner import (
     FakeVenvRunner,
     InvalidCommandError,

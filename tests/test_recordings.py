@@ -15,8 +15,8 @@ from unittest import mock
 import pytest
 
 from conftest import DEADLINE, children, wait_until
-from projects import make_wheel
-from recordings import BOTH, calls
+from helpers.recordings import BOTH, calls
+from helpers.wheels import make_wheel
 from venvrunner import (
     CommandError,
     CommandStoppedError,

@@ -14,7 +14,7 @@ import structlog
 
 import conftest
 from conftest import Caller
-from projects import make_wheel
+from helpers.wheels import make_wheel
 from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
 from venvrunner._process.loggers import log_method
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from conftest import DEADLINE
-from index_server import dated_index, forget_settings
-from projects import make_wheel
+from helpers.index_server import dated_index, forget_settings
+from helpers.wheels import make_wheel
 from venvrunner import InstallationError, InvalidRequirementError, VenvRunner
 from venvrunner._install.pip import Pip
 from venvrunner._install.request import make_request

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import pytest
 
-from index_server import forget_settings
-from projects import ONLINE, contents, find_tool, make_wheel, run
+from helpers.index_server import forget_settings
+from helpers.wheels import ONLINE, contents, find_tool, make_wheel, run
 from venvrunner import BuildFailedError, HashError, InstallationError, NoFittingVersionError, NoSuchPackageError, VenvRunner
 from venvrunner.installing import InstallerName
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from index_server import dated_index
-from projects import make_wheel
+from helpers.index_server import dated_index
+from helpers.wheels import make_wheel
 from venvrunner import InterpreterNotFoundError, InvalidRequirementError, LockFileError, VenvSpec, subprocess_util
 
 LOCK = """lock-version = "1.0"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from projects import contents, install, install_editable, listed, make_wheel, make_wheels, packages, run, scripts
+from helpers.wheels import contents, install, install_editable, listed, make_wheel, make_wheels, packages, run, scripts
 from venvrunner import VenvRunner
 from venvrunner._venv import copying
 from venvrunner._venv.copying import Copier

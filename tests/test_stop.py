@@ -20,7 +20,7 @@ import pytest
 
 import venvrunner
 from conftest import DEADLINE, Caller, alive, wait_until
-from projects import make_slow_project
+from helpers.wheels import make_slow_project
 from venvrunner import CommandStoppedError, FakeVenvRunner, Runner, VenvError, VenvRunner
 from venvrunner._process.supervisor import GRACE
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner

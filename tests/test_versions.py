@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from projects import make_wheel
+from helpers.wheels import make_wheel
 from venvrunner import InterpreterNotFoundError, VenvRunner
 from venvrunner.installing import InstallerName
 

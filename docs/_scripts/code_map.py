@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-from modules import MODULES, first_line, imports, unit  # noqa: E402  the tests read the same facts
+from helpers.modules import MODULES, first_line, imports, unit  # noqa: E402  the tests read the same facts
 
 DOCS = ROOT / "docs" / "development"
 BEGIN, END = "<!-- map: begin, written by python docs/_scripts/code_map.py -->", "<!-- map: end -->"

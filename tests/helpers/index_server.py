@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from conftest import end_all
-from projects import make_wheel
+from helpers.wheels import make_wheel
 
 USER = "me"
 PASSWORD = "p@ss:w%o/r#d${HOME}\\'\",?x"

@@ -4,7 +4,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from projects import make_wheel
+from helpers.wheels import make_wheel
 from venvrunner import subprocess_util
 
 _BACK_END = '''"""A back end that needs nothing."""

@@ -11,7 +11,7 @@ import pytest
 
 import venvrunner
 from conftest import DEADLINE, MEASURED
-from projects import make_wheel
+from helpers.wheels import make_wheel
 
 SOURCES = Path(str(venvrunner.__file__)).parents[1]
 
