@@ -6,29 +6,22 @@ import ctypes
 import importlib
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
-from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
+pytest.register_assert_rewrite("helpers")
 
-DEADLINE = 20.0
-"""Seconds to wait for what must happen; reached only by a failing test, also on a loaded machine."""
-
-MEASURED: dict[str, str] = {}
-"""Environment variables for children that run what no test runs in its own process."""
-
-LINUX = sys.platform == "linux"
-POPEN_LEAKS = sys.version_info < (3, 11, 4)
-"""Whether a ``Popen`` that fails leaves descriptors open (gh-87474)."""
+from helpers.callers import CALLERS, Caller, make_caller
+from helpers.processes import alive, children, descriptors, reap
+from helpers.programs import MEASURED
+from helpers.system import LINUX
+from helpers.waiting import wait_until
+from venvrunner import VenvRunner
 
 hypothesis.settings.register_profile("venvrunner", deadline=None)  # no test judges by the time that it takes
 hypothesis.settings.load_profile("venvrunner")
@@ -41,58 +34,6 @@ def few_interpreters(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     (folder / "python3").symlink_to(sys.executable)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("HOME", str(folder))
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    """Wait for an event that nobody sends, with a deadline."""
-    end = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
-        pause.wait(0.005)
-
-
-def children() -> dict[int, str]:
-    """Return the living processes below this one, orphans included (Linux)."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid() and state != "Z":
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-    return found
-
-
-def reap() -> None:
-    """Reap all dead children, those of others that were adopted above all: thousands of them make every look at /proc slow."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs and is more than a zombie."""
-    try:
-        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def end_all(processes: Iterable[subprocess.Popen[Any]]) -> None:
-    """Kill what a failed test has left running, and close its pipes."""
-    for process in processes:
-        with contextlib.suppress(OSError):
-            process.kill()
-        process.communicate()
-
-
-def descriptors() -> dict[str, str]:
-    """Return the open descriptors and what they are."""
-    found = {}
-    for entry in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            found[entry] = os.readlink(f"/proc/self/fd/{entry}")
-    return found
 
 
 def _threads() -> set[threading.Thread]:
@@ -182,50 +123,6 @@ def nothing_left(tmp_path_factory: pytest.TempPathFactory, venv: VenvRunner) -> 
 def venv(tmp_path_factory: pytest.TempPathFactory) -> VenvRunner:
     """One real environment for the whole session; tests do not install into it."""
     return VenvRunner("venv", tmp_path_factory.mktemp("session"))
-
-
-class Caller:
-    """One of the six ways to run a command, to be called like `log_run`."""
-
-    def __init__(self, target: Any, *, is_async: bool, python: str) -> None:
-        self.target = target
-        self.is_async = is_async
-        self.python = python
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.is_async:
-            return self.target.log_run(*args, **kwargs)
-
-        async def main() -> Any:
-            try:
-                return await self.target.async_log_run(*args, **kwargs)
-            finally:
-                assert asyncio.all_tasks() == {asyncio.current_task()}, "a task is left"
-
-        return asyncio.run(main())
-
-    def code(self, source: str, *args: str) -> list[str]:
-        """Return a command line that runs Python source."""
-        return [self.python, "-c", source, *args]
-
-    def run(self, source: str, *args: Any, **kwargs: Any) -> Any:
-        """Run Python source."""
-        return self(self.code(source), *args, **kwargs)
-
-
-CALLERS = [f"{mode}-{target}" for target in ("module", "venv", "fake") for mode in ("sync", "async")]
-
-
-def make_caller(name: str, request: pytest.FixtureRequest) -> Caller:
-    """Return one of the CALLERS."""
-    mode, _, kind = name.partition("-")
-    target: Any = subprocess_util
-    python = sys.executable
-    if kind == "venv":
-        target, python = request.getfixturevalue("venv"), "python"
-    elif kind == "fake":
-        target, python = FakeVenvRunner(), "python"
-    return Caller(target, is_async=mode == "async", python=python)
 
 
 @pytest.fixture(params=CALLERS)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LINUX, end_all
-from test_creation import listing, run_python
+from helpers.files import listing
+from helpers.processes import end_all
+from helpers.programs import run_python
+from helpers.system import LINUX
 from venvrunner import VenvRunner
 from venvrunner._venv.temporary import temporary_directory
 

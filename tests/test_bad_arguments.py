@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from conftest import Caller, make_caller
+from helpers.callers import Caller, make_caller
 from venvrunner import InvalidCommandError, VenvRunner
 
 

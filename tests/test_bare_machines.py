@@ -18,9 +18,11 @@ from typing import Any, get_args
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, LINUX
-from test_creation import listing
-from test_install import make_wheel
+from helpers.files import listing
+from helpers.programs import SOURCE
+from helpers.system import LINUX
+from helpers.waiting import DEADLINE
+from helpers.wheels import make_command_wheel
 from venvrunner import (
     CreationError,
     FakeVenvRunner,
@@ -36,7 +38,6 @@ from venvrunner.__main__ import main
 from venvrunner._create import archive
 from venvrunner.installing import InstallerName
 
-SOURCE = str(Path(venvrunner.__file__).parents[1])
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 STRANGER = """
@@ -101,7 +102,7 @@ def as_stranger(common: Path) -> RUN:
 def test_without_a_home_environments_are_created_and_filled(home: str | None, as_stranger: RUN, common: Path) -> None:
     """No HOME and no entry, as in a container: not a word on standard error, and nothing in the working directory."""
     (common / "wheels").mkdir()
-    make_wheel(common / "wheels", "one", "1.0")
+    make_command_wheel(common / "wheels", "one", "1.0")
     version = ".".join(map(str, sys.version_info[:2]))
     done = as_stranger("-c", HOMELESS, str(common / "top"), str(common / "wheels"), version, home=home)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
@@ -405,7 +406,7 @@ def test_notes_of_an_environment_that_are_nested_too_deeply_are_those_of_an_unfi
 def test_an_origin_that_is_nested_too_deeply_is_none(tmp_path: Path) -> None:
     """The package is installed all the same, as pip has it."""
     with VenvRunner.temporary(with_pip=False, installer="uv") as venv:
-        venv.install(make_wheel(tmp_path, "one"))
+        venv.install(make_command_wheel(tmp_path, "one"))
         (path,) = Path(venv.venv_dir).rglob("direct_url.json")
         path.write_text(DEEP)
         assert venv.installed() == {"one": "1.0"}
@@ -425,7 +426,7 @@ def test_settings_that_are_nested_too_deeply_are_one_clear_error(
         with pytest.raises(InvalidRequirementError, match="depth"):
             venv.install(dependency_groups=[f"{tmp_path / 'pyproject.toml'}:tests"])
         monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
-        wheel = make_wheel(tmp_path, "one")
+        wheel = make_command_wheel(tmp_path, "one")
         if installer == "uv":
             with pytest.raises(InstallationError):
                 venv.install(wheel)
@@ -449,7 +450,7 @@ fork.delete()
 def test_a_zipapp_works(tmp_path: Path) -> None:
     """The package and all that it needs in one file: imported, and as a program, also by a relative path."""
     (tmp_path / "wheels").mkdir()
-    make_wheel(tmp_path / "wheels", "one", "1.0")
+    make_command_wheel(tmp_path / "wheels", "one", "1.0")
     names = ["virtualenv", "packaging", "platformdirs", "filelock", "python_discovery", "venvrunner"]
     for spec in filter(None, map(importlib.util.find_spec, [*names, "distlib"])):
         assert spec.origin is not None

@@ -13,7 +13,7 @@ import pytest
 from build import BuildBackendException, ProjectBuilder
 from pyproject_hooks import quiet_subprocess_runner
 
-from helpers.wheels import ONLINE
+from helpers.environments import ONLINE
 from venvrunner import CommandError, CommandTimeoutError, FakeVenvRunner, InvalidCommandError, Runner, VenvRunner
 from venvrunner.environment import REMOVED
 

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import venvrunner
-from conftest import wait_until
+from helpers.programs import SOURCE
+from helpers.waiting import wait_until
 from venvrunner import VenvRunner
 from venvrunner._create import archive, cache, seed
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.interpreters import find
-
-SOURCE = str(Path(venvrunner.__file__).parents[1])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import venvrunner
-from test_install import make_wheel
+from helpers.wheels import make_command_wheel
 from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
 
 
@@ -26,7 +26,7 @@ def test_a_documentation_builder_works(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     (tmp_path / "dist").mkdir()
-    make_wheel(tmp_path / "dist")
+    make_command_wheel(tmp_path / "dist")
     program = """
 import asyncio, json, os
 import typing as t

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE
+from helpers.waiting import DEADLINE
 from venvrunner import VenvError, VenvRunner
 
 HEAD = """

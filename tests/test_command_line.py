@@ -13,41 +13,13 @@ from pathlib import Path
 
 import pytest
 
-import venvrunner
-from conftest import DEADLINE, MEASURED, alive, wait_until
-from helpers import wheels
-from test_install import make_wheel
-
-SOURCE = str(Path(venvrunner.__file__).parents[1])
-PATIENCE = 4 * DEADLINE
-"""Seconds for a whole run: an environment is made, filled and deleted."""
+from helpers.command_line import PATIENCE, run, started
+from helpers.processes import alive
+from helpers.programs import SOURCE
+from helpers.waiting import wait_until
+from helpers.wheels import make_command_wheel, make_wheel
 
 PYTHON = ["--", "python", "-c"]
-
-
-@contextmanager
-def started(*args: str, cwd: Path | None = None, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the command line with all streams piped, and wait for its end."""
-    argv = [sys.executable, "-m", "venvrunner", *args]
-    environ = {**os.environ, **MEASURED, "PYTHONPATH": SOURCE, "PIP_NO_INDEX": "1", **env}
-    environ.setdefault("GITHUB_ACTIONS", "")
-    environ.setdefault("PYTHONFAULTHANDLER", "1")
-    pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, cwd=cwd, env=environ) as process:
-        try:
-            yield process
-            process.wait(PATIENCE)
-        finally:
-            if process.poll() is None:
-                process.send_signal(getattr(signal, "SIGABRT", signal.SIGTERM))  # faulthandler shows where it is
-                print(process.communicate()[1].decode(errors="replace"))
-
-
-def run(*args: str, cwd: Path | None = None, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command line to its end."""
-    with started(*args, cwd=cwd, **env) as process:
-        stdout, stderr = process.communicate(stdin, PATIENCE)
-    return subprocess.CompletedProcess(args, process.returncode, stdout, stderr)
 
 
 def temporary_files() -> list[str]:
@@ -207,7 +179,7 @@ def test_everything_behind_the_first_dashes_belongs_to_the_command() -> None:
 
 def test_a_local_wheel_is_installed_with_its_command(tmp_path: Path) -> None:
     """--with takes a path, more than once; what pip says goes to standard error."""
-    first, second = make_wheel(tmp_path), make_wheel(tmp_path, "parcel")
+    first, second = make_command_wheel(tmp_path), make_command_wheel(tmp_path, "parcel")
     result = run("--with", f"./{first.name}", "--with", str(second), "--", "pocket", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, b"pocket 1.0\n")
     assert b"Successfully installed parcel-1.0 pocket-1.0" in result.stderr
@@ -215,7 +187,7 @@ def test_a_local_wheel_is_installed_with_its_command(tmp_path: Path) -> None:
 
 def test_a_requirements_file_is_installed(tmp_path: Path) -> None:
     """-r takes a file, relative to the working directory."""
-    (tmp_path / "requirements.txt").write_text(f"# a comment\n{make_wheel(tmp_path)}\n")
+    (tmp_path / "requirements.txt").write_text(f"# a comment\n{make_command_wheel(tmp_path)}\n")
     assert run("-r", "requirements.txt", "--", "pocket", cwd=tmp_path).stdout == b"pocket 1.0\n"
 
 
@@ -255,10 +227,10 @@ def test_a_folder_that_is_no_environment_is_never_kept_over(keep: str, tmp_path:
 def test_on_github_actions_the_installation_is_a_group(tmp_path: Path) -> None:
     """The markers go where pip's words go, to standard error; the command's own output is outside of the group."""
     code = "import pocket, sys; print('outside', file=sys.stderr); pocket.main()"
-    result = run("--with", str(make_wheel(tmp_path)), *PYTHON, code, GITHUB_ACTIONS="true")
+    result = run("--with", str(make_command_wheel(tmp_path)), *PYTHON, code, GITHUB_ACTIONS="true")
     assert result.stdout == b"pocket 1.0\n"
     assert re.fullmatch(rb"::group::Installing .*pocket.*\n(.*\n)+::endgroup::\noutside\n", result.stderr), result.stderr
-    plain = run("--with", str(make_wheel(tmp_path)), *PYTHON, code)
+    plain = run("--with", str(make_command_wheel(tmp_path)), *PYTHON, code)
     assert b"::" not in plain.stderr
 
 
@@ -292,7 +264,7 @@ def test_files_in_the_working_directory_do_not_fool_it(tmp_path: Path) -> None:
     """Modules named like those that venvrunner needs lie in a project's folder, and are not taken for them."""
     for name in ("pip", "virtualenv", "packaging", "logging", "shutil", "argparse"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('fooled by {name}')")
-    result = run("--with", str(make_wheel(tmp_path)), "--", "pocket", cwd=tmp_path)
+    result = run("--with", str(make_command_wheel(tmp_path)), "--", "pocket", cwd=tmp_path)
     assert result.stdout == b"pocket 1.0\n", result.stderr
 
 
@@ -334,7 +306,7 @@ sys.exit(__main__.main(["--with", {wheel!r}, "--", "python", "-c", "print('was r
 @pytest.mark.parametrize("where", ["temporary", "install"])
 def test_a_signal_whose_exception_is_dropped_ends_it_all_the_same(where: str, number: signal.Signals, tmp_path: Path) -> None:
     """As in a finalizer, where Python only writes that it was ignored: the command is not run."""
-    source = _DROPPED.format(number=int(number), where=where, wheel=str(make_wheel(tmp_path)))
+    source = _DROPPED.format(number=int(number), where=where, wheel=str(make_command_wheel(tmp_path)))
     env = {**os.environ, "PYTHONPATH": SOURCE, "PIP_NO_INDEX": "1"}
     done = subprocess.run([sys.executable, "-c", source], env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (128 + number, ""), done.stderr
@@ -446,7 +418,7 @@ def test_a_requirement_gives_no_command_to_github() -> None:
 
 def test_a_command_that_cannot_be_run_is_126(tmp_path: Path) -> None:
     """It is there, and its first line is wrong; the message names it."""
-    wheel = wheels.make_wheel(tmp_path, "broken", modules={}, scripts={"broken": "#!/nowhere/python\n"})
+    wheel = make_wheel(tmp_path, "broken", modules={}, scripts={"broken": "#!/nowhere/python\n"})
     done = run("--with", str(wheel), "--", "broken")
     assert done.returncode == 126
     assert re.search(rb"venvrunner: '.*/broken' cannot be run: ", done.stderr)

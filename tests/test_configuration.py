@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 
+from helpers.environments import packages
 from helpers.index_server import forget_settings
-from helpers.wheels import make_wheel, packages
+from helpers.wheels import make_wheel
 from venvrunner import InstallationError, NotInstalledError, Receipt, VenvRunner
 from venvrunner._install import uv_settings
 from venvrunner._install.expected import expected_names

@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, LINUX, MEASURED, POPEN_LEAKS, alive, children, descriptors, wait_until
+from helpers.processes import alive, children, descriptors
+from helpers.programs import MEASURED
+from helpers.system import LINUX, POPEN_LEAKS
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner._process import subreaper as subreaper_module
 from venvrunner._process.subreaper import Subreaper
 from venvrunner.exceptions import CommandTimeoutError, ContainmentError

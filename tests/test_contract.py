@@ -21,7 +21,8 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from conftest import LINUX, Caller
+from helpers.callers import Caller
+from helpers.system import LINUX
 from venvrunner import (
     CommandError,
     CommandTimeoutError,

@@ -15,11 +15,12 @@ from typing import Literal
 
 import pytest
 
-from conftest import DEADLINE
-from test_creation import WATCH, listing, run_python
-from venvrunner import CreationError, InvalidPathError, VenvError, VenvRunner
-
-ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+from helpers.environments import portable_contents
+from helpers.files import listing
+from helpers.programs import WATCH, run_python
+from helpers.system import IS_ROOT, as_nobody
+from helpers.waiting import DEADLINE
+from venvrunner import CreationError, InvalidPathError, VenvRunner
 
 KILLED = f"""{WATCH}
 target, step, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -84,7 +85,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
-    if not ROOT or libc.mount(b"tmpfs", bytes(disk), b"tmpfs", 0, b"size=2m") != 0:
+    if not IS_ROOT or libc.mount(b"tmpfs", bytes(disk), b"tmpfs", 0, b"size=2m") != 0:
         pytest.skip("a small file system can't be mounted here")
     yield disk
     gc.collect()  # what is in use can't be unmounted for good
@@ -124,34 +125,6 @@ def test_a_full_disk_while_forking_leaves_the_parent_free(small_disk: Path) -> N
         assert {path.name for path in small_disk.iterdir()} == {"filler"}
 
 
-def as_nobody(action: Callable[[], object]) -> str:
-    """Do something without the rights of root, and return the error that was raised."""
-    if ROOT and not all(folder.stat().st_mode & 0o005 for folder in Path(sys.base_prefix).parents):
-        pytest.skip("this interpreter can't be read by other users, so root can't try it as one")
-    if not ROOT:
-        try:
-            action()
-        except VenvError as exc:
-            return f"{type(exc).__name__}: {exc}"
-        return "none"
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.setgid(65534)
-            os.setuid(65534)
-            action()
-            os.write(write, b"none")
-        except BaseException as exc:  # noqa: BLE001  it is told to the parent
-            os.write(write, f"{type(exc).__name__}: {exc}".encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    os.waitpid(pid, 0)
-    with os.fdopen(read) as file:
-        return file.read()
-
-
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
     """A folder that everybody can reach."""
@@ -167,7 +140,7 @@ def test_a_read_only_folder_is_one_clear_error(there: str, open_path: Path) -> N
     folder = open_path / "folder"
     folder.mkdir()
     if there == "an environment":
-        if not ROOT:
+        if not IS_ROOT:
             pytest.skip("its owner may make it anew, see test_bare_machines")
         VenvRunner("venv", folder, with_pip=False)
         for path in [folder, *folder.rglob("*")]:
@@ -282,20 +255,7 @@ def test_a_damaged_cache_costs_time_and_nothing_else(
     for _time in range(2):
         bad = VenvRunner("bad", tmp_path)
         assert bad.log_run(["pip", "--version"]).stdout.startswith("pip ")
-        assert contents(bad) == contents(good)
-
-
-def contents(venv: VenvRunner) -> dict[str, list[bytes]]:
-    """Return the lines of an environment's files, with its path taken out; not what Python has compiled, nor notes.
-
-    They are sorted: virtualenv writes those of RECORD in another order each time.
-    """
-    top = Path(venv.venv_dir)
-    return {
-        str(path.relative_to(top)): sorted(path.read_bytes().replace(os.fsencode(venv.venv_dir), b"HERE").splitlines())
-        for path in top.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and ".venvrunner" not in path.parts
-    }
+        assert portable_contents(bad) == portable_contents(good)
 
 
 def test_an_environment_works_without_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

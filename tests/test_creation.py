@@ -4,34 +4,15 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import virtualenv
 
-import venvrunner
-from test_install import make_wheel
+from helpers.files import listing
+from helpers.programs import WATCH, run_python
+from helpers.wheels import make_command_wheel
 from venvrunner import CreationError, InvalidPathError, NotAVenvError, VenvError, VenvInUseError, VenvRunner
-
-SOURCE = str(Path(venvrunner.__file__).parents[1])
-
-
-def listing(folder: Path) -> dict[str, object]:
-    """Return all that is below a folder: kind, contents, and the time of the last change."""
-    found: dict[str, object] = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
-        found[str(path)] = (status.st_mode, status.st_mtime_ns, content)
-    return found
-
-
-def run_python(code: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run Python source that can import the package."""
-    environ = {**os.environ, "PYTHONPATH": SOURCE, **env}
-    return subprocess.run([sys.executable, "-c", code, *args], env=environ, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -106,7 +87,7 @@ def test_a_path_may_have_blanks_and_any_letters_and_be_long(
     venv = VenvRunner("the venv", tmp_path / folder)
     assert len(venv.venv_dir) > 300 or folder != LONG
     assert venv.log_run(["pip", "--version"]).stdout.startswith("pip ")
-    venv.install_package(str(make_wheel(tmp_path)))
+    venv.install_package(str(make_command_wheel(tmp_path)))
     assert venv.log_run(["pocket"], cwd="/").stdout == "pocket 1.0\n"
 
 
@@ -224,26 +205,6 @@ def test_a_name_is_text(name: object, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=type(name).__name__):
         VenvRunner(name, tmp_path)  # type: ignore[arg-type]  # a wrong type on purpose
 
-
-WATCH = """
-import os, signal, sys
-
-def strike(folder, step, number):
-    # Send this process a signal at one of the things that it does to files of a folder; return how many there were so far.
-    done = []
-    # Relative paths are those in the folder, by its descriptor.
-    within = (folder, "/proc/self/fd/", ".venvrunner")
-    def is_meant(event, path):
-        return path.startswith(within) or (event.startswith("os.") and not path.startswith("/"))
-    def watch(event, args):
-        if any(isinstance(arg, (str, os.PathLike)) and is_meant(event, os.fspath(arg)) for arg in args):
-            done.append(event)
-            if len(done) == step:
-                os.kill(os.getpid(), number)
-    sys.addaudithook(watch)
-    return done
-"""
-"""Source that makes a signal come at every moment that matters, in turn."""
 
 _INTERRUPTED = f"""{WATCH}
 target, step, error = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3])

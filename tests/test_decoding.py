@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner import CommandError, CommandTimeoutError, FakeVenvRunner, OutputDecodeError, VenvRunner
 
 BAD = b"one\nbad \xff byte\n\xe2\x82\nlast \xc3"

@@ -7,21 +7,17 @@ import pkgutil
 import re
 import runpy
 import signal
-import textwrap
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import venvrunner
+from helpers.pages import BLOCK, PAGES, ROOT, blocks
 from venvrunner import FakeVenvRunner
 from venvrunner.testing import ReplayVenvRunner
 
-ROOT = Path(__file__).parents[1]
-PAGES = [path for name in ("README.md", "CONTRIBUTING.md", ".github/SECURITY.md") if (path := ROOT / name).exists()]
-PAGES += sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
 MODULES = [venvrunner.__name__, *(info.name for info in pkgutil.walk_packages(venvrunner.__path__, "venvrunner."))]
 
 MARKS = {
@@ -30,34 +26,6 @@ MARKS = {
     "lock-files.md": [pytest.mark.network],
     "async-release-script.md": [pytest.mark.network],
 }
-
-_BLOCK = re.compile(
-    r"^(?:<!-- file: (?P<file>\S+) -->\n)?(?P<indent> *)```(?P<language>\w+)\n(?P<code>.*?)^(?P=indent)```$",
-    re.MULTILINE | re.DOTALL,
-)
-
-
-class Block(NamedTuple):
-    """A Python block of a page, or any that is a file.
-
-    Attributes:
-        line: the number of its first line, from 0.
-        code: its text.
-        file: the file that a reader saves it as; ``None``: it is run.
-    """
-
-    line: int
-    code: str
-    file: str | None
-
-
-def blocks(text: str) -> list[Block]:
-    """Return every Python block of a page, and every one that is a file."""
-    return [
-        Block(text.count("\n", 0, match.start("code")), textwrap.dedent(match["code"]), match["file"])
-        for match in _BLOCK.finditer(text)
-        if match["language"] == "python" or match["file"] is not None
-    ]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +50,7 @@ def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatc
                 exec(compile("\n" * block.line + block.code, str(page), "exec"), namespace)
     finally:
         signal.signal(signal.SIGTERM, handler)  # one page shows how to take it
-    found = [match["language"] for match in _BLOCK.finditer(text)]
+    found = [match["language"] for match in BLOCK.finditer(text)]
     assert found == re.findall(r"```(\w+)", text), "a block was not found"
 
 

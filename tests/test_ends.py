@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, LINUX, Caller, alive, children, wait_until
+from helpers.callers import Caller
+from helpers.processes import alive, children
+from helpers.system import LINUX
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import CommandTimeoutError
 from venvrunner._process import child, flow, lines, procfs, session, supervisor
 from venvrunner.subprocess_util import async_log_run, log_run

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE
+from helpers.waiting import DEADLINE
 from helpers.wheels import make_wheel
 from venvrunner import CommandTimeoutError, FakeVenvRunner, Runner, VenvRunner, get_clean_environment, subprocess_util
 from venvrunner._process.native import default_path, variable_name

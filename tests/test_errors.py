@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner import (
     CommandError,
     CommandStoppedError,

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 
+from helpers.command_line import run
 from helpers.index_server import forget_settings
 from helpers.wheels import make_wheel
-from test_command_line import run
 from venvrunner import (
     BuildFailedError,
     IndexUnreachableError,

@@ -11,7 +11,8 @@ from unittest import mock
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, Caller
+from helpers.callers import Caller
+from helpers.waiting import DEADLINE
 
 GUARDED = """
 import asyncio, os, signal, subprocess, sys

@@ -16,10 +16,12 @@ from typing import Literal
 
 import pytest
 
-from conftest import DEADLINE, alive, wait_until
-from helpers.wheels import packages, scripts
-from test_crashes import ROOT, as_nobody, contents
-from test_creation import SOURCE, WATCH, listing, run_python
+from helpers.environments import packages, portable_contents, scripts
+from helpers.files import listing
+from helpers.processes import alive
+from helpers.programs import SOURCE, WATCH, run_python
+from helpers.system import IS_ROOT, as_nobody
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import CreationError, InvalidPathError, VenvError, VenvInUseError, VenvRunner
 
 pytestmark = pytest.mark.slow
@@ -91,10 +93,10 @@ def test_a_copy_by_hard_links_is_made_anew_without_a_change_of_the_original(tmp_
     with VenvRunner("venv", tmp_path, with_pip=False) as original:
         pass
     subprocess.run(["cp", "-al", tmp_path / "venv", tmp_path / "copy"], check=True)
-    before = contents(original)
+    before = portable_contents(original)
     copy = VenvRunner("copy", tmp_path, prompt="another", with_pip=False)
     copy.log_run(["python", "-c", ""])
-    assert contents(original) == before
+    assert portable_contents(original) == before
     (tmp_path / "venv" / "mark").touch()
     VenvRunner("venv", tmp_path, exist="reuse", with_pip=False)
     assert (tmp_path / "venv" / "mark").exists()
@@ -244,7 +246,7 @@ def test_a_cache_that_was_being_filled_is_good_after_a_kill(
     monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path / "private" / "cache"))
     for exist in ("clear", "reuse"):
         made = VenvRunner("venv", tmp_path, exist=exist)
-        assert contents(made) == contents(venv)
+        assert portable_contents(made) == portable_contents(venv)
 
 
 @pytest.mark.parametrize(("what", "steps"), [("bare", range(1, 19)), ("bare anew", range(4, 60, 5))])
@@ -324,7 +326,7 @@ def test_a_folder_that_others_can_write_is_used_as_a_cache_only_if_it_is_empty(
     before = listing(full)
     for folder in (empty, full):
         monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(folder))
-        assert contents(VenvRunner("venv", tmp_path)) == contents(venv)
+        assert portable_contents(VenvRunner("venv", tmp_path)) == portable_contents(venv)
     assert listing(full) == before
     assert full.stat().st_mode & 0o7777 == 0o1777
     assert empty.stat().st_mode & 0o7777 == 0o1755
@@ -393,10 +395,10 @@ def test_an_environment_that_cannot_be_marked_as_unfinished_stays_as_it_is(tmp_p
     made = VenvRunner("venv", tmp_path, with_pip=False)
     made.__exit__(None, None, None)
     Path(made.venv_dir, STATE, "state.new").mkdir()  # in the way of the mark
-    before = contents(made)
+    before = portable_contents(made)
     with pytest.raises(CreationError, match=r"state\.new"):
         VenvRunner("venv", tmp_path, wait=0.1, with_pip=False)
-    assert contents(made) == before
+    assert portable_contents(made) == before
     assert made.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
 
 
@@ -410,7 +412,7 @@ def test_a_link_where_a_note_should_be_holds_nothing(tmp_path: Path, outside: Pa
     assert listing(outside) == before
 
 
-@pytest.mark.skipif(not ROOT, reason="only root can give files away")
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
 @pytest.mark.parametrize("what", ["folder", "pack in a folder that is open to all", "link to a folder"])
 def test_what_another_user_may_have_put_into_the_cache_is_not_used(
     what: str, tmp_path: Path, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
@@ -420,7 +422,9 @@ def test_what_another_user_may_have_put_into_the_cache_is_not_used(
     shutil.copytree(os.environ["VENVRUNNER_CACHE_DIR"], cache)
     monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(cache))
     poison(cache)
-    assert contents(VenvRunner("venv", tmp_path)) != contents(venv), "the poison has no effect, so the test proves nothing"
+    assert portable_contents(VenvRunner("venv", tmp_path)) != portable_contents(venv), (
+        "the poison has no effect, so the test proves nothing"
+    )
     for path in [cache, *cache.rglob("*")]:
         os.chown(path, 65534, 65534)
     if what.startswith("pack"):
@@ -429,7 +433,7 @@ def test_what_another_user_may_have_put_into_the_cache_is_not_used(
     elif what.startswith("link"):
         cache.rename(tmp_path / "elsewhere")
         cache.symlink_to("elsewhere")
-    assert contents(VenvRunner("venv", tmp_path)) == contents(venv)
+    assert portable_contents(VenvRunner("venv", tmp_path)) == portable_contents(venv)
 
 
 @pytest.mark.parametrize("state", ["cold", "warm"])
@@ -448,7 +452,7 @@ def test_a_read_only_cache_does(state: str, tmp_path_factory: pytest.TempPathFac
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     if state == "warm":
         VenvRunner("first", place)
-    if ROOT:
+    if IS_ROOT:
         for path in [cache, *cache.rglob("*")]:
             os.chown(path, 65534, 65534)
     cache.chmod(0o500)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE
+from helpers.waiting import DEADLINE
 from venvrunner import CreationError, VenvInUseError, VenvRunner
 from venvrunner._venv import file_locks
 from venvrunner._venv.cleanup import Cleanup

@@ -22,7 +22,7 @@ import twiggy  # type: ignore[import-untyped]  # it has no types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner._process.loggers import log_method
 from venvrunner._process.preformatted import PreformattedText, preformatted
 

@@ -10,19 +10,9 @@ from typing import Any
 
 import pytest
 
-from helpers.wheels import (
-    contents,
-    install,
-    install_editable,
-    listed,
-    make_slow_project,
-    make_wheel,
-    make_wheels,
-    packages,
-    run,
-    scripts,
-    write_script,
-)
+from helpers.environments import contents, install, listed, packages, run, scripts, write_script
+from helpers.projects import install_editable, make_slow_project
+from helpers.wheels import make_wheel, make_wheels
 from venvrunner import NoSuchPackageError, VenvRunner
 from venvrunner._install.inherited_metadata import linked_metadata
 

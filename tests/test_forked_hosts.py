@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE
+from helpers.waiting import DEADLINE
 
 HEAD = """
 import os, sys

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers.wheels import contents, make_wheel, run, scripts
-from test_creation import SOURCE, listing, run_python
+from helpers.environments import contents, run, scripts
+from helpers.files import listing
+from helpers.programs import SOURCE, run_python
+from helpers.wheels import make_wheel
 from venvrunner import (
     CreationError,
     InvalidPathError,

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from conftest import wait_until
+from helpers.waiting import wait_until
 from venvrunner._process.critical_section import surely, uninterrupted
 
 

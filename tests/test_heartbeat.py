@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from conftest import DEADLINE, Caller
-from helpers.wheels import make_slow_project
+from helpers.callers import Caller
+from helpers.projects import make_slow_project
+from helpers.waiting import DEADLINE
 from venvrunner import VenvRunner, subprocess_util
 from venvrunner._process.invocation import Invocation
 from venvrunner.installing import InstallerName

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from conftest import LINUX
 from helpers.index_server import PASSWORD, USER, Index, forget_settings, index
+from helpers.system import LINUX
 from venvrunner import (
     IndexUnreachableError,
     InstallationError,

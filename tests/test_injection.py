@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, POPEN_LEAKS
+from helpers.system import POPEN_LEAKS
+from helpers.waiting import DEADLINE
 
 PROGRAM = """
 import asyncio, builtins, errno, faulthandler, fcntl, gc, os, shutil, subprocess, sys, tempfile, time

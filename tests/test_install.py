@@ -11,21 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from helpers import wheels
+from helpers.wheels import make_command_wheel
 from venvrunner import InvalidRequirementError, VenvError, VenvRunner
-
-
-def make_wheel(folder: Path, name: str = "pocket", version: str = "1.0", requires: str = "") -> Path:
-    """Write a wheel by hand: a module, and a command that prints name and version."""
-    source = f"def main():\n    print({name!r}, {version!r})\n"
-    return wheels.make_wheel(
-        folder,
-        name,
-        version,
-        modules={f"{name}.py": source},
-        commands={name: f"{name}:main"},
-        requires=[requires] if requires else [],
-    )
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +248,7 @@ def test_a_refusal_shows_no_credential(text: str, recorder: Recorder) -> None:
 def test_a_wheel_is_installed_with_its_commands(target: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After install_package, the package's command is one of the environment's; the result has pip's own words."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    result = target.install_package(str(make_wheel(tmp_path, "parcel")))
+    result = target.install_package(str(make_command_wheel(tmp_path, "parcel")))
     assert isinstance(result, subprocess.CompletedProcess)
     assert result.returncode == 0
     assert "Successfully installed parcel-1.0" in result.stdout
@@ -273,7 +260,7 @@ def test_a_relative_path_is_one_of_the_present_directory(
 ) -> None:
     """`./dist/x.whl`, as build tools write it, is looked up from the caller's working directory."""
     (tmp_path / "dist").mkdir()
-    make_wheel(tmp_path / "dist", "bundle")
+    make_command_wheel(tmp_path / "dist", "bundle")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     assert "bundle-1.0" in target.install_package("./dist/bundle-1.0-py3-none-any.whl").stdout
@@ -284,7 +271,7 @@ def test_a_name_is_looked_up_where_the_settings_say(
 ) -> None:
     """Index settings of the environment count; versions are compared by pip."""
     for version in ("1.0", "2.0", "3.0"):
-        make_wheel(tmp_path, "carton", version)
+        make_command_wheel(tmp_path, "carton", version)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     target.install_package("carton > 1, < 3")
@@ -294,7 +281,7 @@ def test_a_name_is_looked_up_where_the_settings_say(
 def test_a_failed_installation_says_why(target: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exception is subprocess's and ours, and its note has pip's reason."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    wheel = make_wheel(tmp_path, "needy", requires="no-such-thing-anywhere>=2")
+    wheel = make_command_wheel(tmp_path, "needy", requires="no-such-thing-anywhere>=2")
     with pytest.raises(subprocess.CalledProcessError) as caught:
         target.install_package(str(wheel))
     assert isinstance(caught.value, VenvError)

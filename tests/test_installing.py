@@ -18,9 +18,10 @@ from unittest import mock
 
 import pytest
 
-from conftest import wait_until
+from helpers.environments import packages
 from helpers.index_server import dated_index
-from helpers.wheels import make_wheel, packages
+from helpers.waiting import wait_until
+from helpers.wheels import make_wheel
 from venvrunner import (
     CommandError,
     FakeVenvRunner,

@@ -10,8 +10,8 @@ from typing import get_args
 
 import pytest
 
+from helpers.files import listing
 from helpers.wheels import make_wheel
-from test_creation import listing
 from venvrunner import CreationError, InterpreterNotFoundError, VenvRunner
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.interpreters import find

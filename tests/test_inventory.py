@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.wheels import listed, make_wheel, packages, run
+from helpers.environments import listed, packages, run
+from helpers.wheels import make_wheel
 from venvrunner import CreationError, VenvError, VenvRunner
 from venvrunner._venv.packages import search_path
 from venvrunner.installing import InstallerName

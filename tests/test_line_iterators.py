@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, Caller, alive, wait_until
+from helpers.callers import Caller
+from helpers.processes import alive
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import (
     CommandError,
     CommandTimeoutError,

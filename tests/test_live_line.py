@@ -21,12 +21,12 @@ import pyte
 import pytest
 from rich.console import Console
 
-import venvrunner
-from conftest import DEADLINE, MEASURED
-from helpers.wheels import make_slow_project, make_wheel
+from helpers.programs import MEASURED, SOURCE
+from helpers.projects import make_slow_project
+from helpers.waiting import DEADLINE
+from helpers.wheels import make_wheel
 from venvrunner._display import LiveLine
 
-SOURCE = str(Path(venvrunner.__file__).parents[1])
 PATIENCE = 4 * DEADLINE
 """Seconds for a whole run: an environment is made, filled and deleted."""
 

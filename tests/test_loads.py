@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import LINUX, Caller, descriptors, wait_until
+from helpers.callers import Caller
+from helpers.processes import descriptors
+from helpers.system import LINUX
+from helpers.waiting import wait_until
 from venvrunner.subprocess_util import async_log_run, log_run
 
 MEGABYTE = 1_000_000

@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from uv import find_uv_bin
 
-from helpers.wheels import ONLINE, make_wheel
+from helpers.environments import ONLINE
+from helpers.wheels import make_wheel
 from venvrunner import HashError, InstallationError, InvalidRequirementError, LockFileError, VenvRunner, subprocess_util
 from venvrunner.installing import InstallerName, InstallOptions
 

@@ -17,7 +17,7 @@ import pytest
 import structlog
 import twiggy  # type: ignore[import-untyped]  # it has no types
 
-from conftest import Caller
+from helpers.callers import Caller
 
 Logged = list[tuple[str, str]]
 """Levels and texts."""

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, children
+from helpers.processes import children
+from helpers.waiting import DEADLINE
 from venvrunner import CommandStoppedError, FakeVenvRunner
 from venvrunner.subprocess_util import async_lines, async_log_run
 

@@ -15,8 +15,12 @@ from typing import Any
 
 import pytest
 
-from conftest import LINUX, Caller, alive, wait_until
-from helpers.wheels import contents, install, make_wheel
+from helpers.callers import Caller
+from helpers.environments import contents, install
+from helpers.processes import alive
+from helpers.system import LINUX
+from helpers.waiting import wait_until
+from helpers.wheels import make_wheel
 from venvrunner import CommandTimeoutError, InvalidPathError, LockFileError, VenvRunner
 from venvrunner._install.pylock import read_lock
 from venvrunner._install.selection import _directory

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import venvrunner
-from conftest import DEADLINE, LINUX
-from test_creation import listing
+from helpers.files import listing
+from helpers.programs import SOURCE
+from helpers.system import LINUX
+from helpers.waiting import DEADLINE
 from venvrunner import VenvRunner
 
-SOURCE = str(Path(venvrunner.__file__).parents[1])
 UNSHARE = ["unshare", "--map-root-user", "--mount"]
 
 

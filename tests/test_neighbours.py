@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE
+from helpers.waiting import DEADLINE
 from venvrunner.subprocess_util import async_lines, async_log_run
 
 PATIENT = """

@@ -9,9 +9,10 @@ from typing import Any, get_args
 
 import pytest
 
-from conftest import DEADLINE, end_all
 from helpers.index_server import Index, forget_settings, index
-from helpers.wheels import find_tool
+from helpers.processes import end_all
+from helpers.system import find_tool
+from helpers.waiting import DEADLINE
 from venvrunner.installing import InstallerName
 
 __all__ = ["index"]

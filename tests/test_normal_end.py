@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from conftest import DEADLINE, Caller, alive, wait_until
+from helpers.callers import Caller
+from helpers.processes import alive
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner._process import child
 from venvrunner.subprocess_util import log_run
 

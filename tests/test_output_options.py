@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, LINUX, Caller
+from helpers.callers import Caller
+from helpers.system import LINUX
+from helpers.waiting import DEADLINE
 from venvrunner import CommandError, CommandTimeoutError
 
 BEGIN = "import os, signal, sys, time\nprint('begun', flush=True)\n"

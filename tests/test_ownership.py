@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-import venvrunner
-from conftest import DEADLINE, descriptors, end_all, wait_until
-from test_creation import listing
+from helpers.files import listing
+from helpers.processes import descriptors, end_all
+from helpers.programs import SOURCE
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import InvalidPathError, NotAVenvError, VenvInUseError, VenvRunner
 from venvrunner._venv import venv_directory
 
 pytestmark = pytest.mark.slow
 
-SOURCE = str(Path(venvrunner.__file__).parents[1])
 CODE = ["python", "-c", "import sys; print(sys.prefix)"]
 
 TRY = """

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import virtualenv
 
-from helpers.wheels import OFFLINE, contents, find_tool, install, make_wheel, packages, run, scripts, write_script
-from test_creation import run_python
+from helpers.environments import OFFLINE, contents, install, packages, run, scripts, write_script
+from helpers.programs import run_python
+from helpers.system import find_tool
+from helpers.wheels import make_wheel
 from venvrunner import InvalidPathError, VenvInUseError, VenvRunner
 from venvrunner.installing import InstallerName
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner import CommandTimeoutError, Runner
 from venvrunner.environment import UNLESS_SET
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from conftest import DEADLINE, Caller, wait_until
+from helpers.callers import Caller
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner._process import async_driver, child, sync_driver
 
 

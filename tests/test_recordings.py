@@ -14,8 +14,9 @@ from unittest import mock
 
 import pytest
 
-from conftest import DEADLINE, children, wait_until
+from helpers.processes import children
 from helpers.recordings import BOTH, calls
+from helpers.waiting import DEADLINE, wait_until
 from helpers.wheels import make_wheel
 from venvrunner import (
     CommandError,

@@ -12,8 +12,7 @@ import anyio
 import pytest
 import structlog
 
-import conftest
-from conftest import Caller
+from helpers.callers import Caller
 from helpers.wheels import make_wheel
 from venvrunner import FakeVenvRunner, VenvRunner, subprocess_util
 from venvrunner._process.loggers import log_method
@@ -49,7 +48,7 @@ def test_a_record_names_the_line_that_ran_the_command(call: Caller, caplog: pyte
     places = {(record.pathname, record.funcName) for record in caplog.records if record.name == "venvrunner"}
     assert len(places) == 1
     ((path, function),) = places
-    assert Path(path) == Path(inspect.getfile(conftest))
+    assert Path(path) == Path(inspect.getfile(Caller))
     assert function in {"__call__", "main"}
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner import CommandError, CommandTimeoutError, ExpectationError, FakeVenvRunner, InstallationError
 from venvrunner._fixtures.journal import Entry
 from venvrunner._redaction import MASK, Redactor, userinfos

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner._process.loggers import Levels
 from venvrunner._process.redraws import redrawn
 from venvrunner._process.sinks import line_sink

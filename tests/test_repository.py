@@ -79,7 +79,8 @@ def test_commands_of_the_guide_select_tests() -> None:
         assert re.search(rf"^def test_\w*{part}", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
     marks = {word for text in parts for found in re.findall(r'-m "([^"]+)"', text) for word in found.split()} - {"not", "and"}
     assert marks == {mark.partition(":")[0] for mark in PYPROJECT["tool"]["pytest"]["ini_options"]["markers"]}
-    helpers = (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8")
+    paths = (ROOT / "tests" / "conftest.py", ROOT / "tests" / "helpers" / "waiting.py")
+    helpers = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     named = {"nothing_left", "wait_until", "venv", "call", "drive"}
     assert named <= {*parts}
     assert named <= {*re.findall(r"^def (\w+)", helpers, re.MULTILINE)}

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from conftest import DEADLINE
 from helpers.index_server import dated_index, forget_settings
+from helpers.waiting import DEADLINE
 from helpers.wheels import make_wheel
 from venvrunner import InstallationError, InvalidRequirementError, VenvRunner
 from venvrunner._install.pip import Pip

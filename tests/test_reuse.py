@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import virtualenv
 
-from test_creation import listing
-from test_install import make_wheel
+from helpers.files import listing
+from helpers.wheels import make_command_wheel
 from venvrunner import (
     CommandError,
     CreationError,
@@ -44,7 +44,7 @@ FORMS: list[Callable[[Path], Any]] = [
 def test_an_environment_is_made_again_when_a_file_changes(form: Callable[[Path], Any], tmp_path: Path) -> None:
     """However the file is given."""
     (tmp_path / "two words").mkdir()
-    wheel = make_wheel(tmp_path / "two words", "pocket")
+    wheel = make_command_wheel(tmp_path / "two words", "pocket")
     options: dict[str, Any] = {"with_pip": False, "installer": "uv", "requirements": [form(wheel)]}
     VenvRunner("venv", tmp_path, exist="reuse", **options)
     assert again(tmp_path, **options)
@@ -98,7 +98,7 @@ def test_requirements_are_installed_and_compared(
 ) -> None:
     """A local file counts with its size and time, so that a wheel that was built anew is installed anew."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    wheel = make_wheel(tmp_path)
+    wheel = make_command_wheel(tmp_path)
     venv = VenvRunner("venv", tmp_path, requirements=[str(wheel)])
     assert venv.log_run(["pocket"]).stdout == "pocket 1.0\n"
     assert again(tmp_path, requirements=[str(wheel)])
@@ -117,7 +117,7 @@ def test_a_file_that_a_url_names_is_compared_too(
     """Kept as long as the file is the same, recreated with its new contents after a change."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     (tmp_path / "two words").mkdir()
-    wheel = make_wheel(tmp_path / "two words")
+    wheel = make_command_wheel(tmp_path / "two words")
     requirement = form.format(url=wheel.as_uri())
     VenvRunner("venv", tmp_path, requirements=[requirement], installer=installer)
     assert again(tmp_path, requirements=[requirement], installer=installer)
@@ -136,7 +136,7 @@ def test_a_file_that_a_url_names_is_compared_too(
 def test_an_environment_without_pip_gets_its_requirements_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pip that does it is not in it."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    venv = VenvRunner("venv", tmp_path, requirements=[str(make_wheel(tmp_path))], with_pip=False)
+    venv = VenvRunner("venv", tmp_path, requirements=[str(make_command_wheel(tmp_path))], with_pip=False)
     assert venv.log_run(["pocket"]).stdout == "pocket 1.0\n"
     assert not list((tmp_path / "venv").rglob("pip"))
 
@@ -259,7 +259,7 @@ def test_an_environment_that_is_there_is_adopted(maker: str, tmp_path: Path, mon
     venv = VenvRunner.open("venv")
     assert (venv.name, venv.top_dir, venv.venv_dir) == ("venv", str(tmp_path), str(path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    venv.install_package(str(make_wheel(tmp_path)))
+    venv.install_package(str(make_command_wheel(tmp_path)))
     assert VenvRunner.open(path).log_run(["pocket"]).stdout == "pocket 1.0\n"
     venv.delete()
     assert not path.exists()

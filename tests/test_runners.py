@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner import FakeVenvRunner, Runner, VenvOptions, VenvRunner, get_clean_environment, subprocess_util
 
 

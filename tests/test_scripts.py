@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from test_install import make_wheel
+from helpers.wheels import make_command_wheel
 from venvrunner import VenvRunner
 from venvrunner._venv.shebangs import Script, parse
 
@@ -158,7 +158,7 @@ def test_what_pip_writes_is_read_and_written_back(folder: str, tmp_path: Path) -
     """Each script of pip's own, and of what pip installs, has the same bytes after it was moved there and back."""
     venv = VenvRunner("venv", tmp_path / folder)
     scripts = os.path.join(venv.venv_dir, "bin")
-    venv.log_run(["python", "-m", "pip", "install", "--no-index", str(make_wheel(tmp_path))])
+    venv.log_run(["python", "-m", "pip", "install", "--no-index", str(make_command_wheel(tmp_path))])
     seen = []
     for path in sorted(Path(scripts).iterdir()):
         if path.is_symlink() or not os.access(path, os.X_OK):
@@ -184,7 +184,7 @@ def test_what_uv_writes_is_read_and_moved(folder: str, relocatable: bool, tmp_pa
     uv = pytest.importorskip("uv", reason="uv is not installed").find_uv_bin()
     environ = {**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache"), "UV_OFFLINE": "1", "UV_NO_CONFIG": "1"}
     old = tmp_path / folder / "old"
-    wheel = str(make_wheel(tmp_path))
+    wheel = str(make_command_wheel(tmp_path))
     for command in (
         ["venv", "--python", sys.executable, *["--relocatable"][: int(relocatable)], str(old)],
         ["pip", "install", "--no-index", "--python", str(old / "bin" / "python"), wheel],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from test_documents import PAGES, ROOT, blocks
+from helpers.pages import PAGES, ROOT, blocks
 from venvrunner import VenvRunner
 from venvrunner.subprocess_util import log_run
 

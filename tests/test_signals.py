@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, MEASURED, alive, end_all, wait_until
+from helpers.processes import alive, end_all
+from helpers.programs import MEASURED
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import CommandTimeoutError
 from venvrunner._process import procfs
 from venvrunner.subprocess_util import async_log_run

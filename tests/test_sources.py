@@ -10,8 +10,10 @@ from typing import Any, get_args
 
 import pytest
 
+from helpers.environments import ONLINE, contents, run
 from helpers.index_server import forget_settings
-from helpers.wheels import ONLINE, contents, find_tool, make_wheel, run
+from helpers.system import find_tool
+from helpers.wheels import make_wheel
 from venvrunner import BuildFailedError, HashError, InstallationError, NoFittingVersionError, NoSuchPackageError, VenvRunner
 from venvrunner.installing import InstallerName
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.wheels import contents, install, install_editable, listed, make_wheel, make_wheels, packages, run, scripts
+from helpers.environments import contents, install, listed, packages, run, scripts
+from helpers.projects import install_editable
+from helpers.wheels import make_wheel, make_wheels
 from venvrunner import VenvRunner
 from venvrunner._venv import copying
 from venvrunner._venv.copying import Copier

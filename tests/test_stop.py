@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, Caller, alive, wait_until
-from helpers.wheels import make_slow_project
+from helpers.callers import Caller
+from helpers.processes import alive
+from helpers.projects import make_slow_project
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import CommandStoppedError, FakeVenvRunner, Runner, VenvError, VenvRunner
 from venvrunner._process.supervisor import GRACE
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, alive, end_all, wait_until
+from helpers.processes import alive, end_all
+from helpers.waiting import DEADLINE, wait_until
 
 HEAD = """
 import asyncio, atexit, faulthandler, os, signal, sys, threading, time

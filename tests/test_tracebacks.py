@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import venvrunner
-from conftest import Caller
+from helpers.callers import Caller
 from venvrunner import (
     CommandError,
     CommandStoppedError,

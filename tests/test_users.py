@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-import venvrunner
-from conftest import DEADLINE, alive, descriptors, end_all, wait_until
+from helpers.processes import alive, descriptors, end_all
+from helpers.programs import SOURCE
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import VenvInUseError, VenvRunner
 
-SOURCE = str(Path(venvrunner.__file__).parents[1])
 USE = """
 import sys
 from venvrunner import VenvInUseError, VenvRunner

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import venvrunner
-from conftest import DEADLINE, LINUX, end_all
-from test_creation import listing
+from helpers.files import listing
+from helpers.processes import end_all
+from helpers.programs import SOURCE
+from helpers.system import LINUX
+from helpers.waiting import DEADLINE
 
-SOURCE = str(Path(venvrunner.__file__).parents[1])
 FLOCK = {"x86_64": 73, "aarch64": 32}
 """The number of the call on each machine."""
 

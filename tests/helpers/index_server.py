@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from conftest import end_all
+from helpers.processes import end_all
 from helpers.wheels import make_wheel
 
 USER = "me"

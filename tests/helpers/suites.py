@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from conftest import DEADLINE, MEASURED
+from helpers.programs import MEASURED
+from helpers.waiting import DEADLINE
 from helpers.wheels import make_wheel
 
 SOURCES = Path(str(venvrunner.__file__)).parents[1]

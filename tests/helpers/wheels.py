@@ -1,20 +1,8 @@
 """Tiny projects for tests: wheels written by hand, an editable project, and an environment that has one of each."""
 
-import json
-import os
-import shutil
-import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from venvrunner import VenvRunner
-from venvrunner._venv.change import STATE
-
-OFFLINE = {"PIP_NO_INDEX": "1"}
-ONLINE = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
-"""uv trusts the system's certificates, as pip does by itself; the second name is that of older versions."""
 
 
 def make_wheel(
@@ -46,7 +34,7 @@ def make_wheel(
     """
     info = f"{name}-{version}.dist-info"
     if modules is None:
-        modules = {f"{name}.py": _MODULE.format(name=name, version=version)}
+        modules = {f"{name}.py": MODULE.format(name=name, version=version)}
         commands = {name: f"{name}:main"} if commands is None else commands
     entries = "".join(f"{command} = {entry}\n" for command, entry in (commands or {}).items())
     files = {
@@ -54,7 +42,7 @@ def make_wheel(
         **(pth or {}),
         **{f"{name}-{version}.data/data/{path}": text for path, text in (data or {}).items()},
         **{f"{name}-{version}.data/scripts/{path}": text for path, text in (scripts or {}).items()},
-        f"{info}/METADATA": _METADATA.format(name=name, version=version)
+        f"{info}/METADATA": METADATA.format(name=name, version=version)
         + metadata
         + "".join(f"Requires-Dist: {r}\n" for r in requires),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -70,8 +58,8 @@ def make_wheel(
     return wheel
 
 
-_METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-_MODULE = """import sys
+METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+MODULE = """import sys
 VERSION = {version!r}
 def main():
     print({name!r}, VERSION, sys.prefix)
@@ -102,92 +90,14 @@ def make_wheels(folder: Path) -> list[Path]:
     ]
 
 
-def install(venv: VenvRunner, *wheels: Path) -> None:
-    """Install wheels with pip, without an index."""
-    venv.install(*map(str, wheels), extra_env=OFFLINE)
-
-
-def run(venv: VenvRunner, *args: str, **options: Any) -> str:
-    """Run a command of an environment, and return what it wrote; nothing on its standard error is expected."""
-    result = venv.log_run(list(args), **options)
-    assert result.stderr == ""
-    return result.stdout
-
-
-def listed(venv: VenvRunner) -> dict[str, str]:
-    """Return what pip lists: names and versions."""
-    lines = run(venv, "python", "-m", "pip", "list", "--format=freeze").splitlines()
-    return dict(line.split("==") for line in lines)
-
-
-def packages(venv: VenvRunner) -> Path:
-    """Return an environment's folder of packages."""
-    (found,) = Path(venv.venv_dir).glob("lib/*/site-packages")
-    return found
-
-
-def scripts(venv: VenvRunner) -> Path:
-    """Return an environment's folder of scripts."""
-    return Path(venv.venv_dir) / "bin"
-
-
-def write_script(venv: VenvRunner, name: str, text: str) -> None:
-    """Put an executable file beside an environment's commands."""
-    path = scripts(venv) / name
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o755)
-
-
-def install_editable(venv: VenvRunner, folder: Path, name: str) -> Path:
-    """Do what `pip install -e` does for a folder with one module, without a back end; return the module's path."""
-    module = folder / f"{name}.py"
-    module.write_text(_MODULE.format(name=name, version="1.0.dev0"), encoding="utf-8")
-    info = packages(venv) / f"{name}-1.0.dev0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(_METADATA.format(name=name, version="1.0.dev0"))
-    (info / "INSTALLER").write_text("pip\n")
-    (info / "direct_url.json").write_text(json.dumps({"url": folder.as_uri(), "dir_info": {"editable": True}}))
-    files = [f"{info.name}/{file}" for file in ("METADATA", "INSTALLER", "direct_url.json", "RECORD")]
-    (info / "RECORD").write_text("".join(f"{file},,\n" for file in [f"__editable__.{name}.pth", *files]))
-    (packages(venv) / f"__editable__.{name}.pth").write_text(f"{folder}\n", encoding="utf-8")
-    return module
-
-
-def contents(venv: VenvRunner) -> dict[str, object]:
-    """Return all that an environment has, but who uses it, and what any interpreter may compile at any time."""
-    found: dict[str, object] = {}
-    for folder, folders, files in os.walk(venv.venv_dir):
-        folders[:] = [name for name in folders if name not in {STATE, "__pycache__"}]
-        for path in (Path(folder, name) for name in [*folders, *files]):
-            status = path.lstat()
-            if path.is_symlink():
-                found[str(path)] = path.readlink()
-            elif path.is_file():
-                found[str(path)] = (status.st_mode, status.st_mtime_ns, path.read_bytes())
-            else:
-                found[str(path)] = status.st_mode
-    return found
-
-
-def find_tool(name: str) -> str | None:
-    """Return a tool beside the running interpreter or on PATH."""
-    return shutil.which(name, path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
-
-
-def make_slow_project(folder: Path, gate: Path) -> Path:
-    """Write a project whose own build back end builds nothing before a file *gate* is there; return its folder."""
-    folder.mkdir()
-    wheel = make_wheel(folder, "slow")
-    (folder / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')
-    (folder / "backend.py").write_text(_BACK_END.format(gate=str(gate), wheel=str(wheel)))
-    return folder
-
-
-_BACK_END = """import os, shutil, time
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    end = time.monotonic() + 60
-    while not os.path.exists({gate!r}):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return os.path.basename(shutil.copy({wheel!r}, folder))
-"""
+def make_command_wheel(folder: Path, name: str = "pocket", version: str = "1.0", requires: str = "") -> Path:
+    """Write a wheel by hand: a module, and a command that prints name and version."""
+    source = f"def main():\n    print({name!r}, {version!r})\n"
+    return make_wheel(
+        folder,
+        name,
+        version,
+        modules={f"{name}.py": source},
+        commands={name: f"{name}:main"},
+        requires=[requires] if requires else [],
+    )

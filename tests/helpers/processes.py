@@ -1,0 +1,51 @@
+"""The processes and descriptors of the test run."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def children() -> dict[int, str]:
+    """Return the living processes below this one, orphans included (Linux)."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def reap() -> None:
+    """Reap all dead children, those of others that were adopted above all: thousands of them make every look at /proc slow."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs and is more than a zombie."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def end_all(processes: Iterable[subprocess.Popen[Any]]) -> None:
+    """Kill what a failed test has left running, and close its pipes."""
+    for process in processes:
+        with contextlib.suppress(OSError):
+            process.kill()
+        process.communicate()
+
+
+def descriptors() -> dict[str, str]:
+    """Return the open descriptors and what they are."""
+    found = {}
+    for entry in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found[entry] = os.readlink(f"/proc/self/fd/{entry}")
+    return found
