@@ -120,7 +120,7 @@ def policy(session: nox.Session) -> None:
     """Require 100 % branch coverage of the process policy by its own tests alone; takes seconds."""
     session.install(*group("policy"), "-e", ".")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-q", "tests/test_lines.py", "tests/test_supervisor.py")
+    session.run("coverage", "run", "-m", "pytest", "-q", "tests/process/test_lines.py", "tests/process/test_supervisor.py")
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", f"--include={','.join(FULLY_COVERED)}", "--fail-under=100")
     session.run("coverage", "erase")

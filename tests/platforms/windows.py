@@ -488,7 +488,7 @@ def fake_runner(shared: Shared) -> None:
 
 @check
 def symbolic_links_are_not_allowed(_shared: Shared) -> None:
-    msg = "Wine allows links to everyone; tests/test_windows.py has the rule"
+    msg = "Wine allows links to everyone; tests/platforms/test_windows.py has the rule"
     raise Skip(msg)
 
 

@@ -25,7 +25,13 @@ PYTHON = CACHE / "bin" / "python-win"
 UNAVAILABLE = 69
 LIMIT = 900.0
 """Seconds after which a program under Wine is ended."""
-NEUTRAL = ["lines", "supervisor", "layouts", "requirement_forms", "environment"]
+NEUTRAL = [
+    "tests/process/test_lines.py",
+    "tests/process/test_supervisor.py",
+    "tests/venv/test_layouts.py",
+    "tests/install/test_requirement_forms.py",
+    "tests/runner/test_environment.py",
+]
 """The test files of platform-independent modules, run with pytest."""
 CHECKS = "tests/platforms/windows.py"
 
@@ -44,7 +50,7 @@ def main() -> int:
     begin = time.monotonic()
     results = {CHECKS: list(run_checks())}
     for name in NEUTRAL:
-        results[f"tests/test_{name}.py"] = list(run_tests(f"tests/test_{name}.py"))
+        results[name] = list(run_tests(name))
     subprocess.run([CACHE / "bin" / "wine-stop"], check=False)
     print(f"\n{time.monotonic() - begin:.0f} s under Wine")
     return report(results)

@@ -176,7 +176,7 @@ def test_it_is_there_as_soon_as_the_package_is_installed(pytester: pytest.Pytest
     """By its entry point: the installed one, or else that which pyproject.toml declares."""
     path = [str(SOURCES)]
     if not importlib.metadata.entry_points(group="pytest11", name="venvrunner"):
-        project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
         info = pytester.mkdir("installed") / "venvrunner-0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: venvrunner\nVersion: 0\n")

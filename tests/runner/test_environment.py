@@ -406,7 +406,7 @@ def _table(page: str, heading: str) -> dict[str, str]:
 
 def test_the_documented_table_is_the_table_in_the_code() -> None:
     """docs/reference/environment.md has a section "Removed" with reasons, "Set" and "Set by default" with values."""
-    page = (Path(__file__).parents[1] / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
     removed = _table(page, "removed")
     assert {name: reason.rstrip(".").lower() for name, reason in removed.items() if not name.endswith("*")} == {
         name: reason.lower() for name, reason in REMOVED.items()

@@ -73,9 +73,9 @@ def test_a_format_may_have_them(capsys: pytest.CaptureFixture[str]) -> None:
     finally:
         logger.removeHandler(handler)
     first, second, last = capsys.readouterr().err.splitlines()
-    assert first == "None|test_records.py|Running subprocess: ['echo', '100% {done}']"
-    assert second == "stdout|test_records.py|stdout: 100% {done}"
-    assert last.startswith("None|test_records.py|exit code 0 after ")
+    assert first == "None|test_log_records.py|Running subprocess: ['echo', '100% {done}']"
+    assert second == "stdout|test_log_records.py|stdout: 100% {done}"
+    assert last.startswith("None|test_log_records.py|exit code 0 after ")
 
 
 def test_an_adapter_adds_its_own(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ from venvrunner._process.keywords import REFUSED
 from venvrunner.installing import ReportOptions
 from venvrunner.subprocess_util import RunOptions
 
-REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(REFERENCE.glob("*.md"))}
 API = "\n".join(PAGES.values())
 
