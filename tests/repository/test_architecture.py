@@ -8,7 +8,12 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from itertools import chain
+from pathlib import Path
 from types import FrameType, ModuleType
 
 import pytest
@@ -34,6 +39,22 @@ LAYERS = [
     {"pytest_plugin", "__main__"},
 ]
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
+TESTS = Path(__file__).parents[1]
+TESTED = {
+    "process": {"_process"},
+    "venv": {"_venv"},
+    "create": {"_create"},
+    "install": {"_install"},
+    "runner": {"_description", "_redaction", "_types", "environment", "exceptions", "fake", "installing", "runner", "spec"}
+    | {"subprocess_util", "venv", "venvrunner"},
+    "testing": {"testing"},
+    "plugin": {"_fixtures", "pytest_plugin"},
+    "command_line": {"__main__", "_display"},
+}
+"""The directories of tests that mirror the package, and the units that each tests."""
+SURROUNDINGS = {"bench", "docs", "helpers", "platforms", "repository"}
+"""The directories of tests for what is around the code or across its parts."""
+TEST_FILES = sorted(TESTS.rglob("*.py"))
 PLATFORM_RULES = {"venvrunner._process.session", "venvrunner._process.native", "venvrunner._venv.layout"}
 POLICY = [f"venvrunner._process.{name}" for name in ("lines", "supervisor", "redraws", "preformatted")]
 REACH = {"asyncio", "fcntl", "glob", "logging", "multiprocessing", "os", "pathlib", "select", "selectors", "shutil"}
@@ -68,6 +89,36 @@ def test_no_modules_import_each_other() -> None:
         units.setdefault(unit(module), set()).update({unit(name) for name in imported} - {unit(module)})
     for relation in (graph, units):
         assert len(list(graphlib.TopologicalSorter(relation).static_order())) >= len(relation)
+
+
+def test_the_tests_mirror_the_package() -> None:
+    """Each unit is tested in one directory, and each directory of tests is for a unit or for what is around the code."""
+    assert Counter(chain(*TESTED.values())) == Counter(chain(*LAYERS))
+    directories = {path.relative_to(TESTS).parts[0] for path in TEST_FILES if path.parent != TESTS}
+    assert directories == TESTED.keys() | SURROUNDINGS
+    for name in TESTED:
+        assert list((TESTS / name).glob("test_*.py")), name
+    assert [path.name for path in TEST_FILES if path.parent == TESTS] == ["conftest.py"]
+
+
+def test_no_test_module_imports_another() -> None:
+    """What two of them need is in tests/helpers. They are imported by their base names, which are therefore unique."""
+    names = [path.stem for path in TEST_FILES if path.name.startswith("test_")]
+    assert len(set(names)) == len(names) > 80
+    for path in TEST_FILES:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        imported = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+        imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        assert not {name.rpartition(".")[2] for name in imported} & {*names, "conftest"}, path
+
+
+def test_every_directory_of_tests_is_collected_and_checked(pytestconfig: pytest.Config) -> None:
+    """By default, pytest and ruff leave out each directory that is named venv."""
+    ignored = [*pytestconfig.getini("norecursedirs")]
+    if (settings := TESTS.parent / "pyproject.toml").exists():
+        ignored += tomllib.loads(settings.read_text(encoding="utf-8"))["tool"]["ruff"]["exclude"]
+    assert ignored
+    assert not [name for name in TESTED.keys() | SURROUNDINGS for pattern in ignored if fnmatch(name, pattern)]
 
 
 def says_it_is_pure(module: str) -> bool:
