@@ -171,7 +171,7 @@ def test_the_help_is_worth_reading() -> None:
     assert all(len(line) <= 120 for line in result.stdout.decode().splitlines())
 
 
-def test_everything_behind_the_first_dashes_belongs_to_the_command() -> None:
+def test_everything_after_the_first_dashes_belongs_to_the_command() -> None:
     """Options and further dashes are passed on as they are."""
     result = run(*PYTHON, "import sys; print(sys.argv[1:])", "--", "--help", "--with", "x", "", "a b")
     assert result.stdout == b"['--', '--help', '--with', 'x', '', 'a b']\n"
@@ -198,7 +198,7 @@ def test_the_interpreter_can_be_chosen(python: str) -> None:
     assert result.stdout == b"%d.%d\n" % sys.version_info[:2], result.stderr
 
 
-def test_a_kept_environment_stays_and_is_made_anew(tmp_path: Path) -> None:
+def test_a_kept_environment_stays_and_is_recreated(tmp_path: Path) -> None:
     """--keep makes the environment there; the next run makes it anew."""
     show = "import sys; print(sys.prefix)"
     for _time in range(2):
@@ -212,7 +212,7 @@ def test_a_kept_environment_stays_and_is_made_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", ["mine", "mine/work.txt", "/", ".", ""])
-def test_a_folder_that_is_no_environment_is_never_kept_over(keep: str, tmp_path: Path) -> None:
+def test_keep_never_replaces_a_directory_that_is_not_an_environment(keep: str, tmp_path: Path) -> None:
     """--keep refuses a folder with other things in it, and touches nothing."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work.txt").write_text("precious")
@@ -383,7 +383,7 @@ def _pending(pid: int, number: int) -> bool:
     return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
-def test_an_empty_folder_to_keep_is_refused(tmp_path: Path) -> None:
+def test_an_empty_directory_to_keep_is_refused(tmp_path: Path) -> None:
     """An unset variable of a script must not mean the working directory, which may be an environment."""
     (tmp_path / "pyvenv.cfg").touch()
     (tmp_path / "precious").touch()

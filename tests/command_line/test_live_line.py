@@ -140,7 +140,7 @@ def test_standard_output_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == bytes(range(256))
 
 
-def test_what_the_installer_said_is_shown_if_it_fails() -> None:
+def test_the_output_of_the_installer_is_shown_if_it_fails() -> None:
     """Whole, below each other, then why and what to do; the live line is gone."""
     with started("--with", "no-such-package-anywhere", *PRINT, columns=400) as terminal:
         assert terminal.wait_for_the_end() == 125
@@ -188,7 +188,7 @@ def test_rich_is_not_looked_for_without_need(tmp_path: Path, no_rich: str) -> No
     assert not (tmp_path / "asked").exists()
 
 
-def test_plain_lines_tell_that_a_silent_installation_still_runs(tmp_path: Path) -> None:
+def test_plain_lines_report_that_a_silent_installation_still_runs(tmp_path: Path) -> None:
     """At the pace of `install`, which is made shorter here."""
     gate = tmp_path / "gate"
     project = make_slow_project(tmp_path / "slow", gate)

@@ -100,7 +100,7 @@ def test_what_comes_out_is_what_went_in(venv_dir: Path, data: bytes, tmp_path: P
     assert tree(venv_dir) == before
 
 
-def test_nothing_leads_back_to_where_it_came_from(venv_dir: Path, data: bytes, tmp_path: Path) -> None:
+def test_nothing_names_the_original_path(venv_dir: Path, data: bytes, tmp_path: Path) -> None:
     """Neither a file nor a link names the old place, and a pack of the new folder is the same pack."""
     assert os.fsencode(venv_dir) not in data
     new = unpack(data, tmp_path / "new")
@@ -113,7 +113,7 @@ def test_nothing_leads_back_to_where_it_came_from(venv_dir: Path, data: bytes, t
     assert collect(new) == data
 
 
-def test_two_environments_of_one_pack_share_nothing(data: bytes, tmp_path: Path) -> None:
+def test_two_environments_of_one_archive_share_nothing(data: bytes, tmp_path: Path) -> None:
     """A change in one is not seen in the other."""
     first, second = unpack(data, tmp_path / "first"), unpack(data, tmp_path / "second")
     before = tree(second)
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_not_in_it(venv_dir: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["lib/python3.12/site-packages/module.py", "bin/activate", "pyvenv.cfg", "bin/odd"])
-def test_an_environment_that_names_its_own_place_is_not_moved(where: str, venv_dir: Path) -> None:
+def test_an_environment_that_names_its_own_path_is_not_archived(where: str, venv_dir: Path) -> None:
     """Where this package does not know how to change it, there is no pack, and the error names the file."""
     head = f"#!{venv_dir / 'lib'}/python\n" if where == "bin/odd" else "x = 1\n"
     (venv_dir / where).write_text(f"{head}VIRTUAL_ENV='{venv_dir}'\n")
@@ -140,7 +140,7 @@ def test_an_environment_that_names_its_own_place_is_not_moved(where: str, venv_d
         collect(venv_dir)
 
 
-def test_a_script_that_names_its_place_in_its_body_too_is_not_moved(venv_dir: Path) -> None:
+def test_a_script_that_names_its_path_in_its_body_is_not_archived(venv_dir: Path) -> None:
     """Its first line could be changed, the rest not."""
     body = f"import x\nplace = {str(venv_dir)!r}\n".encode()
     (venv_dir / "bin" / "command").write_bytes(Script("python", "", body).text(str(venv_dir / "bin")))
@@ -148,13 +148,13 @@ def test_a_script_that_names_its_place_in_its_body_too_is_not_moved(venv_dir: Pa
         collect(venv_dir)
 
 
-def test_a_pack_says_what_it_holds(data: bytes) -> None:
+def test_an_archive_names_its_contents(data: bytes) -> None:
     """What was said of the environment comes back, equal."""
     assert archive.about(data) == ABOUT
 
 
 @given(start=st.binary(max_size=60))
-def test_what_is_no_pack_is_known_for_it(start: bytes) -> None:
+def test_what_is_not_an_archive_is_recognized(start: bytes) -> None:
     """Any bytes, with the mark of a pack or without, are no error."""
     for mark in (b"", b"venvpk01"):
         assert archive.about(mark + start) is None
@@ -171,7 +171,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return collect(folder)
 
 
-def test_a_pack_is_damaged_wherever_it_was_cut(small: bytes) -> None:
+def test_an_archive_is_damaged_wherever_it_was_cut(small: bytes) -> None:
     """At every byte, and with one byte more at the end."""
     assert archive.about(small) == ABOUT
     for length in range(len(small)):
@@ -179,7 +179,7 @@ def test_a_pack_is_damaged_wherever_it_was_cut(small: bytes) -> None:
     assert archive.about(small + b"\0") is None
 
 
-def test_a_pack_is_damaged_wherever_a_byte_differs(small: bytes) -> None:
+def test_an_archive_is_damaged_wherever_a_byte_differs(small: bytes) -> None:
     """At every byte: of the mark, the checksum, the length, the table, and the contents."""
     for place in range(len(small)):
         for bits in (0x01, 0x20, 0x80, 0xFF):
@@ -189,7 +189,7 @@ def test_a_pack_is_damaged_wherever_a_byte_differs(small: bytes) -> None:
 
 
 @given(data=st.data())
-def test_a_pack_is_damaged_however_it_was_changed(small: bytes, data: st.DataObject) -> None:
+def test_an_archive_is_damaged_however_it_was_changed(small: bytes, data: st.DataObject) -> None:
     """Parts lost, doubled, exchanged or overwritten: it is known for damaged, or it is the same as before."""
     places = st.integers(0, len(small))
     first, second, third = sorted(data.draw(st.tuples(places, places, places)))

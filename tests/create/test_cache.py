@@ -43,7 +43,7 @@ def put(interpreter: Interpreter, **changes: object) -> Path:
 
 
 @pytest.mark.parametrize("where", ["variable", "relative", "home"])
-def test_dir_prints_the_folder(where: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dir_prints_the_directory(where: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An absolute path and nothing else: what the variable says, or a folder in the user's own; it is not made for that."""
     monkeypatch.chdir(tmp_path)
     if where == "relative":
@@ -132,7 +132,7 @@ def test_prune_without_a_cache_does_nothing(folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_what_is_pruned_is_made_anew(folder: Path, tmp_path: Path) -> None:
+def test_what_is_pruned_is_created_again(folder: Path, tmp_path: Path) -> None:
     """A creation after it works, and fills the cache again; so does one after a damage to what is there."""
     for damage in (b"", b"venvpk01", b"venvpk01" + b"\xff" * 200):
         VenvRunner("venv", tmp_path, with_pip=False)

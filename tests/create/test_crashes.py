@@ -58,7 +58,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     + [pytest.param("create", tenth, marks=pytest.mark.slow) for tenth in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
     + [pytest.param(what, tenth, marks=pytest.mark.slow) for what in ("fork", "delete") for tenth in (3, 9)],
 )
-def test_what_a_killed_process_leaves_is_made_anew(
+def test_what_a_killed_process_leaves_is_recreated(
     what: str, tenth: int, exist: Literal["clear", "reuse"], steps: dict[str, int], tmp_path: Path
 ) -> None:
     """Killed at any moment of a creation, a fork or a deletion: `open` refuses the rest, and the next call repairs it."""
@@ -135,7 +135,7 @@ def open_path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("there", ["nothing", "an environment"])
-def test_a_read_only_folder_is_one_clear_error(there: str, open_path: Path) -> None:
+def test_a_read_only_directory_is_one_clear_error(there: str, open_path: Path) -> None:
     """It belongs to somebody else, or is write-protected: the error has what was tried and why not, and nothing is changed."""
     folder = open_path / "folder"
     folder.mkdir()
@@ -274,7 +274,7 @@ def test_an_environment_works_without_the_cache(tmp_path: Path, monkeypatch: pyt
         assert not path.is_symlink() or str(cache) not in os.readlink(path)
 
 
-def test_processes_that_fill_a_cold_cache_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_processes_can_fill_a_cold_cache_at_once(tmp_path: Path) -> None:
     """Each has a whole environment, and the cache is good afterwards."""
     code = "import sys; from venvrunner import VenvRunner; VenvRunner(*sys.argv[1:]).log_run(['pip', '--version'])"
     source = Path(sys.modules[VenvRunner.__module__].__file__ or "").parents[1]

@@ -28,7 +28,7 @@ def top(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "name", ["..", "", ".", "a/b", "../a", "a/..", "/absolute", "a\\b", "C:", "a:b", "a\0b", "a\nb", "\x1b[31m", "a\x7f"]
 )
-def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_touched(name: str, top: Path) -> None:
+def test_a_name_of_another_directory_is_refused(name: str, top: Path) -> None:
     """The name is one component of a path; what it would have led to stays as it was."""
     before = listing(top.parent)
     with pytest.raises(InvalidPathError) as caught:
@@ -39,7 +39,7 @@ def test_a_name_that_leads_elsewhere_is_refused_and_nothing_is_touched(name: str
 
 
 @pytest.mark.parametrize("name", ["link", "link-to-venv", "dangling", "folder", "file", "cfg-folder"])
-def test_what_is_no_environment_stays_untouched(name: str, top: Path) -> None:
+def test_what_is_not_an_environment_stays_untouched(name: str, top: Path) -> None:
     """A link, a file, and a folder with files in it are in the way: the error names them, and nothing is changed."""
     (top / "folder" / "src").mkdir(parents=True)
     (top / "folder" / "src" / "work.py").write_text("precious")
@@ -91,7 +91,7 @@ def test_a_path_may_have_blanks_and_any_letters_and_be_long(
     assert venv.log_run(["pocket"], cwd="/").stdout == "pocket 1.0\n"
 
 
-def test_a_relative_folder_means_the_working_directory_of_the_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_directory_is_resolved_at_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """venv_dir is absolute from the start; name and top_dir are kept as given; a missing top_dir is made."""
     monkeypatch.chdir(tmp_path)
     top_dir = Path("not") / "there" / "yet"
@@ -102,13 +102,13 @@ def test_a_relative_folder_means_the_working_directory_of_the_creation(tmp_path:
     assert venv.log_run(code).stdout == venv.log_run(code, cwd=tmp_path).stdout == venv.venv_dir + "\n"
 
 
-def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+def test_an_empty_directory_is_used(tmp_path: Path) -> None:
     """Nothing can be lost in a folder that is empty."""
     (tmp_path / "venv").mkdir()
     assert Path(VenvRunner("venv", tmp_path).python_executable).exists()
 
 
-def test_an_environment_that_is_there_is_made_anew(tmp_path: Path) -> None:
+def test_an_existing_environment_is_recreated(tmp_path: Path) -> None:
     """What was in the old one is gone, and the new one works."""
     VenvRunner("venv", tmp_path)
     (tmp_path / "venv" / "old").touch()
@@ -164,7 +164,7 @@ def test_an_interpreter_that_is_not_there_is_one_clear_error(python: str, top: P
 
 
 @pytest.mark.usefixtures("few_interpreters")
-def test_a_failed_creation_removes_the_folders_that_it_made(top: Path) -> None:
+def test_a_failed_creation_removes_the_directories_that_it_made(top: Path) -> None:
     """A top_dir that was missing is missing again."""
     before = listing(top.parent)
     with pytest.raises(CreationError):
@@ -173,7 +173,7 @@ def test_a_failed_creation_removes_the_folders_that_it_made(top: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_interpreters")
-def test_a_failed_creation_leaves_an_empty_folder_as_it_was(top: Path) -> None:
+def test_a_failed_creation_leaves_an_empty_directory_as_it_was(top: Path) -> None:
     """The folder was there before, so it is there afterwards."""
     (top / "venv").mkdir(mode=0o700)
     before = listing(top.parent)
@@ -184,7 +184,7 @@ def test_a_failed_creation_leaves_an_empty_folder_as_it_was(top: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "top_dir"), [("venv", "inside.txt"), ("venv", "inside.txt/deep"), ("n" * 300, ".")])
-def test_a_place_that_cannot_be_is_one_clear_error(name: str, top_dir: str, top: Path) -> None:
+def test_an_impossible_path_is_one_clear_error(name: str, top_dir: str, top: Path) -> None:
     """A file for top_dir or a name that is too long: a CreationError with the system's reason."""
     before = listing(top.parent)
     with pytest.raises(CreationError, match=rf"^cannot create an environment in .*{name}"):
@@ -267,7 +267,7 @@ def test_a_temporary_environment_is_deleted_after_an_exception() -> None:
 
 
 @pytest.mark.usefixtures("few_interpreters")
-def test_a_temporary_environment_that_cannot_be_made_leaves_no_folder() -> None:
+def test_a_temporary_environment_that_cannot_be_made_leaves_no_directory() -> None:
     """The temporary folder goes too (the fixture looks)."""
     with pytest.raises(CreationError), VenvRunner.temporary(python="9.99"):
         pass
@@ -314,7 +314,7 @@ def test_hard_linked_copies_do_not_share_a_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])
-def test_a_link_in_place_of_the_state_is_refused_where_directories_have_no_descriptors(
+def test_without_directory_descriptors_a_linked_state_is_refused(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows: nothing is noted, locked or removed in what it leads to."""

@@ -75,7 +75,7 @@ def test_commands_and_modules_of_the_parent_run_in_the_fork(parent: VenvRunner, 
     assert child.venv_dir in run(child, "python", "-m", "pip", "config", "debug")
 
 
-def test_a_fork_has_folders_of_its_own(parent: VenvRunner, child: VenvRunner) -> None:
+def test_a_fork_has_directories_of_its_own(parent: VenvRunner, child: VenvRunner) -> None:
     """Its prefix, its folder of packages and its scripts are in it, and nothing in it is a link to a folder of the parent."""
     code = "import sys, sysconfig as s; print(sys.prefix, s.get_path('purelib'), s.get_path('scripts'), sep='\\n')"
     assert run(child, "python", "-c", code) == f"{child.venv_dir}\n{packages(child)}\n{scripts(child)}\n"

@@ -149,7 +149,7 @@ def test_a_fork_is_a_runner_of_the_same_class(parent: VenvRunner, tmp_path: Path
     assert VenvRunner.open(tmp_path / "missing" / "child").venv_dir == child.venv_dir
 
 
-def test_what_is_in_a_forks_place_is_treated_as_for_any_environment(parent: VenvRunner, tmp_path: Path) -> None:
+def test_what_exists_at_the_path_of_a_fork_is_treated_as_usual(parent: VenvRunner, tmp_path: Path) -> None:
     """An environment is made anew, or is an error if the caller says so; anything else is never touched."""
     old = parent.fork("child", tmp_path)
     (Path(old.venv_dir) / "old").touch()
@@ -248,7 +248,7 @@ def test_an_interrupted_fork_leaves_nothing_wherever_that_comes(parent: VenvRunn
     assert int(result.stdout) > 50
 
 
-def test_a_fork_that_was_killed_is_made_anew_wherever_that_came(parent: VenvRunner, tmp_path: Path) -> None:
+def test_a_fork_is_recreated_wherever_a_kill_came(parent: VenvRunner, tmp_path: Path) -> None:
     """It is never taken for a good one, and freezes nobody for good."""
     step = 1
     while True:
@@ -278,7 +278,7 @@ VenvRunner.open(sys.argv[1]).fork("child", sys.argv[2])
 """
 
 
-def test_a_fork_that_was_killed_while_it_was_made_does_not_freeze_its_parent(parent: VenvRunner, tmp_path: Path) -> None:
+def test_a_fork_that_was_never_finished_does_not_freeze_its_parent(parent: VenvRunner, tmp_path: Path) -> None:
     """What is left of it is refused, and can be deleted or recreated; the parent can be changed at once."""
     result = run_python(_KILLED, parent.venv_dir, str(tmp_path / "forks"))
     assert result.returncode == -9, result.stderr
@@ -326,7 +326,7 @@ def _copy(child: VenvRunner) -> None:
 
 
 @pytest.mark.parametrize("change", [_move, _copy])
-def test_a_fork_that_was_moved_or_copied_holds_its_parent_when_it_is_opened(
+def test_opening_a_moved_or_copied_fork_holds_its_parent(
     change: Callable[[VenvRunner], None], parent: VenvRunner, tmp_path: Path
 ) -> None:
     """Once, however often it is opened; without it, the parent is free."""

@@ -155,7 +155,7 @@ def test_the_running_interpreter_is_taken_if_it_fits(machine: Path, pretend: Pre
 
 @pytest.mark.parametrize("where", ["variable", "home"])
 @pytest.mark.parametrize("manager", MANAGERS)
-def test_the_folders_of_version_managers_are_searched(
+def test_the_directories_of_version_managers_are_searched(
     manager: str, where: str, machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though not on PATH: where the manager's variable says, or in its usual folder; the newest fitting one comes first."""
@@ -171,7 +171,7 @@ def test_the_folders_of_version_managers_are_searched(
         assert found[:3] == (str(root / pattern.format(version)), "cpython", version), text
 
 
-def test_what_is_newest_is_told_by_versions_not_by_the_names_of_folders(machine: Path, pretend: Pretend) -> None:
+def test_the_newest_is_found_by_versions_not_by_directory_names(machine: Path, pretend: Pretend) -> None:
     """A distribution's own number in a folder's name does not make an old Python the newest."""
     for name, version in {"anaconda3-2024.10": "3.85.7", "3.90.1": "3.90.1", "3.90": "3.90.0"}.items():
         pretend(machine / "home" / ".pyenv" / "versions" / name / "bin" / "python", version)
@@ -239,7 +239,7 @@ WORDS = ["3.x", "latest", "3..12", "3.12.", "3.12.*.*", ".*", ">=3.x", "==", "3.
 
 
 @pytest.mark.parametrize("text", WORDS)
-def test_what_is_neither_a_version_nor_a_path_is_told_at_once(text: str, machine: Path, pretend: Pretend) -> None:
+def test_what_is_neither_a_version_nor_a_path_is_refused_at_once(text: str, machine: Path, pretend: Pretend) -> None:
     """No interpreter is started for it, and nothing is made."""
     started = machine / "started"
     for name in ("python3", "python", "python3.12"):
@@ -268,7 +268,7 @@ def test_any_program_on_path_may_be_named(machine: Path, pretend: Pretend) -> No
 
 
 @pytest.mark.parametrize("how", ["absolute", "relative", "environment", "programs", "plain"])
-def test_a_directory_is_told_with_the_interpreter_in_it(
+def test_the_error_for_a_directory_names_the_interpreter_in_it(
     how: str, machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message has the path to give instead."""
@@ -412,7 +412,7 @@ def test_the_machine_may_change_between_two_calls(machine: Path, pretend: Preten
 
 
 @pytest.mark.parametrize("by", ["path", "version"])
-def test_an_interpreter_that_was_replaced_is_asked_anew(by: str, machine: Path, pretend: Pretend) -> None:
+def test_an_interpreter_that_was_replaced_is_asked_again(by: str, machine: Path, pretend: Pretend) -> None:
     """An upgrade in place keeps the path and is another interpreter all the same."""
     path = machine / "bin" / "python3"
     text = str(path) if by == "path" else ">=3.90"
@@ -425,7 +425,7 @@ def test_an_interpreter_that_was_replaced_is_asked_anew(by: str, machine: Path, 
 
 
 @pytest.mark.parametrize("by", ["path", "version", "copy"])
-def test_a_launcher_of_the_same_size_and_time_is_asked_anew(
+def test_a_launcher_of_the_same_size_and_time_is_asked_again(
     by: str, machine: Path, pretend: Pretend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where Python is a shared library, each version's launcher has as many bytes; its environments are its own version's."""

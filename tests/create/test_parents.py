@@ -116,7 +116,7 @@ FOLDERS = [WORDS, LONG, LONGER, "it's (100%) -x ~#&;"]
 
 
 @pytest.mark.parametrize("old", FOLDERS)
-def test_parent_and_fork_may_be_in_any_folder(old: str, tmp_path: Path) -> None:
+def test_parent_and_fork_may_be_in_any_directory(old: str, tmp_path: Path) -> None:
     """Blanks, letters that are not ASCII, and paths that are longer than any system reads of a first line."""
     parent = VenvRunner("the parent", tmp_path / old, with_pip=False)
     install(parent, make_wheel(tmp_path, "pocket"))
@@ -222,7 +222,7 @@ def test_a_fork_in_its_parent_is_refused(place: tuple[str, str], tmp_path: Path)
     assert contents(parent) == before
 
 
-def test_a_fork_in_the_place_of_its_parent_is_refused(tmp_path: Path) -> None:
+def test_a_fork_at_the_path_of_its_parent_is_refused(tmp_path: Path) -> None:
     """Neither its own place nor that of its parent's parent: they would be cleared."""
     parent = VenvRunner("parent", tmp_path, with_pip=False)
     child = parent.fork("child", tmp_path)
@@ -265,9 +265,7 @@ def test_a_fork_whose_path_is_longer_than_its_parents_is_safe_from_pip(tmp_path:
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_parent_that_is_opened_by_another_spelling_of_its_path_is_not_changed(
-    installer: InstallerName, tmp_path: Path
-) -> None:
+def test_another_spelling_of_its_path_does_not_change_a_parent(installer: InstallerName, tmp_path: Path) -> None:
     """Through a link, its scripts name another directory than its path does: a fork's are the fork's all the same."""
     install(VenvRunner("parent", tmp_path / "top"), make_wheel(tmp_path, "pocket"))
     (tmp_path / "link").symlink_to("top")

@@ -84,7 +84,7 @@ def test_an_environment_that_fits_is_kept(tmp_path: Path, reasons: Callable[[], 
         ({"with_pip": False, "system_site_packages": True}, "its system_site_packages was False and is now True"),
     ],
 )
-def test_an_environment_with_other_options_is_made_anew(
+def test_an_environment_with_other_options_is_recreated(
     options: dict[str, Any], reason: str, tmp_path: Path, reasons: Callable[[], list[str]]
 ) -> None:
     """One line says which."""
@@ -199,7 +199,7 @@ def move(venv: Path) -> None:
         (move, "its directory was"),
     ],
 )
-def test_what_is_no_longer_what_was_made_is_made_anew(
+def test_what_is_no_longer_as_created_is_recreated(
     change: Callable[[Path], None], reason: str, tmp_path: Path, reasons: Callable[[], list[str]]
 ) -> None:
     """A broken link, an interruption, another tool, another place: repaired, and the reason logged."""
@@ -266,7 +266,7 @@ def test_an_environment_that_is_there_is_adopted(maker: str, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("what", ["nothing", "a folder", "interrupted", "broken"])
-def test_what_is_no_working_environment_is_not_adopted(what: str, tmp_path: Path) -> None:
+def test_what_is_not_a_working_environment_is_not_adopted(what: str, tmp_path: Path) -> None:
     """The error says what is wrong with it, and nothing is changed."""
     if what == "a folder":
         (tmp_path / "venv").mkdir()
@@ -293,9 +293,7 @@ def make_base(base: Path, version: str, names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("names", [("python3.12", "python3"), ("python3",)])
 @pytest.mark.parametrize("kind", ["link", "copy"])
-def test_an_environment_whose_interpreter_became_another_version_is_not_adopted(
-    kind: str, names: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_an_environment_of_an_upgraded_interpreter_is_not_adopted(kind: str, names: tuple[str, ...], tmp_path: Path) -> None:
     """Its packages would not be found: told by the interpreter's name, or by the standard library beside it."""
     base, path = tmp_path / "base", tmp_path / "venv"
     make_base(base, "3.12", names)
@@ -332,7 +330,7 @@ def test_another_thread_may_delete_by_the_runner(tmp_path: Path) -> None:
     assert listing(tmp_path) == {}
 
 
-def test_what_stands_in_the_place_of_a_deleted_environment_is_not_touched(tmp_path: Path) -> None:
+def test_what_replaced_a_deleted_environment_is_not_touched(tmp_path: Path) -> None:
     """A runner deletes its environment, not whatever has its path now."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     shutil.rmtree(tmp_path / "venv")
@@ -343,7 +341,7 @@ def test_what_stands_in_the_place_of_a_deleted_environment_is_not_touched(tmp_pa
     assert (tmp_path / "venv" / "precious").exists()
 
 
-def test_what_keeps_an_environment_from_being_made_anew_is_told_as_a_change(tmp_path: Path) -> None:
+def test_what_prevents_recreation_is_reported_as_a_change(tmp_path: Path) -> None:
     """One is there, so nothing is said of creating; the error has the system's reason."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     venv.__exit__(None, None, None)

@@ -98,9 +98,7 @@ def test_a_standalone_fork_works_without_its_ancestors(
         assert run(fork, "python", "-c", code) == f"{version} 1\n"
 
 
-def test_nothing_in_a_standalone_fork_leads_to_its_ancestors(
-    origin: VenvRunner, family: list[VenvRunner], tmp_path: Path
-) -> None:
+def test_nothing_in_a_standalone_fork_names_its_ancestors(origin: VenvRunner, family: list[VenvRunner], tmp_path: Path) -> None:
     """No link and no text does. (A compiled module says where it was compiled, which is put right when it is imported.)"""
     fork = origin.fork("fork", tmp_path, standalone=True)
     places = [os.fsencode(venv.venv_dir + os.sep) for venv in family]

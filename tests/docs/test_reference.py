@@ -109,7 +109,7 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_shows_how_it_is_used_and_says_what_it_returns(name: str) -> None:
+def test_every_method_has_an_example_and_its_result(name: str) -> None:
     """An example, and a section with what comes back; a twin says whose twin it is."""
     text = METHODS[name]
     if not text.startswith("Same as "):
@@ -117,7 +117,7 @@ def test_every_method_shows_how_it_is_used_and_says_what_it_returns(name: str) -
         assert ("Returns:" in text) == (name not in NOTHING), "what is returned?"
 
 
-def test_each_variable_that_is_read_is_told() -> None:
+def test_each_variable_that_is_read_is_documented() -> None:
     """What the source asks `os.environ` for, where it looks for interpreters, and where its cache is."""
     page = (REFERENCE / "environment.md").read_text(encoding="utf-8")
     section = page.partition("## Read by venvrunner\n")[2].partition("\n## ")[0]

@@ -277,7 +277,7 @@ def test_later_files_of_pip_override_earlier_ones(
     assert system.exists()
 
 
-def test_a_broken_configuration_is_told_by_pip(machine: Machine, target: VenvRunner) -> None:
+def test_a_broken_configuration_is_reported_by_pip(machine: Machine, target: VenvRunner) -> None:
     """It is not taken for an empty one."""
     write(machine.home / ".pip" / "pip.conf", "[global]\ntarget = x\ntarget = y\n")
     with pytest.raises(InstallationError) as caught:
@@ -285,7 +285,7 @@ def test_a_broken_configuration_is_told_by_pip(machine: Machine, target: VenvRun
     assert "option 'target'" in caught.value.stderr
 
 
-def test_the_callers_own_place_is_kept(machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_callers_own_location_is_kept(machine: Machine, target: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that is set for one command on purpose counts, as ever."""
     pip_conf(machine, target, monkeypatch, "target", str(machine.home / "other"))
     target.log_run(["pip", "install", "pocket"], env={**os.environ, "PIP_TARGET": str(machine.elsewhere)})
@@ -393,7 +393,7 @@ def test_the_files_of_uv_are_merged_as_uv_does(machine: Machine) -> None:
 
 @pytest.mark.parametrize("setting", ["nodeps = true", "no-deps = 3", "link-mode = 'none'"])
 @pytest.mark.parametrize("file", ["user", "project"])
-def test_a_mistake_in_a_file_of_uv_is_told_with_the_name_of_that_file(
+def test_a_mistake_in_a_file_of_uv_is_reported_with_its_path(
     file: str, setting: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where uv gets another file, with the settings of all of them that move nothing."""

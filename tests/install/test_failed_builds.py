@@ -184,7 +184,7 @@ OFTEN = ("compiler", "missing")
     ],
     indirect=["venv"],
 )
-def test_a_failed_build_tells_its_own_reason(name: str, venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:
+def test_a_failed_build_reports_its_own_reason(name: str, venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:
     """The message names the package and the reason, a note has the build's own output, and the last one says what to do."""
     case = CASES[name]
     project = make_project(tmp_path / "crate", case.source, case.requires, case.back_end)
@@ -207,7 +207,7 @@ def test_a_failed_build_tells_its_own_reason(name: str, venv: VenvRunner, wheels
     assert "password" not in advice
 
 
-def test_a_build_that_is_killed_without_a_word_tells_how_it_ended(venv: VenvRunner, tmp_path: Path) -> None:
+def test_a_build_that_is_killed_silently_reports_how_it_ended(venv: VenvRunner, tmp_path: Path) -> None:
     """By the number or the name of the signal."""
     project = make_project(tmp_path / "crate", "import os\ndef build_wheel(*args):\n    os.kill(os.getpid(), 9)\n")
     error = failure(venv, str(project))
@@ -224,7 +224,7 @@ def test_a_failed_build_of_what_a_package_needs_names_that(venv: VenvRunner, whe
     assert "RuntimeError: out of glue" in str(error)
 
 
-def test_a_build_within_a_build_tells_the_inner_reason(venv: VenvRunner, tmp_path: Path) -> None:
+def test_a_build_within_a_build_reports_the_inner_reason(venv: VenvRunner, tmp_path: Path) -> None:
     """A back end that has to be built itself: the message names the project, and the output is that of the inner build."""
     make_sdist(tmp_path, make_project(tmp_path / "crate", "raise RuntimeError('out of glue')\n"))
     outer = make_project(tmp_path / "outer", requires="['crate']")
@@ -234,7 +234,7 @@ def test_a_build_within_a_build_tells_the_inner_reason(venv: VenvRunner, tmp_pat
     assert error.__notes__[0].endswith("\nRuntimeError: out of glue")
 
 
-def test_an_editable_project_without_the_hook_is_told(venv: VenvRunner, tmp_path: Path) -> None:
+def test_an_editable_project_without_the_hook_is_reported(venv: VenvRunner, tmp_path: Path) -> None:
     """It is a failed build too."""
     project = make_project(tmp_path / "crate", "def build_wheel(*args):\n    pass\n")
     error = failure(venv, editable=[str(project)])
@@ -320,7 +320,7 @@ LIMITS: list[tuple[str, str, str, dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("line", "name", "advice", "variables"), LIMITS)
-def test_what_is_not_found_because_of_its_kind_is_told(
+def test_what_is_not_found_because_of_its_kind_is_reported(
     line: str, name: str, advice: str, variables: dict[str, str], venv: VenvRunner, wheels: Path, tmp_path: Path
 ) -> None:
     """Wheels only, or none: the advice names what says so, instead of the spelling and a password."""
@@ -337,7 +337,7 @@ def test_what_is_not_found_because_of_its_kind_is_told(
         assert "password" not in last
 
 
-def test_a_back_end_that_may_not_be_a_wheel_is_told(tmp_path: Path, wheels: Path) -> None:
+def test_a_back_end_that_may_not_be_a_wheel_is_reported(tmp_path: Path, wheels: Path) -> None:
     """``PIP_NO_BINARY=:all:`` forbids the wheels that a build needs, too."""
     project = make_project(tmp_path / "crate", requires="['pocket']")
     with VenvRunner.temporary(with_pip=False) as venv:
@@ -368,7 +368,7 @@ def test_a_verbose_pip_hides_no_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("venv", INSTALLERS, indirect=True)
-def test_a_scripted_failure_tells_the_same(venv: VenvRunner, tmp_path: Path) -> None:
+def test_a_scripted_failure_reports_the_same(venv: VenvRunner, tmp_path: Path) -> None:
     """What an installer has really printed gives the same exception from a double."""
     error = failure(venv, str(make_project(tmp_path / "crate", "raise RuntimeError('out of glue')\n")))
     double = ScriptedVenvRunner()
@@ -394,7 +394,7 @@ def test_a_message_names_what_was_asked_for(venv: VenvRunner, tmp_path: Path) ->
     assert "--" not in first
 
 
-def test_the_command_line_tells_the_same(tmp_path: Path) -> None:
+def test_the_command_line_reports_the_same(tmp_path: Path) -> None:
     """Message, output and advice of a failed build come last on standard error."""
     project = make_project(tmp_path / "crate", "raise RuntimeError('out of glue')\n")
     result = run("--with", str(project), "--", "python", "-c", "print('was run')")
@@ -453,9 +453,7 @@ WORDS: list[tuple[str, type[InstallationError], str, str]] = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verbose", ["0", "2"])
-def test_a_pip_that_may_not_try_again_tells_of_the_index_only_if_it_is_verbose(
-    verbose: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_retries_only_a_verbose_pip_reports_the_index(verbose: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nothing that it prints lets one know."""
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_VERBOSE", verbose)

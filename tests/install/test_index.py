@@ -194,7 +194,7 @@ SLOW = [("pip", way) for way in WAYS + ONLY["pip"] if ("pip", way) not in QUICK]
 @pytest.mark.parametrize(
     ("venv", "way"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)], indirect=["venv"]
 )
-def test_a_password_opens_the_index_and_is_shown_to_nobody(way: str, venv: VenvRunner, index: Index, tmp_path: Path) -> None:
+def test_a_password_opens_the_index_and_is_never_shown(way: str, venv: VenvRunner, index: Index, tmp_path: Path) -> None:
     """Right or wrong, however it is given, and though the installer tells all that it does."""
     ways = Ways(index, tmp_path)
     for password, is_async in ((WRONG, True), (PASSWORD, False)):

@@ -89,7 +89,7 @@ HOSTILE.remove("./")
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.usefixtures("_in_folder")
-def test_what_is_no_requirement_is_refused_before_a_process_starts(text: str, recorder: Recorder) -> None:
+def test_what_is_not_a_requirement_is_refused_before_a_process_starts(text: str, recorder: Recorder) -> None:
     """A package name can't become an option, a second requirement or a command."""
     assert recorder.install(text) is None
 
@@ -300,7 +300,9 @@ def test_pips_own_failure_leaves_no_temporary_file(target: VenvRunner, tmp_path:
 
 
 @pytest.mark.network
-def test_a_project_folder_is_built_and_installed(target: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_directory_is_built_and_installed(
+    target: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder with a pyproject.toml is built with its back end from the index, then installed."""
     (tmp_path / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'

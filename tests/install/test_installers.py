@@ -70,7 +70,7 @@ def offline(wheels: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("venv", [pytest.param("pip", marks=pytest.mark.slow), "uv"], indirect=True)
-def test_a_receipt_tells_what_has_changed(venv: VenvRunner, offline: dict[str, Any]) -> None:
+def test_a_receipt_lists_what_has_changed(venv: VenvRunner, offline: dict[str, Any]) -> None:
     """Added, changed from and to, removed; `installed` says what is there; all of it the same for both installers."""
     receipt = venv.install("pocket==1.0", **offline)
     assert isinstance(receipt, subprocess.CompletedProcess)
@@ -264,7 +264,7 @@ def test_a_pip_that_is_too_old_for_a_keyword_is_not_started(options: dict[str, A
         assert repr(venv.install("pip", no_index=True)) == "nothing changed"
 
 
-def test_a_receipt_tells_of_the_first_package_after_the_last(venv: VenvRunner, offline: dict[str, Any]) -> None:
+def test_a_receipt_lists_the_first_package_after_the_last(venv: VenvRunner, offline: dict[str, Any]) -> None:
     """pip removes the directory of packages with the last of them."""
     venv.install("pocket", **offline)
     venv.uninstall("pocket")
@@ -442,7 +442,7 @@ def test_an_option_of_the_wrong_type_is_a_type_error(options: dict[str, Any], ve
         venv.install("pocket", **options)
 
 
-def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRunner) -> None:
+def test_an_unknown_keyword_is_refused_before_anything_starts(venv: VenvRunner) -> None:
     """With those of an installation, which are more than those of a command; nothing is waited for."""
 
     def async_install(*args: str, **options: Any) -> None:
@@ -466,7 +466,7 @@ def test_a_keyword_that_is_not_known_is_told_before_anything_starts(venv: VenvRu
             assert str(caught.value).startswith(message)
 
 
-def test_a_list_in_the_place_of_its_items_is_told(venv: VenvRunner) -> None:
+def test_a_list_instead_of_its_items_is_refused(venv: VenvRunner) -> None:
     """And one string in the place of a list."""
     for change in (venv.install, venv.uninstall):
         with pytest.raises(TypeError, match=r"not list\. Use one argument for each: install\(\*names\)\.$"):

@@ -135,7 +135,7 @@ def test_whatever_form_a_package_has_it_is_listed_as_pip_does(parent: VenvRunner
     assert found.items() >= {"in-the-metadata": "1.0", "nonsense": "4.0", "unnamed": "6.0", "nameless": "1.0"}.items()
 
 
-def test_of_two_with_one_name_that_with_the_name_of_its_directory_is_listed() -> None:
+def test_of_two_with_one_name_the_one_named_like_its_directory_is_listed() -> None:
     """As it is the one that pip would remove; a name that is none is not listed."""
     with VenvRunner.temporary(with_pip=False) as venv:
         for name in ("aaa", "mine", "zzz"):

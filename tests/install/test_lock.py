@@ -655,7 +655,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("name", "text", "why"), [(name, *rest) for name, rest in KINDS.items()], ids=KINDS)
-def test_a_file_of_another_kind_is_told_by_what_it_is(name: str, text: str, why: str, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_named_by_its_kind(name: str, text: str, why: str, tmp_path: Path) -> None:
     """And with what to do with it."""
     (tmp_path / name).write_text(text)
     with pytest.raises(LockFileError, match=why):

@@ -134,7 +134,7 @@ def test_ssh_is_in_batch_mode(installer: str, asker: Path) -> None:
 
 
 @both
-def test_a_build_back_end_has_nobody_to_ask(installer: str, project: Path) -> None:
+def test_a_build_back_end_cannot_ask(installer: str, project: Path) -> None:
     """Its standard input is empty, and its session has no terminal."""
     (project / "back.py").write_text(_BACK_END)
     said = install(installer, str(project), {"no_index": True})

@@ -206,7 +206,7 @@ def test_each_installer_does_what_the_corpus_says(place: Target, target: VenvRun
             assert case.answers == {"pip": pip, "uv": uv}, case.text
 
 
-def test_a_file_with_a_hash_and_no_name_in_a_requirements_file_is_explained(place: Target, tmp_path: Path) -> None:
+def test_a_hashed_file_without_a_name_is_explained(place: Target, tmp_path: Path) -> None:
     """uv reads the file itself."""
     (tmp_path / "r.txt").write_text(place.filled("{url}/pocket-1.0-py3-none-any.whl#sha256={sha256}"))
     with VenvRunner.temporary(with_pip=False, installer="uv") as venv, pytest.raises(InstallationError) as caught:

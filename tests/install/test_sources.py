@@ -199,7 +199,7 @@ def make_repository(folder: Path) -> None:
 
 
 @both
-def test_any_folder_can_be_a_wheelhouse(target: VenvRunner, wheels: Path, tmp_path: Path) -> None:
+def test_any_directory_can_be_a_wheelhouse(target: VenvRunner, wheels: Path, tmp_path: Path) -> None:
     """Also one with a comma and a blank in its name; constraints and requirements files too."""
     constraint = tmp_path / "a, b.txt"
     constraint.write_text("pocket<2\n")
@@ -245,7 +245,7 @@ def test_a_failure_before_unpacking_leaves_all_as_it_was(
 
 
 @both
-def test_a_failure_while_unpacking_is_told(target: VenvRunner, wheels: Path, tmp_path: Path) -> None:
+def test_a_failure_while_unpacking_is_reported(target: VenvRunner, wheels: Path, tmp_path: Path) -> None:
     """The exception to the rule: what can't be unpacked is found out late; the note says what is different then."""
     target.install("pocket<2", find_links=[wheels], **OFFLINE)
     wheel = make_wheel(tmp_path, "zebra", modules={"zebra.py": ""}, requires=["pocket>=2"])

@@ -126,7 +126,7 @@ def test_the_directory_of_the_cache_may_begin_with_a_tilde(tmp_path: Path, monke
     assert not (tmp_path / "~").exists()
 
 
-def test_a_cache_that_python_discovery_does_not_trust_is_no_business_of_the_host(tmp_path: Path) -> None:
+def test_a_cache_that_python_discovery_distrusts_does_not_affect_the_host(tmp_path: Path) -> None:
     """Others can write to the directory above, or the umask lets them: nothing is said on standard error."""
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -153,7 +153,7 @@ def _no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_directory", "few_interpreters")
 @pytest.mark.parametrize("python", ["3.77", ">=3.77", "nix"])
-def test_an_interpreter_that_is_missing_is_told_without_a_working_directory(python: str, tmp_path: Path) -> None:
+def test_a_missing_interpreter_is_reported_without_a_working_directory(python: str, tmp_path: Path) -> None:
     """It is looked for everywhere else."""
     with pytest.raises(InterpreterNotFoundError, match=python):
         VenvRunner("x", tmp_path, python=python)
@@ -367,7 +367,7 @@ def damaged(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     return path, good
 
 
-def test_a_damaged_pack_with_a_right_checksum_is_replaced(damaged: tuple[Path, bytes], tmp_path: Path) -> None:
+def test_a_damaged_archive_with_a_right_checksum_is_replaced(damaged: tuple[Path, bytes], tmp_path: Path) -> None:
     """The environment is complete, nothing is written elsewhere, and the pack is good afterwards."""
     path, good = damaged
     (tmp_path / "outside").mkdir()
@@ -379,7 +379,7 @@ def test_a_damaged_pack_with_a_right_checksum_is_replaced(damaged: tuple[Path, b
     assert not [name for name in ("made", "door", "here", "one") if os.path.lexists(tmp_path / "top" / "venv" / name)]
 
 
-def test_a_cache_with_a_damaged_pack_is_pruned(damaged: tuple[Path, bytes], capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_cache_with_a_damaged_archive_is_pruned(damaged: tuple[Path, bytes], capfd: pytest.CaptureFixture[str]) -> None:
     """It is removed if it says of itself that it is of no use, and else left to the next environment."""
     path, _good = damaged
     assert main(["cache", "prune"]) == 0
@@ -393,7 +393,7 @@ DEEP = "[" * 100_000
 """JSON or TOML that no reader here can follow to its end."""
 
 
-def test_notes_of_an_environment_that_are_nested_too_deeply_are_those_of_an_unfinished_one(tmp_path: Path) -> None:
+def test_notes_that_are_nested_too_deeply_mean_an_unfinished_environment(tmp_path: Path) -> None:
     """It is refused, and created again."""
     VenvRunner("venv", tmp_path, with_pip=False)
     (tmp_path / "venv" / ".venvrunner" / "state").write_text(DEEP)
@@ -516,7 +516,7 @@ venv.log_run(["python", "-c", ""])
     assert list(top.iterdir()) == []
 
 
-def test_an_environment_that_only_its_owner_may_remove_is_not_emptied_by_others(as_stranger: RUN, common: Path) -> None:
+def test_an_environment_that_only_its_owner_may_remove_is_not_emptied(as_stranger: RUN, common: Path) -> None:
     """In a directory like ``/tmp``: others may write to it, and may remove only what is theirs."""
     top = common / "top"
     VenvRunner("venv", top, with_pip=False)
@@ -637,7 +637,7 @@ def test_a_directory_of_any_mode_is_deleted_with_its_environment(where: str, mod
 
 @pytest.mark.parametrize("mode", ["555", "550", "300", "0"])
 @pytest.mark.parametrize("where", ["lib", ".venvrunner", "all", ""])
-def test_an_environment_of_any_mode_is_made_anew(where: str, mode: str, tmp_path: Path) -> None:
+def test_an_environment_of_any_mode_is_recreated(where: str, mode: str, tmp_path: Path) -> None:
     """Its owner gets all rights to the new one; what group and others may do with its directory stays."""
     assert modes("os.umask(0o022)" + ANEW, str(tmp_path), where, mode) == (0, "")
 

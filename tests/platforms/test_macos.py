@@ -321,7 +321,7 @@ def test_a_path_is_within_a_directory_in_any_spelling(volume: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["v", "V", "VENV", "Venv-M\u00d6", "venv-mo\u0308"])
-def test_a_fork_whose_path_begins_its_parents_in_another_spelling_is_refused(name: str, volume: Path) -> None:
+def test_a_fork_whose_path_is_a_respelled_prefix_of_its_parents_is_refused(name: str, volume: Path) -> None:
     """Opened in the parent's spelling, it would have pip remove the parent's files, of which it takes these for its own."""
     parent = VenvRunner("venv-m\u00f6we", volume, with_pip=False)
     before = contents(parent)
@@ -358,7 +358,7 @@ def test_forks_freeze_their_parent_in_any_spelling(volume: Path) -> None:
     assert Ownership(parent.venv_dir).is_in_place()
 
 
-def test_a_copied_interpreter_is_known_by_an_absolute_link_in_another_spelling(volume: Path) -> None:
+def test_a_copied_interpreter_is_known_by_a_respelled_absolute_link(volume: Path) -> None:
     """Then its version is that of the libraries that pyvenv.cfg leads to, and not of those beside the environment."""
     home = volume / "home" / "bin"
     for path in (home, volume / "home" / "lib" / "python3.99", volume / "venv" / "bin"):
@@ -399,7 +399,7 @@ def test_a_recording_has_a_placeholder_for_both_forms_of_accents(volume: Path) -
     assert places.actual("{venv}/bin") == f"{volume}/M\u00f6we/bin"
 
 
-def test_where_the_forms_differ_there_is_no_placeholder_for_another_directory(tmp_path: Path) -> None:
+def test_where_forms_differ_no_placeholder_names_another_directory(tmp_path: Path) -> None:
     """As here."""
     (tmp_path / "M\u00f6we").mkdir()
     other = f"{tmp_path}/Mo\u0308we/bin"
@@ -547,7 +547,7 @@ def test_a_daemon_of_a_command_that_succeeds_keeps_running(drive: Caller, proces
 
 
 @pytest.mark.parametrize("is_leader", [True, False], ids=["leader", "none"])
-def test_a_leader_that_is_gone_at_once_leads_all_the_same(
+def test_a_leader_that_exits_at_once_is_still_the_leader(
     processes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch, is_leader: bool
 ) -> None:
     """As a zombie it has no group and no session on macOS; what it has started is ended, and if it led nothing, nothing is."""

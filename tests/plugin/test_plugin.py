@@ -185,9 +185,7 @@ def test_fixtures_of_any_scope_make_environments(pytester: pytest.Pytester) -> N
 
 
 @pytest.mark.parametrize("installer", pytest_plugin.INSTALLERS)
-def test_the_command_line_is_before_the_settings_file_and_the_mark_before_both(
-    pytester: pytest.Pytester, installer: str
-) -> None:
+def test_the_mark_overrides_the_command_line_which_overrides_settings(pytester: pytest.Pytester, installer: str) -> None:
     """Each of the three options."""
     make_wheelhouse(pytester, "pocket")
     pytester.mkdir("empty")
@@ -291,7 +289,7 @@ class TestSome:
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
 
-def test_a_mark_may_be_for_somebody_else(pytester: pytest.Pytester) -> None:
+def test_a_mark_may_be_for_another_plugin(pytester: pytest.Pytester) -> None:
     """Another plugin's, or that of a fixture of the suite's own, which reads it; a useless one is a warning and no failure."""
     suite = f"""
         import pytest
@@ -376,7 +374,7 @@ def test_the_installers_are_those_of_the_package() -> None:
     assert get_args(InstallerName) == pytest_plugin.INSTALLERS
 
 
-def test_help_and_markers_tell_of_the_plugin(pytester: pytest.Pytester) -> None:
+def test_help_and_markers_describe_the_plugin(pytester: pytest.Pytester) -> None:
     """All that can be set stands in pytest's own help."""
     shown = run_suite(pytester, "", "--help").stdout.str()
     for name in ("--venv-installer", "--venv-python", "--venv-wheelhouse", "venv_installer", "venv_python", "venv_wheelhouse"):

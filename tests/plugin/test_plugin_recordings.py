@@ -38,7 +38,7 @@ def test_what_was_recorded_is_answered(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
-def test_a_recording_that_is_not_there_says_how_to_make_it(pytester: pytest.Pytester) -> None:
+def test_the_error_for_a_missing_recording_says_how_to_make_it(pytester: pytest.Pytester) -> None:
     """The option is named."""
     result = run_suite(pytester, SUITE)
     result.assert_outcomes(errors=2)
@@ -278,7 +278,7 @@ def test_a_replay_that_fails_shows_its_commands(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*-- venvrunner commands --*", *commands])
 
 
-def test_a_folder_of_the_test_is_a_placeholder_however_it_was_asked_for(pytester: pytest.Pytester) -> None:
+def test_a_directory_of_the_test_is_a_placeholder_however_it_was_requested(pytester: pytest.Pytester) -> None:
     """Also when the test asks for it in its body."""
     suite = """
         def test_it(recorded_venv_runner, request):

@@ -146,7 +146,7 @@ def shown(journal: Journal) -> str:
     return dict(report.sections)["venvrunner commands"]
 
 
-def test_every_end_of_a_command_is_told() -> None:
+def test_every_end_of_a_command_is_reported() -> None:
     """Whatever ended it; the exception is not changed."""
     journal = Journal()
     for error in (
@@ -224,7 +224,7 @@ def test_long_lines_are_cut_after_they_were_masked() -> None:
 @pytest.mark.parametrize(
     ("args", "options"), [("tool", {}), ([], {}), (["tool"], {"secrets": "hunter2"}), (["tool"], {"secrets": 3})]
 )
-def test_a_wrong_call_is_told_as_without_the_plugin(args: list[str], options: dict[str, Any]) -> None:
+def test_a_wrong_call_is_reported_as_without_the_plugin(args: list[str], options: dict[str, Any]) -> None:
     """By the same exception, with the same words."""
     messages = []
     for runner in (FakeVenvRunner(), fake_runner(Journal())):

@@ -114,7 +114,7 @@ def test_the_exception_of_a_callback_propagates_as_it_is(call: Caller, kind: str
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize("kind", ["plain", "async def"])
-def test_a_callback_may_raise_what_is_no_exception(error: BaseException, kind: str) -> None:
+def test_a_callback_may_raise_what_is_not_an_exception(error: BaseException, kind: str) -> None:
     """Also what derives from BaseException alone ends the tree and propagates."""
     tree = Tree(raiser(error))
     with pytest.raises(type(error)) as caught:

@@ -68,7 +68,7 @@ def test_the_absolute_path_of_a_command_is_none_either(command: Caller, venv: Ve
 
 
 @pytest.mark.parametrize("name", ["no-such-command", "é", "{0}%s", "...", "-", "-c"])
-def test_a_command_that_is_not_there_is_named_with_its_place(command: Caller, scripts: Path, name: str) -> None:
+def test_a_missing_command_is_named_with_its_directory(command: Caller, scripts: Path, name: str) -> None:
     """The message starts exactly as established, and help follows; what the system has does not count."""
     with pytest.raises(ValueError, match="does not exist") as caught:
         command([name])
@@ -148,7 +148,7 @@ def test_a_typing_error_gets_a_suggestion(command: Caller, scripts: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link"])
-def test_what_is_no_file_does_not_exist_as_a_command(command: Caller, scripts: Path, kind: str) -> None:
+def test_what_is_not_a_file_does_not_exist_as_a_command(command: Caller, scripts: Path, kind: str) -> None:
     """A folder, or a link to nothing, in the script folder."""
     path = scripts / "no-file"
     if kind == "folder":
@@ -210,7 +210,7 @@ def test_resolve_refuses_what_log_run_refuses(venv: VenvRunner) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_command_line_is_refused(call: Caller, args: Any, kind: type[Exception], said: str) -> None:
+def test_what_is_not_a_command_line_is_refused(call: Caller, args: Any, kind: type[Exception], said: str) -> None:
     """An empty list is a ValueError, a string or an item of another type a TypeError; the message says which."""
     with pytest.raises(kind, match=said) as caught:
         call(args)
@@ -232,7 +232,7 @@ WHY = {
 
 
 @pytest.mark.parametrize("name", WHY)
-def test_a_keyword_that_cannot_be_honoured_is_refused_and_the_message_says_why(call: Caller, name: str) -> None:
+def test_a_keyword_that_cannot_be_honoured_is_refused_with_the_reason(call: Caller, name: str) -> None:
     """Silently ignored it would mislead; passed on it would break the promises."""
     value, why = WHY[name]
     with pytest.raises(TypeError, match=f"^{name}= can't be used here: .*{why}"):

@@ -922,7 +922,7 @@ def _no_proc(_path: str) -> str:
         (os, "readlink", lambda _path: "1", "/proc is not mounted"),
     ],
 )
-def test_a_system_without_the_means_is_told(
+def test_a_system_without_the_means_is_one_clear_error(
     target: object, name: str, value: object, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One error says what is missing and what it means to go without."""
@@ -931,7 +931,7 @@ def test_a_system_without_the_means_is_told(
         Subreaper()
 
 
-def test_a_system_without_prctl_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_prctl_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one whose Python has no ctypes."""
     subreaper_module._compiled.cache_clear()
     monkeypatch.setitem(sys.modules, "_ctypes", None)
@@ -977,7 +977,7 @@ say("end")
 
 
 @as_root
-def test_a_new_pid_namespace_is_told() -> None:
+def test_a_new_pid_namespace_is_one_clear_error() -> None:
     """The numbers in /proc are not those that a signal needs there, so no signal is sent."""
     source = """
 import ctypes

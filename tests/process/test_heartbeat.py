@@ -59,7 +59,7 @@ def gate(tmp_path: Path) -> Iterator[Releaser]:
     logger.setLevel(level)
 
 
-def test_a_silent_command_is_said_to_run_still(call: Caller, gate: Releaser) -> None:
+def test_a_silent_command_is_logged_as_still_running(call: Caller, gate: Releaser) -> None:
     """Again and again until it ends, at info level, with the command line, and the result is as ever."""
     result = call(call.code(WAIT, str(gate.gate), "{0} %s"), heartbeat=SOON, timeout=DEADLINE)
     assert result.stdout == "done\n"
@@ -89,7 +89,7 @@ def test_lines_break_the_silence(drive: Caller, gate: Releaser) -> None:
         gate.records.clear()
 
 
-def test_the_callers_logger_is_told(drive: Caller, gate: Releaser) -> None:
+def test_the_callers_logger_is_used(drive: Caller, gate: Releaser) -> None:
     """And the default one is not."""
     logger = logging.Logger("mine")  # noqa: LOG001  it is gone after the test
     mine = Releaser(gate.gate)
@@ -156,7 +156,7 @@ def test_a_logger_without_that_level_is_refused_before_anything_starts(drive: Ca
 
 
 @pytest.mark.parametrize(("installer", "is_async"), [("pip", False), ("uv", True)])
-def test_a_silent_installation_is_said_to_run_still(
+def test_a_silent_installation_is_logged_as_still_running(
     installer: InstallerName, is_async: bool, gate: Releaser, tmp_path: Path
 ) -> None:
     """With either installer, while a build takes its time."""

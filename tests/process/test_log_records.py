@@ -287,7 +287,7 @@ def test_a_record_is_what_the_method_of_the_logger_makes(caplog: pytest.LogCaptu
     assert theirs.lineno - ours.lineno == 1
 
 
-def test_a_line_of_output_has_the_same_place_as_the_command(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_of_output_has_the_same_location_as_the_command(caplog: pytest.LogCaptureFixture) -> None:
     """The place is looked up once for each call, however many lines there are."""
     subprocess_util.log_run(["sh", "-c", f"{BOTH_SHELL}\n" * 50], logging.getLogger("mine"), "info", "info")
     assert len({(r.pathname, r.lineno, r.funcName) for r in caplog.records if r.name == "mine"}) == 1

@@ -67,16 +67,14 @@ def test_a_level_may_have_any_name_of_the_logger(call: Caller, records: Callable
     assert records() == [command_line(result), (level, "stdout: x")]
 
 
-def test_none_means_that_nobody_sees_the_lines(call: Caller, records: Callable[[], Logged]) -> None:
+def test_none_means_that_the_lines_are_not_logged(call: Caller, records: Callable[[], Logged]) -> None:
     """The command line is still logged, and the texts are still returned."""
     result = call.run(BOTH, None, None, None)
     assert records() == [command_line(result)]
     assert (result.stdout, result.stderr) == (f"{NASTY}\n", f"err {NASTY}\n")
 
 
-def test_standard_error_is_logged_at_debug_by_default_and_standard_output_not(
-    call: Caller, records: Callable[[], Logged]
-) -> None:
+def test_by_default_only_standard_error_is_logged_at_debug(call: Caller, records: Callable[[], Logged]) -> None:
     """The defaults of the established signature."""
     result = call.run(BOTH)
     assert records() == [command_line(result), ("debug", f"stderr: err {NASTY}")]

@@ -125,7 +125,7 @@ def test_a_wrong_value_is_one_clear_error_before_anything_starts(
 
 
 @pytest.mark.parametrize("args", [None, 5, object()], ids=["None", "int", "object"])
-def test_what_is_no_command_line_is_a_type_error(call: Caller, caplog: pytest.LogCaptureFixture, args: object) -> None:
+def test_what_is_not_a_command_line_is_a_type_error(call: Caller, caplog: pytest.LogCaptureFixture, args: object) -> None:
     """The message names `args`, and says that it is to be a list."""
     caplog.set_level(logging.DEBUG, "venvrunner")
     with pytest.raises(TypeError, match="args must be a list"):

@@ -410,7 +410,7 @@ def test_a_dry_pipe_owes_nothing() -> None:
 
 
 @pytest.mark.parametrize("how", ["exit", "stop"])
-def test_only_what_runs_is_said_to_run(how: str) -> None:
+def test_only_what_runs_is_logged_as_running(how: str) -> None:
     """Neither what has ended nor what is being ended, even if it was due just before."""
     one = life(heartbeat=10.0)
     one.tick(110.0)

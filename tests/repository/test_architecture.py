@@ -67,7 +67,7 @@ def layer(module: str) -> int:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_each_module_has_its_place(module: str) -> None:
+def test_each_module_has_its_layer(module: str) -> None:
     """Who adds a module says in which layer it is."""
     assert any(unit(module) in units for units in LAYERS)
 
@@ -182,7 +182,7 @@ def test_signals_are_sent_and_handlers_set_in_one_place_each() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - PLATFORM_RULES))
-def test_platform_rules_stand_in_three_modules(module: str) -> None:
+def test_platform_rules_are_in_three_modules(module: str) -> None:
     """How a tree is ended, how names are read and where files are: no other module asks which system this is."""
     asked = {"sys.platform", "os.name", "platform.system", "os.uname"}
     found = {ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)} & asked

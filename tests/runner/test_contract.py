@@ -116,7 +116,7 @@ def test_a_callable_of_any_form_gets_the_bare_line(call: Caller, form: str) -> N
     assert (result.stdout, result.stderr) == ("  out\t\n", " err {0} %s\n")
 
 
-def test_a_sync_function_that_returns_an_awaitable_is_refused_by_the_sync_call_only(call: Caller) -> None:
+def test_only_the_sync_call_refuses_a_function_that_returns_an_awaitable(call: Caller) -> None:
     """The sync call can't await what it learns of too late, and says so; the async one awaits it."""
     take = Collector()
 
@@ -309,7 +309,7 @@ def test_a_working_directory_that_is_a_file_is_named(drive: Caller, tmp_path: Pa
     ],
 )
 @pytest.mark.parametrize("way", ["path", "PATH", "cwd", "executable"])
-def test_a_script_whose_interpreter_is_gone_says_so(
+def test_the_error_for_a_script_without_its_interpreter_says_so(
     drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, first: str, said: str
 ) -> None:
     """The system says that the script, which exists, does not; however it was found."""
@@ -332,7 +332,7 @@ def test_a_script_whose_interpreter_is_gone_says_so(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
-def test_a_file_that_is_no_program_says_so(drive: Caller, tmp_path: Path) -> None:
+def test_the_error_for_a_file_that_is_not_a_program_says_so(drive: Caller, tmp_path: Path) -> None:
     """A script without its first line, which a shell would run and the system does not."""
     script = tmp_path / "a-script"
     script.write_text("echo never\n")

@@ -109,7 +109,7 @@ def test_async_and_sync_children_see_the_same(venv: VenvRunner) -> None:
     assert expected.items() <= seen(venv).items()
 
 
-def test_the_script_folder_is_first_also_if_it_was_inherited_further_back(
+def test_the_script_directory_is_first_even_if_it_was_inherited(
     venv: VenvRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An inherited PATH is cleaned: that it has the script folder somewhere is not enough."""
@@ -166,7 +166,7 @@ def test_the_callers_variables_reach_the_child(venv: VenvRunner, tmp_path: Path)
     assert result.stdout == "from PYTHONPATH\n"
 
 
-def test_the_callers_path_is_kept_behind_the_script_folder(venv: VenvRunner, tmp_path: Path) -> None:
+def test_the_callers_path_is_kept_after_the_script_directory(venv: VenvRunner, tmp_path: Path) -> None:
     """A PATH of the caller's own follows the script folder, unless the caller has placed that folder in it."""
     scripts = scripts_of(venv)
     assert venv.environment({"PATH": str(tmp_path)})["PATH"] == f"{scripts}{os.pathsep}{tmp_path}"
@@ -321,7 +321,7 @@ def test_the_fake_keeps_what_makes_this_environment(monkeypatch: pytest.MonkeyPa
     assert result.stdout == "mine mine mine 1\n"
 
 
-def test_the_fake_has_its_script_folder_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_fake_has_its_script_directory_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The fake's PATH begins with the interpreter's script folder, wherever the inherited PATH has it."""
     scripts = os.path.dirname(sys.executable) if os.name != "nt" else os.path.join(sys.prefix, "Scripts")
     for path in (str(tmp_path), os.pathsep.join([str(tmp_path), scripts])):

@@ -180,7 +180,7 @@ def test_the_fake_finds_all_other_commands_through_path(drive: Caller, tmp_path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the tools are shell scripts")
 @pytest.mark.parametrize("behind", ["", "decoy", "scripts", "decoy and scripts"])
-def test_the_fake_has_its_script_folder_first_on_path(
+def test_the_fake_has_its_script_directory_first_on_path(
     drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: str
 ) -> None:
     """Its own tools win over what the user's shell would find, wherever else the folder stands."""

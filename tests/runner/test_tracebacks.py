@@ -195,7 +195,7 @@ def test_a_script_without_its_interpreter_says_so(drive: Caller, tmp_path: Path,
     assert caught.value.filename == str(script)
 
 
-def test_a_file_that_is_no_program_says_so(drive: Caller, tmp_path: Path) -> None:
+def test_the_error_for_a_file_that_is_not_a_program_says_so(drive: Caller, tmp_path: Path) -> None:
     """Without '#!' the system does not know how to run it."""
     script = tmp_path / "script"
     script.write_text("echo hello\n")

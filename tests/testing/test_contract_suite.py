@@ -261,7 +261,7 @@ def test_nothing_else_of_a_broken_runner_is_broken(kind: str, request: pytest.Fi
             run()
 
 
-def test_each_promise_is_broken_by_somebody() -> None:
+def test_each_promise_is_broken_by_some_runner() -> None:
     """No test of the contract is without a runner that it finds."""
     names = {name for name in dir(VenvRunnerContract) if name.startswith("test_")}
     assert {name for _derive, name in [*MUTANTS.values(), *ENVIRONMENT_MUTANTS.values()]} == names

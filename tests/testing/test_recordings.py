@@ -150,7 +150,7 @@ def test_equal_calls_are_answered_in_their_order(venv: VenvRunner, path: Path, t
         run(replay)
 
 
-def test_an_unknown_call_is_told_with_the_nearest_one(venv: VenvRunner, path: Path) -> None:
+def test_an_unknown_call_is_reported_with_the_nearest_one(venv: VenvRunner, path: Path) -> None:
     """And how to record again; what was recorded and not called for is told too."""
     with RecordingVenvRunner(venv, path) as recording:
         recording.log_run(["python", "-c", BOTH], cwd=tempfile.gettempdir())

@@ -81,7 +81,7 @@ SOURCE = "import a\nimport c\n"
 ADVICE = "Script it with answer(), or increase times= of an existing answer."
 
 
-def test_an_unexpected_call_is_told_with_the_nearest_answer() -> None:
+def test_an_unexpected_call_is_reported_with_the_nearest_answer() -> None:
     """As a difference, argument by argument, and source code line by line."""
     venv = ScriptedVenvRunner()
     venv.answer(["pip", "list", "--format=json"])
@@ -129,7 +129,7 @@ def test_the_difference_of_long_scripts_is_what_differs() -> None:
         venv.log_run(["push", "swordfish"], secrets=["hunter2", "swordfish"])
 
 
-def test_an_answer_that_is_used_up_is_told() -> None:
+def test_an_answer_that_is_used_up_is_reported() -> None:
     """It is not the arguments that are wrong, but the number of calls."""
     venv = ScriptedVenvRunner()
     venv.answer(["pip", "list"], times=2)
@@ -149,7 +149,7 @@ def test_an_unexpected_call_shows_no_secret() -> None:
     assert "pw" not in str(caught.value)
 
 
-def test_the_end_of_a_block_tells_what_was_not_called_for() -> None:
+def test_the_end_of_a_block_reports_unused_answers() -> None:
     """But for answers that may be given any number of times; and not while another exception is on its way."""
     venv = ScriptedVenvRunner()
     venv.answer(["pip", "list"], times=2)
@@ -162,7 +162,7 @@ def test_the_end_of_a_block_tells_what_was_not_called_for() -> None:
     venv.assert_all_used()
 
 
-def test_an_unexpected_call_that_was_caught_is_told_at_the_end() -> None:
+def test_an_unexpected_call_that_was_caught_is_reported_at_the_end() -> None:
     """Code that expects a failure, and catches everything, does not hide it."""
 
     async def main() -> None:

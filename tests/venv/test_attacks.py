@@ -244,7 +244,7 @@ def test_a_link_in_place_of_the_state_changes_nothing_outside(action: str, tmp_p
     assert listing(outside) == before
 
 
-def test_a_command_ends_although_its_environment_is_moved_while_it_is_noted(tmp_path: Path) -> None:
+def test_a_command_ends_even_if_its_environment_is_moved_meanwhile(tmp_path: Path) -> None:
     """The path never leads to the note again: the command is not found there, and nothing is waited for."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     done = run_python(MOVED, venv.venv_dir, str(tmp_path / "moved"))
@@ -370,7 +370,7 @@ ENDS = [_end_of_block, _end_of_async_block, _deletion, _drop]
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("what", ["a directory", "an empty directory", "an environment", "a link"])
-def test_what_has_taken_the_place_of_a_temporary_environment_is_left_alone(
+def test_what_replaced_a_temporary_environment_is_left_alone(
     what: str, end: Callable[[VenvRunner, Callable[[], None]], None], tmp_path: Path
 ) -> None:
     """Only the directory that was created is removed at the end, and not what its path names by then."""
@@ -403,7 +403,7 @@ def test_what_has_taken_the_place_of_a_temporary_environment_is_left_alone(
     assert after == before
 
 
-def test_a_temporary_environment_that_was_replaced_at_its_own_place_is_deleted() -> None:
+def test_a_temporary_environment_recreated_at_its_path_is_deleted() -> None:
     """One that is created again inside the block, or that is an environment made by another tool, is in our directory."""
     with VenvRunner.temporary(with_pip=False) as venv:
         shutil.rmtree(venv.venv_dir)
@@ -411,7 +411,7 @@ def test_a_temporary_environment_that_was_replaced_at_its_own_place_is_deleted()
     assert not Path(venv.top_dir).exists()
 
 
-def test_what_has_taken_the_place_of_a_working_directory_of_ours_is_left_alone(tmp_path: Path) -> None:
+def test_what_replaced_a_working_directory_of_ours_is_left_alone(tmp_path: Path) -> None:
     """The directories that an installer and a preparation get are removed by the same rule."""
     with temporary_directory() as folder:
         os.rename(folder, tmp_path / "moved")

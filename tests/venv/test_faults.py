@@ -67,7 +67,7 @@ def act(action: str, path: Path) -> VenvRunner:
         ("lib", "deep"),
     ],
 )
-def test_a_link_in_an_environment_leads_to_no_change_outside(
+def test_a_link_in_an_environment_causes_no_change_outside(
     link: str, target: str, maker: str, action: str, outside: Path, tmp_path: Path
 ) -> None:
     """Whatever in its folder is a link: what that leads to is neither written to nor removed; an error is one of ours."""
@@ -88,7 +88,7 @@ def test_a_link_in_an_environment_leads_to_no_change_outside(
     assert listing(outside) == before
 
 
-def test_a_copy_by_hard_links_is_made_anew_without_a_change_of_the_original(tmp_path: Path) -> None:
+def test_recreating_a_copy_by_hard_links_leaves_the_original_unchanged(tmp_path: Path) -> None:
     """As a backup makes it: both names have one file, and it is not written to through one of them."""
     with VenvRunner("venv", tmp_path, with_pip=False) as original:
         pass
@@ -262,7 +262,7 @@ def test_a_creation_that_was_killed_at_its_beginning_is_no_hindrance(what: str, 
 
 
 @pytest.mark.parametrize("tenth", [1, 5, 9])
-def test_a_standalone_fork_that_was_killed_is_made_anew(tenth: int, steps: dict[str, int], tmp_path: Path) -> None:
+def test_a_standalone_fork_that_was_killed_is_recreated(tenth: int, steps: dict[str, int], tmp_path: Path) -> None:
     """Its rest is not adopted, and its parent is free."""
     assert kill(steps["standalone"] * tenth // 10, "standalone", tmp_path).returncode == -signal.SIGKILL
     with pytest.raises(InvalidPathError):
@@ -312,7 +312,7 @@ def poison(cache: Path) -> None:
         path.write_bytes(data[:8] + zlib.crc32(rest).to_bytes(4, "big") + rest)
 
 
-def test_a_folder_that_others_can_write_is_used_as_a_cache_only_if_it_is_empty(
+def test_a_directory_that_others_can_write_is_a_cache_only_if_empty(
     tmp_path: Path, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody may have put code into it; and it may be any folder, named by mistake: it stays as it is."""
@@ -468,7 +468,7 @@ def test_a_read_only_cache_does(state: str, tmp_path_factory: pytest.TempPathFac
     cache.chmod(0o700)
 
 
-def test_a_missing_folder_for_temporary_files_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_directory_for_temporary_files_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is needed to prepare what is not in the cache, and only then."""
     VenvRunner("warm", tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))

@@ -34,7 +34,7 @@ def drop_and_wait(holder: list[Owner], before: Callable[[], object] = int) -> No
     threading.Event().wait(DEADLINE)
 
 
-def test_a_signal_that_comes_just_before_a_finalizer_splits_nothing_and_is_not_lost() -> None:
+def test_a_signal_just_before_a_finalizer_splits_nothing_and_is_not_lost() -> None:
     """All in C code: the handler would run at the first step of a finalizer in Python, which only prints what it raises."""
     done: list[str] = []
     holder = [Owner()]
@@ -167,7 +167,7 @@ def test_two_paths_of_one_environment_are_one(tmp_path: Path) -> None:
     assert not os.path.exists(first.venv_dir)
 
 
-def test_a_lock_is_released_where_it_belongs_to_a_place_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_a_range_in_the_file_is_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, where the unlocking of another place than the one that was locked is an error."""
     locked: dict[tuple[int, int], int] = {}
 
@@ -244,7 +244,7 @@ def test_few_descriptors_leave_no_half_environment(free: int, tmp_path: Path) ->
 
 
 @pytest.mark.asyncio
-async def test_the_end_of_an_async_block_lets_the_task_go_on_that_holds_the_environment() -> None:
+async def test_the_end_of_an_async_block_lets_the_holding_task_go_on() -> None:
     """It waits on the loop; a cancel meanwhile does not lose the cleanup."""
     paths: list[str] = []
     released = asyncio.Event()
@@ -275,7 +275,7 @@ async def test_the_end_of_an_async_block_lets_the_task_go_on_that_holds_the_envi
     assert [path for path in paths if os.path.exists(path)] == []  # noqa: ASYNC240  nothing else runs
 
 
-def test_who_waits_for_an_environment_of_the_same_loop_gets_an_error_in_time(tmp_path: Path) -> None:
+def test_waiting_for_an_environment_of_the_same_loop_is_an_error_in_time(tmp_path: Path) -> None:
     """As in a sync block."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     other = VenvRunner.open(venv.venv_dir, wait=0.05)

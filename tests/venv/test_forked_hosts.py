@@ -125,7 +125,7 @@ def test_a_fork_leaves_alone_what_its_parent_has(what: str, tmp_path: Path) -> N
     assert run(PROGRAMS[what], tmp_path) == "True\n"
 
 
-def test_a_fork_that_deletes_is_told_whose_the_environment_is(tmp_path: Path) -> None:
+def test_the_error_of_a_fork_that_deletes_names_the_owner(tmp_path: Path) -> None:
     """At once, also if the environment is a temporary one; nothing is deleted."""
     source = """
 temporary = VenvRunner.temporary(with_pip=False)

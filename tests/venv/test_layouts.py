@@ -83,7 +83,7 @@ def test_a_command_has_one_name_on_posix_and_several_on_windows() -> None:
         (WINDOWS, ["Scripts/tool/inside", "Scripts/tool.com"], "tool", "Scripts/tool.com"),
     ],
 )
-def test_a_command_is_a_file_in_the_script_folder(
+def test_a_command_is_a_file_in_the_script_directory(
     rules: Layout, files: list[str], command: str, found: str | None, tmp_path: Path
 ) -> None:
     """A folder is none, and neither is a file elsewhere or with another ending."""
@@ -110,7 +110,7 @@ def test_a_file_that_is_not_a_program_is_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="lib and Lib are one directory on Windows, and a name has no * and ?")
-def test_the_folders_of_packages_are_found(tmp_path: Path) -> None:
+def test_the_directories_of_packages_are_found(tmp_path: Path) -> None:
     """Each once: lib64 is often a link to lib; characters that are special in patterns mean themselves."""
     for name in ("plain", "[a]*?"):
         root = tmp_path / name
@@ -252,7 +252,7 @@ def test_pip_is_installed_as_a_standard_one_is(pair: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize("system_site_packages", [False, True], ids=["isolated", "open"])
 @pytest.mark.parametrize("prompt", [None, "it's (mine) 漢字"], ids=["no prompt", "prompt"])
-def test_its_interpreter_says_of_itself_what_a_standard_ones_says(
+def test_its_interpreter_reports_the_same_as_a_standard_one(
     prompt: str | None, system_site_packages: bool, tmp_path: Path
 ) -> None:
     """The paths and flags, the configuration, the modules loaded at the start and where they come from."""

@@ -74,7 +74,7 @@ def test_processes_on_one_target_have_it_one_after_the_other(
     assert outputs == [f"{tmp_path / 'venv'}\n"] * count
 
 
-def test_an_environment_that_a_process_uses_is_not_made_anew_and_the_error_names_the_process(
+def test_the_error_for_recreating_an_environment_in_use_names_the_process(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The runner of the other process is enough, also while nothing runs; waiting is told once."""
@@ -104,7 +104,7 @@ venv.log_run(["python", "-c", "import os, sys, time; print(os.getpid(), flush=Tr
 """
 
 
-def test_a_command_that_survives_its_killed_host_still_holds_the_environment(
+def test_a_command_that_survives_its_host_still_holds_the_environment(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     """The lock is inherited, so it lasts as long as the last process that works in the environment."""
@@ -143,7 +143,7 @@ def test_a_daemon_that_a_command_has_left_holds_the_environment(tmp_path: Path) 
     assert VenvRunner("venv", tmp_path, wait=DEADLINE, with_pip=False).python_executable
 
 
-def test_a_thread_may_make_anew_what_it_made_itself(tmp_path: Path) -> None:
+def test_a_thread_may_recreate_what_it_created(tmp_path: Path) -> None:
     """Code that says it twice works; both runners then use the new environment."""
     first = VenvRunner("venv", tmp_path, with_pip=False)
     second = VenvRunner("venv", tmp_path, with_pip=False, wait=0)
@@ -226,7 +226,7 @@ def test_many_runners_need_one_descriptor(tmp_path: Path) -> None:
     del runners
 
 
-def test_runners_share_a_descriptor_whatever_has_become_of_other_environments(tmp_path: Path) -> None:
+def test_runners_share_a_descriptor_whatever_became_of_others(tmp_path: Path) -> None:
     """The notes of some were removed, or something else stands where they were: the next runner needs no file of its own."""
     first = VenvRunner("first", tmp_path, with_pip=False)
     others = [VenvRunner(f"other-{number}", tmp_path, with_pip=False) for number in range(8)]
@@ -322,7 +322,7 @@ def test_a_temporary_environment_does_not_wait_for_a_daemon() -> None:
     assert not hasattr(error, "__notes__")
 
 
-def test_forks_of_a_temporary_environment_do_not_hide_the_exception_of_its_block(tmp_path: Path) -> None:
+def test_forks_of_a_temporary_environment_hide_no_exception_of_its_block(tmp_path: Path) -> None:
     """That it could not be deleted is a note; without an exception it is the error itself."""
     error = LookupError("mine")
     folders: list[Path] = []

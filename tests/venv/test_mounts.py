@@ -91,7 +91,7 @@ assert not os.path.exists(venv.venv_dir)
     assert (tmp_path / "outside" / "precious").is_dir()
 
 
-def test_an_environment_that_is_a_mount_point_is_made_anew_and_not_deleted(tmp_path: Path) -> None:
+def test_an_environment_that_is_a_mount_point_is_recreated_and_not_deleted(tmp_path: Path) -> None:
     """As a volume of a container: it can be filled and cleared; deletion refuses before it removes anything."""
     (tmp_path / "volume").mkdir()
     (tmp_path / "venv").mkdir()

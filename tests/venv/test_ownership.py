@@ -90,9 +90,7 @@ OPEN = "VenvRunner.open(sys.argv[1], wait=0.5)"
 
 
 @pytest.mark.parametrize("count", [2, 8])
-def test_of_processes_that_do_not_wait_one_has_it_and_the_others_are_told_which(
-    count: int, start: Start, tmp_path: Path
-) -> None:
+def test_of_processes_that_do_not_wait_one_wins_and_the_errors_name_it(count: int, start: Start, tmp_path: Path) -> None:
     """Whoever is first has a whole environment; all others get an error that names its process."""
     others = [start(MAKE, tmp_path) for _ in range(count)]
     for other in others:
@@ -166,7 +164,9 @@ def test_an_adopted_environment_is_held_too(start: Start, tmp_path: Path) -> Non
     assert here.log_run(CODE).stdout == f"{tmp_path / 'venv'}\n"
 
 
-def test_who_waits_is_told_once_for_whom_and_goes_on(start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wait_is_logged_once_with_the_other_process_and_goes_on(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """One warning names the process; when that ends, the environment is made."""
     other = start(MAKE, tmp_path)
     assert other.go() == "have it"
@@ -183,7 +183,7 @@ def test_who_waits_is_told_once_for_whom_and_goes_on(start: Start, tmp_path: Pat
     assert [f"process {other.pid} " in text for text in told()] == [True]
 
 
-def test_twenty_threads_make_one_environment_anew_one_after_the_other(tmp_path: Path) -> None:
+def test_twenty_threads_recreate_one_environment_in_turn(tmp_path: Path) -> None:
     """Each has it for its block alone."""
     inside: list[int] = []
     most: list[int] = []
@@ -202,7 +202,7 @@ def test_twenty_threads_make_one_environment_anew_one_after_the_other(tmp_path: 
 
 
 @pytest.mark.parametrize("step", ["filled", "deleted"])
-def test_a_look_at_a_folder_that_somebody_is_changing_takes_it_for_nobody_elses(
+def test_a_directory_that_is_being_changed_is_not_taken_for_another_owners(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look for its mark and the look at what is in it, it may be filled or deleted by another runner."""
@@ -345,7 +345,7 @@ def upgrade(venv: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "reason"), [(rename, "its directory was"), (copy, "its directory was"), (upgrade, "3.11.0")]
 )
-def test_an_environment_of_another_place_or_interpreter_is_not_reused(
+def test_an_environment_of_another_path_or_interpreter_is_not_reused(
     change: Callable[[Path], Path], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its scripts would lead elsewhere; one line says so."""

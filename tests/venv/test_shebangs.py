@@ -40,7 +40,7 @@ def test_a_script_that_was_written_is_read_back(folder: str, other: str, name: s
 
 
 @given(folder=FOLDERS, name=NAMES, options=OPTIONS, body=st.binary())
-def test_what_stands_behind_the_first_lines_is_kept(folder: str, name: str, options: str, body: bytes) -> None:
+def test_what_follows_the_first_lines_is_kept(folder: str, name: str, options: str, body: bytes) -> None:
     """Every byte of the body is in the script, at its end, once."""
     text = Script(name, options, body).text(folder)
     head = text[: len(text) - len(body)]
@@ -87,7 +87,7 @@ def test_anything_can_be_read(text: bytes, folder: str) -> None:
         b"MZ\x90\0#!/v/bin/python\n",
     ],
 )
-def test_what_is_no_script_of_the_environment_is_not_taken_for_one(text: bytes) -> None:
+def test_what_is_not_a_script_of_the_environment_is_not_taken_for_one(text: bytes) -> None:
     """Programs, scripts of the system or of another environment, and what only looks like one."""
     assert parse(text, "/v/bin") is None
 
@@ -137,7 +137,7 @@ _BODY = b"import sys\nprint(sys.argv[1:], sys.executable, sys.flags.isolated)\n"
 @pytest.mark.parametrize(
     "folder", ["plain", "two words", "größe 漢字", "it's", "100%s #&;()", "x" * 120, "/".join(["long" * 25] * 4), "a\u3000b"]
 )
-def test_a_script_runs_with_the_interpreter_of_its_folder(folder: str, options: str, tmp_path: Path) -> None:
+def test_a_script_runs_with_the_interpreter_of_its_directory(folder: str, options: str, tmp_path: Path) -> None:
     """However long or odd the path is: its arguments arrive, and it is started from anywhere."""
     scripts = tmp_path / folder / "bin"
     scripts.mkdir(parents=True)
