@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def machine() -> str:
-    """Describe the machine in general terms; its name is nobody's business."""
+    """Describe the machine in general terms; its name is private."""
     release = ".".join(platform.release().split("-")[0].split(".")[:2])
     load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
     python = f"{platform.python_implementation()} {platform.python_version()}"

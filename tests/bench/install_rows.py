@@ -63,6 +63,6 @@ def environments(folder: str, installer: InstallerName) -> Iterator[tuple[VenvRu
     """Return enough fresh environments, all made by now, with their variables."""
     made = [VenvRunner(f"venv-{next(_NUMBERS)}", folder, installer=installer) for _ in range(ROUNDS + 1)]
     for venv in made:
-        # What pip compiles for itself at its first start is nobody's time.
+        # What pip compiles for itself at its first start does not count.
         venv.log_run(["python", "-I", "-m", "pip", "--version"])
     return iter([(venv, venv.environment()) for venv in made])

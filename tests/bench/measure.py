@@ -57,7 +57,7 @@ def timed(
     beyond: str | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Callable[[Callable[[str], Contestants]], Callable[[str], Contestants]]:
-    """Make a row of a function that gets the path of a scratch folder and returns the contestants.
+    """Make a row of a function that gets the path of a scratch directory and returns the contestants.
 
     Args:
         title: what is measured.
@@ -95,15 +95,15 @@ def processor_time() -> float:
 def all_rounds(contestants: Contestants, rounds: int, runs: int, clock: Callable[[], float]) -> dict[str, list[float] | None]:
     """Return the time of a run of each in every round, in seconds; ``None`` for who is not there.
 
-    All have their turn in each round, in an order that changes from round to round, so that a slow minute of the machine is
-    nobody's. The first round warms up and does not count.
+    All have their turn in each round, in an order that changes from round to round, so that a slow minute of the machine
+    counts for all of them. The first round warms up and does not count.
     """
     present = {name: run for name, run in contestants.items() if run is not None}
     times: dict[str, list[float]] = {name: [] for name in present}
     order = list(present)
     shuffle = random.Random(0).shuffle
     gc.collect()
-    # What is loaded by now is nobody's garbage; each run begins with none of its predecessor's.
+    # What is loaded by now is not garbage of a contestant; each run begins with none of its predecessor's.
     gc.freeze()
     for _round in range(rounds + 1):
         shuffle(order)

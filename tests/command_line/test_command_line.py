@@ -23,7 +23,7 @@ PYTHON = ["--", "python", "-c"]
 
 
 def temporary_files() -> list[str]:
-    """Return what is in the folder for temporary files."""
+    """Return what is in the directory for temporary files."""
     return os.listdir(os.environ["TMPDIR"])
 
 
@@ -199,7 +199,7 @@ def test_the_interpreter_can_be_chosen(python: str) -> None:
 
 
 def test_a_kept_environment_stays_and_is_recreated(tmp_path: Path) -> None:
-    """--keep makes the environment there; the next run makes it anew."""
+    """--keep makes the environment there; the next run recreates it."""
     show = "import sys; print(sys.prefix)"
     for _time in range(2):
         result = run("--keep", "kept", *PYTHON, show, cwd=tmp_path)
@@ -213,7 +213,7 @@ def test_a_kept_environment_stays_and_is_recreated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", ["mine", "mine/work.txt", "/", ".", ""])
 def test_keep_never_replaces_a_directory_that_is_not_an_environment(keep: str, tmp_path: Path) -> None:
-    """--keep refuses a folder with other things in it, and touches nothing."""
+    """--keep refuses a directory with other things in it, and touches nothing."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work.txt").write_text("precious")
     result = run("--keep", keep, *PYTHON, "print('was run')", cwd=tmp_path)
@@ -261,7 +261,7 @@ def test_a_credential_in_a_wrong_requirement_is_masked() -> None:
 
 
 def test_files_in_the_working_directory_do_not_fool_it(tmp_path: Path) -> None:
-    """Modules named like those that venvrunner needs lie in a project's folder, and are not taken for them."""
+    """Modules named like those that venvrunner needs lie in a project's directory, and are not taken for them."""
     for name in ("pip", "virtualenv", "packaging", "logging", "shutil", "argparse"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('fooled by {name}')")
     result = run("--with", str(make_command_wheel(tmp_path)), "--", "pocket", cwd=tmp_path)
@@ -274,7 +274,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("progress", ["*", "*/venv", "*/venv/lib/python*/site-packages/*"])
 def test_a_signal_during_creation_leaves_nothing(progress: str, number: signal.Signals) -> None:
-    """However far it is: 128+n, and the temporary folder is gone."""
+    """However far it is: 128+n, and the temporary directory is gone."""
     temporary = Path(os.environ["TMPDIR"])
     with started(*PYTHON, "import time; time.sleep(600)") as process:
         wait_until(lambda: list(temporary.glob(progress)), "the creation gets there")
@@ -316,7 +316,7 @@ def test_a_signal_whose_exception_is_dropped_ends_it_all_the_same(where: str, nu
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_during_installation_leaves_nothing(number: signal.Signals) -> None:
-    """While pip waits for a server that never answers: 128+n, no pip and no temporary folder are left."""
+    """While pip waits for a server that never answers: 128+n, no pip and no temporary directory are left."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(PATIENCE)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/pocket-1.0.tar.gz"
@@ -358,7 +358,7 @@ def stubborn() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.parametrize("number", [SIGNALS[0], *(pytest.param(number, marks=pytest.mark.slow) for number in SIGNALS[1:])])
 def test_a_signal_ends_a_command_and_its_children_that_ignore_it(number: signal.Signals) -> None:
-    """128+n, after the grace; no process and no temporary folder are left."""
+    """128+n, after the grace; no process and no temporary directory are left."""
     with stubborn() as process:
         process.send_signal(number)
     assert process.returncode == 128 + number

@@ -75,7 +75,7 @@ class Terminal:
             assert select.select([self._master], [], [], end - time.monotonic())[0], f"waited in vain: {self.lines}"
             try:
                 data = os.read(self._master, 4096)
-            except OSError:  # nobody has the other side
+            except OSError:  # the other side is closed
                 return
             self._stream.feed(data)
             self.most = max(self.most, len(self.lines))
@@ -104,7 +104,7 @@ def started(*args: str, columns: int = 80, stdout: int | None = None, **env: str
 
 @pytest.fixture
 def no_rich(tmp_path: Path) -> str:
-    """A PYTHONPATH on which there is no rich, and on which it is noted that somebody looked for it."""
+    """A PYTHONPATH on which there is no rich, and that notes each attempt to import it."""
     (tmp_path / "path").mkdir()
     marker = str(tmp_path / "asked")
     (tmp_path / "path" / "rich.py").write_text(f"open({marker!r}, 'w').close()\nraise ImportError\n")

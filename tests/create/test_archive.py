@@ -1,4 +1,4 @@
-"""Packs: a folder in one piece, the same when it comes out elsewhere, and known for damaged when it is."""
+"""Archives: a directory in one file, the same when it is extracted elsewhere, and recognized if it is damaged."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def nothing(name: str) -> bool:
 
 
 def tree(folder: Path) -> dict[str, object]:
-    """Return all that is in a folder: kind and mode, and contents or target."""
+    """Return all that is in a directory: kind and mode, and contents or target."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -40,7 +40,7 @@ def tree(folder: Path) -> dict[str, object]:
 
 @pytest.fixture
 def venv_dir(tmp_path: Path) -> Path:
-    """A folder with everything that a pack has to keep."""
+    """A directory with everything that an archive has to keep."""
     folder = tmp_path / "two words" / "old"
     packages = folder / "lib" / "python3.12" / "site-packages"
     packages.mkdir(parents=True)
@@ -69,24 +69,24 @@ def venv_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data(venv_dir: Path) -> bytes:
-    """A pack."""
+    """An archive."""
     return collect(venv_dir)
 
 
 def collect(venv_dir: Path, skip: Callable[[str], bool] = nothing) -> bytes:
-    """Pack a folder."""
+    """Archive a directory."""
     return archive.collect(str(venv_dir), str(venv_dir / "bin"), skip, ABOUT)
 
 
 def unpack(data: bytes, folder: Path) -> Path:
-    """Unpack into a new folder."""
+    """Extract into a new directory."""
     folder.mkdir(parents=True)
     archive.unpack(data, str(folder), str(folder / "bin"))
     return folder
 
 
 def test_what_comes_out_is_what_went_in(venv_dir: Path, data: bytes, tmp_path: Path) -> None:
-    """Contents, modes, links, empty files and empty folders; only what names the place names the new one."""
+    """Contents, modes, links, empty files and empty directories; only what names the path names the new one."""
     before = tree(venv_dir)
     new = unpack(data, tmp_path / "else where" / "new")
     expected = before | {
@@ -101,7 +101,7 @@ def test_what_comes_out_is_what_went_in(venv_dir: Path, data: bytes, tmp_path: P
 
 
 def test_nothing_names_the_original_path(venv_dir: Path, data: bytes, tmp_path: Path) -> None:
-    """Neither a file nor a link names the old place, and a pack of the new folder is the same pack."""
+    """Neither a file nor a link names the old path, and an archive of the new directory is the same archive."""
     assert os.fsencode(venv_dir) not in data
     new = unpack(data, tmp_path / "new")
     venv_dir.rename(tmp_path / "gone")
@@ -125,7 +125,7 @@ def test_two_environments_of_one_archive_share_nothing(data: bytes, tmp_path: Pa
 
 
 def test_what_is_left_out_is_not_in_it(venv_dir: Path, tmp_path: Path) -> None:
-    """A file, and a folder with all that is in it."""
+    """A file, and a directory with all that is in it."""
     new = unpack(collect(venv_dir, lambda name: name == "pyvenv.cfg" or "empty" in name), tmp_path / "new")
     left = {name for name in tree(venv_dir) if name != "pyvenv.cfg" and "empty" not in name}
     assert tree(new).keys() == left
@@ -133,7 +133,7 @@ def test_what_is_left_out_is_not_in_it(venv_dir: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["lib/python3.12/site-packages/module.py", "bin/activate", "pyvenv.cfg", "bin/odd"])
 def test_an_environment_that_names_its_own_path_is_not_archived(where: str, venv_dir: Path) -> None:
-    """Where this package does not know how to change it, there is no pack, and the error names the file."""
+    """Where this package does not know how to change it, there is no archive, and the error names the file."""
     head = f"#!{venv_dir / 'lib'}/python\n" if where == "bin/odd" else "x = 1\n"
     (venv_dir / where).write_text(f"{head}VIRTUAL_ENV='{venv_dir}'\n")
     with pytest.raises(archive.NotMovableError, match=os.path.basename(where)):
@@ -155,14 +155,14 @@ def test_an_archive_names_its_contents(data: bytes) -> None:
 
 @given(start=st.binary(max_size=60))
 def test_what_is_not_an_archive_is_recognized(start: bytes) -> None:
-    """Any bytes, with the mark of a pack or without, are no error."""
+    """Any bytes, with the mark of an archive or without, are no error."""
     for mark in (b"", b"venvpk01"):
         assert archive.about(mark + start) is None
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A small pack, so that each place in it can be reached."""
+    """A small archive, so that each byte in it can be reached."""
     folder = tmp_path_factory.mktemp("small") / "venv"
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").symlink_to("/usr/bin/env")
@@ -217,7 +217,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o027, 0o077], indirect=True)
 def test_what_comes_out_has_the_modes_that_the_user_wants(umask: int, data: bytes, tmp_path: Path) -> None:
-    """Files and folders get what new ones get, whatever they had where they were packed."""
+    """Files and directories get what new ones get, whatever they had where they were packed."""
     new = unpack(data, tmp_path / "new")
     for path in new.rglob("*"):
         if not path.is_symlink():
@@ -255,7 +255,7 @@ def test_a_full_disk_is_an_error(small: bytes, tmp_path: Path) -> None:
 
 
 def test_nothing_that_is_there_is_overwritten(small: bytes, tmp_path: Path) -> None:
-    """But for the pyvenv.cfg that marks the folder; not through a link either."""
+    """But for the pyvenv.cfg that marks the directory; not through a link either."""
     precious = tmp_path / "precious"
     precious.write_text("precious")
     folder = tmp_path / "venv"

@@ -33,7 +33,7 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def put(interpreter: Interpreter, **changes: object) -> Path:
-    """Store a pack for an interpreter and return its file."""
+    """Store an archive for an interpreter and return its file."""
     about = seed._about(interpreter, with_pip=False) | changes
     source = Path(os.environ[cache.VARIABLE]).with_name("source")
     (source / "bin").mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def put(interpreter: Interpreter, **changes: object) -> Path:
 
 @pytest.mark.parametrize("where", ["variable", "relative", "home"])
 def test_dir_prints_the_directory(where: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An absolute path and nothing else: what the variable says, or a folder in the user's own; it is not made for that."""
+    """An absolute path and nothing else: what the variable says, or a directory in the user's own; it is not made for that."""
     monkeypatch.chdir(tmp_path)
     if where == "relative":
         monkeypatch.setenv(cache.VARIABLE, folder.name)
@@ -65,7 +65,7 @@ def test_dir_prints_the_directory(where: str, folder: Path, tmp_path: Path, monk
 
 
 def test_size_is_a_number_of_bytes(folder: Path, tmp_path: Path) -> None:
-    """Of all files in the folder; none without a folder."""
+    """Of all files in the directory; none without a directory."""
     assert run("size").stdout == "0\n"
     VenvRunner("venv", tmp_path, with_pip=False)
     total = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
@@ -82,7 +82,7 @@ def test_wrong_arguments_are_explained(args: list[str], folder: Path) -> None:
 
 
 def test_prune_removes_what_is_of_no_use_any_more(folder: Path, tmp_path: Path) -> None:
-    """Packs of interpreters that are gone or upgraded, or of another virtualenv, damaged ones, and interrupted stores."""
+    """Archives of interpreters that are gone or upgraded, or of another virtualenv, damaged ones, and interrupted stores."""
     running = find(None)
     size, time, digest = running.stamp
     useless = [
@@ -108,7 +108,7 @@ def test_prune_removes_what_is_of_no_use_any_more(folder: Path, tmp_path: Path) 
 
 
 def test_prune_keeps_what_is_of_use(folder: Path, tmp_path: Path) -> None:
-    """Current packs, a store that is going on, what is known of interpreters, and what is not the cache's own."""
+    """Current archives, a store that is going on, what is known of interpreters, and what is not the cache's own."""
     VenvRunner("with", tmp_path)
     VenvRunner("without", tmp_path, python=find(None).executable, with_pip=False)
     (folder / "fedcba9876543210.new").write_bytes(b"half")

@@ -127,7 +127,7 @@ def test_a_full_disk_while_forking_leaves_the_parent_free(small_disk: Path) -> N
 
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
-    """A folder that everybody can reach."""
+    """A directory that everybody can reach."""
     for folder in [tmp_path, *tmp_path.parents[:3]]:
         if folder.stat().st_uid == os.geteuid() and folder != Path("/tmp"):
             folder.chmod(0o755)
@@ -136,7 +136,7 @@ def open_path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("there", ["nothing", "an environment"])
 def test_a_read_only_directory_is_one_clear_error(there: str, open_path: Path) -> None:
-    """It belongs to somebody else, or is write-protected: the error has what was tried and why not, and nothing is changed."""
+    """It belongs to another user, or is write-protected: the error has what was tried and why not, and nothing is changed."""
     folder = open_path / "folder"
     folder.mkdir()
     if there == "an environment":
@@ -186,7 +186,7 @@ def test_an_environment_that_cannot_be_written_to_can_be_used_and_forked(open_pa
 
 
 def test_top_dir_may_be_reached_through_a_link(tmp_path: Path) -> None:
-    """Only the environment's own folder must be none."""
+    """Only the environment's own directory must be none."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     venv = VenvRunner("venv", tmp_path / "link", with_pip=False)

@@ -17,7 +17,7 @@ from venvrunner import CreationError, InvalidPathError, NotAVenvError, VenvError
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    """A folder with things of the user's in it and beside it."""
+    """A directory with things of the user's in it and beside it."""
     (tmp_path / "beside.txt").write_text("precious")
     folder = tmp_path / "top"
     folder.mkdir()
@@ -40,7 +40,7 @@ def test_a_name_of_another_directory_is_refused(name: str, top: Path) -> None:
 
 @pytest.mark.parametrize("name", ["link", "link-to-venv", "dangling", "folder", "file", "cfg-folder"])
 def test_what_is_not_an_environment_stays_untouched(name: str, top: Path) -> None:
-    """A link, a file, and a folder with files in it are in the way: the error names them, and nothing is changed."""
+    """A link, a file, and a directory with files in it are in the way: the error names them, and nothing is changed."""
     (top / "folder" / "src").mkdir(parents=True)
     (top / "folder" / "src" / "work.py").write_text("precious")
     (top / "cfg-folder" / "pyvenv.cfg").mkdir(parents=True)
@@ -103,7 +103,7 @@ def test_a_relative_directory_is_resolved_at_creation(tmp_path: Path, monkeypatc
 
 
 def test_an_empty_directory_is_used(tmp_path: Path) -> None:
-    """Nothing can be lost in a folder that is empty."""
+    """Nothing can be lost in a directory that is empty."""
     (tmp_path / "venv").mkdir()
     assert Path(VenvRunner("venv", tmp_path).python_executable).exists()
 
@@ -174,7 +174,7 @@ def test_a_failed_creation_removes_the_directories_that_it_made(top: Path) -> No
 
 @pytest.mark.usefixtures("few_interpreters")
 def test_a_failed_creation_leaves_an_empty_directory_as_it_was(top: Path) -> None:
-    """The folder was there before, so it is there afterwards."""
+    """The directory was there before, so it is there afterwards."""
     (top / "venv").mkdir(mode=0o700)
     before = listing(top.parent)
     with pytest.raises(CreationError):
@@ -243,7 +243,7 @@ def test_an_interrupted_creation_leaves_nothing(tenths: int, error: str, steps: 
 
 
 def test_a_temporary_environment_is_deleted_on_exit() -> None:
-    """It is there within the block, and its folder is gone after it."""
+    """It is there within the block, and its directory is gone after it."""
     with VenvRunner.temporary() as venv:
         folder = Path(venv.venv_dir)
         assert venv.log_run(["python", "-c", "print(1)"]).stdout == "1\n"
@@ -268,7 +268,7 @@ def test_a_temporary_environment_is_deleted_after_an_exception() -> None:
 
 @pytest.mark.usefixtures("few_interpreters")
 def test_a_temporary_environment_that_cannot_be_made_leaves_no_directory() -> None:
-    """The temporary folder goes too (the fixture looks)."""
+    """The temporary directory goes too (the fixture looks)."""
     with pytest.raises(CreationError), VenvRunner.temporary(python="9.99"):
         pass
 

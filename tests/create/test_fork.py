@@ -23,7 +23,7 @@ VERSION = "import pocket; print(pocket.VERSION)"
 
 @pytest.fixture(scope="module")
 def editable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that the parent has installed as editable; its folder has letters that are not ASCII."""
+    """A project that the parent has installed as editable; its directory has letters that are not ASCII."""
     folder = tmp_path_factory.mktemp("editable") / "größe"
     folder.mkdir()
     return folder
@@ -76,7 +76,7 @@ def test_commands_and_modules_of_the_parent_run_in_the_fork(parent: VenvRunner, 
 
 
 def test_a_fork_has_directories_of_its_own(parent: VenvRunner, child: VenvRunner) -> None:
-    """Its prefix, its folder of packages and its scripts are in it, and nothing in it is a link to a folder of the parent."""
+    """Its prefix, its directory of packages and its scripts are in it, and no link in it names a directory of the parent."""
     code = "import sys, sysconfig as s; print(sys.prefix, s.get_path('purelib'), s.get_path('scripts'), sep='\\n')"
     assert run(child, "python", "-c", code) == f"{child.venv_dir}\n{packages(child)}\n{scripts(child)}\n"
     links = [path for path in Path(child.venv_dir).rglob("*") if path.is_symlink() and path.is_dir()]
@@ -205,7 +205,7 @@ def test_an_editable_installation_of_the_parent_works_in_the_fork(child: VenvRun
 
 
 def test_pth_files_of_the_parent_work_in_the_fork(parent: VenvRunner, child: VenvRunner) -> None:
-    """A line with a path adds the parent's folder; a line of code runs, and sees the parent's folder of packages."""
+    """A line with a path adds the parent's directory; a line of code runs, and sees the parent's directory of packages."""
     code = "import strand, wires_hook; print(strand.__file__); print(wires_hook.folder)"
     expected = f"{packages(parent) / 'wires_more' / 'strand.py'}\n{packages(parent)}\n"
     assert run(child, "python", "-c", code) == run(parent, "python", "-c", code) == expected
@@ -213,7 +213,7 @@ def test_pth_files_of_the_parent_work_in_the_fork(parent: VenvRunner, child: Ven
 
 @pytest.mark.parametrize("pth", ["Zoo.pth", "__editable__.pocket.pth", "_pocket.pth", "_wide.pth", "pocket.pth", "~.pth"])
 def test_an_editable_installation_in_the_fork_hides_the_parents_version(pth: str, child: VenvRunner, tmp_path: Path) -> None:
-    """Whatever its back end calls the .pth file: the fork's folders come before its parent's."""
+    """Whatever its back end calls the .pth file: the fork's directories come before its parent's."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "pocket.py").write_text("VERSION = '3.0'\n")
@@ -239,7 +239,7 @@ def test_data_files_are_seen_below_the_forks_prefix(child: VenvRunner) -> None:
     [("plain", "{} 0 python3 ['a b']\n"), ("isolated", "{} 1 python ['a b']\n"), ("for-a-shell", "{} 1 python3 ['a b']\n")],
 )
 def test_a_script_keeps_its_interpreters_name_and_options(command: str, expected: str, child: VenvRunner) -> None:
-    """Only the folder in its first lines is another."""
+    """Only the directory in its first lines is another."""
     assert run(child, command, "a b") == expected.format(child.venv_dir)
 
 

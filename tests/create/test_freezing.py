@@ -1,4 +1,4 @@
-"""Freezing: nobody can change a parent while it has forks, anybody can after them, and forks don't disturb each other."""
+"""Freezing: a parent cannot be changed while it has forks, it can be after them, and forks don't disturb each other."""
 
 import json
 import os
@@ -50,7 +50,7 @@ CHANGES: dict[str, Callable[[VenvRunner], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_parent_with_forks_is_not_changed(change: str, parent: VenvRunner, tmp_path: Path) -> None:
-    """The error names the forks, at once and without a wait for anybody; nothing of the parent has changed."""
+    """The error names the forks, at once and without a wait; nothing of the parent has changed."""
     forks = [parent.fork(f"child-{number}", tmp_path) for number in range(5)]
     before = contents(parent)
     with pytest.raises(VenvInUseError, match=r"it has forks that need it: .* and 2 more\.") as caught:
@@ -127,7 +127,7 @@ def test_a_fork_that_has_forks_is_frozen_itself(parent: VenvRunner, tmp_path: Pa
 
 
 def test_a_temporary_parent_waits_for_its_forks(tmp_path: Path) -> None:
-    """The end of its block is the error that names them; after them, it can be deleted with its folder."""
+    """The end of its block is the error that names them; after them, it can be deleted with its directory."""
     with pytest.raises(VenvInUseError, match="child"), VenvRunner.temporary(with_pip=False) as parent:
         child = parent.fork("child", tmp_path)
     assert run(child, "python", "-c", "print(1)") == "1\n"
@@ -150,7 +150,7 @@ def test_a_fork_is_a_runner_of_the_same_class(parent: VenvRunner, tmp_path: Path
 
 
 def test_what_exists_at_the_path_of_a_fork_is_treated_as_usual(parent: VenvRunner, tmp_path: Path) -> None:
-    """An environment is made anew, or is an error if the caller says so; anything else is never touched."""
+    """An environment is recreated, or is an error if the caller says so; anything else is never touched."""
     old = parent.fork("child", tmp_path)
     (Path(old.venv_dir) / "old").touch()
     with pytest.raises(VenvExistsError):
@@ -198,7 +198,7 @@ def _put_file_in_the_way(parent: VenvRunner, top: Path) -> None:
 def test_a_fork_that_fails_leaves_nothing(
     fault: Callable[[VenvRunner, Path], None], standalone: bool, parent: VenvRunner, tmp_path: Path
 ) -> None:
-    """One clear error; no folder is left that was not there before, and the parent is not frozen."""
+    """One clear error; no directory is left that was not there before, and the parent is not frozen."""
     fault(parent, tmp_path / "forks")
     before = listing(tmp_path)
     with pytest.raises(CreationError) as caught:
@@ -242,14 +242,14 @@ print(steps)
 
 
 def test_an_interrupted_fork_leaves_nothing_wherever_that_comes(parent: VenvRunner, tmp_path: Path) -> None:
-    """Ctrl-C at each step in turn: no folder is left, and the parent is not frozen."""
+    """Ctrl-C at each step in turn: no directory is left, and the parent is not frozen."""
     result = run_python(_INTERRUPTED, str(tmp_path / "forks"), parent.venv_dir, "SIGINT", "1")
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 50
 
 
 def test_a_fork_is_recreated_wherever_a_kill_came(parent: VenvRunner, tmp_path: Path) -> None:
-    """It is never taken for a good one, and freezes nobody for good."""
+    """It is never taken for a good one, and freezes no parent for good."""
     step = 1
     while True:
         result = run_python(_INTERRUPTED, str(tmp_path / "forks"), parent.venv_dir, "SIGKILL", str(step))

@@ -108,7 +108,7 @@ def test_forks_of_forks_find_all_in_order(python: str, standalone: bool, tmp_pat
 
 @pytest.mark.parametrize("python", [sys.executable, pytest.param(NEWEST, marks=needs_newest)])
 def test_what_a_standalone_fork_inherits_moves_with_it(python: str, tmp_path: Path) -> None:
-    """It needs nothing of its ancestors, and finds what it has of theirs at its new place."""
+    """It needs nothing of its ancestors, and finds what it has of theirs at its new path."""
     parent = VenvRunner("parent", tmp_path, python=shutil.which(python))
     child = parent.fork("child", tmp_path)
     made = child.fork("made", tmp_path, standalone=True)

@@ -44,7 +44,7 @@ Pretend = Callable[..., Path]
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with nothing in it, and an empty folder as PATH."""
+    """A home with nothing in it, and an empty directory as PATH."""
     for variable in ("XDG_DATA_HOME", *(variable for variable, _, _ in MANAGERS.values())):
         monkeypatch.delenv(variable, raising=False)
     for name in ("home", "bin"):
@@ -102,7 +102,7 @@ def test_a_path_names_an_interpreter(how: str, machine: Path, pretend: Pretend, 
 def test_a_relative_path_means_the_present_working_directory(
     machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same words are another interpreter in another folder."""
+    """The same words are another interpreter in another directory."""
     for minor in (90, 91):
         folder = pretend(machine / str(minor) / "bin" / "python", f"3.{minor}.0").parents[1]
         monkeypatch.chdir(folder)
@@ -158,7 +158,7 @@ def test_the_running_interpreter_is_taken_if_it_fits(machine: Path, pretend: Pre
 def test_the_directories_of_version_managers_are_searched(
     manager: str, where: str, machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though not on PATH: where the manager's variable says, or in its usual folder; the newest fitting one comes first."""
+    """Though not on PATH: where the manager's variable says, or in its usual directory; the newest fitting one comes first."""
     variable, usual, pattern = MANAGERS[manager]
     root = machine / "home" / usual if where == "home" else machine / "else where"
     if where == "variable":
@@ -172,7 +172,7 @@ def test_the_directories_of_version_managers_are_searched(
 
 
 def test_the_newest_is_found_by_versions_not_by_directory_names(machine: Path, pretend: Pretend) -> None:
-    """A distribution's own number in a folder's name does not make an old Python the newest."""
+    """A distribution's own number in a directory's name does not make an old Python the newest."""
     for name, version in {"anaconda3-2024.10": "3.85.7", "3.90.1": "3.90.1", "3.90": "3.90.0"}.items():
         pretend(machine / "home" / ".pyenv" / "versions" / name / "bin" / "python", version)
     assert find(">=3.80").version == "3.90.1"
@@ -378,7 +378,7 @@ def _break(path: Path, kind: str) -> None:
 def test_broken_interpreters_do_not_hide_the_good_one(
     machine: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """On PATH and in a version manager's folder, what does not work is passed over, in silence."""
+    """On PATH and in a version manager's directory, what does not work is passed over, in silence."""
     kinds = ["text", "folder", "dangling link", "not executable", "silent", "failing"]
     versions = machine / "home" / ".pyenv" / "versions"
     for number, kind in enumerate(kinds):
@@ -464,7 +464,7 @@ _YES |= {f"VIRTUALENV_{name}" for name in ("SYSTEM_SITE_PACKAGES", "NO_PIP")}
 
 @pytest.fixture
 def poison(tmp_path: Path) -> Path:
-    """A folder that breaks or marks every interpreter that looks into it."""
+    """A directory that breaks or marks every interpreter that looks into it."""
     folder = tmp_path / "poison"
     for place in (folder, folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"):
         place.mkdir(parents=True)

@@ -155,7 +155,7 @@ def other_locale(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture
 def unicode_parent(tmp_path: Path) -> VenvRunner:
-    """An environment with a package and a command, in a folder whose name is not ASCII."""
+    """An environment with a package and a command, in a directory whose name is not ASCII."""
     parent = VenvRunner("parent", tmp_path / "möwe", with_pip=False)
     (packages(parent) / "pocket.py").write_text("VERSION = '1.0'\n")
     script = scripts(parent) / "pocket"
@@ -223,7 +223,7 @@ def test_a_fork_in_its_parent_is_refused(place: tuple[str, str], tmp_path: Path)
 
 
 def test_a_fork_at_the_path_of_its_parent_is_refused(tmp_path: Path) -> None:
-    """Neither its own place nor that of its parent's parent: they would be cleared."""
+    """Neither its own path nor that of its parent's parent: they would be cleared."""
     parent = VenvRunner("parent", tmp_path, with_pip=False)
     child = parent.fork("child", tmp_path)
     before = contents(parent), contents(child)
@@ -288,7 +288,7 @@ def test_another_spelling_of_its_path_does_not_change_a_parent(installer: Instal
 
 
 def test_an_environment_is_the_same_by_each_spelling_of_its_path(tmp_path: Path) -> None:
-    """It is reused, and its own thread can recreate it; nobody is told that it is in use."""
+    """It is reused, and its own thread can recreate it; no message says that it is in use."""
     first = VenvRunner("venv", tmp_path / "top", with_pip=False)
     (tmp_path / "link").symlink_to("top")
     (tmp_path / "top" / "venv" / "mark").touch()

@@ -1,4 +1,4 @@
-"""What is done with an environment that is there: made anew, reused, refused, adopted, deleted."""
+"""What is done with an existing environment: recreated, reused, refused, adopted, deleted."""
 
 import logging
 import os
@@ -63,7 +63,7 @@ def again(top: Path, **options: Any) -> bool:
 
 @pytest.fixture
 def reasons(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Return what was logged of environments that were made anew."""
+    """Return what was logged of environments that were recreated."""
     caplog.set_level(logging.INFO, "venvrunner")
     return lambda: [text for record in caplog.records if "recreating" in (text := record.getMessage())]
 
@@ -96,7 +96,7 @@ def test_an_environment_with_other_options_is_recreated(
 def test_requirements_are_installed_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: Callable[[], list[str]]
 ) -> None:
-    """A local file counts with its size and time, so that a wheel that was built anew is installed anew."""
+    """A local file counts with its size and time, so that a wheel that was rebuilt is reinstalled."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     wheel = make_command_wheel(tmp_path)
     venv = VenvRunner("venv", tmp_path, requirements=[str(wheel)])
@@ -202,7 +202,7 @@ def move(venv: Path) -> None:
 def test_what_is_no_longer_as_created_is_recreated(
     change: Callable[[Path], None], reason: str, tmp_path: Path, reasons: Callable[[], list[str]]
 ) -> None:
-    """A broken link, an interruption, another tool, another place: repaired, and the reason logged."""
+    """A broken link, an interruption, another tool, another path: repaired, and the reason logged."""
     VenvRunner("venv", tmp_path, with_pip=False)
     change(tmp_path / "venv")
     assert not again(tmp_path, with_pip=False)
@@ -314,7 +314,7 @@ def test_an_environment_of_an_upgraded_interpreter_is_not_adopted(kind: str, nam
 
 
 def test_deleting_twice_does_no_harm(tmp_path: Path) -> None:
-    """What is gone is gone, and so is the folder; the top_dir stays."""
+    """What is gone is gone, and so is the directory; the top_dir stays."""
     venv = VenvRunner("venv", tmp_path / "top", with_pip=False)
     venv.delete()
     venv.delete()
@@ -353,7 +353,7 @@ def test_what_prevents_recreation_is_reported_as_a_change(tmp_path: Path) -> Non
 
 
 def test_a_deleted_environment_does_not_come_back_in_half(tmp_path: Path) -> None:
-    """Whatever is asked of its runner, the folder is not made again."""
+    """Whatever is asked of its runner, the directory is not made again."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     venv.delete()
     for action in (lambda: venv.install_package("pocket"), lambda: venv.fork("fork", tmp_path)):

@@ -1,4 +1,4 @@
-"""Standalone forks: they have a copy of everything, so they need nobody, and nobody feels what they change."""
+"""Standalone forks: they have a copy of everything, so they need no parent, and what they change is theirs alone."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="scri
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a project that the parent has installed as editable."""
+    """The directory of a project that the parent has installed as editable."""
     return tmp_path_factory.mktemp("project")
 
 
@@ -51,7 +51,7 @@ def version(origin: VenvRunner) -> str:
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[Path]:
-    """A folder on another file system."""
+    """A directory on another file system."""
     shm = Path("/dev/shm")
     if not os.access(shm, os.W_OK) or shm.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
         pytest.skip("there is no other file system to write to")
@@ -111,7 +111,7 @@ def test_nothing_in_a_standalone_fork_names_its_ancestors(origin: VenvRunner, fa
 
 
 def test_a_parent_may_be_deleted_after_a_standalone_fork(tmp_path: Path) -> None:
-    """It is not frozen: it may be filled, made anew and deleted, for real."""
+    """It is not frozen: it may be filled, recreated and deleted, for real."""
     parent = VenvRunner("parent", tmp_path, with_pip=False)
     install(parent, make_wheel(tmp_path, "pocket"))
     fork = parent.fork("fork", tmp_path / "other", standalone=True)

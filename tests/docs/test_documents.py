@@ -33,7 +33,7 @@ MARKS = {
     [pytest.param(page, marks=MARKS.get(page.name, []), id=str(page.relative_to(ROOT))) for page in PAGES if page.exists()],
 )
 def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One after the other, in one namespace and in an empty folder, as a reader would try them."""
+    """One after the other, in one namespace and in an empty directory, as a reader would try them."""
     monkeypatch.chdir(tmp_path)
     if not entry_points(group="pytest11", name="venvrunner"):  # on the path, and not installed
         monkeypatch.setenv("PYTEST_ADDOPTS", "-p venvrunner.pytest_plugin")
@@ -56,7 +56,7 @@ def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatc
 
 @pytest.mark.network
 def test_the_suite_of_the_readme_passes(tmp_path: Path) -> None:
-    """In a folder of one's own; the page does not say so by a block of Python."""
+    """In a directory of one's own; the page does not say so by a block of Python."""
     (suite,) = [block for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if block.file is not None]
     (tmp_path / str(suite.file)).write_text(suite.code)
     plugin = [] if entry_points(group="pytest11", name="venvrunner") else ["-p", "venvrunner.pytest_plugin"]
@@ -103,7 +103,7 @@ def test_the_readme_has_its_two_commands(command: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_docstrings_work(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every doctest of every module runs, in an empty folder."""
+    """Every doctest of every module runs, in an empty directory."""
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     reports: list[str] = []

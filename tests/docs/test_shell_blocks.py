@@ -74,6 +74,6 @@ def test_the_shell_commands_of_a_page_work(page: Path, project: Path) -> None:
         script = "\n".join(commands(page))
         for elsewhere, here in HERE.items():
             script = script.replace(elsewhere, here)
-        # pytest keeps folders there; uv trusts the certificates of the machine, as pip does.
+        # pytest keeps directories there; uv trusts the certificates of the machine, as pip does.
         own = {"TMPDIR": str(project.parent / "tmp"), "UV_SYSTEM_CERTS": "1"}
         log_run(["bash", "-euo", "pipefail", "-c", script], cwd=project, env=venv.environment(), extra_env=own, timeout=600)

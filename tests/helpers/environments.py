@@ -31,13 +31,13 @@ def listed(venv: VenvRunner) -> dict[str, str]:
 
 
 def packages(venv: VenvRunner) -> Path:
-    """Return an environment's folder of packages."""
+    """Return an environment's directory of packages."""
     (found,) = Path(venv.venv_dir).glob("lib/*/site-packages")
     return found
 
 
 def scripts(venv: VenvRunner) -> Path:
-    """Return an environment's folder of scripts."""
+    """Return an environment's directory of scripts."""
     return Path(venv.venv_dir) / "bin"
 
 

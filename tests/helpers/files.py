@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def listing(folder: Path) -> dict[str, object]:
-    """Return all that is below a folder: kind, contents, and the time of the last change."""
+    """Return all that is below a directory: kind, contents, and the time of the last change."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()

@@ -121,7 +121,7 @@ sys.stdin.read()
 
 @contextmanager
 def dated_index(root: Path) -> Iterator[str]:
-    """Serve a folder as it is, and below `/simple/` as an index with times: version 1.0 is of 2010, 2.0 of 2020, and so on."""
+    """Serve a directory as it is, and below `/simple/` as an index with times: version 1.0 is of 2010, 2.0 of 2020, etc."""
     command = [sys.executable, "-W", "ignore", "-c", _DATED, str(root)]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

@@ -9,7 +9,7 @@ from venvrunner import VenvRunner
 
 
 def install_editable(venv: VenvRunner, folder: Path, name: str) -> Path:
-    """Do what `pip install -e` does for a folder with one module, without a back end; return the module's path."""
+    """Do what `pip install -e` does for a directory with one module, without a back end; return the module's path."""
     module = folder / f"{name}.py"
     module.write_text(MODULE.format(name=name, version="1.0.dev0"), encoding="utf-8")
     info = packages(venv) / f"{name}-1.0.dev0.dist-info"
@@ -24,7 +24,7 @@ def install_editable(venv: VenvRunner, folder: Path, name: str) -> Path:
 
 
 def make_slow_project(folder: Path, gate: Path) -> Path:
-    """Write a project whose own build back end builds nothing before a file *gate* is there; return its folder."""
+    """Write a project whose own build back end builds nothing before a file *gate* is there; return its directory."""
     folder.mkdir()
     wheel = make_wheel(folder, "slow")
     (folder / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')

@@ -28,7 +28,7 @@ def run_suite(
     """Run the tests of a module; every warning is an error.
 
     Args:
-        pytester: the folder for it.
+        pytester: the directory for it.
         suite: the module's text.
         args: further arguments for pytest.
         plugins: what pytest loads besides this package's plugin; nothing is loaded because it is installed.
@@ -52,13 +52,13 @@ def run_suite(
 
 
 def environments(pytester: pytest.Pytester) -> list[Path]:
-    """Return the environments, and folders for some, that a run has left in pytest's folder for temporary files."""
+    """Return the environments, and directories for some, that a run has left in pytest's directory for temporary files."""
     found = [Path(folder, name) for folder, *names in os.walk(pytester.path) for name in chain(*names)]
     return [path for path in found if path.name == "pyvenv.cfg" or path.name.startswith("venvrunner-")]
 
 
 def make_wheelhouse(pytester: pytest.Pytester, *names: str) -> Path:
-    """Make a folder of wheels."""
+    """Make a directory of wheels."""
     folder = pytester.mkdir("wheelhouse")
     for name in names:
         make_wheel(folder, name)

@@ -9,7 +9,7 @@ DEADLINE = 20.0
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    """Wait for an event that nobody sends, with a deadline."""
+    """Wait for a condition without an event, with a deadline."""
     end = time.monotonic() + seconds
     pause = threading.Event()
     while not condition():

@@ -24,10 +24,10 @@ def make_wheel(
         folder: where the wheel goes.
         name: the project's name, in its normal form.
         version: its version.
-        modules: paths in the folder of packages, and sources; default: a module that prints name, version and prefix.
+        modules: paths in the directory of packages, and sources; default: a module that prints name, version and prefix.
         commands: names of console scripts, and entry points; default: one that runs the default module.
         requires: requirements.
-        data: paths below the environment's folder, and contents.
+        data: paths below the environment's directory, and contents.
         scripts: names of scripts that are no entry points, and contents.
         pth: names of ``.pth`` files, and contents.
         metadata: further lines of its metadata.

@@ -25,7 +25,7 @@ HOSTILE = [
     "--target=/", "--prefix=/", "--root=/", "--python=/bin/sh", "--config-settings=x=y", "--global-option=x",
     "--trusted-host=evil.example", "--no-index", "--user", "--break-system-packages", "--log=/x", "--cache-dir=/", "--",
     "-- --pre", " -e .", "   --pre",
-    # Dashes that are none, and characters that nobody sees.
+    # Dashes that are none, and characters that are invisible.
     "\u2010\u2010pre", "\u2013r x", "\u2014pre", "\u2212-pre", "\ufe63r x", "\uff0d\uff0dpre", "\u200b--pre", "\ufeff--pre",
     "\u00ad--pre", "\u00a0--pre", "\u3000--pre", "\u202e--pre",
     # A second line, for whatever takes for one.
@@ -52,7 +52,7 @@ HOSTILE = [
     "C:\\", "https://", "file://", "javascript:alert(1)", "ftp://evil.example/x.whl", "https://evil.example/a b",
     # A shell's delight.
     "$(touch x)", "`touch x`", "one && two", "one | two", "one > x", "*", "?", "!one", "~", "%", "one;rm -rf /",
-    # More than anybody means.
+    # Longer or deeper than any requirement.
     "a" * 200_000, "one; " + "(" * 5_000, "./" + "a/" * 5_000, "one" + "[" * 5_000, "-" * 5_000,
 ]  # fmt: skip
 """Nothing of this is one requirement, name, group, path or URL."""
@@ -82,7 +82,7 @@ def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put(venv: VenvRunner, slot: str, text: str) -> object:
-    """Hand a string to one of the places that take one."""
+    """Pass a string to one of the arguments that take one."""
     options: Any = {slot: text if slot == "index_url" else [text]}
     match slot:
         case "requirements":

@@ -1,4 +1,4 @@
-"""An index with a password: it lets in who knows it, and it is shown to nobody."""
+"""An index with a password: it opens the index, and it is never shown."""
 
 import asyncio
 import base64

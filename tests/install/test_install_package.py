@@ -83,7 +83,7 @@ HOSTILE = [
     "https://", "https://host.example/a b", "https://host.example/a\nb", "javascript:alert(1)", "git+ext::sh -c touch% x",
     "git+", "ftp://host.example/x.whl", "é", "one\u3000two", "*", "?", "#one", "one # comment",
 ]  # fmt: skip
-"""Nothing of this is one requirement, one existing path or one URL. (``./`` is a folder that is there: see below.)"""
+"""Nothing of this is one requirement, one existing path or one URL. (``./`` is a directory that is there: see below.)"""
 HOSTILE.remove("./")
 
 
@@ -303,7 +303,7 @@ def test_pips_own_failure_leaves_no_temporary_file(target: VenvRunner, tmp_path:
 def test_a_project_directory_is_built_and_installed(
     target: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder with a pyproject.toml is built with its back end from the index, then installed."""
+    """A directory with a pyproject.toml is built with its back end from the index, then installed."""
     (tmp_path / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[project]\nname = "crate"\nversion = "1.0"\n[project.scripts]\ncrate = "crate:main"\n'

@@ -46,7 +46,7 @@ INSTALLERS = get_args(InstallerName)
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of wheels, in place of an index."""
+    """A directory of wheels, in place of an index."""
     folder = tmp_path_factory.mktemp("wheels")
     for version in ("1.0", "2.0", "3.0"):
         make_wheel(folder, "pocket", version)
@@ -611,7 +611,7 @@ def test_a_frozen_parent_is_not_installed_into(venv: VenvRunner, offline: dict[s
 
 
 def test_installed_reads_old_forms_of_metadata(venv: VenvRunner) -> None:
-    """An .egg-info file or folder, and what has no name at all."""
+    """An .egg-info file or directory, and what has no name at all."""
     (packages,) = Path(venv.venv_dir).glob("lib/*/site-packages")
     (packages / "Old_Thing.egg-info").write_text("Metadata-Version: 1.0\nName: Old_Thing\nVersion: 0.1\n")
     (packages / "empty.egg-info").mkdir()

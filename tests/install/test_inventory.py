@@ -255,7 +255,7 @@ def test_a_directory_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch
     venv = VenvRunner("venv", tmp_path)
     site = packages(venv)
     shutil.move(site, site.with_name("aside"))
-    site.symlink_to(site)  # so that it can be read by nobody, root included
+    site.symlink_to(site)  # so that no user can read it, root included
     with pytest.raises(CreationError, match=r"cannot list the installed packages in '.*/venv'"):
         venv.installed()
     site.unlink()

@@ -30,7 +30,7 @@ PASSWORD = "hunter2${HOME}"
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of wheels, in place of an index."""
+    """A directory of wheels, in place of an index."""
     folder = tmp_path_factory.mktemp("wheels")
     make_wheel(folder, "pocket", "1.0", requires=["missing"])
     make_wheel(folder, "pocket", "2.0")
@@ -91,7 +91,7 @@ def test_exactly_what_is_locked_is_installed(venv: VenvRunner, wheels: Path, tmp
 def test_a_path_is_relative_to_the_lock_file(
     venv: VenvRunner, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever the caller is, and whatever the folders are called."""
+    """Wherever the caller is, and whatever the directories are called."""
     folder = tmp_path / "a b $HOME ${HOME} é #1"
     folder.mkdir()
     shutil.copy(wheel(wheels, "needy"), folder)
@@ -349,7 +349,7 @@ def test_limits_in_files_of_uv_do_not_reach_a_lock(
     path.write_text(text)
     options: InstallOptions = {"lock": lock, "cwd": cwd}
     if find:
-        options["extra_index_urls"] = ["http://127.0.0.1:9/simple"]  # nobody answers there, and nobody is asked
+        options["extra_index_urls"] = ["http://127.0.0.1:9/simple"]  # no server is there, and none is asked
     with VenvRunner.temporary(with_pip=False, installer="uv") as venv:
         assert venv.install(**options).added == {"pocket": "1.0"}
 

@@ -93,7 +93,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 @pytest.fixture
 def place(corpus: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Target:
-    """The same, as the working directory, without anybody's settings."""
+    """The same, as the working directory, without the user's settings."""
     forget_settings(monkeypatch, tmp_path)
     monkeypatch.chdir(corpus.root)
     return corpus

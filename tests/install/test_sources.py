@@ -1,4 +1,4 @@
-"""Where a package may come from: folders, archives, repositories, URLs, an index; and what a failure leaves."""
+"""Where a package may come from: directories, archives, repositories, URLs, an index; and what a failure leaves."""
 
 import os
 import subprocess
@@ -83,7 +83,7 @@ both = pytest.mark.parametrize("target", INSTALLERS, indirect=True)
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheelhouse, in a folder whose name is a trap for lists of folders."""
+    """A wheelhouse, in a directory whose name is a trap for lists of directories."""
     folder = tmp_path_factory.mktemp("wheels") / "some, wheels"
     folder.mkdir()
     make_wheel(folder, "pocket")
@@ -116,7 +116,7 @@ def where(target: VenvRunner) -> str:
 def test_a_project_is_built_and_installed(
     kind: str, target: VenvRunner, project: Path, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Named as a folder, with an extra, as an archive, by a URL, or in a requirements file: the receipt is the same."""
+    """Named as a directory, with an extra, as an archive, by a URL, or in a requirements file: the receipt is the same."""
     monkeypatch.chdir(project)
     sdist = tmp_path / "crate-1.0.tar.gz"
     with tarfile.open(sdist, "w:gz") as archive:
@@ -189,7 +189,7 @@ def test_a_repository_may_be_editable(target: VenvRunner, project: Path) -> None
 
 
 def make_repository(folder: Path) -> None:
-    """Make a git repository of a folder, with the tag v1.0 and a later commit."""
+    """Make a git repository of a directory, with the tag v1.0 and a later commit."""
     identity = ["-c", "user.name=me", "-c", "user.email=me@host.example", "-c", "init.defaultBranch=main"]
     git = ["git", "-C", str(folder), *identity]
     for args in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"], ["tag", "v1.0"]):
@@ -261,7 +261,7 @@ def test_a_failure_while_unpacking_is_reported(target: VenvRunner, wheels: Path,
 @pytest.mark.slow
 @pytest.mark.network
 def test_real_packages_have_the_same_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the index with both installers; and offline, from a folder that pip has filled."""
+    """From the index with both installers; and offline, from a directory that pip has filled."""
     monkeypatch.undo()
     receipts: list[dict[str, str]] = []
     for installer in INSTALLERS:

@@ -351,7 +351,7 @@ DAMAGES: dict[str, Callable[[Any], object]] = {
 
 @pytest.fixture(params=DAMAGES)
 def damaged(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, bytes]:
-    """A pack in the cache that is damaged and has a right checksum; and what it was before."""
+    """An archive in the cache that is damaged and has a right checksum; and what it was before."""
     monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(tmp_path / "cache"))
     VenvRunner("venv", tmp_path / "top", with_pip=False).delete()
     (path,) = (tmp_path / "cache").glob("*.pack")
@@ -368,7 +368,7 @@ def damaged(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_damaged_archive_with_a_right_checksum_is_replaced(damaged: tuple[Path, bytes], tmp_path: Path) -> None:
-    """The environment is complete, nothing is written elsewhere, and the pack is good afterwards."""
+    """The environment is complete, nothing is written elsewhere, and the archive is good afterwards."""
     path, good = damaged
     (tmp_path / "outside").mkdir()
     venv = VenvRunner("venv", tmp_path / "top", with_pip=False)

@@ -143,7 +143,7 @@ def test_an_iterator_in_a_mark_counts_for_each_of_its_tests(pytester: pytest.Pyt
 
 
 def test_fixtures_of_any_scope_make_environments(pytester: pytest.Pytester) -> None:
-    """The factory's are deleted at the end of a block, or when nobody uses them; equal ones have one parent."""
+    """The factory's are deleted at the end of a block, or when they are not in use; equal ones have one parent."""
     result = run_suite(
         pytester,
         f"""

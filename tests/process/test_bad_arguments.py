@@ -36,7 +36,7 @@ def command(request: pytest.FixtureRequest) -> Caller:
 
 @pytest.fixture
 def scripts(venv: VenvRunner) -> Path:
-    """The script folder of the environment."""
+    """The script directory of the environment."""
     return Path(venv.python_executable).parent
 
 
@@ -149,7 +149,7 @@ def test_a_typing_error_gets_a_suggestion(command: Caller, scripts: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link"])
 def test_what_is_not_a_file_does_not_exist_as_a_command(command: Caller, scripts: Path, kind: str) -> None:
-    """A folder, or a link to nothing, in the script folder."""
+    """A directory, or a link to nothing, in the script directory."""
     path = scripts / "no-file"
     if kind == "folder":
         path.mkdir()

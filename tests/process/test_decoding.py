@@ -243,7 +243,7 @@ def test_input_must_be_in_the_encoding(call: Caller) -> None:
 
 
 def test_python_children_of_runners_write_utf_8(venv: VenvRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under every locale, unless somebody has chosen otherwise."""
+    """Under every locale, unless the user has chosen otherwise."""
     monkeypatch.setenv("LC_ALL", "C")
     monkeypatch.setenv("PYTHONCOERCECLOCALE", "0")
     monkeypatch.delenv("PYTHONUTF8", raising=False)

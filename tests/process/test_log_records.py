@@ -105,7 +105,7 @@ def test_a_coroutine_beside_it_does_not_hide_the_line(caplog: pytest.LogCaptureF
 
 
 def test_a_task_of_its_own_names_the_line_that_runs_the_event_loop(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody's code waits for it there: the nearest line that is not asyncio's."""
+    """No code of the caller waits for it there: the nearest line that is not asyncio's."""
 
     async def main() -> None:
         await asyncio.gather(*(subprocess_util.async_log_run(["echo", "done"], None, "info") for _ in range(2)))

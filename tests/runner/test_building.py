@@ -71,7 +71,7 @@ def wheel(runner: Runner, project: Path, folder: Path, **options: object) -> Pat
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Return the files of a wheel; compiled ones hold the name of the folder they were compiled in."""
+    """Return the files of a wheel; compiled ones hold the name of the directory they were compiled in."""
     with zipfile.ZipFile(path) as archive:
         return {
             name: b"" if name.endswith((".so", "RECORD")) else archive.read(name)

@@ -356,8 +356,8 @@ def test_umask_goes_to_the_process(call: Caller) -> None:
 
 @pytest.mark.skipif(not LINUX or os.getuid() != 0, reason="only root may run commands as somebody else")
 def test_user_and_group_go_to_the_process(call: Caller) -> None:
-    """The child runs as somebody else."""
-    # The environments of the tests may lie where somebody else can't go, so there only the group changes.
+    """The child runs as another user."""
+    # The environments of the tests may lie where another user can't go, so there only the group changes.
     if isinstance(call.target, VenvRunner):
         source = "import os; print(os.getgid(), os.getgroups())"
         assert call.run(source, group=65534, extra_groups=[65533]).stdout == "65534 [65533]\n"

@@ -89,7 +89,7 @@ def test_another_mapping_can_be_cleaned() -> None:
 
 
 def test_a_runner_sets_what_makes_its_environment_the_active_one(venv: VenvRunner) -> None:
-    """A child sees VIRTUAL_ENV, the script folder first on PATH, and what keeps commands from asking."""
+    """A child sees VIRTUAL_ENV, the script directory first on PATH, and what keeps commands from asking."""
     env = seen(venv)
     assert env["VIRTUAL_ENV"] == venv.venv_dir
     assert env["PATH"] == scripts_of(venv) + os.pathsep + os.environ["PATH"]
@@ -112,7 +112,7 @@ def test_async_and_sync_children_see_the_same(venv: VenvRunner) -> None:
 def test_the_script_directory_is_first_even_if_it_was_inherited(
     venv: VenvRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An inherited PATH is cleaned: that it has the script folder somewhere is not enough."""
+    """An inherited PATH is cleaned: that it has the script directory somewhere is not enough."""
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), scripts_of(venv), os.environ["PATH"]]))
     for env in (venv.environment(), venv.environment(dict(os.environ)), venv.environment({**os.environ, "MORE": "1"})):
         assert env["PATH"].split(os.pathsep)[0] == scripts_of(venv)
@@ -120,7 +120,7 @@ def test_the_script_directory_is_first_even_if_it_was_inherited(
 
 @pytest.mark.parametrize("path", [None, ""])
 def test_commands_of_the_system_are_found_without_a_path(path: str | None, venv: VenvRunner) -> None:
-    """Where the caller's env= has no PATH, or an empty one, the system's default follows the script folder."""
+    """Where the caller's env= has no PATH, or an empty one, the system's default follows the script directory."""
     env = {} if path is None else {"PATH": path}
     assert venv.environment(env)["PATH"] == scripts_of(venv) + os.pathsep + default_path()
 
@@ -167,7 +167,7 @@ def test_the_callers_variables_reach_the_child(venv: VenvRunner, tmp_path: Path)
 
 
 def test_the_callers_path_is_kept_after_the_script_directory(venv: VenvRunner, tmp_path: Path) -> None:
-    """A PATH of the caller's own follows the script folder, unless the caller has placed that folder in it."""
+    """A PATH of the caller's own follows the script directory, unless the caller has placed that directory in it."""
     scripts = scripts_of(venv)
     assert venv.environment({"PATH": str(tmp_path)})["PATH"] == f"{scripts}{os.pathsep}{tmp_path}"
     placed = os.pathsep.join([str(tmp_path), scripts])
@@ -277,7 +277,7 @@ def test_the_callers_mapping_is_not_changed(venv: VenvRunner) -> None:
 def test_git_asks_nothing_through_ssh(
     kind: str, ambient: dict[str, str], expected: str | None, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ssh command that somebody has configured gets the batch mode added; a GIT_SSH program is not overridden."""
+    """An ssh command that the user has configured gets the batch mode added; a GIT_SSH program is not overridden."""
     for name in ("GIT_SSH_COMMAND", "GIT_SSH"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ambient.items():
@@ -322,7 +322,7 @@ def test_the_fake_keeps_what_makes_this_environment(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_fake_has_its_script_directory_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The fake's PATH begins with the interpreter's script folder, wherever the inherited PATH has it."""
+    """The fake's PATH begins with the interpreter's script directory, wherever the inherited PATH has it."""
     scripts = os.path.dirname(sys.executable) if os.name != "nt" else os.path.join(sys.prefix, "Scripts")
     for path in (str(tmp_path), os.pathsep.join([str(tmp_path), scripts])):
         monkeypatch.setenv("PATH", path)
@@ -358,7 +358,7 @@ print(changes)
 
 
 def test_files_in_the_working_directory_do_not_fool_an_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A pip.py, a pip folder and modules named like those of the standard library are not taken for pip's."""
+    """A pip.py, a pip directory and modules named like those of the standard library are not taken for pip's."""
     for name in ("pip", "logging", "venvrunner", "virtualenv", "subprocess", "sitecustomize", "encodings"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('fooled')")
         (tmp_path / name).mkdir()

@@ -33,7 +33,7 @@ class Double(Runner):
 
 
 def tool(folder: Path, name: str, says: str) -> Path:
-    """Make a folder with a command in it."""
+    """Make a directory with a command in it."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\necho {says}\n")
@@ -183,7 +183,7 @@ def test_the_fake_finds_all_other_commands_through_path(drive: Caller, tmp_path:
 def test_the_fake_has_its_script_directory_first_on_path(
     drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: str
 ) -> None:
-    """Its own tools win over what the user's shell would find, wherever else the folder stands."""
+    """Its own tools win over what the user's shell would find, wherever else the directory stands."""
     scripts = tool(tmp_path / "scripts", "a-tool", "own")
     decoy = tool(tmp_path / "decoy", "a-tool", "decoy")
     places = {"decoy": str(decoy), "scripts": str(scripts)}

@@ -94,7 +94,7 @@ def test_a_lock_file_may_be_at_a_url(lock: Path, tmp_path: Path) -> None:
 
 
 def test_an_environment_is_kept_for_an_equal_specification(lock: Path, tmp_path: Path) -> None:
-    """And made anew for another one."""
+    """And recreated for another one."""
     with VenvSpec(lock=lock, with_pip=False).create("venv", tmp_path) as venv:
         mark = Path(venv.venv_dir, "mark")
         mark.touch()

@@ -25,7 +25,7 @@ from venvrunner.testing._placeholders import Placeholders
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the recording goes; the folder is not there."""
+    """Where the recording goes; the directory is not there."""
     return tmp_path / "recordings" / "calls.json"
 
 
@@ -74,7 +74,7 @@ def test_every_text_comes_back_from_its_neutral_form(parts: list[str]) -> None:
     ],
 )
 def test_only_whole_paths_are_neutral(text: str, neutral: str) -> None:
-    """A folder whose name begins alike is another one."""
+    """A directory whose name begins alike is another one."""
     assert Placeholders({"venv": "/tmp/v", "tmp": "/tmp", "root": "/"}).neutral(text) == neutral
 
 

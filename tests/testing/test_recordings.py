@@ -36,7 +36,7 @@ from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVe
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the recording goes; the folder is not there."""
+    """Where the recording goes; the directory is not there."""
     return tmp_path / "recordings" / "calls.json"
 
 
@@ -96,7 +96,7 @@ def test_output_is_in_the_order_in_which_lines_came(venv: VenvRunner, path: Path
 def test_paths_are_neutral_in_the_file_and_those_of_now_in_a_replay(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Environment, working directory, temporary folder, home, and what the caller names."""
+    """Environment, working directory, temporary directory, home, and what the caller names."""
     source = "import os, sys; print(sys.prefix, os.getcwd(), os.environ['HOME'], *sys.argv[1:])"
 
     def run(runner: Any, project: Path) -> str:

@@ -280,7 +280,7 @@ def test_another_process_that_flips_the_path_reaches_nothing_outside(paths: tupl
 
 
 def locked_files(venv: VenvRunner) -> list[Path]:
-    """Return the files that protect an environment as long as nobody else has them locked."""
+    """Return the files that protect an environment as long as no other process has them locked."""
     folder = Path(venv.venv_dir, ".venvrunner")
     return [path for path in folder.iterdir() if path.name == "lock" or path.name.startswith("user-")]
 
@@ -321,7 +321,7 @@ def test_a_lock_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_a_note_that_was_replaced_is_given_to_no_other_environment(kind: str, tmp_path: Path) -> None:
-    """Root would make a name of a file for the owner of an environment who cannot do that; and nobody has that locked."""
+    """Root would make a name of a file for the owner of an environment who cannot do that; and no process has that locked."""
     outside = tmp_path / "outside"
     outside.write_text("precious")
     venv = VenvRunner("venv", tmp_path, with_pip=False)

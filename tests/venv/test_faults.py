@@ -1,4 +1,4 @@
-"""Faults inside an environment's folder, the cache or the system: repaired or one clear error, and nothing else is harmed."""
+"""Faults inside an environment's directory, the cache or the system: repaired or one clear error, and no harm to others."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ STATE = ".venvrunner"
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder of the user's, which no environment has any business in."""
+    """A directory of the user's, which no environment has any business in."""
     folder = tmp_path / "outside"
     (folder / "deep").mkdir(parents=True)
     for name in ("file", "user-1", "fork-1", "deep/file"):
@@ -70,7 +70,7 @@ def act(action: str, path: Path) -> VenvRunner:
 def test_a_link_in_an_environment_causes_no_change_outside(
     link: str, target: str, maker: str, action: str, outside: Path, tmp_path: Path
 ) -> None:
-    """Whatever in its folder is a link: what that leads to is neither written to nor removed; an error is one of ours."""
+    """Whatever in its directory is a link: what that leads to is neither written to nor removed; an error is one of ours."""
     path = tmp_path / "venv"
     match maker:
         case "this package":
@@ -109,7 +109,7 @@ def test_recreating_a_copy_by_hard_links_leaves_the_original_unchanged(tmp_path:
     ids=repr,
 )
 def test_a_damaged_state_is_no_reason_to_fail(state: bytes, exist: Literal["clear", "reuse"], tmp_path: Path) -> None:
-    """Whatever stands in it: it is not taken for good, and the environment is made anew."""
+    """Whatever stands in it: it is not taken for good, and the environment is recreated."""
     with VenvRunner("venv", tmp_path, with_pip=False):
         pass
     (tmp_path / "venv" / "mark").touch()
@@ -126,7 +126,7 @@ def test_a_damaged_state_is_no_reason_to_fail(state: bytes, exist: Literal["clea
 @pytest.mark.parametrize("content", [b"", b"\0" * 9, b"\xff\xfe", b"nowhere", None], ids=repr)
 @pytest.mark.parametrize("name", ["user-1", "fork-1", "other"])
 def test_a_damaged_note_holds_nothing(name: str, content: bytes | None, tmp_path: Path) -> None:
-    """A file of garbage, or a folder: the environment is made anew and deleted all the same."""
+    """A file of garbage, or a directory: the environment is recreated and deleted all the same."""
     with VenvRunner("venv", tmp_path, with_pip=False):
         pass
     note = tmp_path / "venv" / STATE / name
@@ -146,7 +146,7 @@ def test_a_damaged_note_holds_nothing(name: str, content: bytes | None, tmp_path
 
 @pytest.mark.parametrize("kind", ["dangling", "circle", "pipe"])
 def test_a_top_dir_that_cannot_be_is_one_clear_error(kind: str, tmp_path: Path) -> None:
-    """A link to nothing or to itself, or no folder at all: the error names the place, and nothing is made."""
+    """A link to nothing or to itself, or no directory at all: the error names the path, and nothing is made."""
     top = tmp_path / "top"
     if kind == "pipe":
         os.mkfifo(top)
@@ -175,7 +175,7 @@ def build_wheel(folder, *args, **kwargs):
 
 
 def test_an_installation_that_outlives_its_killed_creation_is_waited_for(tmp_path: Path) -> None:
-    """pip still works in the environment, so it is in use; then it is made anew, because it was never finished."""
+    """pip still works in the environment, so it is in use; then it is recreated, because it was never finished."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "back"\nbackend-path = ["."]\n')
@@ -251,7 +251,7 @@ def test_a_cache_that_was_being_filled_is_good_after_a_kill(
 
 @pytest.mark.parametrize(("what", "steps"), [("bare", range(1, 19)), ("bare anew", range(4, 60, 5))])
 def test_a_creation_that_was_killed_at_its_beginning_is_no_hindrance(what: str, steps: range, tmp_path: Path) -> None:
-    """When the folder is hardly known for an environment, or what was there before is being removed."""
+    """When the directory is hardly known for an environment, or what was there before is being removed."""
     for step in steps:
         killed = kill(step, what, tmp_path)
         assert killed.returncode in {-signal.SIGKILL, 0}, killed.stderr
@@ -305,7 +305,7 @@ def test_a_limit_of_the_system_is_one_clear_error_and_nothing_is_left(tmp_path: 
 
 
 def poison(cache: Path) -> None:
-    """Put something else into each pack, with a checksum that fits."""
+    """Put something else into each archive, with a checksum that fits."""
     for path in cache.glob("*.pack"):
         data = path.read_bytes()
         rest = data[12:].replace(b"import", b"improt")
@@ -315,7 +315,7 @@ def poison(cache: Path) -> None:
 def test_a_directory_that_others_can_write_is_a_cache_only_if_empty(
     tmp_path: Path, venv: VenvRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody may have put code into it; and it may be any folder, named by mistake: it stays as it is."""
+    """Another user may have put code into it; and it may be any directory, named by mistake: it stays as it is."""
     empty, full = tmp_path / "empty", tmp_path / "full"
     shutil.copytree(os.environ["VENVRUNNER_CACHE_DIR"], full)
     poison(full)

@@ -139,7 +139,7 @@ def test_lock_files_are_for_their_user_alone(tmp_path: Path) -> None:
 
 
 def test_a_runner_whose_use_cannot_be_noted_on_a_full_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only in a read-only directory, where nobody can change it, is an environment used without a note."""
+    """Only in a read-only directory, where no process can change it, is an environment used without a note."""
     path = VenvRunner("venv", tmp_path, with_pip=False).venv_dir
     real = os.open
 

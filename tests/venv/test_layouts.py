@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("rules", [POSIX, WINDOWS], ids=["posix", "windows
 
 
 def touch(*paths: Path) -> None:
-    """Make files, and the folders that they are in."""
+    """Make files, and the directories that they are in."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -86,7 +86,7 @@ def test_a_command_has_one_name_on_posix_and_several_on_windows() -> None:
 def test_a_command_is_a_file_in_the_script_directory(
     rules: Layout, files: list[str], command: str, found: str | None, tmp_path: Path
 ) -> None:
-    """A folder is none, and neither is a file elsewhere or with another ending."""
+    """A directory is none, and neither is a file elsewhere or with another ending."""
     touch(*(tmp_path / name for name in files))
     assert rules.find_command(str(tmp_path), command) == (None if found is None else str(tmp_path / found))
 
@@ -131,7 +131,7 @@ def test_the_directories_of_packages_are_found(tmp_path: Path) -> None:
 @BOTH
 @pytest.mark.parametrize("where", ["variables", "home", "data"])
 def test_the_interpreters_of_version_managers_are_found(rules: Layout, where: str, tmp_path: Path) -> None:
-    """Where variables say, or in the usual folders below the home; what is incomplete not at all, and no Python 2."""
+    """Where variables say, or in the usual directories below the home; what is incomplete not at all, and no Python 2."""
     home, data = tmp_path / "home", tmp_path / "home" / ".local" / "share"
     env = {"HOME": str(home)}
     roots = [home / ".pyenv", home / ".asdf", data / "mise"]
@@ -169,7 +169,7 @@ print(json.dumps({
 
 
 def look(venv_dir: Path) -> Any:
-    """Return what an environment's interpreter says of itself, with `<venv>` in place of the folder."""
+    """Return what an environment's interpreter says of itself, with `<venv>` in place of the directory."""
     python = Path(layout.CURRENT.find_command(str(venv_dir), "python") or "")
     result = subprocess.run([python, "-c", _LOOK], capture_output=True, text=True, check=True, cwd="/")
     return json.loads(result.stdout.replace(json.dumps(str(venv_dir))[1:-1], "<venv>"))
@@ -205,7 +205,7 @@ PI = "\N{MATHEMATICAL ITALIC SMALL PI}thon"
 THEIRS = re.compile(
     rf"(bin|Scripts)/[Aa]ctivate(\..*)?|(bin|Scripts)/deactivate\.bat|lib64|include/python[\d.]+t?|\.gitignore|bin/{PI}"
 )
-"""What it does not have: scripts to be sourced by a shell, a link that nothing needs, an empty folder for headers, a joke."""
+"""What it does not have: scripts that a shell sources, a link that nothing needs, an empty directory for headers, a joke."""
 PACKAGES = re.compile(r"[Ll]ib/(python[\d.]+t?/)?site-packages/(.+)")
 
 
@@ -272,7 +272,7 @@ def test_its_interpreter_reports_the_same_as_a_standard_one(
 
 
 def test_an_environment_without_pip_has_none(tmp_path: Path) -> None:
-    """Its folder of packages is as empty as a standard one's, and so are its commands but for the interpreter."""
+    """Its directory of packages is as empty as a standard one's, and so are its commands but for the interpreter."""
     venv = VenvRunner("ours", tmp_path, with_pip=False)
     theirs = stdlib_venv(tmp_path / "theirs", "--without-pip")
     for folder in layout.CURRENT.package_directories(venv.venv_dir):

@@ -68,7 +68,7 @@ sys.stdin.read()
 def test_processes_on_one_target_have_it_one_after_the_other(
     count: int, exist: str, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """Each finds a whole environment that nobody pulls away while it uses it."""
+    """Each finds a whole environment that no other process removes while it uses it."""
     processes = [start(USE, str(tmp_path), exist, str(DEADLINE * 3)) for _ in range(count)]
     outputs = [process.communicate()[0] for process in processes]
     assert outputs == [f"{tmp_path / 'venv'}\n"] * count
@@ -163,7 +163,7 @@ def test_another_thread_may_not_while_the_runner_is_there(tmp_path: Path) -> Non
 
 
 def test_the_end_of_a_block_lets_go(tmp_path: Path) -> None:
-    """The object may live on; the environment may be made anew by anybody."""
+    """The object may live on; the environment may be recreated by any process."""
     with VenvRunner("venv", tmp_path, with_pip=False) as venv, ThreadPoolExecutor(1) as pool, pytest.raises(VenvInUseError):
         pool.submit(VenvRunner, "venv", tmp_path, wait=0).result()
     with ThreadPoolExecutor(1) as pool:
@@ -172,7 +172,7 @@ def test_the_end_of_a_block_lets_go(tmp_path: Path) -> None:
 
 
 def test_a_command_that_runs_holds_it_against_its_own_thread(tmp_path: Path) -> None:
-    """A callback that would make the environment anew under its command gets the error, and the command goes on."""
+    """A callback that would recreate the environment under its command gets the error, and the command goes on."""
     venv = VenvRunner("venv", tmp_path, with_pip=False)
     caught: list[str] = []
 
@@ -306,7 +306,7 @@ def test_the_number_of_a_thread_that_has_ended_gives_no_right(tmp_path: Path) ->
 
 
 def test_a_temporary_environment_does_not_wait_for_a_daemon() -> None:
-    """It is nobody else's: it goes at once, and the exception of the block is what propagates."""
+    """It belongs to no other process: it goes at once, and the exception of the block is what propagates."""
     error = LookupError("mine")
     pids: list[int] = []
 

@@ -153,7 +153,7 @@ def test_an_environment_in_use_is_reused_if_it_fits_and_else_left_alone(start: S
 
 
 def test_an_adopted_environment_is_held_too(start: Start, tmp_path: Path) -> None:
-    """Whatever made it: as long as a process has it open, nobody makes it anew or deletes it."""
+    """Whatever made it: as long as a process has it open, no other process recreates or deletes it."""
     stdlib.create(tmp_path / "venv", symlinks=True)
     other = start(OPEN, tmp_path / "venv")
     assert other.go() == "have it"
@@ -273,7 +273,7 @@ def test_threads_that_delete_at_once_all_succeed(tmp_path: Path) -> None:
 def test_who_waits_to_open_what_is_being_deleted_learns_that_it_is_gone(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not brought back, not even as an empty folder."""
+    """It is not brought back, not even as an empty directory."""
     VenvRunner("venv", tmp_path, with_pip=False).__exit__(None, None, None)
     other = start('VenvRunner.open(sys.argv[1] + "/venv").delete()', tmp_path, before=HOLD.format(event="os.rmdir"))
     assert other.go() == "here"
@@ -311,7 +311,7 @@ seed.get = held
 
 
 def test_nothing_is_deleted_through_a_link(tmp_path: Path) -> None:
-    """One that stands in the place of the environment, and one by which it was opened."""
+    """One that stands at the path of the environment, and one by which it was opened."""
     made = VenvRunner("venv", tmp_path, with_pip=False)
     (tmp_path / "venv").rename(tmp_path / "real")
     (tmp_path / "venv").symlink_to("real")

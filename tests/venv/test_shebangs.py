@@ -30,7 +30,7 @@ OPTIONS = st.sampled_from(["", " -I", " -E", " -sE", " -I -X utf8", " -Wignore"]
 
 @given(folder=FOLDERS, other=FOLDERS, name=NAMES, options=OPTIONS, body=st.binary())
 def test_a_script_that_was_written_is_read_back(folder: str, other: str, name: str, options: str, body: bytes) -> None:
-    """For any folder and any body; moving it there and back gives the very same bytes."""
+    """For any directory and any body; moving it there and back gives the very same bytes."""
     script = Script(name, options, body)
     text = script.text(folder)
     assert parse(text, folder) == script
