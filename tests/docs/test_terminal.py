@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "docs" / "_scripts" / "terminal.py"
+SCRIPT = Path(__file__).parents[2] / "docs" / "_scripts" / "terminal.py"
 SVG = "{http://www.w3.org/2000/svg}"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script needs a pseudo-terminal")
