@@ -120,13 +120,20 @@ class LiveLine(Lines):
     heartbeat = None
 
     def __init__(self, console: "Console") -> None:
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # slow to import, and an extra
-        from rich.table import Column  # slow to import, and an extra
+        from rich.constrain import Constrain  # slow to import, and an extra
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
+
+        class Narrow(Progress):
+            """Leave room for the ``^C`` that a terminal prints, or the line would wrap and only its end be removed."""
+
+            def get_renderable(self) -> Constrain:
+                return Constrain(super().get_renderable(), max(1, console.width - len("^C")))
 
         # With a ratio, this column is cut on a narrow terminal.
         text = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
         columns = (SpinnerColumn(), TimeElapsedColumn(), text)
-        self._progress = Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False)
+        self._progress = Narrow(*columns, console=console, transient=True, expand=True, redirect_stdout=False)
         self._task = self._progress.add_task("Creating the environment", total=None)
         self._lines: list[str] = []
 

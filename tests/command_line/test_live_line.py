@@ -56,6 +56,10 @@ class Terminal:
         """What stands on the screen."""
         return [line.rstrip() for line in self.screen.display if line.strip()]
 
+    def type(self, keys: bytes) -> None:
+        """Type something; the terminal prints it."""
+        os.write(self._master, keys)
+
     def wait_for(self, pattern: str) -> None:
         """Look at the screen until it shows something."""
         self._read(lambda: bool(self._found(pattern)))
@@ -91,7 +95,16 @@ def started(*args: str, columns: int = 80, stdout: int | None = None, **env: str
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, master)
         try:
-            process = subprocess.Popen(argv, env=environ(**env), stdin=subprocess.DEVNULL, stdout=out, stderr=slave)
+            # A session of its own, with this as its terminal, so that a key is a signal.
+            process = subprocess.Popen(
+                argv,
+                env=environ(**env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=slave,
+                start_new_session=True,
+                preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),  # noqa: PLW1509  no thread runs here
+            )
         finally:
             os.close(slave)
         stack.enter_context(process)
@@ -150,12 +163,17 @@ def test_the_output_of_the_installer_is_shown_if_it_fails() -> None:
         assert "0:00:" not in "".join(terminal.lines)
 
 
-def test_ctrl_c_takes_the_live_line_away(tmp_path: Path) -> None:
-    """And the cursor is back."""
+@pytest.mark.parametrize("columns", [80, 30])
+@pytest.mark.parametrize("how", ["key", "signal"])
+def test_ctrl_c_takes_the_live_line_away(how: str, columns: int, tmp_path: Path) -> None:
+    """Also what the terminal prints for the key, which would wrap a full line; and the cursor is back."""
     project = make_slow_project(tmp_path / "slow", tmp_path / "gate")
-    with started("--with", str(project), *PRINT) as terminal:
+    with started("--with", str(project), *PRINT, columns=columns) as terminal:
         terminal.wait_for("Prep|Buil")
-        terminal.process.send_signal(signal.SIGINT)
+        if how == "key":
+            terminal.type(b"\x03")
+        else:
+            terminal.process.send_signal(signal.SIGINT)
         assert terminal.wait_for_the_end() == 130
         assert (terminal.most, terminal.lines) == (1, [])
         assert not terminal.screen.cursor.hidden
