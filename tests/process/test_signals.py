@@ -1,6 +1,7 @@
 """Ctrl-C, alarms and other things that a host program does with signals and forks, each in a program of its own."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from helpers.processes import alive, end_all
+from helpers.processes import adopted_ones_reaped, alive, end_all
 from helpers.programs import MEASURED
+from helpers.system import LINUX
 from helpers.waiting import DEADLINE, wait_until
 from venvrunner import CommandTimeoutError
 from venvrunner._process import procfs
@@ -287,7 +289,8 @@ def test_a_storm_of_signals_leaves_nothing(start: Callable[[str], Program], way:
     """A handler that raises every 0.3 ms, from the start of the command until it is over, and through all of its end."""
     source = STORM.replace("WAYS[WAY]", f"WAYS[{way!r}]").replace("ROUNDS", str(rounds)).replace("(90,", f"({90 + rounds},")
     program = start(source)
-    stdout, stderr = program.process.communicate(timeout=120 + rounds)
+    with adopted_ones_reaped(program.process.pid) if LINUX else contextlib.nullcontext():
+        stdout, stderr = program.process.communicate(timeout=120 + rounds)
     # What an alarm raises inside a __del__ is written to stderr by the interpreter and goes no further.
     assert (program.process.returncode, stdout) == (0, "some\n"), stderr
 
