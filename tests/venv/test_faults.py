@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -335,15 +336,20 @@ def test_a_directory_that_others_can_write_is_a_cache_only_if_empty(
 
 @pytest.mark.parametrize("action", ["make anew", "reuse", "fork", "delete"])
 @pytest.mark.parametrize("name", ["state", "lock", "user-1", "fork-1"])
-@pytest.mark.parametrize("is_held", [False, True])
-def test_a_pipe_where_a_note_should_be_stops_nothing(is_held: bool, name: str, action: str, tmp_path: Path) -> None:
-    """Opening one would wait for its other end; if a process holds that, reading would."""
+@pytest.mark.parametrize("kind", ["pipe", "held pipe", "socket"])
+def test_a_pipe_where_a_note_should_be_stops_nothing(kind: str, name: str, action: str, tmp_path: Path) -> None:
+    """Opening one would wait for its other end; if a process holds that, reading would. A socket cannot be opened at all."""
     made = VenvRunner("venv", tmp_path, with_pip=False)
     made.__exit__(None, None, None)
     note = Path(made.venv_dir, STATE, name)
     note.unlink(missing_ok=True)
-    os.mkfifo(note)
-    ends = [os.open(note, os.O_RDWR)] if is_held else []
+    ends: list[int] = []
+    if kind == "socket":
+        os.mknod(note, stat.S_IFSOCK | 0o600)
+    else:
+        os.mkfifo(note)
+    if kind == "held pipe":
+        ends.append(os.open(note, os.O_RDWR))
     done: list[VenvRunner | VenvError] = []
 
     def note_outcome() -> None:

@@ -133,7 +133,13 @@ class LockFile(Owned):
 
     def _open_as(self, spot: Spot, flags: int) -> int:
         opening = functools.partial(os.open, mode=0o600, dir_fd=spot.dir_fd)
-        _open.update(zip([self], map(opening, [spot.name], [flags | _FLAGS]), strict=True))
+        try:
+            _open.update(zip([self], map(opening, [spot.name], [flags | _FLAGS]), strict=True))
+        except OSError as exc:
+            if exc.errno != errno.ENXIO:
+                raise
+            os.unlink(spot.name, dir_fd=spot.dir_fd)  # a socket, which nobody can lock
+            _open.update(zip([self], map(opening, [spot.name], [flags | _FLAGS]), strict=True))
         return _open[self]
 
     def _close_to_others(self) -> None:

@@ -282,7 +282,7 @@ def _read_file(spot: Spot) -> str | None:
     except OSError as exc:
         if is_inconclusive(exc):
             raise
-        return "" if exc.errno == errno.EINVAL else None
+        return "" if exc.errno in {errno.EINVAL, errno.ENXIO} else None  # a held pipe, a socket
 
 
 def replace_file(spot: Spot, beside: Spot, text: str) -> None:
