@@ -1,5 +1,6 @@
 """What every test gets: proof that nothing is left, one real environment, and the six ways to run a command."""
 
+import _thread
 import asyncio
 import contextlib
 import ctypes
@@ -9,7 +10,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -58,6 +60,23 @@ def _adopt_orphans() -> None:
     if LINUX:
         pr_set_child_subreaper = 36
         ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trace_helper_threads() -> Iterator[None]:
+    """Let coverage measure threads without a thread object too: what no signal may interrupt runs in one."""
+    trace, start = threading.gettrace(), _thread.start_new_thread
+    if trace is None:
+        yield
+        return
+
+    def begin(function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        sys.settrace(trace)
+        function(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", lambda function, args: start(begin, (function, args)))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
