@@ -150,7 +150,7 @@ def test_a_read_only_directory_is_one_clear_error(there: str, open_path: Path) -
     before = listing(folder)
     error = as_nobody(lambda: VenvRunner("venv", folder, wait=0.1))
     tried = "create an environment" if there == "nothing" else "change the environment"
-    assert error.startswith(f"CreationError: can't {tried} in '{folder / 'venv'}': ")
+    assert error.startswith(f"CreationError: cannot {tried} in '{folder / 'venv'}': ")
     assert "Permission denied" in error
     assert listing(folder) == before
     for path in [folder, *folder.rglob("*")]:

@@ -471,7 +471,7 @@ def test_a_list_instead_of_its_items_is_refused(venv: VenvRunner) -> None:
     for change in (venv.install, venv.uninstall):
         with pytest.raises(TypeError, match=r"not list\. Use one argument for each: install\(\*names\)\.$"):
             change(["a", "b"])  # type: ignore[arg-type]  # a wrong value on purpose
-    with pytest.raises(TypeError, match=r"such as a list\. Use \['\.'\]\.$"):
+    with pytest.raises(TypeError, match=r"collection of values\. Use \['\.'\]\.$"):
         venv.install(editable=".")
     with pytest.raises(InvalidRequirementError, match=r"^there is nothing to uninstall\. Name a package\.$"):
         venv.uninstall()

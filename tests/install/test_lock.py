@@ -401,7 +401,7 @@ def test_extras_and_groups_are_chosen(venv: VenvRunner, wheels: Path, tmp_path: 
         venv.install(lock=lock, lock_groups=["docs"])
     with pytest.raises(InvalidRequirementError, match="Pass it as lock="):
         venv.install("needy", lock_groups=["dev"])
-    with pytest.raises(TypeError, match="lock_groups must be several"):
+    with pytest.raises(TypeError, match="lock_groups must be a list"):
         venv.install(lock=lock, lock_groups="dev")
 
 

@@ -126,7 +126,7 @@ def test_every_option_reaches_the_environment(tmp_path: Path) -> None:
         ({"requirements": ["./pocket[a]; python_version > '3'"]}, InvalidRequirementError, "is a path"),
         ({"requirements": ["pocket @ ./pocket"]}, InvalidRequirementError, "is a path"),
         ({"requirements": ["pocket[extra]@/pocket"]}, InvalidRequirementError, "is a path"),
-        ({"requirements": "pocket"}, TypeError, "several"),
+        ({"requirements": "pocket"}, TypeError, "a list or another collection"),
         ({"python": 3.12}, TypeError, "python must be a str"),
         ({"python": Path("python")}, TypeError, "python must be a str"),
         ({"with_pip": "no"}, TypeError, "True or False"),
