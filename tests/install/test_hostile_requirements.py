@@ -170,6 +170,7 @@ def written(text: str) -> str:
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXTS, slot=st.sampled_from(SLOTS))
 @example(text="https://me:hunter2@host.example/x\\", slot="requirements")
+@example(text="one @ https://me:hunter2@host.example/x ; os_name != ' #'", slot="requirements")
 @example(
     text="""one @ https://me:hunter2@host.example/x ; os_name != 'a --config-settings=x=y "' or os_name != '"' """,
     slot="requirements",

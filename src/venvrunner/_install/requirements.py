@@ -32,6 +32,7 @@ _NAME = re.compile(r"[A-Z0-9]([A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE | re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DELIMITER = re.compile(r"[/?#]")
+_COMMENT = re.compile(r"\s#")
 _OPTION = re.compile(r"\s-|\+[a-z]+://-|@-", re.IGNORECASE)
 """Text that would be an option in a requirements file, or for the program that fetches from a repository."""
 _LONGEST = 8192
@@ -323,6 +324,9 @@ def _marked(text: str, marker: str) -> str:
 def _checked(text: str, found: str) -> str:
     """Return a requirement or URL, after a check that no part of it can become an option."""
     check_credentials(found)
+    if _COMMENT.search(found) and Redactor().mask(found) != found:
+        # It goes into a requirements file, where this begins a comment.
+        raise _invalid(text, "has a password together with ' #', which would begin a comment", "Use a marker without it.")
     if _OPTION.search(found):
         raise _invalid(text, "contains text that could become an option")
     if _SURROGATE.search(found):
