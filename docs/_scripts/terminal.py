@@ -249,18 +249,18 @@ def told(frames: Iterable[Frame]) -> list[str]:
     return list(dict.fromkeys(line for line in shown if line not in {"", "$", "^C"}))
 
 
-def told_by(picture: str) -> list[str]:
-    """Return the texts of a picture, as :func:`told` has them."""
+def frames_of(picture: str) -> list[Frame]:
+    """Return the rows of a picture, each as a frame of its own."""
     elements = ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")  # noqa: S314  it is our own
-    return told([Frame(0, ((("".join(element.itertext()), ""),),)) for element in elements])
+    return [Frame(0, ((("".join(element.itertext()), ""),),)) for element in elements]
 
 
 def missing(picture: str, terminal: Terminal) -> list[str]:
-    """Return the texts that only one of the two has, apart from steps of the installer that are too quick for the picture."""
-    pictured, now = told_by(picture), told(terminal.frames)
-    quick = {step(frame) for frame in terminal.frames}
-    kept = [line for line in now if line in pictured or line not in quick]
-    return [] if pictured == kept else sorted({*pictured} ^ {*kept}) or ["the order"]
+    """Return the texts that only one of the two has, apart from steps of the live line, some of which are too quick to see."""
+    frames = frames_of(picture)
+    steps = {step(frame) for frame in (*frames, *terminal.frames)}
+    pictured, now = ([line for line in told(found) if line not in steps] for found in (frames, terminal.frames))
+    return [] if pictured == now else sorted({*pictured} ^ {*now}) or ["the order"]
 
 
 def kept(frames: list[Frame]) -> list[Frame]:
