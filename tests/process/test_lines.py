@@ -231,6 +231,21 @@ def test_the_last_bytes_are_kept(sink: Callable[[str], Any] | None, data: bytes,
     assert lines == ([] if sink is None else expected(data))
 
 
+@given(
+    pieces=st.lists(st.sampled_from([b"", b"a", b"bc", b"\n", b"d\n", b"\r\n", b"x" * 5000]), max_size=12),
+    keep=st.none() | st.integers(0, 12) | st.integers(4990, 5010),
+)
+def test_it_is_known_whether_what_is_kept_begins_in_a_line(pieces: list[bytes], keep: int | None) -> None:
+    """However the bytes arrived: the byte before the kept ones tells, unless none was dropped."""
+    stream, whole = Stream(keep=keep), b"".join(pieces)
+    for piece in pieces:
+        stream.feed(piece)
+    cut = keep is not None and len(whole) > keep
+    assert stream.begins_in_line() == (cut and whole[len(whole) - (keep or 0) - 1 :][:1] not in {b"\n", b"\r"})
+    stream.data()
+    assert stream.begins_in_line() == (cut and whole[len(whole) - (keep or 0) - 1 :][:1] not in {b"\n", b"\r"})
+
+
 @pytest.mark.parametrize("keep", [1, 2, 3])
 def test_less_than_a_character_is_not_kept(keep: int) -> None:
     """The bytes of the end of one character are no text."""
