@@ -138,7 +138,7 @@ class VenvRunner(InstallingRunner):
             prompt=prompt,
             installer=installer,
         ).checked()
-        self.installer = installer
+        self.installer: InstallerName = installer
 
         def fill() -> None:
             if not request.is_empty():
