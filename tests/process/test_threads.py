@@ -136,6 +136,21 @@ def test_the_exit_ends_the_commands_of_daemon_threads() -> None:
         end_all([program])
 
 
+def test_a_daemon_thread_handles_the_end_of_its_command_before_the_exit() -> None:
+    """Python aborts a program whose daemon thread prints, its traceback for instance, while the interpreter ends."""
+    source = """
+threading.excepthook = lambda args: (time.sleep(0.1), say(args.exc_type.__name__))
+threading.Thread(target=run, daemon=True).start()
+time.sleep(0.5)
+"""
+    program = start(source)
+    try:
+        stdout, _stderr = program.communicate(timeout=DEADLINE)
+        assert (program.returncode, stdout.splitlines()[1:]) == (0, ["CommandStoppedError"])
+    finally:
+        end_all([program])
+
+
 def test_a_normal_end_of_main_waits_for_other_threads() -> None:
     """As Python does: their commands are not ended."""
     source = """

@@ -16,6 +16,8 @@ __tracebackhide__ = True
 
 _MARGIN = 1.0
 """Seconds in addition to the grace for the commands of other threads at the interpreter's exit."""
+_LAST = 0.5
+"""Maximum seconds that these threads then have for the exception: Python aborts if one prints while the interpreter ends."""
 _PAUSE = 0.005
 """Seconds between two checks whether they have ended."""
 
@@ -87,6 +89,9 @@ def _end_everything() -> None:
         time.sleep(_PAUSE)
     for command in EVERYTHING:
         command.abandon()
+    waiting, end = {command.thread for command in left}, time.monotonic() + _LAST
+    while any(thread.ident in waiting for thread in threading.enumerate()) and time.monotonic() < end:
+        time.sleep(_PAUSE)
 
 
 atexit.register(surely, _end_everything)
