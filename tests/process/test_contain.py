@@ -795,7 +795,7 @@ def _as_nobody(source: str) -> "Iterator[subprocess.Popen[bytes]]":
     probe = f"import sys; assert sys.version_info >= (3, 11); sys.path.insert(0, {source_dir!r}); import venvrunner"
     done = subprocess.run([interpreter, "-c", probe], user=NOBODY, cwd="/", capture_output=True, check=False)
     if done.returncode:
-        pytest.skip(f"{interpreter} is too old, or this package can't be read by other users")
+        pytest.skip("the system's python3 is too old, or this package can't be read by other users")
     with helper(source, interpreter=interpreter) as process:
         yield process
 
