@@ -109,7 +109,7 @@ def masked(text: str, spans: Iterable[Span]) -> str:
 
 
 def whole_lines(text: str, *, is_cut: bool) -> str:
-    r"""Return output without its first line if its begin is cut off: the rest of a credential would not be recognized.
+    r"""Return output without a first line whose start is cut off: the rest of a credential would not be recognized.
 
     >>> whole_lines("unter2@host/x failed\nbye", is_cut=True)
     'bye'
@@ -120,7 +120,7 @@ def whole_lines(text: str, *, is_cut: bool) -> str:
 def fills(text: str, keep: int | None) -> bool:
     """Return whether output may be cut off because only its last *keep* bytes were kept; ``None``: all."""
     # In no encoding a character has more than four bytes, and up to three bytes of one are dropped.
-    return keep is not None and 4 * len(text) + 3 >= keep
+    return isinstance(keep, int) and 4 * len(text) + 3 >= keep  # a wrong keep= is refused elsewhere
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

@@ -32,7 +32,7 @@ __all__ = [
     "stdout_callback",
 ]
 
-_KEEP_OF_LINES = 1 << 16
+KEEP_OF_LINES = 1 << 16
 """Bytes of output that an iterator keeps by default: its caller gets each line anyway."""
 
 
@@ -211,5 +211,5 @@ def _line_invocation(
     options: RunOptions,
     taken: deque[str],
 ) -> Invocation:
-    options = {"keep": _KEEP_OF_LINES, **options}
+    options = {"keep": KEEP_OF_LINES, **options}
     return Invocation(args, logger, stdout_loglevel, stderr_loglevel, errors, options, taken=taken)

@@ -1,5 +1,6 @@
 """What people see has no credentials; what the caller gets is true."""
 
+import asyncio
 import base64
 import html
 import json
@@ -20,7 +21,8 @@ from hypothesis import strategies as st
 
 from helpers.callers import Caller
 from venvrunner import CommandError, CommandTimeoutError, ExpectationError, FakeVenvRunner, InstallationError
-from venvrunner._fixtures.journal import Entry
+from venvrunner._fixtures.journal import Entry, Journal
+from venvrunner._fixtures.runners import NotedRunner
 from venvrunner._redaction import MASK, Redactor, userinfos
 from venvrunner.testing import RecordingVenvRunner, ScriptedVenvRunner
 
@@ -472,6 +474,41 @@ def test_a_credential_that_keep_has_cut_is_in_no_reason(keep: int) -> None:
     entry.end("failed", caught.value.stdout, caught.value.stderr)
     assert "url@" not in entry.text
     assert "last" in entry.text or keep <= 4 * len("last\n")
+
+
+class Noted(NotedRunner, FakeVenvRunner):
+    """A fake whose commands a journal records, as the pytest plugin's runners."""
+
+    _journal = Journal()
+
+
+def recorded() -> str:
+    """Return the journal's report of the last command."""
+    return Noted._journal._entries[-1].text
+
+
+@pytest.mark.parametrize("way", ["lines", "async_lines"])
+def test_the_report_of_a_loop_over_lines_shows_no_secret(way: str) -> None:
+    """An iterator of secrets is read once, and by default only the last bytes are kept, which may begin in a credential."""
+    source = "import sys; print('hunter2'); print('https://me:' + 'x' * 70_000 + '@host'); print('last')"
+
+    async def loop() -> None:
+        async for _line in Noted().async_lines(["python", "-c", source], secrets=iter(["hunter2"])):
+            pass
+
+    if way == "lines":
+        assert len(list(Noted().lines(["python", "-c", source], secrets=iter(["hunter2"])))) == 3
+    else:
+        asyncio.run(loop())
+    assert "last" in recorded()
+    assert "hunter2" not in recorded()
+    assert "xxx" not in recorded()
+
+
+def test_a_wrong_keep_is_told_as_without_a_journal() -> None:
+    """It is what cuts the output for the report, too."""
+    with pytest.raises(TypeError, match=r"^keep must be a number of bytes or None, not str\.$"):
+        Noted().log_run(["python", "-c", ""], keep="x")
 
 
 @pytest.mark.parametrize("args", [f"git clone {URL}", ["git", f"{URL}\0"], ["git", URL.encode()]], ids=["str", "NUL", "bytes"])

@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, ClassVar, Self, Unpack
 
+from venvrunner import subprocess_util
 from venvrunner._fixtures.journal import Journal
 from venvrunner._install.steps import Call
+from venvrunner._process.checks import kept_secrets
 from venvrunner._types import StrPath
 from venvrunner._venv.temporary import TemporaryDirectory
 from venvrunner.fake import FakeVenvRunner
@@ -35,6 +37,8 @@ class NotedRunner(Runner):
             return entry.done(await super().async_log_run(args, *given, **options))
 
     def lines(self, args: Sequence[StrPath], **options: Any) -> Generator[str, None, CompletedCommand]:
+        kept_secrets(options)  # the journal reads them too
+        options.setdefault("keep", subprocess_util.KEEP_OF_LINES)
         found = super().lines(args, **options)
 
         def iterate() -> Generator[str, None, CompletedCommand]:
@@ -44,6 +48,8 @@ class NotedRunner(Runner):
         return iterate()
 
     def async_lines(self, args: Sequence[StrPath], **options: Any) -> AsyncGenerator[str, None]:
+        kept_secrets(options)  # the journal reads them too
+        options.setdefault("keep", subprocess_util.KEEP_OF_LINES)
         found = super().async_lines(args, **options)
 
         async def iterate() -> AsyncGenerator[str, None]:

@@ -144,7 +144,7 @@ class Stream:
         return [] if self._splitter is None else self._splitter.finish()
 
     def begins_in_line(self) -> bool:
-        """Return whether the begin of the first line of :meth:`data` was dropped."""
+        """Return whether the start of the first line of :meth:`data` was dropped."""
         if self._keep is None or self._total <= self._keep:
             return False
         before = self._dropped + b"".join(self._chunks)[: -self._keep or None]

@@ -74,7 +74,7 @@ class Pump:
         threading.Thread(target=self._run, name="venvrunner-pump", daemon=True).start()
 
     def take(self, share: int) -> bytes | None:
-        """Return at most *share* bytes; ``b""`` at the end of the pipe, ``None`` if there is no data now.
+        """Return at most *share* bytes; ``b""`` at the end of the pipe, ``None`` if no data is available yet.
 
         Raises:
             OSError: the pipe cannot be read.

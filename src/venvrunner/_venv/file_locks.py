@@ -138,7 +138,7 @@ class LockFile(Owned):
         except OSError as exc:
             if exc.errno != errno.ENXIO:
                 raise
-            os.unlink(spot.name, dir_fd=spot.dir_fd)  # a socket, which nobody can lock
+            os.unlink(spot.name, dir_fd=spot.dir_fd)  # a socket, which no process can lock
             _open.update(zip([self], map(opening, [spot.name], [flags | _FLAGS]), strict=True))
         return _open[self]
 

@@ -183,7 +183,7 @@ def open_by_descriptor(path: str, within: int | None, *, follow: bool = False) -
     number = os.open(path, _PATH | flags, dir_fd=within)
     try:
         os.chmod(f"{FIRM}{number}", stat.S_IMODE(os.fstat(number).st_mode) | stat.S_IRWXU)
-    except FileNotFoundError:  # there is no /proc
+    except FileNotFoundError:  # /proc is not mounted
         raise refused from None
     finally:
         os.close(number)
