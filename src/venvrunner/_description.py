@@ -1,12 +1,14 @@
 """The description of an environment: what a `VenvRunner` creates and a `VenvSpec` keeps, checked in one place."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from venvrunner._create.recipe import Recipe, check_recipe
-from venvrunner._install.request import Request, make_request
 from venvrunner._types import StrPath
 from venvrunner.installing import InstallerName, check_installer
+
+if TYPE_CHECKING:
+    from venvrunner._create.recipe import Recipe
+    from venvrunner._install.request import Request
 
 __tracebackhide__ = True
 
@@ -25,7 +27,7 @@ class Description(NamedTuple):
     prompt: str | None = None
     installer: InstallerName = "pip"
 
-    def checked(self) -> tuple[Recipe, Request]:
+    def checked(self) -> "tuple[Recipe, Request]":
         """Check everything except that the interpreter exists; return how to create the environment, and what to install.
 
         Raises:
@@ -36,6 +38,9 @@ class Description(NamedTuple):
         >>> recipe.requirements, request.requirements
         (('pocket',), ('pocket',))
         """
+        from venvrunner._create.recipe import Recipe, check_recipe
+        from venvrunner._install.request import make_request
+
         check_installer(self.installer)
         recipe = Recipe(self.python, self.with_pip, self.system_site_packages, self.prompt)
         check_recipe(recipe)

@@ -4,26 +4,23 @@ import subprocess
 from abc import abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Literal, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, get_args
 
-from venvrunner._install import bundled_pip, installation, inventory, metadata, pip_settings
-from venvrunner._install.installation import Target
-from venvrunner._install.pip import Pip
+from venvrunner._install.options import RequestOptions
 from venvrunner._install.receipt import Receipt
-from venvrunner._install.request import Request, RequestOptions, make_request
-from venvrunner._install.requirement_forms import WEB
-from venvrunner._install.requirements import package_names
 from venvrunner._install.steps import Call, run, run_async
-from venvrunner._install.uv import Uv
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
 from venvrunner._venv.errors import explained
-from venvrunner._venv.packages import own_directories
 from venvrunner._venv.temporary import temporary_directory
 from venvrunner.exceptions import InvalidRequirementError
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import OutputCallbackType
+
+if TYPE_CHECKING:  # what installs is loaded by the first installation: most programs that import this run commands only
+    from venvrunner._install.installation import Installer, Target
+    from venvrunner._install.request import Request
 
 __tracebackhide__ = True
 
@@ -161,6 +158,9 @@ class InstallingRunner(Runner):
 
     async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
+        from venvrunner._install import installation
+        from venvrunner._install.requirement_forms import WEB
+
         lock = options.get("lock")
         if isinstance(lock, str) and WEB.fullmatch(lock):
             check_keywords(options, InstallOptions.__annotations__)
@@ -195,6 +195,9 @@ class InstallingRunner(Runner):
         ...     list(venv.uninstall("pip").removed)
         ['pip']
         """
+        from venvrunner._install import installation
+        from venvrunner._install.requirements import package_names
+
         checked = package_names(names)
         check_keywords(options, ReportOptions.__annotations__)
         with self._changing(), temporary_directory() as directory:
@@ -218,15 +221,24 @@ class InstallingRunner(Runner):
         ...     list(venv.installed())
         ['pip']
         """
+        from venvrunner._install import inventory, metadata
+
         found = run(inventory.look(self.venv_dir, self.environment(), {}), self._perform)
         return metadata.versions(found)
 
-    def _install_now(self, request: Request, **options: Any) -> Receipt:
+    def _install_now(self, request: "Request", **options: Any) -> Receipt:
+        from venvrunner._install import installation
+
         with temporary_directory() as directory:
             steps = installation.install(self._installer(), request, self._target(directory, options), options)
             return run(steps, self._perform)
 
-    def _installer(self) -> Pip | Uv:
+    def _installer(self) -> "Installer":
+        from venvrunner._install import bundled_pip, inventory
+        from venvrunner._install.pip import Pip
+        from venvrunner._install.uv import Uv
+        from venvrunner._venv.packages import own_directories
+
         if self.installer == "uv":
             return Uv.bundled()
         with explained(self.venv_dir, inventory.LIST):
@@ -235,7 +247,10 @@ class InstallingRunner(Runner):
             return Pip.own(version)
         return Pip.from_wheel(bundled_pip.pip_wheel(self.venv_dir))
 
-    def _target(self, directory: str, options: Any) -> Target:
+    def _target(self, directory: str, options: Any) -> "Target":
+        from venvrunner._install import pip_settings
+        from venvrunner._install.installation import Target
+
         env = pip_settings.located(options.get("env"), options.get("cwd"))
         return Target(self.venv_dir, self.python_executable, directory, self.environment(env))
 
@@ -261,7 +276,7 @@ def check_installer(name: str) -> InstallerName:
     return cast("InstallerName", name)
 
 
-def split_options(requirements: Iterable[StrPath], options: InstallOptions) -> tuple[Request, dict[str, Any]]:
+def split_options(requirements: Iterable[StrPath], options: InstallOptions) -> "tuple[Request, dict[str, Any]]":
     """Return the checked request of an installation, and the keywords of ``log_run``.
 
     Raises:
@@ -269,6 +284,8 @@ def split_options(requirements: Iterable[StrPath], options: InstallOptions) -> t
         InvalidRequirementError: a value is wrong, or there is nothing to install.
         LockFileError: the lock file cannot be used.
     """
+    from venvrunner._install.request import make_request
+
     own = {name: value for name, value in options.items() if name in RequestOptions.__annotations__}
     rest = {name: value for name, value in options.items() if name not in own}
     check_keywords(rest, InstallOptions.__annotations__)

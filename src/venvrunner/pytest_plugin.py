@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from venvrunner import FakeVenvRunner, Runner, VenvRunner
     from venvrunner._fixtures.journal import Journal
-    from venvrunner._install.request import RequestOptions
+    from venvrunner._install.options import RequestOptions
 
 __all__ = ["VenvRunnerFactory"]
 

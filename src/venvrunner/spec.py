@@ -5,12 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import cast
 
-from venvrunner._create.creation import Exist
 from venvrunner._description import Description
 from venvrunner._install.pylock import LockText
 from venvrunner._install.requirement_forms import is_path
 from venvrunner._redaction import Redactor
-from venvrunner._types import StrPath
+from venvrunner._types import Exist, StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 from venvrunner.installing import InstallerName
 from venvrunner.venv import VenvOptions, VenvRunner

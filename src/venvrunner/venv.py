@@ -6,15 +6,11 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from venvrunner._create import creation
-from venvrunner._create.creation import Exist
-from venvrunner._create.fork import fork
-from venvrunner._create.opening import open_existing
 from venvrunner._description import Description
 from venvrunner._install import pip_settings
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
-from venvrunner._types import StrPath
+from venvrunner._types import Exist, StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.lease import Lease
 from venvrunner._venv.paths import absolute
@@ -126,6 +122,8 @@ class VenvRunner(InstallingRunner):
         prompt: str | None = None,
         installer: InstallerName = "pip",
     ) -> None:
+        from venvrunner._create import creation
+
         recipe, request = Description(
             python=python,
             requirements=requirements,
@@ -185,6 +183,8 @@ class VenvRunner(InstallingRunner):
         ...     VenvRunner.open(venv.venv_dir).log_run(["python", "-c", "print('same')"]).stdout
         'same\n'
         """
+        from venvrunner._create.opening import open_existing
+
         check_installer(installer)
         lease = Lease(absolute(os.fspath(path)), wait)
         open_existing(lease.venv_dir, lease.user, wait=wait)
@@ -302,6 +302,8 @@ class VenvRunner(InstallingRunner):
         ...     child.delete()
         pip
         """
+        from venvrunner._create.fork import fork
+
         lease = Lease(layout.target(name, top_dir), self._lease.wait)
         fork(self.venv_dir, lease.venv_dir, lease.user, standalone=standalone, exist=exist, wait=lease.wait)
         return self._made(name, top_dir, lease, self.installer)

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 from unittest import mock
 
 import pytest
@@ -38,8 +38,11 @@ from venvrunner import (
 )
 from venvrunner._install.credentials import secrets_of, texts_of
 from venvrunner._install.exclude_newer import cutoff
-from venvrunner._install.request import RequestOptions, make_request
+from venvrunner._install.request import make_request
 from venvrunner.installing import InstallerName
+
+if TYPE_CHECKING:
+    from venvrunner._install.options import RequestOptions
 
 INSTALLERS = get_args(InstallerName)
 

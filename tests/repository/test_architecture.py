@@ -311,6 +311,16 @@ def test_what_is_not_needed_is_not_imported(source: str) -> None:
     assert not modules & SLOW
 
 
+def test_the_import_of_a_runner_loads_neither_creation_nor_installation() -> None:
+    """A program that opens an environment or runs commands pays for neither: the import has to stay below 40 ms."""
+    modules = loaded("from venvrunner import VenvRunner")
+    own = {name for name in modules if name.startswith("venvrunner")}
+    light = {f"venvrunner._install{name}" for name in ("", ".options", ".pip_settings", ".receipt", ".steps")}
+    assert {name for name in own if name.startswith(("venvrunner._create", "venvrunner._install"))} == light
+    assert len(own) <= 62
+    assert not modules & {"json", "zlib", "shutil", "tempfile", "socket", "shlex"} - loaded("import subprocess")
+
+
 def test_the_package_itself_loads_none_of_its_modules() -> None:
     """A plugin that imports it and never uses it pays for one small file."""
     assert {name for name in loaded("import venvrunner") if name.startswith("venvrunner")} == {"venvrunner"}

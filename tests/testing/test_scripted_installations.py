@@ -15,8 +15,8 @@ from venvrunner import (
     VenvRunner,
 )
 from venvrunner._install.misuse import option_advice
+from venvrunner._install.options import RequestOptions
 from venvrunner._install.pip import _SINCE
-from venvrunner._install.request import RequestOptions
 from venvrunner.testing import ScriptedVenvRunner
 from venvrunner.testing._pip_call import install_call
 

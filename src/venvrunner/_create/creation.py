@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from venvrunner._create import archive, interpreters, seed
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.recipe import Recipe, misfit_of, purpose_of
 from venvrunner._process.critical_section import uninterrupted
+from venvrunner._types import Exist
 from venvrunner._venv import venv_directory
 from venvrunner._venv.change import Change, Hindrances, check_open
 from venvrunner._venv.errors import explained
@@ -20,8 +21,6 @@ from venvrunner._venv.waiting import logger
 from venvrunner.exceptions import VenvExistsError
 
 __tracebackhide__ = True
-
-Exist = Literal["clear", "reuse", "error"]
 
 
 def create(venv_dir: str, user: User, recipe: Recipe, fill: Callable[[], object], *, exist: Exist, wait: float) -> None:

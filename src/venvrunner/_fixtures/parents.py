@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from venvrunner._create.recipe import wrong_python
 from venvrunner._fixtures.runners import NotedVenvRunner
+from venvrunner._install.options import RequestOptions
 from venvrunner._install.pylock import Choice
-from venvrunner._install.request import RequestOptions, make_request
+from venvrunner._install.request import make_request
 from venvrunner._install.requirement_forms import anchored, anchored_file
 from venvrunner._types import StrPath
 from venvrunner._venv.state import Ownership

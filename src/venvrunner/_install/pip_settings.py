@@ -23,7 +23,7 @@ _HARMFUL = {name.removeprefix(_PREFIX).lower().replace("_", "-") for name in REM
 """The settings whose variables are removed from the environment of a command, and the ones above."""
 _SECTIONS = ("global", "install", "uninstall")
 """The sections that apply to an installation; ``[download]``, for example, may be for other platforms."""
-_SUSPECT = re.compile(rf"^\s*(--)?({'|'.join(sorted(_HARMFUL)).replace('-', '[-_]')})\s*[=:]", re.IGNORECASE | re.MULTILINE)
+_SUSPECT = rf"^\s*(--)?({'|'.join(sorted(_HARMFUL)).replace('-', '[-_]')})\s*[=:]"
 
 
 def overruled(env: Mapping[str, str], venv_dir: str, cwd: str = "") -> dict[str, str]:
@@ -110,7 +110,7 @@ def _is_one_suspect(paths: list[str]) -> bool:
 @functools.lru_cache(maxsize=64)
 def _seems_harmful(path: str, *identity: int) -> bool:
     text = _read(path)
-    return text is not None and _SUSPECT.search(text) is not None
+    return text is not None and re.search(_SUSPECT, text, re.IGNORECASE | re.MULTILINE) is not None
 
 
 def _read(path: str) -> str | None:

@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
+from typing import NamedTuple, cast
 
 from venvrunner._install.exclude_newer import cutoff
 from venvrunner._install.misuse import option_advice
+from venvrunner._install.options import RequestOptions
 from venvrunner._install.pylock import Choice, Lock, read_lock
 from venvrunner._install.requirement_forms import quoted
 from venvrunner._install.requirements import (
@@ -23,36 +24,9 @@ from venvrunner.exceptions import InvalidRequirementError
 
 __tracebackhide__ = True
 
-if TYPE_CHECKING:
-    import datetime  # noqa: ICN001  the docs show the name
-
 _URL = re.compile(r"(https?|file)://\S+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-
-class RequestOptions(TypedDict, total=False):
-    """The keywords of an installation; see :class:`.InstallOptions`."""
-
-    requirements_files: Iterable[StrPath]
-    constraints: Iterable[StrPath]
-    editable: Iterable[StrPath]
-    dependency_groups: Iterable[str]
-    lock: StrPath | None
-    lock_extras: Iterable[str] | None
-    lock_groups: Iterable[str] | None
-    lock_projects: bool
-    index_url: StrPath | None
-    extra_index_urls: Iterable[StrPath]
-    find_links: Iterable[StrPath]
-    no_index: bool
-    require_hashes: bool
-    upgrade: bool
-    deps: bool
-    pre: bool
-    exclude_newer: "str | datetime.date | datetime.timedelta | None"
-    build_constraints: Iterable[StrPath]
-    config_settings: Mapping[str, str | Iterable[str]]
 
 
 class Request(NamedTuple):

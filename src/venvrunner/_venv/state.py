@@ -18,7 +18,6 @@ The directory ``.venvrunner`` in an environment contains:
 import contextlib
 import errno
 import functools
-import json
 import os
 import threading
 from collections.abc import Callable, Generator
@@ -229,6 +228,8 @@ class Ownership:
         return notes is not None and not notes[1:]
 
     def _write(self, notes: list[dict[str, Any]]) -> None:
+        import json  # slow to import
+
         spot = self._spot(_NOTES)
         replace_file(spot, spot, "".join(json.dumps(note) + "\n" for note in notes))
 
@@ -237,6 +238,8 @@ class Ownership:
         text = _read_file(self._spot(_NOTES))
         if text is None:
             return None
+        import json  # slow to import
+
         notes: list[dict[str, Any]] = []
         with contextlib.suppress(ValueError, RecursionError):
             for line in text.splitlines():

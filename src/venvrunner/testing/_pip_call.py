@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from venvrunner._install.exclude_newer import shown_cutoff
-from venvrunner._install.request import RequestOptions
+from venvrunner._install.options import RequestOptions
 from venvrunner._install.requirements import package_names
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath

@@ -1,0 +1,33 @@
+"""The keywords of an installation, in a module that costs little to import: the signatures of methods need them."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, TypedDict
+
+from venvrunner._types import StrPath
+
+if TYPE_CHECKING:
+    import datetime  # noqa: ICN001  the docs show the name
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keywords of an installation; see :class:`.InstallOptions`."""
+
+    requirements_files: Iterable[StrPath]
+    constraints: Iterable[StrPath]
+    editable: Iterable[StrPath]
+    dependency_groups: Iterable[str]
+    lock: StrPath | None
+    lock_extras: Iterable[str] | None
+    lock_groups: Iterable[str] | None
+    lock_projects: bool
+    index_url: StrPath | None
+    extra_index_urls: Iterable[StrPath]
+    find_links: Iterable[StrPath]
+    no_index: bool
+    require_hashes: bool
+    upgrade: bool
+    deps: bool
+    pre: bool
+    exclude_newer: "str | datetime.date | datetime.timedelta | None"
+    build_constraints: Iterable[StrPath]
+    config_settings: Mapping[str, str | Iterable[str]]
