@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, get_args
 
-from venvrunner._install.options import RequestOptions
+from venvrunner._install.options import RequestOptions, ResolveOptions
 from venvrunner._install.receipt import Receipt
-from venvrunner._install.steps import Call, run, run_async
+from venvrunner._install.steps import Call, Steps, run, run_async
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
@@ -16,7 +16,7 @@ from venvrunner._venv.errors import explained
 from venvrunner._venv.temporary import temporary_directory
 from venvrunner.exceptions import InvalidRequirementError
 from venvrunner.runner import Runner
-from venvrunner.subprocess_util import OutputCallbackType
+from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 
 if TYPE_CHECKING:  # what installs is loaded by the first installation: most programs that import this run commands only
     from venvrunner._install.installation import Installer, Target
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # what installs is loaded by the first installation: most pro
 
 __tracebackhide__ = True
 
-__all__ = ["InstallOptions", "InstallerName", "InstallingRunner", "Receipt", "ReportOptions"]
+__all__ = ["InstallOptions", "InstallerName", "InstallingRunner", "LockOptions", "Receipt", "ReportOptions"]
 
 InstallerName = Literal["pip", "uv"]
 """The names of the supported installers."""
@@ -83,6 +83,32 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
     >>> options: InstallOptions = {"upgrade": True, "timeout": 600}
     >>> offline: InstallOptions = {**options, "no_index": True, "find_links": ["wheels"]}
     """
+
+
+class LockOptions(ResolveOptions, ReportOptions, total=False):
+    """The keywords of :meth:`.VenvRunner.lock` and ``async_lock``: these, and :class:`~.installing.ReportOptions`.
+
+    Attributes:
+        requirements_files: as for :class:`InstallOptions`, like all others here.
+        constraints: paths or URLs of constraints files.
+        editable: directories of projects, which the lock file lists as editable.
+        dependency_groups: names of groups in a ``pyproject.toml`` (PEP 735).
+        index_url: the URL or path of the package index.
+        extra_index_urls: further indexes.
+        find_links: directories of wheels, or URLs of pages with links to them.
+        no_index: search *find_links* only.
+        deps: lock dependencies too; default true.
+        pre: allow pre-releases and development versions.
+        exclude_newer: ignore releases uploaded after this time.
+        build_constraints: paths or URLs of constraints files for build requirements.
+        config_settings: settings of build back ends by name.
+        universal: resolve for all platforms, and for the environment's Python and all newer ones, instead of for the
+            environment alone. Needs ``installer="uv"``; default false.
+
+    >>> options: LockOptions = {"requirements_files": ["requirements.in"], "timeout": 600}
+    """
+
+    universal: bool
 
 
 class InstallingRunner(Runner):
@@ -204,6 +230,63 @@ class InstallingRunner(Runner):
             target = self._target(directory, options)
             steps = installation.uninstall(self._installer(), checked, target, options)
             return run(steps, self._perform)
+
+    def lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
+        """Write a lock file (PEP 751) of what requirements resolve to in this environment; nothing is installed.
+
+        The installer's own resolver decides: ``pip lock``, or ``uv pip compile``. The file replaces an old one at once, after a
+        check; if anything fails, the old one stays. Without new releases, a second call writes the same text.
+
+        Args:
+            path: the lock file: ``pylock.toml`` or ``pylock.NAME.toml``. Paths of local projects in it are relative to it.
+            *requirements: the requirements, each as for :meth:`install`.
+            **options: see :class:`~.installing.LockOptions`.
+
+        Returns:
+            the completed process of the installer.
+
+        Raises:
+            InvalidPathError: the file cannot have this name, or cannot be written.
+            InvalidRequirementError: an argument is wrong, or there is nothing to lock; nothing was started.
+            InstallerNotFoundError: the installer is not installed, or is too old; pip writes lock files since 25.1.
+            InstallationError: the requirements cannot be resolved; a note has the reason.
+            LockFileError: the installer wrote a file that is not valid.
+
+        >>> import tempfile
+        >>> from venvrunner import NoSuchPackageError, VenvRunner
+        >>> with VenvRunner.temporary() as venv, tempfile.TemporaryDirectory() as top:
+        ...     try:
+        ...         venv.lock(f"{top}/pylock.toml", "no-such-package", no_index=True)
+        ...     except NoSuchPackageError as error:
+        ...         print(error.returncode)
+        1
+        """
+        with temporary_directory() as directory:
+            return cast("CompletedCommand", run(self._lock(path, requirements, options, directory), self._perform))
+
+    async def async_lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
+        """Same as :meth:`lock`, but a coroutine."""
+        with temporary_directory() as directory:
+            steps = self._lock(path, requirements, options, directory)
+            return cast("CompletedCommand", await run_async(steps, self._perform_async))
+
+    def _lock(
+        self, path: StrPath, requirements: Iterable[StrPath], options: LockOptions, directory: str
+    ) -> Steps[subprocess.CompletedProcess[str]]:
+        from venvrunner._install.locking import check_lockable, lock_path, write_lock
+        from venvrunner._install.request import make_request
+
+        check_keywords(options, LockOptions.__annotations__)
+        own: Any = {name: value for name, value in options.items() if name in ResolveOptions.__annotations__}
+        rest = {name: value for name, value in options.items() if name in ReportOptions.__annotations__}
+        universal: object = options.get("universal", False)
+        if not isinstance(universal, bool):
+            msg = f"universal must be True or False, not {type(universal).__name__}."
+            raise TypeError(msg)
+        found = lock_path(path)
+        request = make_request(requirements, own)
+        check_lockable(request)
+        return write_lock(self._installer(), request, self._target(directory, rest), rest, found, universal=universal)
 
     def installed(self) -> dict[str, str]:
         """Return the installed packages as ``pip list`` shows them, inherited ones included; from metadata, without a process.

@@ -83,6 +83,15 @@ class Installer(Protocol):
         """Return the command line that removes packages."""
         ...
 
+    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
+        """Return the command line that resolves a request and writes a lock file, and its standard input.
+
+        Raises:
+            InstallerNotFoundError: the installer is too old.
+            InvalidRequirementError: the installer cannot lock what is requested.
+        """
+        ...
+
 
 class Target(NamedTuple):
     """The environment that an installation goes into.
@@ -107,9 +116,7 @@ def install(installer: Installer, request: Request, target: Target, options: Map
         InstallationError: the installation failed.
         LockFileError: the lock file does not match the environment.
     """
-    given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
-    index = {} if request.index_url is None else {installer.index_variable: request.index_url}
-    parts, what = [request], [*map(shown, (*request.requirements, *request.editable)), *request.requirements_files]
+    parts, what = [request], _named(request)
     if request.lock is not None:
         what = [request.lock.path]
         parts = yield from _unlocked(installer, request, request.lock, target, options)
@@ -119,19 +126,66 @@ def install(installer: Installer, request: Request, target: Target, options: Map
     expected: set[str] = set()
     for number, part in enumerate(parts):
         expected |= expected_names(part)
-        public, lines = part.without_secrets()
-        if lines:
-            path = _write(target, f"requirements-{number}.txt", "\n".join(lines))
-            public = public._replace(requirements_files=(*public.requirements_files, path))
-        texts = list(texts_of([*public.requirements_files, *public.constraints, *public.build_constraints], target.variables))
+        public, texts, hidden = _public(part, target, f"requirements-{number}.txt")
         files += texts
-        secrets |= secrets_of([*lines, *texts])
+        secrets |= hidden
         commands.append(installer.install(public, target.python))
-    overruled = _overruled(installer, target, {**options, "extra_env": {**given, **index}}, is_exact=request.lock is not None)
-    keywords = {**options, "extra_env": {**given, **index, **overruled}}
+    keywords = _keywords(installer, request, target, options)
     around = nullcontext() if installer.starts_python else linked_metadata(target.venv_dir)
     aim = _Aim(what, "installed", limits_of({**target.variables, **_added(keywords)}, files), expected)
     return (yield from _change(commands, target, keywords, secrets, aim, around))
+
+
+def lock(
+    installer: Installer, request: Request, target: Target, options: Mapping[str, Any], output: str, *, universal: bool = False
+) -> Steps[subprocess.CompletedProcess[str]]:
+    """Yield the command that resolves a request and writes a lock file, and be sent its outcome.
+
+    Args:
+        installer: the installer whose resolver is used.
+        request: what to resolve; it must not name a lock file.
+        target: the environment that the packages are selected for; nothing is installed into it.
+        options: the keywords of the call.
+        output: the path of the lock file, which must not exist; relative paths in it start at its directory.
+        universal: resolve for all platforms and Pythons.
+
+    Raises:
+        InstallationError: the request cannot be resolved.
+        InstallerNotFoundError: the installer is too old.
+    """
+    public, files, secrets = _public(request, target, "requirements.txt")
+    command, text = installer.lock(public, target.python, output, universal=universal)
+    keywords = _keywords(installer, request, target, options) | ({"input": text} if text else {})
+    limits = limits_of({**target.variables, **_added(keywords)}, files)
+    done = yield from _perform([command], target, keywords, secrets, _Aim(_named(request), "locked", limits))
+    return done[0]
+
+
+def _named(request: Request) -> list[str]:
+    """Return the names of what is requested, for messages."""
+    return [*map(shown, (*request.requirements, *request.editable)), *request.requirements_files]
+
+
+def _public(request: Request, target: Target, name: str) -> tuple[Request, list[str], set[str]]:
+    """Write the values with credentials to a file of a given name, since every user can see the arguments of a process.
+
+    Returns:
+        the request with the file instead of these values, the texts of its files, and the secrets in both.
+    """
+    public, lines = request.without_secrets()
+    if lines:
+        path = _write(target, name, "\n".join(lines))
+        public = public._replace(requirements_files=(*public.requirements_files, path))
+    texts = list(texts_of([*public.requirements_files, *public.constraints, *public.build_constraints], target.variables))
+    return public, texts, secrets_of([*lines, *texts])
+
+
+def _keywords(installer: Installer, request: Request, target: Target, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of an installer's command, with the variables for the request."""
+    given = cast("Mapping[str, str | None]", options.get("extra_env") or {})
+    index = {} if request.index_url is None else {installer.index_variable: request.index_url}
+    overruled = _overruled(installer, target, {**options, "extra_env": {**given, **index}}, is_exact=request.lock is not None)
+    return {**options, "extra_env": {**given, **index, **overruled}}
 
 
 def _check(
@@ -284,6 +338,37 @@ def _change(
     around: AbstractContextManager[None],
 ) -> Steps[Receipt]:
     before = yield from look(target.venv_dir, target.variables, options)
+    with around:
+        done = yield from _perform(commands, target, options, secrets, aim, before)
+    after = yield from look(target.venv_dir, target.variables, options)
+    receipt = _receipt(_joined(done), before, after)
+    if all(isinstance(one, CompletedCommand) for one in done):  # a patched log_run installs nothing
+        secret = {"secrets": _all_secrets(options, secrets, target.variables)}
+        yield from _check(receipt, after, aim.expected, target, {**options, **secret})
+    return receipt
+
+
+def _perform(
+    commands: list[list[str]],
+    target: Target,
+    options: Mapping[str, Any],
+    secrets: set[str],
+    aim: _Aim,
+    before: Mapping[str, Distribution] | None = None,
+) -> Steps[list[subprocess.CompletedProcess[str]]]:
+    """Yield the commands of an installer, and return what they completed with.
+
+    Args:
+        commands: the command lines.
+        target: the environment.
+        options: the keywords of the call.
+        secrets: strings to mask.
+        aim: the purpose, for messages.
+        before: the packages that are installed now; ``None`` if the commands do not change them.
+
+    Raises:
+        InstallationError: the installer failed; a note has its reason.
+    """
     keywords: dict[str, Any] = {
         "heartbeat": HEARTBEAT,
         **options,
@@ -296,13 +381,13 @@ def _change(
     keywords["extra_env"] = own | dict(options.get("extra_env") or {})
     done: list[subprocess.CompletedProcess[str]] = []
     try:
-        with around:
-            for argv in commands:
-                done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator cannot yield in a comprehension
+        for argv in commands:
+            done.append((yield Call(argv, keywords)))  # noqa: PERF401  a generator cannot yield in a comprehension
     except CommandError as exc:
         from venvrunner._install.failures import explained  # slow to import, and few installations fail
 
-        _note_changes(exc, before, (yield from look(target.venv_dir, target.variables, options)))
+        if before is not None:
+            _note_changes(exc, before, (yield from look(target.venv_dir, target.variables, options)))
         mask, users_own = Redactor(keywords["secrets"]).mask, _users_own(target)
         error = explained(
             exc, aim.what, lambda text: mask(users_own(text)), aim.limits, verb=aim.verb, keep=options.get("keep")
@@ -310,13 +395,10 @@ def _change(
         error.__notes__ = list(map(users_own, getattr(error, "__notes__", ())))
         raise error from None
     except CommandTimeoutError as exc:
-        _note_changes(exc, before, (yield from look(target.venv_dir, target.variables, options)))
+        if before is not None:
+            _note_changes(exc, before, (yield from look(target.venv_dir, target.variables, options)))
         raise
-    after = yield from look(target.venv_dir, target.variables, options)
-    receipt = _receipt(_joined(done), before, after)
-    if all(isinstance(one, CompletedCommand) for one in done):  # a patched log_run installs nothing
-        yield from _check(receipt, after, aim.expected, target, keywords)
-    return receipt
+    return done
 
 
 def _joined(done: list[subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:

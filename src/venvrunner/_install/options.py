@@ -9,25 +9,30 @@ if TYPE_CHECKING:
     import datetime  # noqa: ICN001  the docs show the name
 
 
-class RequestOptions(TypedDict, total=False):
-    """The keywords of an installation; see :class:`.InstallOptions`."""
+class ResolveOptions(TypedDict, total=False):
+    """The keywords that change what requirements resolve to; see :class:`.InstallOptions`."""
 
     requirements_files: Iterable[StrPath]
     constraints: Iterable[StrPath]
     editable: Iterable[StrPath]
     dependency_groups: Iterable[str]
-    lock: StrPath | None
-    lock_extras: Iterable[str] | None
-    lock_groups: Iterable[str] | None
-    lock_projects: bool
     index_url: StrPath | None
     extra_index_urls: Iterable[StrPath]
     find_links: Iterable[StrPath]
     no_index: bool
-    require_hashes: bool
-    upgrade: bool
     deps: bool
     pre: bool
     exclude_newer: "str | datetime.date | datetime.timedelta | None"
     build_constraints: Iterable[StrPath]
     config_settings: Mapping[str, str | Iterable[str]]
+
+
+class RequestOptions(ResolveOptions, total=False):
+    """The keywords of an installation; see :class:`.InstallOptions`."""
+
+    lock: StrPath | None
+    lock_extras: Iterable[str] | None
+    lock_groups: Iterable[str] | None
+    lock_projects: bool
+    require_hashes: bool
+    upgrade: bool

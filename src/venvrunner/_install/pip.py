@@ -15,6 +15,8 @@ __tracebackhide__ = True
 
 _SINCE = {"config_settings": (22, 1), "build_constraints": (25, 3), "exclude_newer": (26, 0)}
 """The first version of pip that supports each keyword."""
+_LOCKS_SINCE = (25, 1)
+"""The first version of pip that writes lock files."""
 _EXTRAS = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]+))(?P<extras>\[[^\]]*\])(?P<marker> ; .*)?", re.IGNORECASE)
 
 
@@ -77,18 +79,44 @@ class Pip(NamedTuple):
         return [python, *self.start, "install", *spelled.options(), *options, "--", *requirements]
 
     def _check(self, request: Request) -> None:
-        numbers = re.match(r"(\d+)\.(\d+)", self.version)
+        numbers = self._numbers()
         for keyword, since in _SINCE.items():
-            if getattr(request, keyword) and numbers and tuple(map(int, numbers.groups())) < since:
+            if getattr(request, keyword) and numbers and numbers < since:
                 msg = (
                     f"{keyword}= needs pip {since[0]}.{since[1]} or newer, and this pip is {self.version}. "
                     "Upgrade it with install('pip', upgrade=True), or use installer='uv'."
                 )
                 raise InstallerNotFoundError(msg)
 
+    def _numbers(self) -> tuple[int, ...]:
+        """Return the first two numbers of the version; ``()`` if it is unknown."""
+        found = re.match(r"(\d+)\.(\d+)", self.version)
+        return () if found is None else tuple(map(int, found.groups()))
+
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         return "locked.txt", "\n".join(requirement_lines(files, indexed=False))
+
+    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
+        """Return the command line that resolves a request and writes a lock file, and ``""`` for no standard input.
+
+        Raises:
+            InstallerNotFoundError: this pip is too old.
+            InvalidRequirementError: pip cannot read a path or a marker, or *universal* is true.
+        """
+        if universal:
+            msg = "pip locks for one platform and one Python only. Use installer='uv' for a lock file for all of them."
+            raise InvalidRequirementError(msg)
+        if (numbers := self._numbers()) and numbers < _LOCKS_SINCE:
+            needed = ".".join(map(str, _LOCKS_SINCE))
+            msg = (
+                f"a lock file needs pip {needed} or newer, and this pip is {self.version}. "
+                "Upgrade it with install('pip', upgrade=True), or use installer='uv'."
+            )
+            raise InstallerNotFoundError(msg)
+        command = self.install(request._replace(upgrade=False), python)
+        place = command.index("install")
+        return [*command[:place], "lock", f"--output={output}", *command[place + 1 :]], ""
 
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool

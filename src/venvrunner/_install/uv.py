@@ -74,28 +74,32 @@ class Uv(NamedTuple):
         Raises:
             InvalidRequirementError: uv cannot read a path.
         """
-        for text in (*request.requirements, *request.editable):
-            if match := _HASH.match(text):
-                remedy = f"Use 'NAME @ {match['url']}' with the project's name, or move it."
-                path = local_path(match["path"])
-                msg = f"uv cannot install from {path!r}: it reads '#' as the end of the path. {remedy}"
-                raise InvalidRequirementError(msg)
+        _check(request)
         requirements = map(_named, request.requirements)
         # uv recognizes a lock file by its name.
         lock = any(is_lock_name(path) for path in request.requirements_files)
         preview = ["--preview-features=pylock"] if lock else []
-        options = [
-            *(["--reinstall"] if request.reinstall else []),
-            *(["--prerelease=allow"] if request.pre else []),
-            *([f"--exclude-newer={request.exclude_newer}"] if request.exclude_newer else []),
-            *(f"--build-constraints={path}" for path in request.build_constraints),
-            *(f"--config-setting={setting}" for setting in request.config_settings),
-        ]
+        options = [*(["--reinstall"] if request.reinstall else []), *_options(request)]
         return [*self._start("install", python), *preview, *request.options(), *options, "--", *requirements]
 
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         return "pylock.toml", pylock_text(files)
+
+    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
+        """Return the command line that resolves a request and writes a lock file, and its standard input.
+
+        Raises:
+            InvalidRequirementError: uv cannot read a path.
+        """
+        _check(request)
+        lines = [*map(_named, request.requirements), *(f"--editable {what}" for what in request.editable)]
+        sources = [*request.requirements_files, *(["-"] if lines else [])]
+        others = request._replace(requirements_files=(), editable=(), require_hashes=False, upgrade=False).options()
+        # A header would name the temporary path of the output, and annotations that of the requirements.
+        form = ["--format=pylock.toml", "--no-header", "--no-annotate", *(["--universal"] if universal else [])]
+        command = [*self._start("compile", python), *form, f"--output-file={output}", *others, *_options(request)]
+        return [*command, "--", *sources], "".join(f"{line}\n" for line in lines)
 
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
@@ -113,6 +117,26 @@ class Uv(NamedTuple):
 
     def _start(self, command: str, python: str) -> list[str]:
         return [self.path, "pip", command, f"--python={python}", "--no-progress"]
+
+
+def _check(request: Request) -> None:
+    """Check that uv can read all paths."""
+    for text in (*request.requirements, *request.editable):
+        if match := _HASH.match(text):
+            remedy = f"Use 'NAME @ {match['url']}' with the project's name, or move it."
+            path = local_path(match["path"])
+            msg = f"uv cannot install from {path!r}: it reads '#' as the end of the path. {remedy}"
+            raise InvalidRequirementError(msg)
+
+
+def _options(request: Request) -> list[str]:
+    """Return the options of an installation that also change what a request resolves to."""
+    return [
+        *(["--prerelease=allow"] if request.pre else []),
+        *([f"--exclude-newer={request.exclude_newer}"] if request.exclude_newer else []),
+        *(f"--build-constraints={path}" for path in request.build_constraints),
+        *(f"--config-setting={setting}" for setting in request.config_settings),
+    ]
 
 
 def _named(text: str) -> str:
