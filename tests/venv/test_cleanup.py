@@ -303,6 +303,33 @@ next(generator)
     assert (returncode, stderr, os.listdir(tmp_path / "tmp")) == (0, "", [])
 
 
+WITHOUT_THREADS = """
+import _thread, atexit, os, sys, tempfile, threading
+
+starts, is_over = _thread.start_new_thread, []
+
+def start(*given):
+    if is_over:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+    return starts(*given)
+
+_thread.start_new_thread = start
+import venvrunner
+
+kept = [venvrunner.VenvRunner.temporary(with_pip=False)]
+atexit.register(kept.clear)
+atexit.register(lambda: venvrunner.VenvRunner.temporary(with_pip=False).log_run(["python", "-c", ""]))
+left = venvrunner.VenvRunner.temporary(with_pip=False)
+threading._register_atexit(is_over.append, True)  # the last one is called first
+"""
+
+
+def test_at_an_exit_that_starts_no_thread_environments_are_still_deleted(tmp_path: Path) -> None:
+    """Python 3.12 starts none once it ends, before it calls what atexit has: a runner that is dropped there prints nothing."""
+    assert run(WITHOUT_THREADS, tmp=tmp_path) == (0, "", "")
+    assert not list(tmp_path.iterdir())
+
+
 def test_virtualenv_leaves_no_directory_where_it_has_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It creates a temporary one then, and removes it at the end of its session only."""
     for name in list(os.environ):

@@ -197,7 +197,8 @@ from venvrunner import VenvError, VenvRunner
 top, free = sys.argv[1], int(sys.argv[2])
 parent = VenvRunner("parent", top, with_pip=False)
 named = VenvRunner("named", top, with_pip=False)
-parent.fork("new", top).delete()  # all is loaded
+parent.fork("new", top).delete()
+VenvRunner.open(parent.venv_dir)  # all is loaded
 actions = {
     "create": lambda: VenvRunner("new", top, with_pip=False).delete(),
     "fork": lambda: parent.fork("new", top).delete(),

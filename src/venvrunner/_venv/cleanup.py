@@ -98,6 +98,8 @@ class Cleanup(Owned):
         starting.start = functools.partial(self._threads.extend, map(_thread.start_new_thread, [self._run], [()]))
         taking = weakref.ref(owner, self._waiter.send)
         self._references: tuple[object, ...] = (waiting, starting, taking)
+        if not _threads_start:
+            self.start_no_thread()
         _register()
         _pending[id(self)] = self
 
@@ -119,6 +121,12 @@ class Cleanup(Owned):
         except BaseException:
             uninterrupted(self._call, quick=True)  # a handler may have raised before the first step
             raise
+
+    def start_no_thread(self) -> None:
+        """Call the function in the thread that drops the object: the interpreter starts no more threads."""
+        for reference in self._references:
+            if isinstance(reference, _Reference):
+                reference.start = dict  # a function without effect
 
     def cancel(self) -> None:
         """Never call the function."""
@@ -217,6 +225,8 @@ class _Reference(weakref.ref[Any]):
 
 
 _pending: dict[int, Cleanup] = {}
+_threads_start = True
+"""Whether the interpreter still starts threads."""
 
 
 def _signal_of(error: BaseException) -> int | None:
@@ -243,7 +253,20 @@ def _at_exit() -> None:
         raise error
 
 
+def _at_shutdown() -> None:
+    """Find out whether threads can be started at the exit of the interpreter: Python 3.12 starts none from here on."""
+    global _threads_start  # noqa: PLW0603  one for the whole process
+    try:
+        _thread.start_new_thread(dict, ())
+    except RuntimeError:
+        _threads_start = False
+        for cleanup in list(_pending.values()):
+            cleanup.start_no_thread()
+
+
 atexit.register(surely, _at_exit)
+# It runs before all functions of atexit, in which objects may be dropped; concurrent.futures uses it too.
+getattr(threading, "_register_atexit", atexit.register)(_at_shutdown)
 _registered: int | None = None
 """The ID of the process that last called :func:`_register`."""
 
