@@ -288,6 +288,17 @@ class InstallingRunner(Runner):
         check_lockable(request)
         return write_lock(self._installer(), request, self._target(directory, rest), rest, found, universal=universal)
 
+    def _build_wheel(self, project: str, output: str, sources: RequestOptions) -> None:
+        """Build the wheel of a local project into a directory; nothing is installed."""
+        from venvrunner._install import installation
+        from venvrunner._install.request import make_request
+
+        request, rest = make_request([project], {**sources, "deps": False}), dict[str, Any]()
+        with temporary_directory() as directory:
+            run(
+                installation.build_wheel(self._installer(), request, self._target(directory, rest), rest, output), self._perform
+            )
+
     def installed(self) -> dict[str, str]:
         """Return the installed packages as ``pip list`` shows them, inherited ones included; from metadata, without a process.
 

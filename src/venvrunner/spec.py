@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import cast
+from typing import Any, cast
 
 from venvrunner._description import Description
 from venvrunner._install.pylock import LockText
@@ -12,7 +12,7 @@ from venvrunner._redaction import Redactor
 from venvrunner._types import Exist, StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 from venvrunner.installing import InstallerName
-from venvrunner.venv import VenvOptions, VenvRunner
+from venvrunner.venv import DAY, VenvRunner
 
 __tracebackhide__ = True
 
@@ -114,7 +114,16 @@ class VenvSpec:
         shown = [f"{name}={value!r}" for name, value in special.items()]
         return f"{type(self).__name__}({Redactor().mask(', '.join(shown))})"
 
-    def create(self, name: str, top_dir: StrPath, *, exist: Exist = "reuse", wait: float = 30.0) -> VenvRunner:
+    def create(
+        self,
+        name: str,
+        top_dir: StrPath,
+        *,
+        exist: Exist = "reuse",
+        wait: float = 30.0,
+        cached: bool = False,
+        max_age: float = DAY,
+    ) -> VenvRunner:
         """Create the environment in ``top_dir/name``, or reuse one that was created for an equal specification.
 
         Args:
@@ -123,6 +132,8 @@ class VenvSpec:
             exist: how to treat an existing environment. ``"reuse"`` (default) keeps it if it was created for an equal
                 specification; otherwise it recreates it and logs why. ``"clear"`` recreates it. ``"error"`` raises.
             wait: the maximum time to wait for other users of the environment, in seconds; default 30.
+            cached: take the environment from the store, as :class:`VenvRunner` does; default false.
+            max_age: the number of seconds for which *cached* trusts what requirements once resolved to; default a day.
 
         Returns:
             its runner.
@@ -135,10 +146,14 @@ class VenvSpec:
         ...     VenvSpec(with_pip=False).create("venv", top).installed()
         {}
         """
-        return VenvRunner(name, top_dir, exist=exist, wait=wait, **self._options())
+        return VenvRunner(name, top_dir, exist=exist, wait=wait, cached=cached, max_age=max_age, **self._options())
 
-    def temporary(self) -> VenvRunner:
+    def temporary(self, *, cached: bool = False, max_age: float = DAY) -> VenvRunner:
         """Create the environment in a temporary directory, as :meth:`VenvRunner.temporary` does.
+
+        Args:
+            cached: take the environment from the store, as :class:`VenvRunner` does; default false.
+            max_age: the number of seconds for which *cached* trusts what requirements once resolved to; default a day.
 
         Returns:
             its runner.
@@ -150,7 +165,7 @@ class VenvSpec:
         ...     venv.installed()
         {}
         """
-        return VenvRunner.temporary(**self._options())
+        return VenvRunner.temporary(cached=cached, max_age=max_age, **self._options())
 
-    def _options(self) -> VenvOptions:
-        return cast("VenvOptions", {one.name: getattr(self, one.name) for one in fields(self)})
+    def _options(self) -> Any:
+        return {one.name: getattr(self, one.name) for one in fields(self)}

@@ -1,13 +1,15 @@
 """VenvRunner: creates, forks, opens and deletes an environment; this module exports the other runners too."""
 
+import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast
 
 from venvrunner._description import Description
 from venvrunner._install import pip_settings
+from venvrunner._install.options import RequestOptions
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import Exist, StrPath
@@ -16,16 +18,23 @@ from venvrunner._venv.lease import Lease
 from venvrunner._venv.paths import absolute
 from venvrunner._venv.temporary import TemporaryDirectory
 from venvrunner.environment import get_clean_environment, venv_environment
-from venvrunner.exceptions import InvalidCommandError
+from venvrunner.exceptions import CreationError, InvalidCommandError
 from venvrunner.fake import FakeVenvRunner
-from venvrunner.installing import InstallerName, InstallingRunner, check_installer
+from venvrunner.installing import InstallerName, InstallingRunner, check_installer, split_options
 from venvrunner.runner import Runner
+
+if TYPE_CHECKING:
+    from venvrunner._store import preparation
 
 __tracebackhide__ = True
 
 __all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
 
 _WAIT = 30.0
+DAY = 86_400.0
+"""The default number of seconds for which *cached* trusts what requirements once resolved to."""
+_TRIES = 3
+"""How many times an entry of the store is prepared again if another process removes it at the same moment."""
 _NOT_COPIED = {"_lease", "_running_commands"}
 """Attributes that copies of a runner do not share."""
 
@@ -49,6 +58,8 @@ class VenvOptions(TypedDict, total=False):
     system_site_packages: bool
     prompt: str | None
     installer: InstallerName
+    cached: bool
+    max_age: float
 
 
 class VenvRunner(InstallingRunner):
@@ -72,6 +83,11 @@ class VenvRunner(InstallingRunner):
         installer: the installer: ``"pip"`` (default), or ``"uv"``, which needs no pip in the environment (extra
             ``venvrunner[uv]``).
         prompt: the prompt of an activated shell; default: the name of the environment's directory.
+        cached: take the environment from the store if an equal one has been prepared before, else prepare it there first: later
+            ones take milliseconds. A temporary environment is a fork of the one in the store; a named one is a copy that does
+            not need it. If the store cannot be used, the environment is created without it. Default false.
+        max_age: the number of seconds for which *cached* trusts what requirements once resolved to; ``0`` resolves them each
+            time. Default 86400, a day.
         exist: how to treat an existing environment. ``"clear"`` (default) recreates it. ``"reuse"`` keeps it if it was created
             with the same arguments and interpreter; otherwise it recreates it and logs why. ``"error"`` raises.
         wait: the maximum time to wait for other users of the environment, in seconds; default 30.
@@ -121,10 +137,12 @@ class VenvRunner(InstallingRunner):
         system_site_packages: bool = False,
         prompt: str | None = None,
         installer: InstallerName = "pip",
+        cached: bool = False,
+        max_age: float = DAY,
     ) -> None:
         from venvrunner._create import creation
 
-        recipe, request = Description(
+        description = Description(
             python=python,
             requirements=requirements,
             lock=lock,
@@ -135,7 +153,8 @@ class VenvRunner(InstallingRunner):
             system_site_packages=system_site_packages,
             prompt=prompt,
             installer=installer,
-        ).checked()
+        )
+        recipe, request = description.checked()
         self.installer: InstallerName = installer
 
         def fill() -> None:
@@ -144,7 +163,65 @@ class VenvRunner(InstallingRunner):
 
         lease = Lease(layout.target(name, top_dir), wait)
         self._set(name, top_dir, lease)
+        creation.check_options(exist, wait)
+        if cached and not creation.is_reusable(self.venv_dir, recipe, exist):
+            from venvrunner._create.fork import fork  # only here
+
+            for found in self._stored(description, max_age):
+                purpose = creation.purpose(self.venv_dir, recipe)
+                parent = found.entry.venv_dir
+                fork(
+                    parent, self.venv_dir, lease.user, standalone=True, exist=exist, wait=wait, purpose=purpose,
+                    fill=functools.partial(self._install_editable, found.editable),
+                )  # fmt: skip
+                return
         creation.create(self.venv_dir, lease.user, recipe, fill, exist=exist, wait=wait)
+
+    @classmethod
+    def _stored(
+        cls, description: Description, max_age: float, sources: RequestOptions | None = None
+    ) -> "Generator[preparation.Prepared]":
+        """Yield the entry of the store for a description, again if it was removed meanwhile; nothing if there is no store."""
+        from venvrunner._store import preparation
+
+        makers = preparation.Makers(cls, cls._derived, cls.temporary, cls._build_wheel)
+        for _ in range(_TRIES):
+            found = preparation.prepared(makers, description, max_age=max_age, sources=sources)
+            if found is None:
+                return
+            try:
+                yield found
+            except CreationError:
+                if found.entry.is_usable():
+                    raise
+
+    def _install_editable(self, directories: Sequence[str]) -> None:
+        """Install the directories that an entry of the store cannot contain."""
+        if directories:
+            self._install_now(split_options((), {"editable": directories, "deps": False})[0])
+
+    @classmethod
+    def _derived(
+        cls,
+        parent_dir: str,
+        name: str,
+        top_dir: StrPath,
+        *,
+        installer: InstallerName,
+        standalone: bool,
+        exist: Exist,
+        wait: float = _WAIT,
+        purpose: dict[str, Any] | None = None,
+        request: Any = None,
+    ) -> Self:
+        from venvrunner._create.fork import fork
+
+        lease = Lease(layout.target(name, top_dir), wait)
+        runner = cls._made(name, top_dir, lease, installer)
+        install = cls._install_now
+        fill = None if request is None else functools.partial(install, runner, request)
+        fork(parent_dir, lease.venv_dir, lease.user, standalone=standalone, exist=exist, wait=wait, purpose=purpose, fill=fill)
+        return runner
 
     def _set(self, name: str, top_dir: StrPath, lease: Lease) -> Self:
         self.name = name
@@ -213,9 +290,25 @@ class VenvRunner(InstallingRunner):
         """
         check_keywords(options, VenvOptions.__annotations__)
         with TemporaryDirectory() as directory:
-            runner = cls("venv", directory.name, **options)
+            runner = cls._from_store(directory.name, options) if options.get("cached") else None
+            if runner is None:
+                options["cached"] = False
+                runner = cls("venv", directory.name, **options)
             cls._keep(runner, directory)
         return runner
+
+    @classmethod
+    def _from_store(cls, top_dir: str, options: VenvOptions) -> Self | None:
+        """Return the runner of a fork of an entry in the store; ``None`` if the store cannot be used."""
+        fields = {name: value for name, value in options.items() if name in Description._fields}
+        description = Description(**cast("Any", fields))
+        for found in cls._stored(description, options.get("max_age", DAY)):
+            runner = cls._derived(
+                found.entry.venv_dir, "venv", top_dir, installer=description.installer, standalone=False, exist="error"
+            )
+            cls._install_editable(runner, found.editable)
+            return runner
+        return None
 
     def _keep(self, directory: TemporaryDirectory) -> None:
         self._lease.belong_to(directory)

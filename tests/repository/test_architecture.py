@@ -31,6 +31,7 @@ LAYERS = [
     {"runner"},
     {"installing"},
     {"_description"},
+    {"_store"},
     {"fake", "venv"},
     {"spec"},
     {"venvrunner"},
@@ -45,6 +46,7 @@ TESTED = {
     "venv": {"_venv"},
     "create": {"_create"},
     "install": {"_install"},
+    "store": {"_store"},
     "runner": {"_description", "_redaction", "_types", "environment", "exceptions", "fake", "installing", "runner", "spec"}
     | {"subprocess_util", "venv", "venvrunner"},
     "testing": {"testing"},

@@ -32,18 +32,31 @@ def directory() -> str | None:
     removed from it either, because the variable may name any directory.
     """
     try:
-        path = location()
+        return private(location())
+    except (OSError, InvalidPathError):
+        return None
+
+
+def private(path: str, mode: int = 0o755) -> str | None:
+    """Return a directory that only this user can write to, created if it does not exist; ``None`` if there cannot be one.
+
+    Args:
+        path: the directory.
+        mode: the permissions that it may have at most.
+    """
+    try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         status = os.lstat(path)
         mine = getattr(os, "geteuid", lambda: status.st_uid)()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != mine:
             return None
-        if status.st_mode & 0o022 and hasattr(os, "geteuid"):  # on Windows, the mode does not describe other users' access
-            os.chmod(path, status.st_mode & ~0o022)
-            if os.listdir(path):
+        others = status.st_mode & 0o777 & ~mode
+        if others and hasattr(os, "geteuid"):  # on Windows, the mode does not describe other users' access
+            os.chmod(path, status.st_mode & ~others)
+            if status.st_mode & 0o022 and os.listdir(path):
                 os.chmod(path, status.st_mode)
                 return None
-    except (OSError, InvalidPathError):
+    except OSError:
         return None
     return path
 

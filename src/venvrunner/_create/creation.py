@@ -42,7 +42,7 @@ def create(venv_dir: str, user: User, recipe: Recipe, fill: Callable[[], object]
         CreationError: the environment cannot be created; what was written of it has been removed.
         TypeError, ValueError: an option is wrong.
     """
-    _check_options(exist, wait)
+    check_options(exist, wait)
     venv_directory.check(venv_dir)
     # The interpreter is searched for first: an existing environment is not deleted for one that cannot be created.
     interpreter = interpreters.find(recipe.python)
@@ -61,6 +61,20 @@ def create(venv_dir: str, user: User, recipe: Recipe, fill: Callable[[], object]
     occupy(venv_dir, user, purpose, build, exist=exist, wait=wait)
 
 
+def purpose(venv_dir: str, recipe: Recipe) -> dict[str, Any]:
+    """Return the record that an existing environment must have to be reused for a recipe.
+
+    Raises:
+        InterpreterNotFoundError: no interpreter matches.
+    """
+    return purpose_of(venv_dir, interpreters.find(recipe.python), recipe)
+
+
+def is_reusable(venv_dir: str, recipe: Recipe, exist: Exist) -> bool:
+    """Return whether an existing environment is to be reused, as far as that is known before its lock is held."""
+    return exist == "reuse" and _fits(venv_dir, purpose(venv_dir, recipe))
+
+
 def occupy(
     venv_dir: str,
     user: User,
@@ -70,6 +84,7 @@ def occupy(
     exist: Exist,
     wait: float,
     parent_dir: str | None = None,
+    record: dict[str, Any] | None = None,
 ) -> None:
     """Prepare the directory of an environment and let a function fill it, or reuse an existing environment.
 
@@ -81,6 +96,7 @@ def occupy(
         exist: how to treat an existing environment.
         wait: how long to wait for its other users, in seconds.
         parent_dir: the parent that the environment needs.
+        record: the record to write, if it says more than *purpose*; default: *purpose*.
 
     Raises:
         VenvError: see :func:`create`.
@@ -120,7 +136,7 @@ def occupy(
     def finish(change: Change) -> None:
         with explained(venv_dir):
             venv_directory.check_place(change.directory)
-            Ownership(venv_dir, change.state).finish(purpose)
+            Ownership(venv_dir, change.state).finish(purpose if record is None else record)
 
     if exist == "reuse" and _is_ready_made(venv_dir, purpose):
         return
@@ -136,9 +152,12 @@ def occupy(
 
 def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
     """Return whether an environment that this user cannot change can be reused; no user is recorded in it then."""
-    owner = Ownership(venv_dir)
+    return not Ownership(venv_dir).is_changeable() and _fits(venv_dir, purpose)
+
+
+def _fits(venv_dir: str, purpose: dict[str, Any]) -> bool:
     with explained(venv_dir):
-        return venv_directory.is_there(venv_dir) and not owner.is_changeable() and misfit_of(owner, purpose) is None
+        return venv_directory.is_there(venv_dir) and misfit_of(Ownership(venv_dir), purpose) is None
 
 
 def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindrances:
@@ -153,7 +172,7 @@ def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindran
     return hindrances
 
 
-def _check_options(exist: str, wait: float) -> None:
+def check_options(exist: str, wait: float) -> None:
     if exist not in get_args(Exist):
         msg = f"exist must be one of {', '.join(map(repr, get_args(Exist)))}, not {exist!r}."
         raise ValueError(msg)

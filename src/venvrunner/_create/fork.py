@@ -7,11 +7,12 @@ its scripts are copies of the parent's that name the fork's interpreter. Nothing
 import os
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, get_args
 
 from venvrunner._create import archive, creation, inheritance
 from venvrunner._create.relocation import ACTIVATE
 from venvrunner._process.critical_section import uninterrupted
+from venvrunner._types import Exist
 from venvrunner._venv import copying, launchers
 from venvrunner._venv.change import STATE
 from venvrunner._venv.errors import explained
@@ -29,6 +30,8 @@ __tracebackhide__ = True
 
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)w?[\d.]*t?(\.exe)?")
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
+NOT_FOR_FORKS = b"# This file is not for the forks of the environment.\n"
+"""The first line of files beside ``pyvenv.cfg`` that forks do not get."""
 _CREATE = "create a fork"
 
 Share = Callable[[str, str], None]
@@ -36,7 +39,15 @@ Share = Callable[[str, str], None]
 
 
 def fork(
-    parent_dir: str, venv_dir: str, user: User, *, standalone: bool, exist: Literal["clear", "error"], wait: float
+    parent_dir: str,
+    venv_dir: str,
+    user: User,
+    *,
+    standalone: bool,
+    exist: Exist,
+    wait: float,
+    purpose: dict[str, Any] | None = None,
+    fill: Callable[[], object] | None = None,
 ) -> None:
     """Create a fork of an environment.
 
@@ -47,13 +58,16 @@ def fork(
         standalone: give the fork a copy of everything, so that it does not need its parent.
         exist: how to treat an existing environment at *venv_dir*.
         wait: how long to wait, in seconds, for the users of that environment and for changes of the parent.
+        purpose: the record of the environment, if the caller could as well have created it without a parent; one with an equal
+            record can be reused. Default: the record of a fork, which is never reused.
+        fill: called to install something, once the fork can run commands; default: nothing.
 
     Raises:
         InvalidPathError: a fork cannot have this path.
         CreationError: the parent is not usable, or the fork cannot be created.
         VenvError: see :func:`.creation.create`.
     """
-    if exist not in {"clear", "error"}:
+    if exist not in get_args(Exist) or (exist == "reuse" and purpose is None):
         msg = f"exist must be 'clear' or 'error' for a fork, not {exist!r}."
         raise ValueError(msg)
     # The real path: a link in the given path can be removed or changed later.
@@ -74,7 +88,12 @@ def fork(
         with explained(venv_dir, _CREATE):
             _make(ancestors, venv_dir, standalone=standalone)
 
-    def build(_directory: Directory) -> None:
+    def build(directory: Directory) -> None:
+        copy(directory)
+        if fill is not None:
+            fill()
+
+    def copy(_directory: Directory) -> None:
         if not parent.is_changeable():
             uninterrupted(make, quick=True)  # this user cannot change the parent
             return
@@ -88,9 +107,11 @@ def fork(
         # From here on the parent is frozen, so its lock is free for other forks.
         uninterrupted(make, quick=True)
 
-    purpose = {"folder": portable(venv_dir), "fork": portable(parent_dir), "standalone": standalone, "note": name}
+    record = {"folder": portable(venv_dir), "fork": portable(parent_dir), "standalone": standalone, "note": name}
+    if purpose is not None:
+        record = purpose if standalone else record | purpose
     needed = None if standalone else parent_dir
-    creation.occupy(venv_dir, user, purpose, build, exist=exist, wait=wait, parent_dir=needed)
+    creation.occupy(venv_dir, user, purpose or record, build, record=record, exist=exist, wait=wait, parent_dir=needed)
 
 
 def _check_parent(parent: Ownership) -> None:
@@ -170,7 +191,9 @@ class _Builder:
             self._fill_script(entry, new)
         elif os.path.dirname(entry.path) == self._parent_dir:
             with open(entry.path, "rb") as file:  # a few bytes; tools expect these files not to be links
-                archive.write(new, file.read(), executable=False)
+                content = file.read()
+            if not content.startswith(NOT_FOR_FORKS):
+                archive.write(new, content, executable=False)
         else:
             self._share(entry.path, new)
 

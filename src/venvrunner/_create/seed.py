@@ -117,16 +117,34 @@ def _about(interpreter: Interpreter, *, with_pip: bool) -> dict[str, Any]:
     return dict[str, Any](json.loads(json.dumps(about)))
 
 
+def version() -> object:
+    """Return the version of the installed virtualenv, which decides which pip is installed; or else its identity."""
+    import re  # only here
+
+    try:
+        with open(_version_file()[1], encoding="utf-8") as file:
+            match = re.search(r"\bversion\b[^\n]*=\s*['\"]([\w.+!-]+)['\"]", file.read())
+    except (OSError, ValueError):  # virtualenv is in a zipapp
+        match = None
+    return _virtualenv() if match is None else match[1]
+
+
 def _virtualenv() -> list[object]:
     """Return the identity of the installed virtualenv; importing a reader for its metadata would take 50 ms."""
+    origin, path = _version_file()
+    status = os.stat(path)
+    return [origin, status.st_size, status.st_mtime_ns]
+
+
+def _version_file() -> tuple[str, str]:
+    """Return the path of virtualenv, and that of its file with the version, or of the zipapp that contains it."""
     spec = importlib.util.find_spec("virtualenv")
     assert spec is not None
     assert spec.origin is not None
     path = os.path.join(os.path.dirname(spec.origin), "version.py")
-    while not os.path.exists(path):  # virtualenv is in a zipapp
+    while not os.path.exists(path):
         path = os.path.dirname(path)
-    status = os.stat(path)
-    return [spec.origin, status.st_size, status.st_mtime_ns]
+    return spec.origin, path
 
 
 def _is_left_out(name: str) -> bool:

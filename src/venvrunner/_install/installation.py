@@ -83,6 +83,10 @@ class Installer(Protocol):
         """Return the command line that removes packages."""
         ...
 
+    def wheel(self, request: Request, python: str, output: str) -> list[str]:
+        """Return the command line that builds the wheel of the one requirement, a local directory."""
+        ...
+
     def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
         """Return the command line that resolves a request and writes a lock file, and its standard input.
 
@@ -158,6 +162,29 @@ def lock(
     keywords = _keywords(installer, request, target, options) | ({"input": text} if text else {})
     limits = limits_of({**target.variables, **_added(keywords)}, files)
     done = yield from _perform([command], target, keywords, secrets, _Aim(_named(request), "locked", limits))
+    return done[0]
+
+
+def build_wheel(
+    installer: Installer, request: Request, target: Target, options: Mapping[str, Any], output: str
+) -> Steps[subprocess.CompletedProcess[str]]:
+    """Yield the command that builds the wheel of one local project, and be sent its outcome.
+
+    Args:
+        installer: the installer that runs the build.
+        request: the project as its one requirement, and where the requirements of its build come from.
+        target: the environment that the wheel is for; nothing is installed into it.
+        options: the keywords of the call.
+        output: the directory that the wheel is written to.
+
+    Raises:
+        BuildFailedError: the project cannot be built.
+    """
+    public, files, secrets = _public(request, target, "requirements.txt")
+    keywords = _keywords(installer, request, target, options)
+    limits = limits_of({**target.variables, **_added(keywords)}, files)
+    aim = _Aim(_named(request), "built", limits)
+    done = yield from _perform([installer.wheel(public, target.python, output)], target, keywords, secrets, aim)
     return done[0]
 
 

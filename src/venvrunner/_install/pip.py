@@ -118,6 +118,12 @@ class Pip(NamedTuple):
         place = command.index("install")
         return [*command[:place], "lock", f"--output={output}", *command[place + 1 :]], ""
 
+    def wheel(self, request: Request, python: str, output: str) -> list[str]:
+        """Return the command line that builds the wheel of the one requirement, a local directory."""
+        command = self.install(request._replace(deps=False), python)
+        place = command.index("install")
+        return [*command[:place], "wheel", f"--wheel-dir={output}", *command[place + 1 :]]
+
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
     ) -> tuple[Mapping[str, str | None], str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from venvrunner._install import uv_settings
 from venvrunner._install.locked_file import LockedFile, pylock_text
 from venvrunner._install.request import Request
-from venvrunner._install.requirement_forms import ARCHIVES
+from venvrunner._install.requirement_forms import ARCHIVES, FILE
 from venvrunner._install.requirements import is_lock_name
 from venvrunner._venv.paths import local_path
 from venvrunner.exceptions import InstallerNotFoundError, InvalidRequirementError
@@ -100,6 +100,26 @@ class Uv(NamedTuple):
         form = ["--format=pylock.toml", "--no-header", "--no-annotate", *(["--universal"] if universal else [])]
         command = [*self._start("compile", python), *form, f"--output-file={output}", *others, *_options(request)]
         return [*command, "--", *sources], "".join(f"{line}\n" for line in lines)
+
+    def wheel(self, request: Request, python: str, output: str) -> list[str]:
+        """Return the command line that builds the wheel of the one requirement, a local directory."""
+        match = FILE.fullmatch(request.requirements[0])
+        path = request.requirements[0] if match is None else local_path(match["path"])
+        others = request._replace(requirements=()).options()
+        options = [option for option in others if option != "--no-deps"]
+        # Without a project's own configuration: its sources and workspaces are those of its developers.
+        return [
+            self.path,
+            "build",
+            "--wheel",
+            f"--python={python}",
+            "--no-progress",
+            f"--out-dir={output}",
+            *options,
+            *_options(request),
+            "--",
+            path,
+        ]
 
     def overruled(
         self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, cast
 
+from venvrunner._install.toml_text import inline
 from venvrunner._venv import layout
 
 __tracebackhide__ = True
@@ -54,8 +55,20 @@ def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> st
         merged = _combined(merged, settings)
     merged["pip"] = {name: value for name, value in merged.get("pip", {}).items() if name not in _HARMFUL | limits}
     kept = {name: value for name, value in merged.items() if name not in _PROJECT_ONLY | limits}
-    lines = [f"{json.dumps(name)} = {_toml(value)}\n" for name, value in kept.items()]
+    lines = [f"{json.dumps(name)} = {inline(value)}\n" for name, value in kept.items()]
     return "".join([f"# {json.dumps([path for path, settings in files if settings])}\n", *lines])
+
+
+def paths(env: Mapping[str, str], cwd: str) -> list[str]:
+    """Return the paths of the configuration files that uv reads.
+
+    >>> paths({"UV_NO_CONFIG": "1"}, "/")
+    []
+    """
+    try:
+        return [path for path, _settings in _files(env, cwd)]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return []  # uv reports a file that is invalid
 
 
 def origins(line: str) -> list[str]:
@@ -143,15 +156,3 @@ def _combined(first: Settings, second: Settings) -> Settings:
         elif isinstance(one, list) and isinstance(other, list):
             both[name] = [*cast("list[object]", one), *cast("list[object]", other)]
     return both
-
-
-def _toml(value: object) -> str:
-    """Return a value as TOML; JSON's strings and numbers are valid TOML."""
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value).items()
-        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(one)}" for name, one in items) + "}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, cast('list[object]', value)))}]"
-    if not isinstance(value, bool | int | float | str):
-        return str(cast("Any", value).isoformat())  # a date or a time
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

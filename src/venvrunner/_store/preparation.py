@@ -1,0 +1,274 @@
+"""Preparation: find the entry of the store for a description, or create it."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from venvrunner._create import archive, interpreters
+from venvrunner._create.fork import NOT_FOR_FORKS
+from venvrunner._create.recipe import Recipe
+from venvrunner._description import Description
+from venvrunner._install.metadata import normalized
+from venvrunner._install.options import RequestOptions
+from venvrunner._install.pylock import Lock, LockText, dumped, read_lock
+from venvrunner._install.request import Request, make_request
+from venvrunner._install.requirement_forms import shown
+from venvrunner._redaction import Redactor
+from venvrunner._store import keys, location, projects
+from venvrunner._store.entries import Entry
+from venvrunner._store.projects import Wheel
+from venvrunner._venv.errors import explained
+from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.waiting import logger
+from venvrunner.exceptions import InstallationError, VenvError
+from venvrunner.installing import InstallingRunner
+
+__tracebackhide__ = True
+
+_BUSY = 1.0
+"""Seconds to wait for users of a damaged entry before it is left alone."""
+
+
+class Makers(NamedTuple):
+    """The ways to make the runners of entries.
+
+    Attributes:
+        create: creates an environment; the constructor of a :class:`.VenvRunner`.
+        derive: forks or copies an environment.
+        temporary: creates a temporary environment.
+        build_wheel: builds the wheel of a local project with a runner's installer.
+    """
+
+    create: Callable[..., InstallingRunner]
+    derive: Callable[..., InstallingRunner]
+    temporary: Callable[..., Any]
+    build_wheel: Callable[..., None]
+
+
+class Prepared(NamedTuple):
+    """An entry of the store, ready to be forked or copied.
+
+    Attributes:
+        entry: the entry.
+        editable: the directories to install in editable mode in the fork or copy.
+    """
+
+    entry: Entry
+    editable: tuple[str, ...] = ()
+
+
+class _UnusableError(VenvError):
+    """The store cannot serve a description."""
+
+
+def prepared(
+    makers: Makers, description: Description, *, max_age: float, sources: RequestOptions | None = None
+) -> Prepared | None:
+    """Return the entry for a description, which is created if the store does not have it.
+
+    Args:
+        makers: the ways to make its runner.
+        description: the description of an environment.
+        max_age: seconds for which the resolution of requirements counts.
+        sources: where packages come from, as keywords of an installation.
+
+    Returns:
+        the entry; ``None`` if the store cannot be used, so that the environment is to be created without it.
+
+    Raises:
+        VenvError: the environment cannot be created with or without the store; see :class:`.VenvRunner`.
+        TypeError, ValueError: an argument is wrong.
+    """
+    recipe, request = description.checked()
+    _check_age(max_age)
+    limit = location.max_size()
+    if request.is_empty() or recipe.system_site_packages:  # packages of the system may change at any time
+        return None
+    try:
+        store = location.directory()
+        if store is None:
+            msg = f"only this user must be able to write to {location.location()!r}"
+            raise _UnusableError(msg)
+        found = _Preparation(makers, description, recipe, store, limit, sources or {}).prepare(request, max_age)
+    except InstallationError:
+        raise
+    except (VenvError, OSError) as exc:
+        logger().info("creating the environment without the store: %s", exc)
+        return None
+    found.entry.touch()
+    return found
+
+
+class _Preparation:
+    def __init__(
+        self, makers: Makers, description: Description, recipe: Recipe, store: str, limit: int, sources: RequestOptions
+    ) -> None:
+        self._makers = makers
+        self._description = description
+        self._store = store
+        self._limit = limit
+        self._sources = sources
+        self._interpreter = interpreters.find(recipe.python)
+        self._base = keys.base(self._interpreter, recipe, description.installer)
+        self._options: dict[str, Any] = {
+            name: getattr(description, name) for name in ("python", "with_pip", "system_site_packages", "prompt", "installer")
+        }
+
+    def prepare(self, request: Request, max_age: float) -> Prepared:
+        if request.lock is not None:
+            return self._from_lock(request.lock)
+        others, local = projects.split(request.requirements)
+        wheels = [self._wheel(project) for project in local]
+        lock = self._resolved(others, wheels, max_age)
+        what = [*map(shown, others), *(f"the dependencies of {wheel.name}" for wheel in wheels)]
+        return Prepared(self._with_wheels(self._locked(lock, what), wheels))
+
+    def _from_lock(self, lock: Lock) -> Prepared:
+        plain, editable = lock.directories()
+        wheels = [self._wheel(projects.Project(path)) for path in plain]
+        entry = self._locked(lock, [os.path.basename(lock.path)])
+        return Prepared(self._with_wheels(entry, wheels), tuple(editable))
+
+    def _locked(self, lock: Lock, what: list[str]) -> Entry:
+        """Return the entry with what a lock file selects, without its local directories."""
+        choice = lock.choice._replace(projects=False)
+        entry = Entry(self._store, keys.digest(self._base, lock.text, choice))
+
+        def create(**options: Any) -> InstallingRunner:
+            chosen = {"lock_extras": choice.extras, "lock_groups": choice.groups, "lock_projects": False}
+            text = LockText(lock.path, lock.text)
+            return self._makers.create(*self._place(entry), lock=text, **chosen, **self._options, **options)
+
+        return self._made(entry, create, what)
+
+    def _with_wheels(self, parent: Entry, wheels: Sequence[Wheel]) -> Entry:
+        """Return the entry that is a fork of another one, with further wheels."""
+        if not wheels:
+            return parent
+        chosen = [wheel.path for wheel in wheels if _applies(wheel, self._interpreter.version)]
+        entry = Entry(self._store, keys.digest(parent.key, sorted(wheel.key + wheel.name for wheel in wheels)))
+
+        def create(**options: Any) -> InstallingRunner:
+            request = make_request(chosen, {"deps": False, **self._sources})
+            record = {"store": entry.key}
+            return self._makers.derive(
+                parent.venv_dir, *self._place(entry), installer=self._description.installer,
+                standalone=False, purpose=record, request=request, **options,
+            )  # fmt: skip
+
+        return self._made(entry, create, [wheel.project.path for wheel in wheels], parent.key)
+
+    def _made(self, entry: Entry, create: Callable[..., InstallingRunner], what: list[str], parent: str | None = None) -> Entry:
+        """Return an entry, which is created unless it is usable; one process creates it, and the others wait."""
+        if entry.is_usable():
+            return entry
+        with location.turn(self._store, entry.key):
+            if entry.is_usable():
+                return entry
+            entry.forget()
+            logger().info("preparing an environment in the store: %s", Redactor().mask(", ".join(what)) or "no packages")
+            runner = create(exist="clear", wait=_BUSY)
+            with explained(entry.venv_dir):
+                _refuse_changes(entry.venv_dir)
+                _expect_bytecode(entry.venv_dir)
+                entry.write(Redactor().mask_all(what), str(self._interpreter), parent)
+            del runner
+        self._shrink(entry)
+        return entry
+
+    def _shrink(self, entry: Entry) -> None:
+        from venvrunner._store import maintenance  # only where something was added
+
+        maintenance.prune(self._store, self._limit, keep=[entry.key])
+
+    def _place(self, entry: Entry) -> tuple[str, str]:
+        return entry.key, os.path.dirname(entry.venv_dir)
+
+    def _resolved(self, others: list[str], wheels: Sequence[Wheel], max_age: float) -> Lock:
+        """Return what requirements resolve to, as a lock file without the local projects."""
+        parts = [*map(projects.fingerprint, others), *(repr((wheel.metadata, wheel.project[1:])) for wheel in wheels)]
+        key = keys.digest(self._base, sorted(parts), self._settings(), dict(self._sources))
+        path = os.path.join(self._store, "locks", f"pylock.{key}.toml")
+        if not _is_fresh(path, max_age):
+            with location.turn(self._store, key):
+                if not _is_fresh(path, max_age):
+                    self._resolve(path, [*others, *(wheel.requirement() for wheel in wheels)])
+        return _without(read_lock(path), {wheel.name for wheel in wheels})
+
+    def _resolve(self, path: str, requirements: list[str]) -> None:
+        try:
+            with self._bare() as runner:
+                runner.lock(path, *sorted(requirements), **self._sources)
+        except InstallationError as exc:
+            # The installation of the same requirements without the store says why; and some can be installed but not locked.
+            msg = f"the requirements cannot be locked: {exc}"
+            raise _UnusableError(msg) from exc
+
+    def _settings(self) -> str:
+        from venvrunner.environment import get_clean_environment  # the one that installers get
+
+        return keys.settings(self._description.installer, get_clean_environment(), self._store, os.getcwd())
+
+    def _wheel(self, project: projects.Project) -> Wheel:
+        what = [self._base, self._settings(), dict(self._sources)]
+
+        def build(path: str, directory: str) -> None:
+            with self._bare() as runner:
+                self._makers.build_wheel(runner, path, directory, self._sources)
+
+        with location.turn(self._store, keys.digest(project.path)):
+            return projects.wheel(project, self._store, what, build)
+
+    def _bare(self) -> Any:
+        """Return a temporary environment in which installers are run."""
+        return self._makers.temporary(**self._options)
+
+
+def _check_age(max_age: object) -> None:
+    if isinstance(max_age, bool) or not isinstance(max_age, int | float) or not max_age >= 0:
+        msg = f"max_age must be a non-negative number of seconds, not {max_age!r}."
+        raise ValueError(msg)
+
+
+def _is_fresh(path: str, max_age: float) -> bool:
+    """Return whether a resolution still counts; one from the future does, since the clock may have been wrong."""
+    try:
+        return time.time() - os.stat(path).st_mtime < max_age
+    except OSError:
+        return False
+
+
+def _without(lock: Lock, names: set[str]) -> Lock:
+    """Return a lock file without some packages."""
+    if not names:
+        return lock
+    table = lock.content.to_dict()
+    packages = [package for package in table["packages"] if normalized(package["name"]) not in names]
+    text = dumped({**table, "packages": packages})
+    return read_lock(LockText(lock.path, text), lock.choice)
+
+
+def _applies(wheel: Wheel, version: str) -> bool:
+    """Return whether the marker of a project applies to this platform and a version of Python."""
+    if not wheel.project.marker:
+        return True
+    from packaging.markers import Marker  # slow to import
+
+    python = {"python_full_version": version, "python_version": ".".join(version.split(".")[:2])}
+    return Marker(wheel.project.marker).evaluate(python)
+
+
+def _expect_bytecode(venv_dir: str) -> None:
+    """Create the directories in which Python keeps the bytecode of single modules: later, they would look like a change."""
+    for directory in CURRENT.package_directories(venv_dir):
+        if any(name.endswith(".py") for name in os.listdir(directory)):
+            os.makedirs(os.path.join(directory, "__pycache__"), exist_ok=True)
+
+
+def _refuse_changes(venv_dir: str) -> None:
+    """Make pip refuse to install into an entry: it reads this file, and shows the wrong value of the setting."""
+    why = "no: this environment belongs to the store of venvrunner. Fork it instead;"
+    text = "".join(f"[{section}]\nbreak-system-packages = {why}\n" for section in ("install", "uninstall"))
+    content = NOT_FOR_FORKS + text.encode()
+    archive.write(os.path.join(venv_dir, CURRENT.pip_settings), content, executable=False, exclusive=False)

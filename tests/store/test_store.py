@@ -1,0 +1,95 @@
+"""Environments that are prepared once: later ones come from the store, equal and independent."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from helpers.stores import builds, environments, make_project, use_store
+from venvrunner import VenvRunner, VenvSpec
+from venvrunner.installing import InstallerName
+
+INSTALLERS = ["pip", "uv"]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return use_store(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_second_environment_is_a_fork_of_the_first_ones_entry(store: Path, installer: InstallerName) -> None:
+    """It has the same packages and commands, and nothing was prepared for it."""
+    found = []
+    for _ in range(2):
+        with VenvRunner.temporary(requirements=["needy"], installer=installer, cached=True) as venv:
+            found.append((venv.installed(), venv.log_run(["pocket"]).stdout.split()[:2]))
+    assert found[0] == found[1]
+    assert found[0][0].keys() == {"needy", "pip", "pocket"}
+    assert found[0][1] == ["pocket", "1.0"]
+    assert [item.what for item in environments(store)] == [["needy"]]
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_named_environment_needs_nothing_of_the_store(store: Path, tmp_path: Path, installer: InstallerName) -> None:
+    """It is a copy: it works after the store was removed, and can be changed."""
+    venv = VenvRunner("venv", tmp_path, requirements=["needy"], installer=installer, cached=True)
+    os.rename(store, tmp_path / "gone")
+    assert venv.log_run(["pocket"]).stdout.split() == ["pocket", "1.0", venv.venv_dir]
+    assert list(venv.uninstall("needy").removed) == ["needy"]
+
+
+def test_a_named_environment_is_reused_as_if_it_had_been_created_without_the_store(store: Path, tmp_path: Path) -> None:
+    """Where it came from is no difference: reuse goes by the arguments."""
+    first = VenvRunner("venv", tmp_path, requirements=["needy"], cached=True)
+    mark = Path(first.venv_dir, "mark")
+    mark.touch()
+    del first
+    for cached in (False, True):
+        venv = VenvRunner("venv", tmp_path, requirements=["needy"], cached=cached, exist="reuse")
+        assert mark.exists()
+        del venv
+    VenvRunner("venv", tmp_path, requirements=["pocket"], cached=True, exist="reuse")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_project_is_known_by_its_contents(store: Path, tmp_path: Path, installer: InstallerName) -> None:
+    """An equal copy elsewhere needs no build, an edit one, and the dependencies stay; an edit that is undone needs none."""
+    project, copy = make_project(tmp_path / "a"), make_project(tmp_path / "b")
+    for path, expected in [(project, 1), (copy, 1), (project, 1)]:
+        (path / "__pycache__").mkdir(exist_ok=True)
+        (path / "__pycache__" / "mine.pyc").write_text(str(path))
+        with VenvRunner.temporary(requirements=[path], installer=installer, cached=True) as venv:
+            assert venv.log_run(["python", "-c", "import mine, pocket; print(mine.VERSION)"]).stdout == "1\n"
+        assert builds(tmp_path) == expected
+    (project / "mine.py").write_text("VERSION = 2\n")
+    with VenvRunner.temporary(requirements=[project], installer=installer, cached=True) as venv:
+        assert venv.log_run(["python", "-c", "import mine; print(mine.VERSION)"]).stdout == "2\n"
+    assert builds(tmp_path) == 2
+    (project / "mine.py").write_text("VERSION = 1\n")
+    with VenvRunner.temporary(requirements=[project], installer=installer, cached=True) as venv:
+        assert venv.log_run(["python", "-c", "import mine; print(mine.VERSION)"]).stdout == "1\n"
+    assert builds(tmp_path) == 2
+    assert len(environments(store)) == 3  # the dependencies, and one for each content
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_lock_file_is_known_by_its_text(store: Path, tmp_path: Path, installer: InstallerName) -> None:
+    """Its path does not matter, and its local project is known by its contents."""
+    project = make_project(tmp_path / "project")
+    with VenvRunner.temporary(installer=installer) as maker:
+        maker.lock(project / "pylock.toml", project)
+    for _ in range(2):
+        with VenvRunner.temporary(lock=project / "pylock.toml", installer=installer, cached=True) as venv:
+            assert venv.installed().keys() == {"mine", "pip", "pocket"}
+    assert builds(tmp_path) <= 2  # pip builds it to find its dependencies
+    assert len(environments(store)) == 2
+
+
+def test_a_spec_takes_its_environments_from_the_store(store: Path, tmp_path: Path) -> None:
+    """In a temporary directory and at a path."""
+    spec = VenvSpec(requirements=["pocket"])
+    with spec.temporary(cached=True) as venv, spec.create("venv", tmp_path, cached=True) as named:
+        assert venv.installed() == named.installed()
+    assert len(environments(store)) == 1
