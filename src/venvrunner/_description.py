@@ -1,7 +1,7 @@
 """The description of an environment: what a `VenvRunner` creates and a `VenvSpec` keeps, checked in one place."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from venvrunner._types import StrPath
 from venvrunner.installing import InstallerName, check_installer
@@ -26,6 +26,12 @@ class Description(NamedTuple):
     system_site_packages: bool = False
     prompt: str | None = None
     installer: InstallerName = "pip"
+
+    def repeatable(self) -> "Description":
+        """Return the description with collections in place of iterators, which can be read only once."""
+        several: dict[str, Any] = {name: getattr(self, name) for name in ("requirements", "lock_extras", "lock_groups")}
+        kept: dict[str, Any] = {name: tuple(value) if hasattr(value, "__next__") else value for name, value in several.items()}
+        return self._replace(**kept)
 
     def checked(self) -> "tuple[Recipe, Request]":
         """Check everything except that the interpreter exists; return how to create the environment, and what to install.

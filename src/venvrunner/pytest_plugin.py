@@ -46,7 +46,7 @@ class VenvRunnerFactory:
         option = config.getoption("venv_python")
         here = str(config.invocation_params.dir)
         self._python = anchored_interpreter(option, here) if option else config.getini("venv_python") or None
-        self._parents = Parents(runners, _installer(config), directory)
+        self._parents = Parents(runners, _installer(config), directory, _since(config))
 
     def __call__(
         self,
@@ -210,6 +210,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="install from this directory instead of an index; repeatable; overrides venv_wheelhouse",
     )
     group.addoption("--venv-record", action="store_true", help="let recorded_venv_runner run and record real commands")
+    group.addoption(
+        "--venv-refresh", action="store_true", help="resolve the requirements of environments again, for newer releases"
+    )
+    parser.addini("venv_store", "take virtual environments for tests from the store", type="bool", default=True)
     parser.addini(
         "venv_installer", f"the installer of virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
     )
@@ -292,6 +296,15 @@ def _journal(config: pytest.Config) -> "Journal":
 
 def _installer(config: pytest.Config) -> Any:
     return config.getoption("venv_installer") or config.getini("venv_installer")
+
+
+def _since(config: pytest.Config) -> float | None:
+    """Return from when on a resolution in the store counts; ``None`` if the store is not to be used."""
+    if not config.getini("venv_store"):
+        return None
+    from venvrunner._stored import DAY, oldest  # not needed by every run
+
+    return oldest(0 if config.getoption("venv_refresh") else DAY)
 
 
 def _wheelhouse(config: pytest.Config) -> list[str]:

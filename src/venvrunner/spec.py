@@ -9,10 +9,11 @@ from venvrunner._description import Description
 from venvrunner._install.pylock import LockText
 from venvrunner._install.requirement_forms import is_path
 from venvrunner._redaction import Redactor
+from venvrunner._stored import DAY
 from venvrunner._types import Exist, StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 from venvrunner.installing import InstallerName
-from venvrunner.venv import DAY, VenvRunner
+from venvrunner.venv import VenvRunner
 
 __tracebackhide__ = True
 

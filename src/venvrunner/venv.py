@@ -2,39 +2,32 @@
 
 import functools
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from venvrunner._description import Description
 from venvrunner._install import pip_settings
-from venvrunner._install.options import RequestOptions
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
+from venvrunner._stored import DAY, StoredRunner, oldest
 from venvrunner._types import Exist, StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.lease import Lease
 from venvrunner._venv.paths import absolute
 from venvrunner._venv.temporary import TemporaryDirectory
 from venvrunner.environment import get_clean_environment, venv_environment
-from venvrunner.exceptions import CreationError, InvalidCommandError
+from venvrunner.exceptions import InvalidCommandError
 from venvrunner.fake import FakeVenvRunner
-from venvrunner.installing import InstallerName, InstallingRunner, check_installer, split_options
+from venvrunner.installing import InstallerName, check_installer
 from venvrunner.runner import Runner
-
-if TYPE_CHECKING:
-    from venvrunner._store import preparation
 
 __tracebackhide__ = True
 
 __all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
 
 _WAIT = 30.0
-DAY = 86_400.0
-"""The default number of seconds for which *cached* trusts what requirements once resolved to."""
-_TRIES = 3
-"""How many times an entry of the store is prepared again if another process removes it at the same moment."""
 _NOT_COPIED = {"_lease", "_running_commands"}
 """Attributes that copies of a runner do not share."""
 
@@ -62,7 +55,7 @@ class VenvOptions(TypedDict, total=False):
     max_age: float
 
 
-class VenvRunner(InstallingRunner):
+class VenvRunner(StoredRunner):
     """A virtual environment in ``top_dir/name``, complete as soon as the object exists.
 
     An existing virtual environment is recreated, unless *exist* says otherwise. Anything else at the path stays untouched. As
@@ -116,10 +109,6 @@ class VenvRunner(InstallingRunner):
     True
     """
 
-    name: str
-    top_dir: StrPath
-    venv_dir: str
-
     def __init__(
         self,
         name: str,
@@ -153,7 +142,7 @@ class VenvRunner(InstallingRunner):
             system_site_packages=system_site_packages,
             prompt=prompt,
             installer=installer,
-        )
+        ).repeatable()
         recipe, request = description.checked()
         self.installer: InstallerName = installer
 
@@ -165,76 +154,11 @@ class VenvRunner(InstallingRunner):
         self._set(name, top_dir, lease)
         creation.check_options(exist, wait)
         if cached and not creation.is_reusable(self.venv_dir, recipe, exist):
-            from venvrunner._create.fork import fork  # only here
-
-            for found in self._stored(description, max_age):
-                purpose = creation.purpose(self.venv_dir, recipe)
-                parent = found.entry.venv_dir
-                fork(
-                    parent, self.venv_dir, lease.user, standalone=True, exist=exist, wait=wait, purpose=purpose,
-                    fill=functools.partial(self._install_editable, found.editable),
-                )  # fmt: skip
+            purpose = creation.purpose(self.venv_dir, recipe)
+            copy = functools.partial(self._copy_entry, exist=exist, purpose=purpose)
+            if self._with_entry(description, copy, since=oldest(max_age)):
                 return
         creation.create(self.venv_dir, lease.user, recipe, fill, exist=exist, wait=wait)
-
-    @classmethod
-    def _stored(
-        cls, description: Description, max_age: float, sources: RequestOptions | None = None
-    ) -> "Generator[preparation.Prepared]":
-        """Yield the entry of the store for a description, again if it was removed meanwhile; nothing if there is no store."""
-        from venvrunner._store import preparation
-
-        makers = preparation.Makers(cls, cls._derived, cls.temporary, cls._build_wheel)
-        for _ in range(_TRIES):
-            found = preparation.prepared(makers, description, max_age=max_age, sources=sources)
-            if found is None:
-                return
-            try:
-                yield found
-            except CreationError:
-                if found.entry.is_usable():
-                    raise
-
-    def _install_editable(self, directories: Sequence[str]) -> None:
-        """Install the directories that an entry of the store cannot contain."""
-        if directories:
-            self._install_now(split_options((), {"editable": directories, "deps": False})[0])
-
-    @classmethod
-    def _derived(
-        cls,
-        parent_dir: str,
-        name: str,
-        top_dir: StrPath,
-        *,
-        installer: InstallerName,
-        standalone: bool,
-        exist: Exist,
-        wait: float = _WAIT,
-        purpose: dict[str, Any] | None = None,
-        request: Any = None,
-    ) -> Self:
-        from venvrunner._create.fork import fork
-
-        lease = Lease(layout.target(name, top_dir), wait)
-        runner = cls._made(name, top_dir, lease, installer)
-        install = cls._install_now
-        fill = None if request is None else functools.partial(install, runner, request)
-        fork(parent_dir, lease.venv_dir, lease.user, standalone=standalone, exist=exist, wait=wait, purpose=purpose, fill=fill)
-        return runner
-
-    def _set(self, name: str, top_dir: StrPath, lease: Lease) -> Self:
-        self.name = name
-        self.top_dir = top_dir
-        self.venv_dir = lease.venv_dir
-        self._lease = lease
-        return self
-
-    @classmethod
-    def _made(cls, name: str, top_dir: StrPath, lease: Lease, installer: InstallerName) -> Self:
-        runner = cls.__new__(cls)
-        runner.installer = installer
-        return cls._set(runner, name, top_dir, lease)
 
     @classmethod
     def open(cls, path: StrPath, *, wait: float = _WAIT, installer: InstallerName = "pip") -> Self:
@@ -296,22 +220,6 @@ class VenvRunner(InstallingRunner):
                 runner = cls("venv", directory.name, **options)
             cls._keep(runner, directory)
         return runner
-
-    @classmethod
-    def _from_store(cls, top_dir: str, options: VenvOptions) -> Self | None:
-        """Return the runner of a fork of an entry in the store; ``None`` if the store cannot be used."""
-        fields = {name: value for name, value in options.items() if name in Description._fields}
-        description = Description(**cast("Any", fields))
-        for found in cls._stored(description, options.get("max_age", DAY)):
-            runner = cls._derived(
-                found.entry.venv_dir, "venv", top_dir, installer=description.installer, standalone=False, exist="error"
-            )
-            cls._install_editable(runner, found.editable)
-            return runner
-        return None
-
-    def _keep(self, directory: TemporaryDirectory) -> None:
-        self._lease.belong_to(directory)
 
     @property
     def python_executable(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from venvrunner._create.recipe import wrong_python
+from venvrunner._description import Description
 from venvrunner._fixtures.runners import NotedVenvRunner
 from venvrunner._install.options import RequestOptions
 from venvrunner._install.pylock import Choice
@@ -84,12 +85,17 @@ class Parents:
         runners: the class of their runners.
         installer: their installer.
         directory: their parent directory, which all processes of the session share.
+        since: the time from which on a resolution in the store counts, in seconds since the epoch; ``None``: do not use the
+            store.
     """
 
-    def __init__(self, runners: type[NotedVenvRunner], installer: InstallerName, directory: str) -> None:
+    def __init__(
+        self, runners: type[NotedVenvRunner], installer: InstallerName, directory: str, since: float | None = None
+    ) -> None:
         self._runners = runners
         self._installer: InstallerName = installer
         self._directory = directory
+        self._since = since
         self._known: dict[Wanted, NotedVenvRunner | VenvError] = {}
 
     def fork(self, wanted: Wanted) -> VenvRunner:
@@ -110,6 +116,8 @@ class Parents:
         return parent.temporary_fork(self._directory)
 
     def _prepare(self, wanted: Wanted) -> NotedVenvRunner:
+        if self._since is not None and (stored := self._runners.from_store(self._description(wanted), self._since)) is not None:
+            return stored
         name = hashlib.sha256(repr(wanted).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         path = os.path.join(self._directory, name)
         # Not exist="reuse": a project's directory counts as changed each time, and the parent must not change while tests run.
@@ -128,3 +136,15 @@ class Parents:
                 raise
             with open(f"{path}.ready", "x", encoding="utf-8"):
                 return parent
+
+    def _description(self, wanted: Wanted) -> Description:
+        python, requirements, lock, (extras, groups, projects) = wanted
+        return Description(
+            python=python,
+            requirements=requirements,
+            lock=lock,
+            lock_extras=extras,
+            lock_groups=groups,
+            lock_projects=projects,
+            installer=self._installer,
+        )

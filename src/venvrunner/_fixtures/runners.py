@@ -4,10 +4,12 @@ import contextlib
 import functools
 import subprocess
 from collections.abc import AsyncGenerator, Generator, Sequence
-from typing import Any, ClassVar, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from venvrunner import subprocess_util
+from venvrunner._description import Description
 from venvrunner._fixtures.journal import Journal
+from venvrunner._install.request import Request, make_request
 from venvrunner._install.steps import Call
 from venvrunner._process.checks import kept_secrets
 from venvrunner._types import StrPath
@@ -17,6 +19,9 @@ from venvrunner.installing import InstallOptions, Receipt
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import CompletedCommand
 from venvrunner.venv import VenvRunner
+
+if TYPE_CHECKING:
+    from venvrunner._store.entries import Prepared
 
 __tracebackhide__ = True
 
@@ -77,6 +82,22 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
             runner._keep(temporary)  # noqa: SLF001  an object of this class
         return runner
 
+    @classmethod
+    def from_store(cls, description: Description, since: float) -> Self | None:
+        """Return a runner for the entry of the store; ``None`` if there cannot be one, so that the caller creates a parent.
+
+        Args:
+            description: the description of an environment.
+            since: the time from which on a resolution of its requirements counts, in seconds since the epoch.
+        """
+        sources: Any = cls._sources
+
+        def open_entry(found: "Prepared") -> Any:
+            return None if found.editable else cls.open(found.entry.venv_dir, installer=description.installer)
+
+        runner: Self | None = cls._with_entry(description, open_entry, since=since, sources=sources)
+        return runner
+
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         """Pickle as a plain runner: another process does not have the journal or this class."""
         return self._reopening(VenvRunner)
@@ -98,6 +119,12 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
 
     def _with_sources(self, options: InstallOptions) -> InstallOptions:
         return options if options.keys() & _SOURCES else {**options, **self._sources}
+
+    def _install_now(self, request: "Request", **options: Any) -> Receipt:
+        sources: Any = {} if request.has_sources() else self._sources
+        places = make_request((), sources)
+        with_sources = request._replace(find_links=(*request.find_links, *places.find_links), no_index=places.no_index)
+        return super()._install_now(with_sources if sources else request, **options)
 
     def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
         with self._journal.note(call.argv, call.options) as entry:

@@ -109,6 +109,20 @@ class Entry(NamedTuple):
             insist(os.unlink, self._note)
 
 
+class Prepared(NamedTuple):
+    """An entry of the store, ready to be forked or copied.
+
+    Attributes:
+        entry: the entry.
+        editable: the directories to install in editable mode in the fork or copy.
+        lock: the lock file with what the requirements resolved to; ``None`` if the caller has passed one.
+    """
+
+    entry: Entry
+    editable: tuple[str, ...] = ()
+    lock: str | None = None
+
+
 def all_entries(store: str) -> Iterator[Entry]:
     """Yield the entries of a store, finished or not."""
     with contextlib.suppress(FileNotFoundError):

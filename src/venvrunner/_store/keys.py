@@ -9,7 +9,7 @@ from typing import Any
 
 from venvrunner._create import seed
 from venvrunner._create.interpreter import Interpreter
-from venvrunner._create.recipe import Recipe
+from venvrunner._description import Description
 from venvrunner._install import pip_settings, uv_settings
 from venvrunner._venv.copying import entries
 from venvrunner._venv.file_locks import without_waiting
@@ -47,11 +47,12 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_LENGTH]
 
 
-def base(interpreter: Interpreter, recipe: Recipe, installer: str) -> list[Any]:
+def base(interpreter: Interpreter, description: Description) -> list[Any]:
     """Return what identifies an environment without its packages."""
     return [
         *(_FORMAT, portable(interpreter.executable), *interpreter[1:3], list(interpreter.stamp)),
-        *(seed.version() if recipe.with_pip else None, recipe.with_pip, recipe.system_site_packages, recipe.prompt, installer),
+        *(seed.version() if description.with_pip else None, description.with_pip, description.system_site_packages),
+        *(description.prompt, description.installer),
     ]
 
 

@@ -22,7 +22,7 @@ WAIT = 1800.0
 """Seconds to wait for another process that prepares the same environment, which may include building packages."""
 DEFAULT_SIZE = 5 * 10**9
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
-_PARTS = ("entries", "locks", "turns", "wheels")
+_PARTS = ("entries", "locks", "shortcuts", "turns", "wheels")
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is the store of venvrunner: it can be deleted.\n"
 """Tells backup programs to skip the directory (https://bford.info/cachedir/)."""
 

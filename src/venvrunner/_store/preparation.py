@@ -1,7 +1,6 @@
 """Preparation: find the entry of the store for a description, or create it."""
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from venvrunner._install.request import Request, make_request
 from venvrunner._install.requirement_forms import shown
 from venvrunner._redaction import Redactor
 from venvrunner._store import keys, location, projects
-from venvrunner._store.entries import Entry
+from venvrunner._store.entries import Entry, Prepared
 from venvrunner._store.projects import Wheel
 from venvrunner._venv.errors import explained
 from venvrunner._venv.layout import CURRENT
@@ -46,31 +45,19 @@ class Makers(NamedTuple):
     build_wheel: Callable[..., None]
 
 
-class Prepared(NamedTuple):
-    """An entry of the store, ready to be forked or copied.
-
-    Attributes:
-        entry: the entry.
-        editable: the directories to install in editable mode in the fork or copy.
-    """
-
-    entry: Entry
-    editable: tuple[str, ...] = ()
-
-
 class _UnusableError(VenvError):
     """The store cannot serve a description."""
 
 
 def prepared(
-    makers: Makers, description: Description, *, max_age: float, sources: RequestOptions | None = None
+    makers: Makers, description: Description, *, since: float, sources: RequestOptions | None = None
 ) -> Prepared | None:
     """Return the entry for a description, which is created if the store does not have it.
 
     Args:
         makers: the ways to make its runner.
         description: the description of an environment.
-        max_age: seconds for which the resolution of requirements counts.
+        since: the time from which on a resolution of the requirements counts, in seconds since the epoch.
         sources: where packages come from, as keywords of an installation.
 
     Returns:
@@ -81,7 +68,6 @@ def prepared(
         TypeError, ValueError: an argument is wrong.
     """
     recipe, request = description.checked()
-    _check_age(max_age)
     limit = location.max_size()
     if request.is_empty() or recipe.system_site_packages:  # packages of the system may change at any time
         return None
@@ -90,7 +76,7 @@ def prepared(
         if store is None:
             msg = f"only this user must be able to write to {location.location()!r}"
             raise _UnusableError(msg)
-        found = _Preparation(makers, description, recipe, store, limit, sources or {}).prepare(request, max_age)
+        found = _Preparation(makers, description, recipe, store, limit, sources or {}).prepare(request, since)
     except InstallationError:
         raise
     except (VenvError, OSError) as exc:
@@ -110,19 +96,19 @@ class _Preparation:
         self._limit = limit
         self._sources = sources
         self._interpreter = interpreters.find(recipe.python)
-        self._base = keys.base(self._interpreter, recipe, description.installer)
+        self._base = keys.base(self._interpreter, description)
         self._options: dict[str, Any] = {
             name: getattr(description, name) for name in ("python", "with_pip", "system_site_packages", "prompt", "installer")
         }
 
-    def prepare(self, request: Request, max_age: float) -> Prepared:
+    def prepare(self, request: Request, since: float) -> Prepared:
         if request.lock is not None:
             return self._from_lock(request.lock)
         others, local = projects.split(request.requirements)
         wheels = [self._wheel(project) for project in local]
-        lock = self._resolved(others, wheels, max_age)
+        lock = self._resolved(others, wheels, since)
         what = [*map(shown, others), *(f"the dependencies of {wheel.name}" for wheel in wheels)]
-        return Prepared(self._with_wheels(self._locked(lock, what), wheels))
+        return Prepared(self._with_wheels(self._locked(lock, what), wheels), (), lock.path)
 
     def _from_lock(self, lock: Lock) -> Prepared:
         plain, editable = lock.directories()
@@ -185,14 +171,14 @@ class _Preparation:
     def _place(self, entry: Entry) -> tuple[str, str]:
         return entry.key, os.path.dirname(entry.venv_dir)
 
-    def _resolved(self, others: list[str], wheels: Sequence[Wheel], max_age: float) -> Lock:
+    def _resolved(self, others: list[str], wheels: Sequence[Wheel], since: float) -> Lock:
         """Return what requirements resolve to, as a lock file without the local projects."""
         parts = [*map(projects.fingerprint, others), *(repr((wheel.metadata, wheel.project[1:])) for wheel in wheels)]
         key = keys.digest(self._base, sorted(parts), self._settings(), dict(self._sources))
         path = os.path.join(self._store, "locks", f"pylock.{key}.toml")
-        if not _is_fresh(path, max_age):
+        if not _is_fresh(path, since):
             with location.turn(self._store, key):
-                if not _is_fresh(path, max_age):
+                if not _is_fresh(path, since):
                     self._resolve(path, [*others, *(wheel.requirement() for wheel in wheels)])
         return _without(read_lock(path), {wheel.name for wheel in wheels})
 
@@ -225,16 +211,10 @@ class _Preparation:
         return self._makers.temporary(**self._options)
 
 
-def _check_age(max_age: object) -> None:
-    if isinstance(max_age, bool) or not isinstance(max_age, int | float) or not max_age >= 0:
-        msg = f"max_age must be a non-negative number of seconds, not {max_age!r}."
-        raise ValueError(msg)
-
-
-def _is_fresh(path: str, max_age: float) -> bool:
+def _is_fresh(path: str, since: float) -> bool:
     """Return whether a resolution still counts; one from the future does, since the clock may have been wrong."""
     try:
-        return time.time() - os.stat(path).st_mtime < max_age
+        return os.stat(path).st_mtime > since
     except OSError:
         return False
 
