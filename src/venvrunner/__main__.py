@@ -18,9 +18,9 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from venvrunner import VenvRunner
+from venvrunner import VenvOptions, VenvRunner
 from venvrunner._create import cache, seed
-from venvrunner._display import Lines, complain, say, shown
+from venvrunner._display import Lines, complain, logged, say, shown
 from venvrunner._process import drivers
 from venvrunner._process.command import Command, RunOptions, TimedOut
 from venvrunner._process.flow import Run
@@ -43,6 +43,8 @@ examples:
   python -m venvrunner --with . --with pytest -- pytest -q
   python -m venvrunner --python 3.12 -r requirements.txt -- python script.py
   python -m venvrunner --keep .venv --with ruff -- ruff --version
+  python -m venvrunner --cached --with ruff -- ruff --version
+  python -m venvrunner store --help
   python -m venvrunner cache --help
 
 exit codes:
@@ -108,6 +110,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["cache"]:
         return _cache(arguments[1:])
+    if arguments[:1] == ["store"]:
+        from venvrunner import _store_command  # only here
+
+        return _store_command.main(arguments[1:])
     options, command = _parse(arguments)
     signals = _Signals()
     signals.take(["SIGINT", "SIGTERM", "SIGHUP"])
@@ -177,6 +183,10 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "--contain", action="store_true",
         help="stop all that the command leaves running, daemons included; kill the command too if this program is killed",
     )  # fmt: skip
+    add(
+        "--cached", action="store_true",
+        help="take the environment with what --with lists from the store; the first time, it is prepared there",
+    )  # fmt: skip
     add("--keep", metavar="DIR", help="create the environment in DIR and keep it; an existing one is recreated")
     # Everything after the first "--" belongs to the command, whatever it looks like.
     cut = argv.index("--") if "--" in argv else len(argv)
@@ -221,8 +231,11 @@ def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> 
         with ExitStack() as stack:
             to_install = [*options.requirements, *options.files]
             with shown(is_long=bool(to_install)) as display:
-                venv = stack.enter_context(_environment(options))
+                with logged(display):
+                    venv = stack.enter_context(_environment(options))
                 signals.check()
+                if options.cached:
+                    to_install = options.files
                 if to_install:
                     # One line: GitHub Actions may read the start of a line as a command.
                     display.installing(" ".join(", ".join(to_install).split()))
@@ -248,17 +261,20 @@ def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> 
 
 @contextmanager
 def _environment(options: argparse.Namespace) -> Generator[VenvRunner]:
+    about: VenvOptions = {"python": options.python, "cached": options.cached}
+    if options.cached:
+        about["requirements"] = options.requirements
     if options.keep is None:
-        with VenvRunner.temporary(python=options.python) as venv:
+        with VenvRunner.temporary(**about) as venv:
             yield venv
     else:
         top_dir, name = os.path.split(absolute(options.keep))
-        yield VenvRunner(name, top_dir, python=options.python)
+        yield VenvRunner(name, top_dir, **about)
 
 
 def _install(venv: VenvRunner, options: argparse.Namespace, display: Lines) -> None:
     venv.install(
-        *options.requirements,
+        *(() if options.cached else list[str](options.requirements)),
         requirements_files=options.files,
         logger=display,
         stdout_loglevel=display.line,

@@ -45,6 +45,26 @@ def shown(*, is_long: bool) -> Generator["Lines"]:
         raise
 
 
+@contextmanager
+def logged(display: "Lines") -> Generator[None]:
+    """Show what the library logs in a block, such as that an environment is being prepared, or by which process."""
+    import logging  # not needed by every run
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            display.note(record.getMessage())
+
+    logger, handler = logging.getLogger("venvrunner"), Handler(logging.INFO)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+
+
 def _display(*, is_long: bool) -> "Lines":
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return Group()
@@ -84,6 +104,10 @@ class Lines:
 
     def info(self, text: str) -> None:
         """Show that the installer is still running."""
+        say(text)
+
+    def note(self, text: str) -> None:
+        """Show what the library logs while it creates an environment."""
         say(text)
 
     def close(self) -> None:
@@ -150,6 +174,10 @@ class LiveLine(Lines):
         self._lines.append(text)
         if text.strip():
             self._show(text)
+
+    def note(self, text: str) -> None:
+        """Show in the live line what the library logs."""
+        self._show(text)
 
     def close(self) -> None:
         """Remove the live line, and restore the terminal for the command."""

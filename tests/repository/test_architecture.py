@@ -37,6 +37,7 @@ LAYERS = [
     {"spec"},
     {"venvrunner"},
     {"_display", "testing"},
+    {"_store_command"},
     {"_fixtures"},
     {"pytest_plugin", "__main__"},
 ]
@@ -52,7 +53,7 @@ TESTED = {
     | {"subprocess_util", "venv", "venvrunner"},
     "testing": {"testing"},
     "plugin": {"_fixtures", "pytest_plugin"},
-    "command_line": {"__main__", "_display"},
+    "command_line": {"__main__", "_display", "_store_command"},
 }
 """The directories of tests that mirror the package, and the units that each tests."""
 SURROUNDINGS = {"bench", "docs", "helpers", "platforms", "repository"}

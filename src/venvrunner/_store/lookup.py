@@ -64,7 +64,12 @@ def find(
         since: the time from which on a resolution of the requirements counts, in seconds since the epoch.
         sources: where packages come from, as keywords of an installation.
         prepare: checks the description and prepares the entry.
+
+    Raises:
+        ValueError: the variable for the limit of the store is wrong.
+        VenvError: as *prepare* does.
     """
+    location.max_size()  # raises if the variable is wrong, before anything is created
     shortcut = store = None
     with contextlib.suppress(VenvError, OSError, TypeError, ValueError):
         store = location.directory()
