@@ -155,6 +155,7 @@ class VenvRunner(StoredRunner):
         creation.check_options(exist, wait)
         if cached and not creation.is_reusable(self.venv_dir, recipe, exist):
             purpose = creation.purpose(self.venv_dir, recipe)
+            creation.check_target(self.venv_dir, purpose, exist)
             copy = functools.partial(self._copy_entry, exist=exist, purpose=purpose)
             if self._with_entry(description, copy, since=oldest(max_age)):
                 return

@@ -13,6 +13,7 @@ import import_rows  # noqa: F401  the same
 import install_rows  # noqa: F401  the same
 import process_rows  # noqa: F401  the same
 import pytest_rows  # noqa: F401  the same
+import store_rows  # noqa: F401  the same
 from measure import ROWS, Effort, table
 
 

@@ -70,6 +70,18 @@ def purpose(venv_dir: str, recipe: Recipe) -> dict[str, Any]:
     return purpose_of(venv_dir, interpreters.find(recipe.python), recipe)
 
 
+def check_target(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> None:
+    """Check whether an environment can be created at a path, as far as that is known before its lock is held.
+
+    Raises:
+        NotAVenvError: the path is not an environment.
+        VenvExistsError: an environment exists, and *exist* is ``"error"``.
+    """
+    venv_directory.check(venv_dir)
+    if exist == "error":
+        _refuse_existing(venv_dir, purpose)
+
+
 def is_reusable(venv_dir: str, recipe: Recipe, exist: Exist) -> bool:
     """Return whether an existing environment is to be reused, as far as that is known before its lock is held."""
     return exist == "reuse" and _fits(venv_dir, purpose(venv_dir, recipe))
@@ -101,9 +113,7 @@ def occupy(
     Raises:
         VenvError: see :func:`create`.
     """
-    venv_directory.check(venv_dir)
-    if exist == "error":
-        _refuse_existing(venv_dir, purpose)
+    check_target(venv_dir, purpose, exist)
 
     def begin(change: Change) -> tuple[bool, str | None]:
         """Return whether the environment must be built, and why an existing one cannot be reused."""
