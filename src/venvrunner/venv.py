@@ -285,7 +285,9 @@ class VenvRunner(StoredRunner):
         Args:
             name: the name of the fork's directory: one plain name.
             top_dir: its parent directory, which is created if it does not exist.
-            standalone: copy everything, so that the fork does not need this environment: slower, and without these limits.
+            standalone: copy everything, so that the fork does not need this environment: slower, and without these limits. An
+                edit in place in one does not change the other. Where the file system cannot share blocks until they are
+                written, binary files from 1 MiB on are hard links, which an edit in place changes in both.
             exist: how to treat an existing environment: ``"clear"`` (default) recreates it, ``"error"`` raises. A fork is
                 never reused.
 

@@ -1,14 +1,16 @@
 """Standalone forks: they have a copy of everything, so they need no parent, and what they change is theirs alone."""
 
 import errno
+import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from helpers.environments import contents, install, listed, packages, run, scripts
+from helpers.environments import contents, install, listed, packages, run, scripts, write_script
 from helpers.projects import install_editable
 from helpers.wheels import make_wheel, make_wheels
 from venvrunner import VenvRunner
@@ -209,50 +211,203 @@ def same(old: Path, new: Path) -> bool:
     return alike and old.read_bytes() == new.read_bytes()
 
 
+LIMIT = copying.LARGE
+"""Files of this size may be shared."""
+
+
 def _can_clone(folder: Path) -> bool:
     (folder / "a").write_bytes(b"x")
     try:
-        copying._clone(str(folder / "a"), str(folder / "b"))
+        Copier()._ficlone(str(folder / "a"), str(folder / "b"))
     except OSError:
         assert not (folder / "b").exists()
         return False
     return True
 
 
-def test_a_file_is_shared_by_the_best_way_that_there_is(source: Path, tmp_path: Path) -> None:
-    """A clone where the file system can, else a hard link; what has failed is not tried again."""
+def _refuse(number: int) -> Callable[..., None]:
+    def refused(*_args: object, **_options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+def test_a_small_file_is_never_shared(source: Path, tmp_path: Path) -> None:
+    """A clone where the file system can, else a copy of the bytes; a clone that has failed is not tried again."""
     copier = Copier()
     for name in ("one", "two"):
         copier.copy(str(source), str(tmp_path / name))
         assert same(source, tmp_path / name)
-        assert os.path.samefile(source, tmp_path / name) != _can_clone(tmp_path / "..")
-    if not _can_clone(tmp_path / ".."):
-        assert copier._ways == [os.link, copying.copy]
+        assert not os.path.samefile(source, tmp_path / name)
+    assert (copier._clone is not None) == _can_clone(tmp_path)
 
 
 @pytest.mark.parametrize("way", ["clone", "link", "copy"])
 def test_each_way_keeps_contents_mode_and_time(way: str, source: Path, tmp_path: Path) -> None:
     """Forced, one at a time; only a link is the same file."""
-    copier = Copier()
-    (forced,) = (function for function in copier._ways if function.__name__.strip("_") == way)
     if way == "clone" and not _can_clone(tmp_path):
         pytest.skip("files can't be cloned here")
-    copier._ways = [forced]
+    with source.open("ab") as file:
+        file.write(bytes(LIMIT))
+    os.utime(source, ns=(1, 1_000_000_000_123_456_789))
+    copier = Copier()
+    if way != "clone":
+        copier._clone = None
+    if way == "copy":
+        copier._link = None
     copier.copy(str(source), str(tmp_path / "new"))
     assert same(source, tmp_path / "new")
     assert os.path.samefile(source, tmp_path / "new") == (way == "link")
 
 
 def test_a_file_is_copied_to_another_file_system(source: Path, elsewhere: Path) -> None:
-    """As neither clones nor links lead there."""
+    """Large or small, as neither clones nor links lead there."""
     copier = Copier()
-    copier.copy(str(source), str(elsewhere / "new"))
-    assert same(source, elsewhere / "new")
-    assert copier._ways == [copying.copy]
+    for size in (256, LIMIT):
+        os.truncate(source, size)
+        copier.copy(str(source), str(elsewhere / f"new-{size}"))
+        assert same(source, elsewhere / f"new-{size}")
+    assert (copier._clone, copier._link) == (None, None)
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK], ids=errno.errorcode.get)
+def test_a_large_file_is_copied_where_no_link_is_possible(
+    number: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file system, one without links, or too many of them; it is tried once."""
+    os.truncate(source, LIMIT)
+    monkeypatch.setattr(os, "link", _refuse(number))
+    copier = Copier()
+    copier._clone = None
+    copier.copy(str(source), str(tmp_path / "new"))
+    assert same(source, tmp_path / "new")
+    assert not os.path.samefile(source, tmp_path / "new")
+    assert copier._link is None
+
+
+def test_a_link_that_fails_otherwise_is_an_error(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, for one."""
+    os.truncate(source, LIMIT)
+    monkeypatch.setattr(os, "link", _refuse(errno.ENOSPC))
+    copier = Copier()
+    copier._clone = None
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        copier.copy(str(source), str(tmp_path / "new"))
+    assert os.listdir(tmp_path) == ["old"]
+
+
+def test_a_copy_that_fails_half_way_is_removed(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error propagates."""
+    copier = Copier()
+    copier._clone = None
+    monkeypatch.setattr(os, "write", _refuse(errno.ENOSPC))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        copier.copy(str(source), str(tmp_path / "new"))
+    assert os.listdir(tmp_path) == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("content", "is_shared"),
+    [
+        (b"\x7fELF\2\1\1\0" + bytes(LIMIT - 8), True),
+        (b"\x7fELF\2\1\1\0" + bytes(LIMIT - 9), False),
+        (b"x = 1\n" * LIMIT, False),
+        (b"x" * 8000 + bytes(LIMIT), False),
+        (b"SQLite format 3\0" + bytes(LIMIT), False),
+        (b"", False),
+    ],
+    ids=["library", "small", "text", "late", "database", "empty"],
+)
+def test_only_large_binary_files_are_shared(content: bytes, is_shared: bool, tmp_path: Path) -> None:
+    """From 1 MiB on, with a zero byte near the start, and no database; the report of such files has the same rule."""
+    folder = tmp_path / "venv" / "lib"
+    folder.mkdir(parents=True)
+    old, new = folder / "old", tmp_path / "new"
+    old.write_bytes(content)
+    os.utime(old, ns=(1, 1_000_000_000_123_456_789))
+    (folder / "link").symlink_to("old")
+    copier = Copier()
+    copier._clone = None
+    copier.copy(str(old), str(new))
+    assert same(old, new)
+    assert os.path.samefile(old, new) == is_shared
+    reported = [(os.path.join("lib", "old"), len(content), 1_000_000_000_123_456_789)]
+    assert copying.shareable_files(str(tmp_path / "venv")) == (reported if is_shared else [])
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o444, 0o600, 0o666, 0o777, 0o4755])
+def test_a_copy_has_the_mode_whatever_the_mask_is(mode: int, source: Path, tmp_path: Path) -> None:
+    """Read-only files too, twice, as the modes that a mask changes are remembered."""
+    source.chmod(mode)
+    copier = Copier()
+    old_mask = os.umask(0o077)
+    try:
+        for name in ("one", "two"):
+            copier.copy(str(source), str(tmp_path / name))
+            assert same(source, tmp_path / name)
+    finally:
+        os.umask(old_mask)
+
+
+@pytest.mark.parametrize(
+    "parts", [[(0, 5)], [(LIMIT, 5)], [(0, 9), (3 * LIMIT, 70_000)], []], ids=["at the end", "at the start", "between", "only"]
+)
+def test_the_holes_of_a_file_stay_holes(parts: list[tuple[int, int]], tmp_path: Path) -> None:
+    """Where the bytes are copied; the contents are the same."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    with old.open("wb") as file:
+        for begin, length in parts:
+            file.seek(begin)
+            file.write(b"x" * length)
+        file.truncate(8 * LIMIT)
+    copier = Copier()
+    copier._clone = copier._link = None
+    copier.copy(str(old), str(new))
+    assert same(old, new)
+    if old.stat().st_blocks * 512 < LIMIT:
+        assert new.stat().st_blocks * 512 < LIMIT
+
+
+@pytest.mark.parametrize("size", [0, 5, 3 * LIMIT])
+def test_a_file_that_is_cut_meanwhile_is_copied_as_far_as_it_goes(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is left of it when it is read; the copy ends."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"x" * 4 * LIMIT)
+    real_read = os.read
+
+    def cut(number: int, count: int) -> bytes:
+        os.truncate(old, size)
+        return real_read(number, count)
+
+    copier = Copier()
+    copier._clone = None
+    monkeypatch.setattr(os, "read", cut)
+    copier.copy(str(old), str(new))
+    assert new.read_bytes() == b"x" * size
+
+
+def test_a_sparse_file_that_is_cut_meanwhile_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even by a hole."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    with old.open("wb") as file:
+        file.truncate(4 * LIMIT)
+    real_seek = os.lseek
+
+    def cut(number: int, position: int, how: int) -> int:
+        os.truncate(old, 7)
+        return real_seek(number, position, how)
+
+    copier = Copier()
+    copier._clone = copier._link = None
+    monkeypatch.setattr(os, "lseek", cut)
+    copier.copy(str(old), str(new))
+    assert new.read_bytes() == bytes(7)
 
 
 def test_what_no_way_can_do_is_an_error(source: Path, tmp_path: Path) -> None:
-    """A file that is not there, or is there already: the error says so, nothing is changed, and no way is given up for it."""
+    """A file that is not there, or is there already: the error says so, nothing is changed, and links are not given up."""
     copier = Copier()
     (tmp_path / "there").write_text("precious")
     with pytest.raises(FileNotFoundError):
@@ -262,4 +417,87 @@ def test_what_no_way_can_do_is_an_error(source: Path, tmp_path: Path) -> None:
     assert caught.value.errno == errno.EEXIST
     assert (tmp_path / "there").read_text() == "precious"
     assert sorted(os.listdir(tmp_path)) == ["old", "there"]
-    assert len(copier._ways) == 3
+    assert copier._link is not None
+
+
+def test_a_copy_takes_few_calls(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files are opened, closed, read, written and dated: seven calls, and one for the status of the source."""
+    copier = Copier()
+    copier._clone = None
+    copier.copy(str(source), str(tmp_path / "first"))
+    calls: list[str] = []
+
+    def counted(name: str, real: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        calls.append(name)
+        return real(*args, **options)
+
+    for name in ("open", "close", "read", "write", "utime", "fstat", "stat", "lstat", "chmod", "fchmod", "lseek", "unlink"):
+        monkeypatch.setattr(os, name, functools.partial(counted, name, getattr(os, name)))
+    copier.copy(str(source), str(tmp_path / "second"))
+    assert sorted(calls) == ["close", "close", "fstat", "open", "open", "read", "utime", "write"]
+
+
+# What is edited in place.
+
+
+def files_of(venv: VenvRunner) -> dict[str, os.stat_result]:
+    """Return the status of each file of an environment, but not of its state."""
+    top = Path(venv.venv_dir)
+    found = {str(path.relative_to(top)): path.lstat() for path in top.rglob("*") if not path.is_symlink() and path.is_file()}
+    return {name: status for name, status in found.items() if not name.startswith(".venvrunner")}
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[VenvRunner, VenvRunner]:
+    """An environment with modules, data, commands, a large text and a large library, and its standalone fork."""
+    parent = VenvRunner("parent", tmp_path)
+    install(parent, *make_wheels(tmp_path))
+    run(parent, "python", "-m", "compileall", "-q", str(packages(parent) / "pip" / "_vendor"))
+    (packages(parent) / "words.txt").write_bytes(b"word\n" * LIMIT)
+    (packages(parent) / "large.so").write_bytes(b"\x7fELF" + bytes(LIMIT))
+    write_script(parent, "tool", "#!/bin/sh\necho tool\n")
+    return parent, parent.fork("fork", tmp_path, standalone=True)
+
+
+def test_no_file_under_the_limit_is_shared(pair: tuple[VenvRunner, VenvRunner]) -> None:
+    """Of a real environment with pip: each has an inode of its own; those that are shared are exactly the reported ones."""
+    parent, fork = map(files_of, pair)
+    assert len(parent) > 600
+    assert fork.keys() == parent.keys()
+    shared = [name for name, status in fork.items() if os.path.samestat(status, parent[name])]
+    large = str(packages(pair[0]).relative_to(pair[0].venv_dir) / "large.so")
+    status = parent[large]
+    assert copying.shareable_files(pair[0].venv_dir) == [(large, status.st_size, status.st_mtime_ns)]
+    assert shared == ([] if _can_clone(packages(pair[1])) else [large])
+    assert {status.st_nlink for name, status in fork.items() if name != large} == {1}
+
+
+@pytest.mark.parametrize("edited", [0, 1], ids=["parent", "fork"])
+def test_an_edit_in_place_stays_in_its_environment(edited: int, pair: tuple[VenvRunner, VenvRunner]) -> None:
+    """In either: of a module, its bytecode, metadata, data, a large text, a script, the settings; and so does a mode."""
+    changed, other = pair[edited], pair[1 - edited]
+    before = contents(other)
+    site = packages(changed).relative_to(changed.venv_dir)
+    pip = site / "pip"
+    names = [
+        *(pip / "__init__.py", pip / "_vendor" / "certifi" / "cacert.pem", site / "words.txt", site / "pocket.py"),
+        *(next((packages(changed) / "pip" / "_vendor").rglob("*.pyc")).relative_to(changed.venv_dir),),
+        *(Path("bin", "tool"), Path("bin", "pip"), Path("share", "pocket", "notes.txt"), Path("pyvenv.cfg")),
+    ]
+    for path in (Path(changed.venv_dir) / name for name in names):
+        with path.open("r+b") as file:
+            file.write(b"edited")
+        path.chmod(0o600)
+    assert contents(other) == before
+    bytecode = Path(other.venv_dir) / names[4]
+    assert not bytecode.read_bytes().startswith(b"edited")
+
+
+def test_a_change_of_a_shared_file_is_seen(pair: tuple[VenvRunner, VenvRunner]) -> None:
+    """An edit in place of a large library in the copy: the report of its parent differs, unless the blocks were cloned."""
+    parent, fork = pair
+    before = copying.shareable_files(parent.venv_dir)
+    with (packages(fork) / "large.so").open("r+b") as file:
+        file.write(b"\x7fELF\2")
+    after = copying.shareable_files(parent.venv_dir)
+    assert (after == before) == _can_clone(packages(fork))

@@ -234,17 +234,21 @@ def test_a_standalone_fork_is_cloned(clones: list[tuple[bytes, bytes]], tmp_path
 
 
 @pytest.mark.parametrize("refusal", [errno.ENOTSUP, errno.EXDEV, errno.EPERM], ids=errno.errorcode.get)
-def test_a_volume_that_cannot_clone_has_hard_links(
+def test_a_volume_that_cannot_clone_has_copies(
     clones: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refusal: int
 ) -> None:
-    """HFS+ says ENOTSUP, another volume EXDEV; it is asked once."""
+    """HFS+ says ENOTSUP, another volume EXDEV; it is asked once. Large libraries are hard links there."""
     monkeypatch.setattr(Library, "refusal", refusal)
     (tmp_path / "old").write_text("x")
+    (tmp_path / "large").write_bytes(bytes(copying.LARGE))
     copier = copying.Copier()
     for name in ("one", "two"):
         copier.copy(str(tmp_path / "old"), str(tmp_path / name))
-        assert os.path.samefile(tmp_path / "old", tmp_path / name)
-    assert copier._ways == [os.link, copying.copy]
+        assert (tmp_path / name).read_text() == "x"
+        assert not os.path.samefile(tmp_path / "old", tmp_path / name)
+    copier.copy(str(tmp_path / "large"), str(tmp_path / "linked"))
+    assert os.path.samefile(tmp_path / "large", tmp_path / "linked")
+    assert copier._clone is None
     assert not clones
 
 
@@ -263,15 +267,16 @@ def test_a_clone_that_fails_otherwise_is_an_error(
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         copier.copy(str(tmp_path / "old"), str(tmp_path / "new"))
     assert sorted(os.listdir(tmp_path)) == ["old", "there"]
-    assert len(copier._ways) == 3
+    assert copier._clone is copying._clonefile
 
 
-def test_a_system_without_the_call_has_hard_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_system_without_the_call_has_copies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As before macOS 10.12, and here."""
     monkeypatch.setattr(copying, "IS_MACOS", True)
     (tmp_path / "old").write_text("x")
     copying.Copier().copy(str(tmp_path / "old"), str(tmp_path / "new"))
-    assert os.path.samefile(tmp_path / "old", tmp_path / "new")
+    assert (tmp_path / "new").read_text() == "x"
+    assert not os.path.samefile(tmp_path / "old", tmp_path / "new")
 
 
 # Volumes that ignore case (APFS, HFS+) and the form of accents (both; HFS+ shows its own): stat(2).

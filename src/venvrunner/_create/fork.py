@@ -55,7 +55,8 @@ def fork(
         parent_dir: the parent.
         venv_dir: the absolute path of the fork.
         user: the user to record in the fork.
-        standalone: give the fork a copy of everything, so that it does not need its parent.
+        standalone: give the fork a copy of everything, so that it does not need its parent; only the files that
+            :func:`.copying.shareable_files` returns may be shared.
         exist: how to treat an existing environment at *venv_dir*.
         wait: how long to wait, in seconds, for the users of that environment and for changes of the parent.
         purpose: the record of the environment, if the caller could as well have created it without a parent; one with an equal
