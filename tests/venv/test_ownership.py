@@ -20,6 +20,7 @@ from helpers.programs import SOURCE
 from helpers.waiting import DEADLINE, wait_until
 from venvrunner import InvalidPathError, NotAVenvError, VenvInUseError, VenvRunner
 from venvrunner._venv import venv_directory
+from venvrunner._venv.state import Ownership
 
 pytestmark = pytest.mark.slow
 
@@ -378,3 +379,35 @@ async def test_a_cancelled_block_deletes_its_temporary_environment() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [folder.exists() for folder in folders] == [False]
+
+
+def _ways_to_finish() -> dict[str, Callable[[Path, Path], object]]:
+    begun = '{"parent": null}\n'
+    return {
+        "begun": lambda _state, _other: None,
+        "linked": lambda state, other: other.hardlink_to(state),
+        "a link": lambda state, other: (other.write_text(begun), state.unlink(), state.symlink_to(other)),
+        "cut": lambda state, _other: state.write_text(begun.strip()),
+        "empty": lambda state, _other: state.write_text(""),
+        "finished": lambda state, _other: state.write_text(begun + "{}\n"),
+        "no text": lambda state, _other: state.write_bytes(b"\xff\n"),
+        "missing": lambda state, _other: state.unlink(),
+    }
+
+
+@pytest.mark.parametrize("kind", _ways_to_finish())
+def test_the_end_of_a_creation_is_noted_in_the_environments_own_file_only(kind: str, tmp_path: Path) -> None:
+    """It is added to the file of the beginning; one that is a link, has another name, or was changed is replaced."""
+    (tmp_path / ".venvrunner").mkdir()
+    owner, state, other = Ownership(str(tmp_path)), tmp_path / ".venvrunner" / "state", tmp_path / "other"
+    owner.begin()
+    number = state.stat().st_ino
+    assert (owner.unfinished(), owner.purpose()) == (True, None)
+    _ways_to_finish()[kind](state, other)
+    owner.finish({"folder": "here"})
+    assert (owner.unfinished(), owner.purpose()) == (False, {"folder": "here"})
+    assert not state.is_symlink()
+    assert kind != "begun" or state.stat().st_ino == number
+    if other.exists():
+        assert other.read_text() == '{"parent": null}\n'
+    assert os.listdir(state.parent) == ["state"]

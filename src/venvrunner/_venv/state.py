@@ -35,6 +35,7 @@ from venvrunner.exceptions import VenvInUseError
 __tracebackhide__ = True
 
 _NOTES = "state"
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NAMED = 3
 """Maximum number of forks that an error names."""
 
@@ -188,12 +189,34 @@ class Ownership:
         Args:
             parent_dir: the environment that this one will need.
         """
-        self._write([{"parent": None if parent_dir is None else portable(parent_dir)}])
+        notes = [{"parent": None if parent_dir is None else portable(parent_dir)}]
+        if not create_file(self._spot(_NOTES), _lines(notes)):
+            self._write(notes)
 
     def finish(self, purpose: dict[str, Any]) -> None:
         """Mark the environment as finished, and record its recipe: the last step of a creation."""
-        begun = self._notes() or [{"parent": None}]  # the file may have been replaced
-        self._write([begun[0], purpose])
+        if not self._append(purpose):
+            begun = self._notes() or [{"parent": None}]  # the file may have been replaced
+            self._write([begun[0], purpose])
+
+    def _append(self, note: dict[str, Any]) -> bool:
+        """Add a second line to the state file, which costs less than another file; return ``False`` if it must be replaced."""
+        if not _NOFOLLOW:
+            return False
+        spot = self._spot(_NOTES)
+        try:
+            with open(spot.name, "r+b", buffering=0, opener=_opener(spot, _NOFOLLOW)) as file:
+                text = file.read().decode()
+                if os.fstat(file.fileno()).st_nlink > 1 or len(_parse(text)) != 1 or not text.endswith("\n"):
+                    return False
+                line = _lines([note]).encode()
+                return file.write(line) == len(line)
+        except UnicodeDecodeError:
+            return False
+        except OSError as exc:
+            if is_inconclusive(exc):
+                raise
+            return False
 
     def parent(self) -> str | None:
         """Return the parent of this environment, which it needs, or ``None`` if it is not a fork."""
@@ -228,26 +251,33 @@ class Ownership:
         return notes is not None and not notes[1:]
 
     def _write(self, notes: list[dict[str, Any]]) -> None:
-        import json  # slow to import
-
         spot = self._spot(_NOTES)
-        replace_file(spot, spot, "".join(json.dumps(note) + "\n" for note in notes))
+        replace_file(spot, spot, _lines(notes))
 
     def _notes(self) -> list[dict[str, Any]] | None:
         """Return the complete lines of the state file; ``None`` if it does not exist."""
         text = _read_file(self._spot(_NOTES))
-        if text is None:
-            return None
-        import json  # slow to import
+        return None if text is None else _parse(text)
 
-        notes: list[dict[str, Any]] = []
-        with contextlib.suppress(ValueError, RecursionError):
-            for line in text.splitlines():
-                note: object = json.loads(line)
-                if not isinstance(note, dict):
-                    break
-                notes.append(cast("dict[str, Any]", note))
-        return notes
+
+def _lines(notes: list[dict[str, Any]]) -> str:
+    import json  # slow to import
+
+    return "".join(json.dumps(note) + "\n" for note in notes)
+
+
+def _parse(text: str) -> list[dict[str, Any]]:
+    """Return the complete lines of a state file."""
+    import json  # slow to import
+
+    notes: list[dict[str, Any]] = []
+    with contextlib.suppress(ValueError, RecursionError):
+        for line in text.splitlines():
+            note: object = json.loads(line)
+            if not isinstance(note, dict):
+                break
+            notes.append(cast("dict[str, Any]", note))
+    return notes
 
 
 def new_note(kind: str) -> str:
@@ -269,8 +299,8 @@ def local(text: str) -> str:
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
-def _opener(spot: Spot) -> Callable[[str, int], int]:
-    return functools.partial(without_waiting, dir_fd=spot.dir_fd)
+def _opener(spot: Spot, more_flags: int = 0) -> Callable[[str, int], int]:
+    return lambda path, flags: without_waiting(path, flags | more_flags, dir_fd=spot.dir_fd)
 
 
 def _read_file(spot: Spot) -> str | None:
@@ -286,6 +316,19 @@ def _read_file(spot: Spot) -> str | None:
         if is_inconclusive(exc):
             raise
         return "" if exc.errno in {errno.EINVAL, errno.ENXIO} else None  # a held pipe, a socket
+
+
+def create_file(spot: Spot, text: str) -> bool:
+    """Create a file, and return ``False`` if the name is taken, even by a link that leads nowhere."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        number = os.open(spot.name, flags, 0o666, dir_fd=spot.dir_fd)
+    except FileExistsError:
+        return False
+    with open(number, "wb", buffering=0) as file:
+        if text:
+            file.write(text.encode())
+    return True
 
 
 def replace_file(spot: Spot, beside: Spot, text: str) -> None:

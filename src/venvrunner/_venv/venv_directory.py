@@ -7,7 +7,7 @@ from venvrunner._venv.change import CONFIG, LOCK, STATE, Change, refusal
 from venvrunner._venv.errors import CREATE, explained
 from venvrunner._venv.open_directory import Directory
 from venvrunner._venv.removal import empty
-from venvrunner._venv.state import Ownership, replace_file
+from venvrunner._venv.state import Ownership, create_file, replace_file
 from venvrunner.exceptions import NotAVenvError
 
 __tracebackhide__ = True
@@ -63,8 +63,9 @@ def is_there(venv_dir: str) -> bool:
 
 def mark(directory: Directory, state: Directory) -> None:
     """Mark a directory as an environment with an empty ``pyvenv.cfg``: its first file, removed only after its contents."""
-    # The temporary file is written in the state directory: next to pyvenv.cfg, it would look like a file of the user's.
-    replace_file(directory.spot(CONFIG), state.spot(CONFIG), "")
+    if not create_file(directory.spot(CONFIG), ""):
+        # The temporary file is written in the state directory: next to pyvenv.cfg, it would look like a file of the user's.
+        replace_file(directory.spot(CONFIG), state.spot(CONFIG), "")
 
 
 def check_place(directory: Directory) -> None:
