@@ -61,7 +61,7 @@ def test_earlier_versions_read_import_lines(version: str, tmp_path: Path) -> Non
     """Nothing is imported but the standard library, and there is nothing else in the directory."""
     packages = environment(tmp_path / "venv", version)
     inheritance.inherit(str(tmp_path), str(packages), str(tmp_path / "venv"))
-    assert sorted(os.listdir(packages)) == ["00_venvrunner_parent.pth", "~venvrunner_parent.pth"]
+    assert os.listdir(packages) == ["00_venvrunner_parent.pth"]
     assert all(inheritance.is_own(name) for name in os.listdir(packages))
 
 
@@ -127,3 +127,42 @@ def test_a_fork_warns_of_nothing(tmp_path: Path) -> None:
     fork = parent.fork("fork", tmp_path)
     done = fork.log_run(["python", "-X", "dev", "-W", "error", "-c", "import sys; print(sys.flags.dev_mode)"])
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_the_files_of_earlier_releases_still_work(tmp_path: Path) -> None:
+    """A fork that has two files instead of one finds all in the same order, and so does its fork."""
+    parent = VenvRunner("parent", tmp_path, with_pip=False)
+    (packages_of(parent) / "venvrunner_probe.py").write_text("seen = []\n")
+    child = parent.fork("child", tmp_path)
+    add = f"site.addsitedir(os.path.join(sitedir, os.fsdecode({os.fsencode(packages_of(parent))!r})))"
+    note = "sys._venvrunner_inherited"
+    first = f"import os, site, sys; _begin = len(sys.path); {add}; {note} = sys.path[_begin:]\n"
+    (packages_of(child) / "00_venvrunner_parent.pth").write_text(first)
+    (packages_of(child) / "~venvrunner_parent.pth").write_text(f"import sys; sys.path.sort(key={note}.__contains__)\n")
+    (tmp_path / "packages-of-child").mkdir()
+    (packages_of(child) / "own.pth").write_text(f"{tmp_path}/packages-of-child\n")
+    grandchild = child.fork("grandchild", tmp_path)
+    expected = [str(packages_of(child)), f"{tmp_path}/packages-of-child", str(packages_of(parent))]
+    assert json.loads(child.log_run(["python", "-c", SHOW]).stdout)[1] == expected
+    assert json.loads(grandchild.log_run(["python", "-c", SHOW]).stdout)[1] == [str(packages_of(grandchild)), *expected]
+    copy = grandchild.fork("copy", tmp_path, standalone=True)
+    assert not list(Path(copy.venv_dir).rglob("~*.pth"))
+
+
+@pytest.mark.parametrize("place", ["fork", "elsewhere"])
+def test_a_later_call_of_addsitedir_works_in_a_fork(place: str, tmp_path: Path) -> None:
+    """What it adds for the fork's own directory precedes what is inherited; for another directory, it follows."""
+    parent = VenvRunner("parent", tmp_path, with_pip=False)
+    (packages_of(parent) / "venvrunner_probe.py").write_text("seen = []\n")
+    fork = parent.fork("fork", tmp_path)
+    directory = packages_of(fork) if place == "fork" else tmp_path / "more-packages"
+    directory.mkdir(exist_ok=True)
+    (tmp_path / "packages-late").mkdir()
+    code = f"""
+import site, pathlib
+pathlib.Path({str(directory)!r}, "late.pth").write_text({str(tmp_path / "packages-late")!r})
+site.addsitedir({str(directory)!r})
+{SHOW}"""
+    _seen, path = json.loads(fork.log_run(["python", "-c", code]).stdout)
+    own, inherited, late = str(packages_of(fork)), str(packages_of(parent)), str(tmp_path / "packages-late")
+    assert path == ([own, late, inherited] if place == "fork" else [own, inherited, str(directory), late])

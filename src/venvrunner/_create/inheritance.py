@@ -17,11 +17,22 @@ _NAME = "venvrunner_parent"
 _FIRST = f"00_{_NAME}"
 """Sorts before the names of all other files, which may import inherited packages."""
 _LAST = f"~{_NAME}"
-"""Sorts after the names of all other files: the paths that they add, such as editable projects, precede inherited ones."""
+"""Sorts after the names of all other files: the paths that they add, such as editable projects, precede inherited ones.
+
+Earlier releases also wrote a ``.pth`` file with this name.
+"""
 _BEGIN = f"00_{_NAME}_begin"
 """The name of the ``.start`` file: if it had the name of a ``.pth`` file, it would disable that file."""
 _OWN = re.compile(rf"({_FIRST}|{_LAST}|{_BEGIN})\.(pth|start)|_{_NAME}_[0-9a-f]+\.py")
-_NOTE = "sys._venvrunner_inherited"
+_LINE = (
+    "import os, site, sys; _begin = len(sys.path); {add}; site.addpackage = lambda *file,"
+    " _read=site.addpackage, _own=sitedir, _inherited=sys.path[_begin:], _sys=sys:"
+    " (_read(*file), file[0] == _own and _sys.path.sort(key=_inherited.__contains__))[0]\n"
+)
+"""Adds the inherited packages, and moves them behind the paths that each following file of the same directory adds.
+
+``site`` calls ``addpackage`` for each ``.pth`` file. A second file that sorts last would do too, but each file of a fork costs.
+"""
 _FIRST_WITH_START_FILES = (3, 15)
 
 _MODULE = '''"""Adds the packages of the parent environment after those of this fork."""
@@ -81,8 +92,7 @@ def inherit(directory: str, packages: str, venv_dir: str) -> None:
         }
     else:
         files = {
-            f"{_FIRST}.pth": f"import os, site, sys; _begin = len(sys.path); {add}; {_NOTE} = sys.path[_begin:]\n",
-            f"{_LAST}.pth": f"import sys; sys.path.sort(key={_NOTE}.__contains__)\n",
+            f"{_FIRST}.pth": _LINE.format(add=add),
         }
     for name, text in files.items():
         archive.write(os.path.join(packages, name), text.encode(), executable=False)
