@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +287,73 @@ def test_a_fork_of_a_fork_has_the_nearest_version(parent: VenvRunner, child: Ven
     assert (Path(third.venv_dir) / "share" / "pocket" / "notes.txt").read_text() == "notes 2.0\n"
     assert run(third, "python", "-c", "import strand, loose, wires_hook; print(wires_hook.folder)") == f"{packages(parent)}\n"
     assert listed(third).items() >= {"pocket": "3.0", "extra": "1.0", "needy": "1.0", "loose": "1.0.dev0"}.items()
+
+
+COMMANDS = ["idna", "normalizer", "py.test", "pygmentize", "pytest"]
+"""What pytest, requests and their dependencies install beside pip."""
+CREATED = 24
+"""How many files, links and directories a fork of such a parent creates, which a disk charges for one by one.
+
+Nine are commands: four of pip and five others, whose first line names the interpreter of the fork. Three are the names of that
+interpreter: a fork without ``python3.11`` would run the one that is next on ``PATH``. Five are directories. The others are the
+directory of the fork itself, its settings, one file for inheritance, its state directory with three files, and a note in the
+parent.
+"""
+
+COUNT = """
+import os, sys
+from venvrunner import VenvRunner
+def entries(top):
+    return {os.path.join(folder, name) for folder, folders, files in os.walk(top) for name in folders + files}
+def watch(event, args):
+    if event in {"os.rename", "os.remove", "os.rmdir"}:
+        undone.append((event, args))
+undone = []
+top = sys.argv[1]
+parent = VenvRunner.open(os.path.join(top, "parent"))
+parent.fork("first", top).delete()
+before = entries(top)
+sys.addaudithook(watch)
+fork = parent.fork("fork", top)
+found = list(undone)
+print(found)
+print(*sorted(os.path.relpath(path, top) for path in entries(top) - before), sep="\\n")
+"""
+
+
+def test_a_fork_creates_few_files(tmp_path: Path) -> None:
+    """And none that it removes or renames again, so the listing has all of them."""
+    parent = VenvRunner("parent", tmp_path)
+    for name in COMMANDS:
+        write_script(parent, name, f"#!{parent.python_executable}\nprint({name!r})\n")
+    done = subprocess.run([sys.executable, "-c", COUNT, tmp_path], capture_output=True, text=True, check=True)
+    undone, *created = done.stdout.splitlines()
+    assert undone == "[]"
+    assert len([path for path in created if path.startswith("fork/bin/")]) == len(COMMANDS) + 4 + 3
+    assert len(created) <= CREATED, created
+
+
+@pytest.mark.parametrize("place", ["inside", "outside"])
+def test_git_ignores_a_fork_in_a_repository(place: str, tmp_path: Path) -> None:
+    """As it does its parent; elsewhere, the fork does without the file."""
+    parent = VenvRunner("parent", tmp_path / "elsewhere", with_pip=False)
+    if place == "inside":
+        (tmp_path / "repository" / ".git").mkdir(parents=True)
+    fork = parent.fork("fork", tmp_path / "repository" / "deep")
+    ignored = Path(fork.venv_dir, ".gitignore")
+    assert Path(parent.venv_dir, ".gitignore").read_text().splitlines()[-1] == "*"
+    assert ignored.exists() == (place == "inside")
+
+
+def test_headers_of_the_parent_are_in_the_fork(tmp_path: Path) -> None:
+    """A directory without any is left out; a standalone fork has all."""
+    parent = VenvRunner("parent", tmp_path, with_pip=False)
+    headers = Path(parent.venv_dir, "include")
+    headers.mkdir(exist_ok=True)
+    assert not Path(parent.fork("without", tmp_path).venv_dir, "include").exists()
+    copy = Path(parent.fork("copy", tmp_path, standalone=True).venv_dir)
+    assert {"include", "CACHEDIR.TAG", ".gitignore"} <= set(os.listdir(copy))
+    VenvRunner.open(tmp_path / "without").delete()
+    (headers / "site").mkdir()
+    (headers / "site" / "some.h").write_text("#define SOME\n")
+    assert Path(parent.fork("with", tmp_path).venv_dir, "include", "site", "some.h").read_text() == "#define SOME\n"

@@ -4,6 +4,7 @@ A fork gets the links and small files of its parent. Files in its package direct
 its scripts are copies of the parent's that name the fork's interpreter. Nothing else is copied.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -30,6 +31,11 @@ __tracebackhide__ = True
 
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)w?[\d.]*t?(\.exe)?")
 _LEFT_OUT = {STATE, "pyvenv.cfg", ".lock"}
+_GIT_IGNORE = ".gitignore"
+_HEADERS = "include"
+"""The directory for the headers of packages, which pip creates when a package has some."""
+_NOT_WORTH_A_FILE = {"CACHEDIR.TAG"}
+"""Files that are left out of a fork that is not standalone: each costs, and a backup of a fork is small."""
 NOT_FOR_FORKS = b"# This file is not for the forks of the environment.\n"
 """The first line of files beside ``pyvenv.cfg`` that forks do not get."""
 _CREATE = "create a fork"
@@ -139,7 +145,7 @@ def _check_paths(venv_dir: str, ancestors: list[str], *, standalone: bool) -> No
 def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
     share = (copying.Copier() if standalone else copying.Linker()).copy
     copy_settings(ancestors[0], venv_dir)
-    _Builder(ancestors, venv_dir, share).build()
+    _Builder(ancestors, venv_dir, share, set() if standalone else _left_out_of_forks(ancestors[0], venv_dir)).build()
     if standalone:
         _copy_packages(ancestors, venv_dir, share)
     else:
@@ -147,10 +153,31 @@ def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
             inheritance.inherit(directory, os.path.join(venv_dir, os.path.relpath(directory, ancestors[0])), venv_dir)
 
 
+def _left_out_of_forks(parent_dir: str, venv_dir: str) -> set[str]:
+    """Return the names that a fork does without, because they have no effect there and each costs a file or directory."""
+    found = set(_NOT_WORTH_A_FILE)
+    if not _is_in_repository(venv_dir):
+        found.add(_GIT_IGNORE)
+    with contextlib.suppress(OSError):
+        if not os.listdir(os.path.join(parent_dir, _HEADERS)):
+            found.add(_HEADERS)
+    return found
+
+
+def _is_in_repository(path: str) -> bool:
+    """Return whether a path is in a work tree of git."""
+    while (above := os.path.dirname(path)) != path:
+        if os.path.lexists(os.path.join(above, ".git")):
+            return True
+        path = above
+    return False
+
+
 class _Builder:
     """Builds everything in a fork except its packages."""
 
-    def __init__(self, ancestors: list[str], venv_dir: str, share: Share) -> None:
+    def __init__(self, ancestors: list[str], venv_dir: str, share: Share, left_out: set[str]) -> None:
+        self._left_out = _LEFT_OUT | left_out
         self._parent_dir = ancestors[0]
         self._ancestors = ancestors
         self._venv_dir = venv_dir
@@ -166,7 +193,7 @@ class _Builder:
     def _fill(self, old: str, new: str) -> None:
         for entry in copying.entries(old):
             target = os.path.join(new, entry.name)
-            if old == self._parent_dir and entry.name in _LEFT_OUT:
+            if old == self._parent_dir and entry.name in self._left_out:
                 continue
             if entry.is_symlink():
                 self._fill_link(entry.path, target)
@@ -181,11 +208,12 @@ class _Builder:
                 self._fill(entry.path, target)
 
     def _fill_link(self, old: str, new: str) -> None:
-        real = os.path.realpath(old)
-        if any(within(real, ancestor) is not None for ancestor in self._ancestors[1:]):
-            self._share(real, new)  # a file that the parent has from its own parent
-        else:
-            os.symlink(archive.link_target(old, self._parent_dir), new)
+        if further := self._ancestors[1:]:
+            real = os.path.realpath(old)
+            if any(within(real, ancestor) is not None for ancestor in further):
+                self._share(real, new)  # a file that the parent has from its own parent
+                return
+        os.symlink(archive.link_target(old, self._parent_dir), new)
 
     def _fill_file(self, entry: os.DirEntry[str], new: str) -> None:
         if os.path.dirname(entry.path) == self._old_scripts:
