@@ -7,7 +7,7 @@ its scripts are copies of the parent's that name the fork's interpreter. Nothing
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, get_args
 
 from venvrunner._create import archive, creation, inheritance
@@ -145,11 +145,13 @@ def _check_paths(venv_dir: str, ancestors: list[str], *, standalone: bool) -> No
 def _make(ancestors: list[str], venv_dir: str, *, standalone: bool) -> None:
     share = (copying.Copier() if standalone else copying.Linker()).copy
     copy_settings(ancestors[0], venv_dir)
-    _Builder(ancestors, venv_dir, share, set() if standalone else _left_out_of_forks(ancestors[0], venv_dir)).build()
+    directories = CURRENT.package_directories(ancestors[0])
+    left_out = set[str]() if standalone else _left_out_of_forks(ancestors[0], venv_dir)
+    _Builder(ancestors, directories, venv_dir, share, left_out).build()
     if standalone:
-        _copy_packages(ancestors, venv_dir, share)
+        _copy_packages(ancestors, directories, venv_dir, share)
     else:
-        for directory in CURRENT.package_directories(ancestors[0]):
+        for directory in directories:
             inheritance.inherit(directory, os.path.join(venv_dir, os.path.relpath(directory, ancestors[0])), venv_dir)
 
 
@@ -176,13 +178,15 @@ def _is_in_repository(path: str) -> bool:
 class _Builder:
     """Builds everything in a fork except its packages."""
 
-    def __init__(self, ancestors: list[str], venv_dir: str, share: Share, left_out: set[str]) -> None:
+    def __init__(
+        self, ancestors: list[str], directories: Collection[str], venv_dir: str, share: Share, left_out: set[str]
+    ) -> None:
         self._left_out = _LEFT_OUT | left_out
         self._parent_dir = ancestors[0]
         self._ancestors = ancestors
         self._venv_dir = venv_dir
         self._share = share
-        self._packages = set(CURRENT.package_directories(self._parent_dir))
+        self._packages = set(directories)
         self._above_packages = {os.path.dirname(path) for path in self._packages}
         self._old_scripts = CURRENT.scripts(self._parent_dir)
         self._new_scripts = CURRENT.scripts(venv_dir)
@@ -241,9 +245,9 @@ class _Builder:
             archive.write(new, script.text(self._new_scripts), executable=True)
 
 
-def _copy_packages(ancestors: list[str], venv_dir: str, share: Share) -> None:
+def _copy_packages(ancestors: list[str], directories: Collection[str], venv_dir: str, share: Share) -> None:
     """Copy the packages of each ancestor into a separate directory, so that overridden packages stay overridden."""
-    for directory in CURRENT.package_directories(ancestors[0]):
+    for directory in directories:
         name = os.path.relpath(directory, ancestors[0])
         packages = os.path.join(venv_dir, name)
         old = (layer for ancestor in ancestors for layer in layers(os.path.join(ancestor, name)))
