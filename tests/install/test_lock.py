@@ -465,9 +465,12 @@ def test_a_lock_file_of_a_real_tool_is_installed(venv: VenvRunner, tmp_path: Pat
     assert venv.log_run(["pytest", "--version"], cwd=tmp_path).stdout == "pytest 8.4.2\n"
 
 
-def test_an_archive_of_no_index_is_installed_with_its_origin(venv: VenvRunner, wheels: Path, tmp_path: Path) -> None:
-    """As a direct reference (PEP 610)."""
-    text = entry(wheel(wheels, "needy"))
+@pytest.mark.parametrize("url", [False, True])
+def test_an_archive_of_no_index_is_installed_with_its_origin(
+    venv: VenvRunner, wheels: Path, tmp_path: Path, *, url: bool
+) -> None:
+    """As a direct reference (PEP 610); also a local file with a URL, as pip writes it, though uv itself reads only a path."""
+    text = entry(wheel(wheels, "needy"), url=url)
     lock = write(tmp_path, f'[[packages]]\nname = "needy"\nversion = "1.0"\narchive = {text}\n')
     assert venv.install(lock=lock).added == {"needy": "1.0"}
     assert list(Path(venv.venv_dir).rglob("direct_url.json"))

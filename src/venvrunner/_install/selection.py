@@ -12,9 +12,9 @@ from venvrunner._install.lock_mismatch import why_unfit
 from venvrunner._install.locked_file import LockedFile
 from venvrunner._install.metadata import Distribution, normalized
 from venvrunner._install.pylock import Lock, unusable
-from venvrunner._install.requirement_forms import quoted
+from venvrunner._install.requirement_forms import FILE, quoted
 from venvrunner._install.requirements import check_credentials, requirement
-from venvrunner._venv.paths import within
+from venvrunner._venv.paths import local_path, within
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
 
 __tracebackhide__ = True
@@ -178,7 +178,7 @@ def _repository(lock: Lock, package: "Package", source: "PackageVcs") -> str:
 
 
 def _place(lock: Lock, package: "Package", source: "PackageWheel | PackageSdist | PackageArchive") -> tuple[str, str]:
-    """Return the path and the URL of a file; the path is ``""`` unless the lock file lists it and the file exists."""
+    """Return the path and the URL of a file; the path is ``""`` unless the file is on this machine."""
     if source.path is not None and not lock.is_remote() and not _UNSAFE.search(source.path):
         path = lock.absolute(source.path)
         if os.path.isfile(path):
@@ -191,10 +191,12 @@ def _place(lock: Lock, package: "Package", source: "PackageWheel | PackageSdist 
         check_credentials(source.url)
     except InvalidRequirementError as exc:
         raise unusable(lock.path, exc) from None
-    name = getattr(source, "name", None)
+    name, path = getattr(source, "name", None), ""
+    if (match := FILE.fullmatch(source.url)) and os.path.isfile(local := local_path(match["path"])):
+        path = local  # uv reads no URL of an archive that is a local file
     if name is not None and not _is_same_file(lock, name, unquote(urlsplit(source.url).path).rpartition("/")[2]):
         raise unusable(lock.path, f"the URL of {package.name!r} does not end with its name {name!r}")
-    return "", source.url
+    return path, source.url
 
 
 def _is_same_file(lock: Lock, name: str, in_url: str) -> bool:
