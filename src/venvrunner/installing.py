@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, get_args
 
 from venvrunner._install.options import RequestOptions, ResolveOptions
 from venvrunner._install.receipt import Receipt
-from venvrunner._install.steps import Call, Steps, run, run_async
+from venvrunner._install.steps import Call, run, run_async
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
@@ -20,6 +20,7 @@ from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 
 if TYPE_CHECKING:  # what installs is loaded by the first installation: most programs that import this run commands only
     from venvrunner._install.installation import Installer, Target
+    from venvrunner._install.locking import LockOrder
     from venvrunner._install.request import Request
 
 __tracebackhide__ = True
@@ -261,32 +262,16 @@ class InstallingRunner(Runner):
         ...         print(error.returncode)
         1
         """
-        with temporary_directory() as directory:
-            return cast("CompletedCommand", run(self._lock(path, requirements, options, directory), self._perform))
+        return self._lock_now(lock_order(path, requirements, options))
 
     async def async_lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
         """Same as :meth:`lock`, but a coroutine."""
+        from venvrunner._install.locking import write_lock
+
+        order = lock_order(path, requirements, options)
         with temporary_directory() as directory:
-            steps = self._lock(path, requirements, options, directory)
+            steps = write_lock(self._installer(), order, self._target(directory, order.options))
             return cast("CompletedCommand", await run_async(steps, self._perform_async))
-
-    def _lock(
-        self, path: StrPath, requirements: Iterable[StrPath], options: LockOptions, directory: str
-    ) -> Steps[subprocess.CompletedProcess[str]]:
-        from venvrunner._install.locking import check_lockable, lock_path, write_lock
-        from venvrunner._install.request import make_request
-
-        check_keywords(options, LockOptions.__annotations__)
-        own: Any = {name: value for name, value in options.items() if name in ResolveOptions.__annotations__}
-        rest = {name: value for name, value in options.items() if name in ReportOptions.__annotations__}
-        universal: object = options.get("universal", False)
-        if not isinstance(universal, bool):
-            msg = f"universal must be True or False, not {type(universal).__name__}."
-            raise TypeError(msg)
-        found = lock_path(path)
-        request = make_request(requirements, own)
-        check_lockable(request)
-        return write_lock(self._installer(), request, self._target(directory, rest), rest, found, universal=universal)
 
     def _build_wheel(self, project: str, output: str, sources: RequestOptions) -> None:
         """Build the wheel of a local project into a directory; nothing is installed."""
@@ -326,6 +311,13 @@ class InstallingRunner(Runner):
         with temporary_directory() as directory:
             steps = installation.install(self._installer(), request, self._target(directory, options), options)
             return run(steps, self._perform)
+
+    def _lock_now(self, order: "LockOrder", **check: Any) -> CompletedCommand:
+        from venvrunner._install.locking import write_lock
+
+        with temporary_directory() as directory:
+            steps = write_lock(self._installer(), order, self._target(directory, order.options), **check)
+            return cast("CompletedCommand", run(steps, self._perform))
 
     def _installer(self) -> "Installer":
         from venvrunner._install import bundled_pip, inventory
@@ -388,3 +380,21 @@ def split_options(requirements: Iterable[StrPath], options: InstallOptions) -> "
         msg = "there is nothing to install. Name a requirement, a path, a URL, a requirements file or a lock file."
         raise InvalidRequirementError(msg)
     return request, rest
+
+
+def lock_order(path: StrPath, requirements: Iterable[StrPath], options: LockOptions) -> "LockOrder":
+    """Return the checked order of a lock file.
+
+    Raises:
+        TypeError: a value has the wrong type, or a keyword is unknown.
+        InvalidPathError: the file cannot have this name, or cannot be written.
+        InvalidRequirementError: a value is wrong, or there is nothing to lock.
+        LockFileError: a directory is outside the lock file's own.
+    """
+    from venvrunner._install.locking import make_order
+    from venvrunner._install.request import make_request
+
+    check_keywords(options, LockOptions.__annotations__)
+    own: Any = {name: value for name, value in options.items() if name in ResolveOptions.__annotations__}
+    rest = {name: value for name, value in options.items() if name in ReportOptions.__annotations__}
+    return make_order(path, make_request(requirements, own), rest, options.get("universal", False))

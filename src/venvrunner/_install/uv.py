@@ -96,8 +96,8 @@ class Uv(NamedTuple):
         lines = [*map(_named, request.requirements), *(f"--editable {what}" for what in request.editable)]
         sources = [*request.requirements_files, *(["-"] if lines else [])]
         others = request._replace(requirements_files=(), editable=(), require_hashes=False, upgrade=False).options()
-        # A header would name the temporary path of the output, and annotations that of the requirements.
-        form = ["--format=pylock.toml", "--no-header", "--no-annotate", *(["--universal"] if universal else [])]
+        # It prints the file too, with passwords. A header and annotations would name temporary paths.
+        form = ["--format=pylock.toml", "--quiet", "--no-header", "--no-annotate", *(["--universal"] if universal else [])]
         command = [*self._start("compile", python), *form, f"--output-file={output}", *others, *_options(request)]
         return [*command, "--", *sources], "".join(f"{line}\n" for line in lines)
 

@@ -5,14 +5,17 @@ import os
 from collections.abc import Mapping
 from typing import Any, cast
 
-from venvrunner._install.toml_text import inline
+from venvrunner._install.toml import toml
 from venvrunner._venv import layout
 
 __tracebackhide__ = True
 
 FILE_VARIABLE = "UV_CONFIG_FILE"
-_HARMFUL = {"target", "prefix", "python", "system", "python-version", "python-platform", "group", "extra", "all-extras"}
-"""Settings of ``[pip]`` that redirect an installation, select files for another Python, or change what a call installs."""
+_HARMFUL = {
+    "all-extras", "extra", "group", "no-emit-package", "output-file", "prefix", "python", "python-platform", "python-version",
+    "system", "target", "universal",
+}  # fmt: skip
+"""Settings of ``[pip]`` that redirect an installation, select files for another Python, or change what a call does."""
 _PROJECT_ONLY = {
     "build-backend", "conflicts", "default-groups", "dependency-groups", "dev-dependencies", "environments", "managed",
     "package", "required-environments", "sources", "workspace",
@@ -55,7 +58,7 @@ def overruled(env: Mapping[str, str], cwd: str, *, is_exact: bool = False) -> st
         merged = _combined(merged, settings)
     merged["pip"] = {name: value for name, value in merged.get("pip", {}).items() if name not in _HARMFUL | limits}
     kept = {name: value for name, value in merged.items() if name not in _PROJECT_ONLY | limits}
-    lines = [f"{json.dumps(name)} = {inline(value)}\n" for name, value in kept.items()]
+    lines = [f"{json.dumps(name)} = {toml(value)}\n" for name, value in kept.items()]
     return "".join([f"# {json.dumps([path for path, settings in files if settings])}\n", *lines])
 
 
