@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         VenvInUseError,
     )
     from venvrunner.fake import FakeVenvRunner
-    from venvrunner.installing import InstallOptions, Receipt
+    from venvrunner.installing import InstallOptions, LockOptions, Receipt
     from venvrunner.runner import Runner
     from venvrunner.spec import VenvSpec
     from venvrunner.subprocess_util import CompletedCommand, async_log_run, log_run
@@ -66,6 +66,7 @@ __all__ = [
     "InvalidPathError",
     "InvalidRequirementError",
     "LockFileError",
+    "LockOptions",
     "NoFittingVersionError",
     "NoSuchPackageError",
     "NotAVenvError",
@@ -90,6 +91,7 @@ _ELSEWHERE = {
     "CompletedCommand": "subprocess_util",
     "FakeVenvRunner": "fake",
     "InstallOptions": "installing",
+    "LockOptions": "installing",
     "Receipt": "installing",
     "Runner": "runner",
     "VenvOptions": "venv",

@@ -89,20 +89,23 @@ class InstallOptions(RequestOptions, ReportOptions, total=False):
 class LockOptions(ResolveOptions, ReportOptions, total=False):
     """The keywords of :meth:`.VenvRunner.lock` and ``async_lock``: these, and :class:`~.installing.ReportOptions`.
 
+    Those that also are keywords of an installation have the meaning that they have there: see :class:`InstallOptions`.
+
     Attributes:
-        requirements_files: as for :class:`InstallOptions`, like all others here.
-        constraints: paths or URLs of constraints files.
-        editable: directories of projects, which the lock file lists as editable.
-        dependency_groups: names of groups in a ``pyproject.toml`` (PEP 735).
-        index_url: the URL or path of the package index.
-        extra_index_urls: further indexes.
-        find_links: directories of wheels, or URLs of pages with links to them.
-        no_index: search *find_links* only.
+        requirements_files: paths or URLs of requirements files; default: none.
+        constraints: paths or URLs of constraints files; default: none.
+        editable: directories of projects, which the lock file lists as editable; default: none.
+        dependency_groups: names of groups in the ``pyproject.toml`` of the working directory, or
+            ``"path/pyproject.toml:name"`` (PEP 735); default: none.
+        index_url: the URL or path of the package index; default ``None``: the one that the user has configured, or PyPI.
+        extra_index_urls: further indexes; default: none.
+        find_links: directories of wheels, or URLs of pages with links to them; default: none.
+        no_index: search *find_links* only, and no index; default false.
         deps: lock dependencies too; default true.
-        pre: allow pre-releases and development versions.
-        exclude_newer: ignore releases uploaded after this time.
-        build_constraints: paths or URLs of constraints files for build requirements.
-        config_settings: settings of build back ends by name.
+        pre: allow pre-releases and development versions; default false.
+        exclude_newer: ignore releases uploaded after this time; default ``None``: no limit.
+        build_constraints: paths or URLs of constraints files for build requirements; default: none.
+        config_settings: settings of build back ends by name; default: none.
         universal: resolve for all platforms, and for the environment's Python and all newer ones, instead of for the
             environment alone. Needs ``installer="uv"``; default false.
 
@@ -113,7 +116,7 @@ class LockOptions(ResolveOptions, ReportOptions, total=False):
 
 
 class InstallingRunner(Runner):
-    """The part of :class:`.VenvRunner` that installs packages into the environment."""
+    """The part of :class:`.VenvRunner` that installs packages into the environment, and writes lock files."""
 
     venv_dir: str
     installer: InstallerName
@@ -233,15 +236,22 @@ class InstallingRunner(Runner):
             return run(steps, self._perform)
 
     def lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
-        """Write a lock file (PEP 751) of what requirements resolve to in this environment; nothing is installed.
+        """Write a lock file (PEP 751) of what requirements resolve to, for this environment; nothing is installed.
 
-        The installer's own resolver decides: ``pip lock``, or ``uv pip compile``. The file replaces an old one at once, after a
-        check; if anything fails, the old one stays. Without new releases, a second call writes the same text.
+        The installer's own resolver decides: ``pip lock``, or ``uv pip compile``. It ignores what is installed and what an old
+        lock file lists. The new file replaces the old one at once, after a check; if anything fails, the old one stays. For the
+        same releases, the text is the same in every call.
+
+        Local files and directories at or below the lock file's directory have relative paths. A directory must be there,
+        because it has no hash. Passwords in URLs are left out: who installs from a lock file needs their own.
 
         Args:
-            path: the lock file: ``pylock.toml`` or ``pylock.NAME.toml``. Paths of local projects in it are relative to it.
+            path: the lock file: ``pylock.toml`` or ``pylock.NAME.toml``.
             *requirements: the requirements, each as for :meth:`install`.
-            **options: see :class:`~.installing.LockOptions`.
+            **options: what else to lock (``requirements_files``, ``dependency_groups``, ``editable``, ``constraints``), from
+                where (``index_url``, ``extra_index_urls``, ``find_links``, ``no_index``) and how (``universal``, ``deps``,
+                ``pre``, ``exclude_newer``, ``build_constraints``, ``config_settings``): see :class:`LockOptions`; and those of
+                :meth:`log_run`, such as ``timeout``, ``logger`` or ``stdout_loglevel``.
 
         Returns:
             the completed process of the installer.
@@ -249,9 +259,10 @@ class InstallingRunner(Runner):
         Raises:
             InvalidPathError: the file cannot have this name, or cannot be written.
             InvalidRequirementError: an argument is wrong, or there is nothing to lock; nothing was started.
+            LockFileError: a directory is outside the lock file's own, or the installer wrote a file that is not valid.
             InstallerNotFoundError: the installer is not installed, or is too old; pip writes lock files since 25.1.
-            InstallationError: the requirements cannot be resolved; a note has the reason.
-            LockFileError: the installer wrote a file that is not valid.
+            InstallationError: the requirements cannot be resolved, a ``subprocess.CalledProcessError``; a note has the reason.
+            subprocess.TimeoutExpired: the installer timed out.
 
         >>> import tempfile
         >>> from venvrunner import NoSuchPackageError, VenvRunner

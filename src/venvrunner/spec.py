@@ -2,22 +2,26 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, cast
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Unpack, cast
 
 from venvrunner._description import Description
-from venvrunner._install.pylock import LockText
+from venvrunner._install.pylock import Lock, LockText
 from venvrunner._install.requirement_forms import is_path
 from venvrunner._redaction import Redactor
 from venvrunner._stored import DAY
 from venvrunner._types import Exist, StrPath
 from venvrunner.exceptions import InvalidRequirementError, LockFileError
-from venvrunner.installing import InstallerName
+from venvrunner.installing import InstallerName, LockOptions, lock_order
 from venvrunner.venv import VenvRunner
 
 __tracebackhide__ = True
 
 __all__ = ["VenvSpec"]
+
+_WITHOUT_PATHS = "Use URLs, and leave out directories with lock_projects=False."
+_WITH_URLS = "Use an index, or find_links= with a directory that all machines have, outside of the lock file's own."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +101,7 @@ class VenvSpec:
         _recipe, request = Description(**self._options()).checked()
         object.__setattr__(self, "requirements", request.requirements)
         if request.lock is not None:
-            if request.lock.needs_its_directory():
-                why = f"the lock file {request.lock.path!r} lists files or directories by path"
-                msg = (
-                    f"{why}, which another machine may not have. Use URLs, and leave out directories with lock_projects=False."
-                )
-                raise LockFileError(msg)
+            _check_travels(request.lock, _WITHOUT_PATHS)
             object.__setattr__(self, "lock_extras", request.lock.choice.extras)
             object.__setattr__(self, "lock_groups", request.lock.choice.groups)
             object.__setattr__(self, "lock", LockText(os.fspath(cast("StrPath", self.lock)), request.lock.text))
@@ -168,5 +167,48 @@ class VenvSpec:
         """
         return VenvRunner.temporary(cached=cached, max_age=max_age, **self._options())
 
+    def locked(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> "VenvSpec":
+        """Write a lock file of what the requirements resolve to, and return a specification that installs exactly that.
+
+        The requirements are resolved for the specification's interpreter, in a temporary environment.
+
+        Args:
+            path: the lock file, as for :meth:`.VenvRunner.lock`.
+            *requirements: further requirements.
+            **options: see :class:`~.LockOptions`.
+
+        Returns:
+            the same specification with the lock file instead of requirements.
+
+        Raises:
+            InvalidRequirementError: the specification has a lock file already, an argument is wrong, or there is nothing to
+                lock; nothing was started.
+            LockFileError: the lock file would list files or directories by path, which another machine may not have.
+            VenvError: see :meth:`.VenvRunner.lock`; as for all errors, an existing lock file is unchanged.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as top:
+        ...     spec = VenvSpec(requirements=["pip; python_version < '3'"]).locked(f"{top}/pylock.toml", no_index=True)
+        >>> spec.requirements, str(spec.lock).endswith("pylock.toml")
+        ((), True)
+        """
+        if self.lock is not None:
+            msg = (
+                f"the specification is locked already, by {os.fspath(self.lock)!r}. "
+                "Call locked() on one with the requirements that the file was made from."
+            )
+            raise InvalidRequirementError(msg)
+        order = lock_order(path, (*self.requirements, *requirements), options)
+        with replace(self, requirements=()).temporary() as venv:
+            venv._lock_now(order, check=partial(_check_travels, remedy=_WITH_URLS))  # noqa: SLF001  it has no public form
+        return replace(self, requirements=(), lock=path)
+
     def _options(self) -> Any:
         return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+def _check_travels(lock: Lock, remedy: str) -> None:
+    if lock.needs_its_directory():
+        what = f"the lock file {lock.path!r} lists files or directories by path, which another machine may not have"
+        msg = f"{what}. {remedy}"
+        raise LockFileError(msg)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
-from venvrunner import FakeVenvRunner, InstallOptions, Runner, VenvOptions, VenvRunner, VenvSpec
+from venvrunner import FakeVenvRunner, InstallOptions, LockOptions, Runner, VenvOptions, VenvRunner, VenvSpec
 from venvrunner._create.cache import VARIABLE
 from venvrunner._create.interpreters import _SOURCES
 from venvrunner._process.keywords import REFUSED
@@ -43,6 +43,11 @@ KEYWORDS = [
         id="InstallOptions",
     ),
     pytest.param(
+        LockOptions.__annotations__.keys() - ReportOptions.__annotations__.keys(),
+        entries(LockOptions.__doc__, "Attributes"),
+        id="LockOptions",
+    ),
+    pytest.param(
         VenvOptions.__annotations__.keys(),
         {name: text for name, text in entries(VenvRunner.__doc__, "Args").items() if name in VenvOptions.__annotations__},
         id="VenvOptions",
@@ -57,7 +62,7 @@ def test_every_keyword_is_explained_with_its_default(keywords: set[str], explain
     assert [name for name, text in explained.items() if "default" not in text] == []
 
 
-@pytest.mark.parametrize("name", ["RunOptions", "ReportOptions", "InstallOptions", "VenvOptions"])
+@pytest.mark.parametrize("name", ["RunOptions", "ReportOptions", "InstallOptions", "LockOptions", "VenvOptions"])
 def test_the_reference_shows_each_group_of_keywords(name: str) -> None:
     """Else no reader would see their docstrings."""
     assert re.search(rf"autoclass:: venvrunner(\.\w+)?\.{name}\n", API)

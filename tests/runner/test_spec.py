@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import shutil
 import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from helpers.index_server import dated_index
 from helpers.wheels import make_wheel
-from venvrunner import InterpreterNotFoundError, InvalidRequirementError, LockFileError, VenvSpec, subprocess_util
+from venvrunner import InterpreterNotFoundError, InvalidRequirementError, LockFileError, LockOptions, VenvSpec, subprocess_util
 
 LOCK = """lock-version = "1.0"
 created-by = "test"
@@ -66,6 +67,32 @@ def test_a_specification_shows_what_is_special_and_no_password(lock: Path) -> No
     spec = VenvSpec(lock=lock)
     assert repr(spec) == f"VenvSpec(lock={str(lock)!r})"
     assert (str(spec.lock), repr(spec.lock)) == (str(lock), f"<lock file {str(lock)!r}>")
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_a_specification_is_locked(installer: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its own requirements and further ones go into the lock file; all else stays, and it travels as text."""
+    files = tmp_path_factory.mktemp("files")
+    for version in ("1.0", "2.0"):
+        make_wheel(files, "pocket", version)
+    make_wheel(files, "needy", requires=["pocket"])
+    spec = VenvSpec(requirements=["needy"], prompt="mine", with_pip=False, installer=installer)
+    path = tmp_path / "pylock.toml"
+    options: LockOptions = {"find_links": [files], "no_index": True}
+    locked = spec.locked(path, "pocket<2", **options)
+    assert locked == replace(spec, requirements=(), lock=path)
+    path.unlink()
+    with pickle.loads(pickle.dumps(locked)).temporary() as venv:
+        assert venv.installed() == {"needy": "1.0", "pocket": "1.0"}
+    with pytest.raises(InvalidRequirementError, match=r"is locked already, by .*Call locked\(\) on one with the requirements"):
+        locked.locked(path)
+    with pytest.raises(InvalidRequirementError, match="there is nothing to lock"):
+        VenvSpec().locked(path)
+    path.write_text("# old\n")
+    options["find_links"] = [shutil.copytree(files, tmp_path / "files")]
+    with pytest.raises(LockFileError, match=r"lists files or directories by path.* Use an index, or find_links="):
+        spec.locked(path, **options)
+    assert path.read_text() == "# old\n"
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
