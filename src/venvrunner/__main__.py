@@ -1,4 +1,4 @@
-"""The command line: run one command in a temporary environment.
+"""The command line: run one command in a temporary environment, or write a lock file.
 
 The command's own output passes through unchanged; the messages of venvrunner go to standard error.
 """
@@ -15,18 +15,21 @@ import signal
 import subprocess
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from venvrunner import VenvOptions, VenvRunner
 from venvrunner._create import cache, seed
 from venvrunner._display import Lines, complain, logged, say, shown
+from venvrunner._install.locking import lock_path
 from venvrunner._process import drivers
 from venvrunner._process.command import Command, RunOptions, TimedOut
 from venvrunner._process.flow import Run
 from venvrunner._process.session import lost_reason
 from venvrunner._venv.paths import absolute
-from venvrunner.exceptions import VenvError
+from venvrunner.exceptions import InvalidPathError, VenvError
+from venvrunner.installing import InstallerName, ReportOptions
 
 TIMEOUT, FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL = 124, 125, 126, 127, 128
 """Exit codes, the same as those of timeout(1) and the shells."""
@@ -45,6 +48,7 @@ examples:
   python -m venvrunner --keep .venv --with ruff -- ruff --version
   python -m venvrunner --cached --with ruff -- ruff --version
   python -m venvrunner store --help
+  python -m venvrunner lock --help
   python -m venvrunner cache --help
 
 exit codes:
@@ -56,6 +60,25 @@ exit codes:
   2     the arguments are wrong
 
 Ctrl-C, SIGTERM and SIGHUP stop the command and all its children; then the environment is deleted."""
+
+
+_LOCK_DESCRIPTION = """\
+Write a lock file (PEP 751) of what requirements resolve to. Nothing is installed.
+
+The file replaces an old one at once; if anything fails, the old one stays. The messages of venvrunner and the
+output of the installer go to standard error."""
+
+_LOCK_EPILOG = """\
+examples:
+  python -m venvrunner lock -r requirements.in
+  python -m venvrunner lock --group test -o pylock.test.toml
+  python -m venvrunner lock . --installer uv --universal --python 3.11
+
+exit codes:
+  0     the lock file was written
+  125   the requirements cannot be resolved, or the file cannot be written
+  128+n signal n ended venvrunner
+  2     the arguments are wrong"""
 
 
 class _SignalledError(SystemExit):
@@ -114,11 +137,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         from venvrunner import _store_command  # only here
 
         return _store_command.main(arguments[1:])
-    options, command = _parse(arguments)
     signals = _Signals()
+    if arguments[:1] == ["lock"]:
+        task = partial(_lock, _parse_lock(arguments[1:]), signals)
+    else:
+        task = partial(_run, *_parse(arguments), signals)
     signals.take(["SIGINT", "SIGTERM", "SIGHUP"])
     try:
-        return _run(options, command, signals)
+        return task()
     except _SignalledError as exc:
         return exc.status
 
@@ -150,6 +176,82 @@ def _answer(what: str) -> int:
         print(cache.size())  # noqa: T201  a command line prints
     else:
         print("removed {} files, {} bytes".format(*cache.prune(seed.is_current)))  # noqa: T201  a command line prints
+    return 0
+
+
+def _parse_lock(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m venvrunner lock",
+        usage="%(prog)s [OPTION]... [REQ]...",
+        description=_LOCK_DESCRIPTION,
+        epilog=_LOCK_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    names = ["-h", "--help"]
+
+    def add(*flags: str, **details: Any) -> None:
+        names.extend(flags)
+        parser.add_argument(*flags, **details)
+
+    parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, a path or a URL")
+    add("-o", "--output", metavar="FILE", default="pylock.toml", help="the lock file (default: pylock.toml)")
+    add(
+        "-r", "--requirements-file", metavar="FILE", dest="files", action="append", default=[],
+        help="lock what a requirements file lists; may be repeated",
+    )  # fmt: skip
+    add(
+        "--group", metavar="NAME", dest="groups", action="append", default=[],
+        help="lock a dependency group of ./pyproject.toml, or of PATH/pyproject.toml:NAME; may be repeated",
+    )  # fmt: skip
+    add("--python", metavar="P", help="the interpreter: a path, a version or a range (default: the running one)")
+    add("--installer", choices=get_args(InstallerName), default="pip", help="the installer that resolves (default: pip)")
+    add("--universal", action="store_true", help="resolve for all platforms and newer Pythons; needs --installer uv")
+    add("--index-url", metavar="URL", help="the package index, instead of the configured one")
+    add(
+        "--find-links", metavar="PLACE", dest="links", action="append", default=[],
+        help="a directory of wheels, or a page with links to them; may be repeated",
+    )  # fmt: skip
+    add("--no-index", action="store_true", help="search --find-links only")
+    options, unknown = parser.parse_known_intermixed_args(argv)
+    if unknown:
+        parser.error(_unrecognized(unknown[0], names, ""))
+    if not (options.requirements or options.files or options.groups):
+        parser.error("nothing to lock. Name a requirement, -r FILE or --group NAME.")
+    if options.universal and options.installer != "uv":
+        parser.error("--universal needs --installer uv.")
+    try:
+        lock_path(options.output)
+    except InvalidPathError as exc:
+        parser.error(str(exc))
+    return options
+
+
+def _lock(options: argparse.Namespace, signals: _Signals) -> int:
+    names = [*options.requirements, *options.files, *options.groups]
+    try:
+        with (
+            shown(is_long=True) as display,
+            VenvRunner.temporary(python=options.python, installer=options.installer) as venv,
+        ):
+            signals.check()
+            display.begin(f"Locking {_in_one_line(names)}")
+            venv.lock(
+                options.output,
+                *options.requirements,
+                requirements_files=options.files,
+                dependency_groups=options.groups,
+                index_url=options.index_url,
+                find_links=options.links,
+                no_index=options.no_index,
+                universal=options.universal,
+                **_reported(display),
+            )
+            signals.check()
+    except (VenvError, OSError) as exc:
+        complain(exc)
+        return FAILURE
+    say(f"Wrote {options.output}")
     return 0
 
 
@@ -215,15 +317,24 @@ def _version() -> str:
         return "of unknown version"
 
 
-def _unrecognized(argument: str, names: list[str]) -> str:
-    """Return the message for an argument before the command that is not an option; *names* are those of all options."""
+_AFTER = " The command goes after '--'."
+
+
+def _unrecognized(argument: str, names: list[str], after: str = _AFTER) -> str:
+    """Return the message for an argument that is not an option.
+
+    Args:
+        argument: the argument.
+        names: the names of all options.
+        after: the last sentence.
+    """
     message = f"unrecognized argument {argument!r}."
     if not argument.startswith("-"):
-        return f"{message} The command goes after '--'."
+        return f"{message}{after}"
     from difflib import get_close_matches  # slow to import, and rarely needed
 
     guess = "".join(f" Did you mean {match!r}?" for match in get_close_matches(argument.partition("=")[0], names, 1))
-    return f"{message}{guess} The options are {', '.join(names)}. The command goes after '--'."
+    return f"{message}{guess} The options are {', '.join(names)}.{after}"
 
 
 def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> int:
@@ -237,9 +348,9 @@ def _run(options: argparse.Namespace, command: list[str], signals: _Signals) -> 
                 if options.cached:
                     to_install = options.files
                 if to_install:
-                    # One line: GitHub Actions may read the start of a line as a command.
-                    display.installing(" ".join(", ".join(to_install).split()))
-                    _install(venv, options, display)
+                    display.begin(f"Installing {_in_one_line(to_install)}")
+                    requirements = () if options.cached else options.requirements
+                    venv.install(*requirements, requirements_files=options.files, **_reported(display))
                     signals.check()
             try:
                 argv = venv.resolve(command)
@@ -272,15 +383,15 @@ def _environment(options: argparse.Namespace) -> Generator[VenvRunner]:
         yield VenvRunner(name, top_dir, **about)
 
 
-def _install(venv: VenvRunner, options: argparse.Namespace, display: Lines) -> None:
-    venv.install(
-        *(() if options.cached else list[str](options.requirements)),
-        requirements_files=options.files,
-        logger=display,
-        stdout_loglevel=display.line,
-        stderr_loglevel=display.line,
-        heartbeat=display.heartbeat,
-    )
+def _in_one_line(names: Iterable[str]) -> str:
+    """Return names in one line: GitHub Actions may read the start of a line as a command."""
+    return " ".join(", ".join(names).split())
+
+
+def _reported(display: Lines) -> ReportOptions:
+    """Return the keywords that show an installer's output on a display."""
+    shown: ReportOptions = {"logger": display, "stdout_loglevel": display.line, "stderr_loglevel": display.line}
+    return {**shown, "heartbeat": display.heartbeat}
 
 
 def _pass_through(venv: VenvRunner, argv: list[str], options: argparse.Namespace) -> int:

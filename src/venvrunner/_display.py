@@ -91,9 +91,9 @@ class Lines:
     def open(self) -> None:
         """Start the display."""
 
-    def installing(self, what: str) -> None:
-        """Show which packages are being installed."""
-        say(f"Installing {what}")
+    def begin(self, what: str) -> None:
+        """Show what the installer does."""
+        say(what)
 
     def line(self, text: str) -> None:
         """Show a line of the installer."""
@@ -122,10 +122,10 @@ class Group(Lines):
 
     _is_open = False
 
-    def installing(self, what: str) -> None:
+    def begin(self, what: str) -> None:
         """Start the group."""
         self._is_open = True
-        _print(f"::group::Installing {what.replace('%', '%25')}")
+        _print(f"::group::{what.replace('%', '%25')}")
 
     def close(self) -> None:
         """End the group."""
@@ -165,9 +165,9 @@ class LiveLine(Lines):
         """Show the live line."""
         self._progress.start()
 
-    def installing(self, what: str) -> None:
-        """Show in the live line which packages are being installed."""
-        self._show(f"Installing {what}")
+    def begin(self, what: str) -> None:
+        """Show in the live line what the installer does."""
+        self._show(what)
 
     def line(self, text: str) -> None:
         """Show a line of the installer in the live line, and keep it for :meth:`explain`."""
