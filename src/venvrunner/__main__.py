@@ -22,7 +22,7 @@ from typing import Any, NoReturn, get_args
 from venvrunner import VenvOptions, VenvRunner
 from venvrunner._create import cache, seed
 from venvrunner._display import Lines, complain, logged, say, shown
-from venvrunner._install.locking import lock_path
+from venvrunner._install.replacement import lock_path
 from venvrunner._process import drivers
 from venvrunner._process.command import Command, RunOptions, TimedOut
 from venvrunner._process.flow import Run

@@ -19,7 +19,7 @@ from venvrunner.runner import Runner
 from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 
 if TYPE_CHECKING:  # what installs is loaded by the first installation: most programs that import this run commands only
-    from venvrunner._install.installation import Installer, Target
+    from venvrunner._install.installer import Installer, Target
     from venvrunner._install.locking import LockOrder
     from venvrunner._install.request import Request
 
@@ -346,7 +346,7 @@ class InstallingRunner(Runner):
 
     def _target(self, directory: str, options: Any) -> "Target":
         from venvrunner._install import pip_settings
-        from venvrunner._install.installation import Target
+        from venvrunner._install.installer import Target
 
         env = pip_settings.located(options.get("env"), options.get("cwd"))
         return Target(self.venv_dir, self.python_executable, directory, self.environment(env))

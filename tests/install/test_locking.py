@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from venvrunner import (
     InvalidRequirementError,
     LockFileError,
     NoSuchPackageError,
+    Receipt,
     VenvRunner,
 )
 from venvrunner._install.locking import make_order
@@ -505,3 +507,90 @@ def test_packages_of_a_real_index_are_locked(venv: VenvRunner, tmp_path: Path, m
     assert added["pytest"] == "8.4.2"
     with VenvRunner.temporary(with_pip=False, installer=venv.installer) as other:
         assert other.install("pytest==8.4.2", extra_env=ONLINE).added == added
+
+
+def test_a_receipt_locks_what_pip_has_installed(
+    files: Path, offline: dict[str, Any], index: Index, folder: Path, tmp_path: Path
+) -> None:
+    """Each file with its hash, a commit, the project: no more, wherever it came from, and without passwords."""
+    repository = make_repository(tmp_path / "stone.git")
+    (tmp_path / "home").mkdir()
+    url = index.url(path="packages/pocket-2.0-py3-none-any.whl")
+    lock = folder / "pylock.toml"
+    with VenvRunner.temporary() as venv:
+        requirements: list[Any] = [
+            f"pocket @ {url}",
+            f"stone @ git+{repository.as_uri()}@{COMMIT}",
+            files / "pebble-0.5-py3-none-any.whl",
+        ]
+        receipt = venv.install(*requirements, editable=[folder], **offline)
+        assert quote(PASSWORD, safe="") not in repr(vars(receipt))
+        copy = pickle.loads(pickle.dumps(receipt))
+        copy.write_lock(lock)
+        found = locked(lock)
+        assert (
+            found.keys()
+            == receipt.added.keys()
+            == {"harbor-tools", "lantern", "mine", "pebble", "pocket", "river-bank", "stone"}
+        )
+        assert found["pocket"]["archive"]["url"] == index.url(None, "packages/pocket-2.0-py3-none-any.whl")
+        assert found["mine"]["directory"] == {"path": ".", "editable": True}
+        assert found["stone"]["vcs"]["commit-id"] == COMMIT
+        first = lock.read_bytes()
+        receipt.write_lock(str(lock))
+        assert lock.read_bytes() == first
+        again = venv.install("needy", **offline)
+        again.write_lock(lock)
+        assert locked(lock).keys() == {"needy"}  # pocket was there
+        lock.write_bytes(first)
+    netrc = tmp_path / "netrc"
+    escaped = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+    netrc.write_text(f'machine 127.0.0.1\nlogin {USER}\npassword "{escaped}"\n')
+    netrc.chmod(0o600)
+    with VenvRunner.temporary() as venv:
+        assert venv.install(lock=lock, extra_env={"NETRC": str(netrc), "PIP_NO_INDEX": "1"}).added == receipt.added
+
+
+def test_a_receipt_locks_what_a_lock_file_has_installed(files: Path, offline: dict[str, Any], tmp_path: Path) -> None:
+    """Also the directories, which pip installs in a second call."""
+    project = make_project(tmp_path)
+    lock, other = tmp_path / "pylock.toml", tmp_path / "pylock.other.toml"
+    with VenvRunner.temporary() as venv:
+        venv.lock(lock, project, **offline)
+        venv.install(lock=lock, extra_env={"PIP_NO_INDEX": "1"}).write_lock(other)
+        assert {name: package.get("version") for name, package in locked(other).items()} == {
+            name: package.get("version") for name, package in locked(lock).items()
+        }
+
+
+def test_a_receipt_without_a_report_says_what_to_do(offline: dict[str, Any], files: Path, folder: Path) -> None:
+    """uv writes none, an old pip writes none, and a removal installs nothing; the call in the message locks the same."""
+    before = listing(folder)
+    lock = folder / "pylock.toml"
+    with VenvRunner.temporary(with_pip=False, installer="uv") as venv:
+        receipt = venv.install("needy", files / "pebble-0.5-py3-none-any.whl", editable=[folder], **offline)
+        with pytest.raises(LockFileError, match=r"uv does not report them\. Use lock\('.*, deps=False\)") as caught:
+            receipt.write_lock(lock)
+        assert "'needy==1.0'" in str(caught.value)
+        assert "editable=['file://" in str(caught.value)
+        with pytest.raises(LockFileError, match="the call has removed packages"):
+            venv.uninstall("needy").write_lock(lock)
+    with pytest.raises(LockFileError, match="no installer has reported them"):
+        Receipt(subprocess.CompletedProcess([], 0, "", ""), {}, {"a": "1"}).write_lock(lock)
+    with pytest.raises(InvalidPathError, match="is not the name of a lock file"):
+        receipt.write_lock(folder / "lock.toml")
+    assert listing(folder) == before
+    command = ["python", "-I", "-m", "pip", "install", "--", "x"]
+    assert Pip.own("22.3.1").reported(command, "r") == (command, "that needs pip 23.0 or newer, and this pip is 22.3.1")
+    assert Pip.own("23.0").reported(command, "r")[0][4:6] == ["install", "--report=r"]
+
+
+def test_a_receipt_with_a_file_without_a_hash_is_refused(folder: Path) -> None:
+    """Of an index that has MD5 only: such a lock file could not be installed."""
+    before = listing(folder)
+    wheel = {"name": "a-1-py3-none-any.whl", "url": "https://x.example/a-1-py3-none-any.whl", "hashes": {"md5": "0" * 32}}
+    done = subprocess.CompletedProcess[str]([], 0, "", "")
+    receipt = Receipt(done, {}, {"a": "1"}, packages=[{"name": "a", "version": "1", "wheels": [wheel]}])
+    with pytest.raises(LockFileError, match=r"no hash of sha256, sha384, sha512 for 'a'\. Use lock\(\)"):
+        receipt.write_lock(folder / "pylock.toml")
+    assert listing(folder) == before

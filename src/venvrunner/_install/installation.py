@@ -1,22 +1,25 @@
 """One installation from start to end, written once for sync and async calls."""
 
+import json
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 from venvrunner._create import cache
 from venvrunner._install.credentials import secrets_of, secrets_of_variables, texts_of
 from venvrunner._install.expected import ASK, expected_names
 from venvrunner._install.format_control import NO_LIMITS, Limits, limits_of
 from venvrunner._install.inherited_metadata import linked_metadata
+from venvrunner._install.installer import Installer, Target
 from venvrunner._install.inventory import look
-from venvrunner._install.locked_file import LockedFile, requirement_lines
+from venvrunner._install.locked_file import requirement_lines
 from venvrunner._install.metadata import Distribution, versions
 from venvrunner._install.pylock import Lock, LockText, unusable
 from venvrunner._install.receipt import Receipt
+from venvrunner._install.report import packages_of
 from venvrunner._install.request import Request
 from venvrunner._install.requirement_forms import shown
 from venvrunner._install.steps import Call, Steps
@@ -37,82 +40,6 @@ HEARTBEAT = 10.0
 """The default number of seconds after which "still running" is logged for an installer that prints nothing."""
 
 
-class Installer(Protocol):
-    """Builds command lines, and runs nothing."""
-
-    @property
-    def index_variable(self) -> str:
-        """The environment variable that overrides the index that the user has configured."""
-        ...
-
-    @property
-    def starts_python(self) -> bool:
-        """Whether it finds installed packages with the environment's Python, instead of reading one directory itself."""
-        ...
-
-    @property
-    def file_variable(self) -> str:
-        """The environment variable that names a configuration file."""
-        ...
-
-    def install(self, request: Request, python: str) -> list[str]:
-        """Return the command line for an installation."""
-        ...
-
-    def overruled(
-        self, env: Mapping[str, str], venv_dir: str, cwd: str, *, is_exact: bool
-    ) -> tuple[Mapping[str, str | None], str]:
-        """Return the settings that keep the user's configuration from redirecting an installation.
-
-        Args:
-            env: the other environment variables of the installer.
-            venv_dir: the environment.
-            cwd: the installer's working directory.
-            is_exact: override constraints and other limits too.
-
-        Returns:
-            environment variables, where ``None`` removes one, and the text of a configuration file or ``""``.
-        """
-        ...
-
-    def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
-        """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
-        ...
-
-    def uninstall(self, names: Iterable[str], python: str) -> list[str]:
-        """Return the command line that removes packages."""
-        ...
-
-    def wheel(self, request: Request, python: str, output: str) -> list[str]:
-        """Return the command line that builds the wheel of the one requirement, a local directory."""
-        ...
-
-    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
-        """Return the command line that resolves a request and writes a lock file, and its standard input.
-
-        Raises:
-            InstallerNotFoundError: the installer is too old.
-            InvalidRequirementError: the installer cannot lock what is requested.
-        """
-        ...
-
-
-class Target(NamedTuple):
-    """The environment that an installation goes into.
-
-    Args:
-        venv_dir: the environment.
-        python: its interpreter.
-        directory: a temporary directory, which only this user can read.
-        variables: the environment variables of the installer.
-    """
-
-    venv_dir: str
-    python: str
-    directory: str
-    variables: Mapping[str, str]
-
-
 def install(installer: Installer, request: Request, target: Target, options: Mapping[str, Any]) -> Steps[Receipt]:
     """Yield the commands of an installation, be sent their outcomes, and return the receipt.
 
@@ -125,7 +52,8 @@ def install(installer: Installer, request: Request, target: Target, options: Map
         what = [request.lock.path]
         parts = yield from _unlocked(installer, request, request.lock, target, options)
     commands: list[list[str]] = []
-    secrets: set[str] = set()
+    reports: list[str] = []
+    why, secrets = "", set[str]()
     files: list[str] = []
     expected: set[str] = set()
     for number, part in enumerate(parts):
@@ -133,10 +61,13 @@ def install(installer: Installer, request: Request, target: Target, options: Map
         public, texts, hidden = _public(part, target, f"requirements-{number}.txt")
         files += texts
         secrets |= hidden
-        commands.append(installer.install(public, target.python))
+        reports.append(os.path.join(target.directory, f"report-{number}.json"))
+        command, why = installer.reported(installer.install(public, target.python), reports[-1])
+        commands.append(command)
     keywords = _keywords(installer, request, target, options)
     around = nullcontext() if installer.starts_python else linked_metadata(target.venv_dir)
-    aim = _Aim(what, "installed", limits_of({**target.variables, **_added(keywords)}, files), expected)
+    limits = limits_of({**target.variables, **_added(keywords)}, files)
+    aim = _Aim(what, "installed", limits, expected, lambda: why or _packages(reports))
     return (yield from _change(commands, target, keywords, secrets, aim, around))
 
 
@@ -348,12 +279,33 @@ def uninstall(installer: Installer, names: list[str], target: Target, options: M
 
 
 class _Aim(NamedTuple):
-    """The purpose of a change: the packages, the verb for messages, forbidden kinds of files, and the expected names."""
+    """The purpose of a change.
+
+    Attributes:
+        what: the packages, for messages.
+        verb: the verb for messages.
+        limits: the forbidden kinds of files.
+        expected: the names of the packages that must be installed then.
+        packages: returns what the installer reports to have installed, or why that is unknown.
+    """
 
     what: list[str]
     verb: str
     limits: Limits = NO_LIMITS
     expected: Collection[str] = ()
+    packages: Callable[[], list[dict[str, Any]] | str] = lambda: "the call has removed packages"
+
+
+def _packages(reports: list[str]) -> list[dict[str, Any]] | str:
+    """Return the packages in the reports of an installer, or why they are unknown."""
+    found: list[dict[str, Any]] = []
+    try:
+        for path in reports:
+            with open(path, encoding="utf-8") as file:
+                found += packages_of(json.load(file))
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        return f"the report of pip cannot be read ({type(exc).__name__})"
+    return found
 
 
 def _change(
@@ -368,7 +320,7 @@ def _change(
     with around:
         done = yield from _perform(commands, target, options, secrets, aim, before)
     after = yield from look(target.venv_dir, target.variables, options)
-    receipt = _receipt(_joined(done), before, after)
+    receipt = _receipt(_joined(done), before, after, aim.packages())
     if all(isinstance(one, CompletedCommand) for one in done):  # a patched log_run installs nothing
         secret = {"secrets": _all_secrets(options, secrets, target.variables)}
         yield from _check(receipt, after, aim.expected, target, {**options, **secret})
@@ -452,7 +404,10 @@ def _note_changes(error: BaseException, before: Mapping[str, Distribution], afte
 
 
 def _receipt(
-    done: subprocess.CompletedProcess[str], before: Mapping[str, Distribution], after: Mapping[str, Distribution]
+    done: subprocess.CompletedProcess[str],
+    before: Mapping[str, Distribution],
+    after: Mapping[str, Distribution],
+    packages: list[dict[str, Any]] | str = "",
 ) -> Receipt:
-    sources = ({name: one.source for name, one in side.items() if one.source is not None} for side in (before, after))
-    return Receipt(done, versions(before), versions(after), *sources)
+    old, new = ({name: one.source for name, one in side.items() if one.source is not None} for side in (before, after))
+    return Receipt(done, versions(before), versions(after), old, new, packages)

@@ -17,6 +17,8 @@ _SINCE = {"config_settings": (22, 1), "build_constraints": (25, 3), "exclude_new
 """The first version of pip that supports each keyword."""
 _LOCKS_SINCE = (25, 1)
 """The first version of pip that writes lock files."""
+_REPORTS_SINCE = (23, 0)
+"""The first version of pip whose report has a stable format."""
 _EXTRAS = re.compile(r"(?P<url>file:(//)?(?P<path>[^\s\[#]+))(?P<extras>\[[^\]]*\])(?P<marker> ; .*)?", re.IGNORECASE)
 
 
@@ -77,6 +79,13 @@ class Pip(NamedTuple):
         spelled = request._replace(editable=tuple(map(_editable, request.editable)))
         requirements = map(_requirement, request.requirements)
         return [python, *self.start, "install", *spelled.options(), *options, "--", *requirements]
+
+    def reported(self, command: list[str], path: str) -> tuple[list[str], str]:
+        """Return an installation that also writes a report to a file, and ``""``."""
+        if not self._numbers() >= _REPORTS_SINCE:
+            return command, f"that needs pip {'.'.join(map(str, _REPORTS_SINCE))} or newer, and this pip is {self.version}"
+        place = 1 + len(self.start) + 1  # after "install"
+        return [*command[:place], f"--report={path}", *command[place:]], ""
 
     def _check(self, request: Request) -> None:
         numbers = self._numbers()

@@ -111,7 +111,8 @@ def _file(source: Mapping[str, Any], path: str, *, is_archive: bool = False) -> 
 
 
 def _directory(value: str, path: str, name: str) -> str:
-    directory = os.path.abspath(os.path.join(os.path.dirname(path), value))
+    url = FILE.fullmatch(value)
+    directory = os.path.abspath(os.path.join(os.path.dirname(path), value if url is None else local_path(url["path"])))
     rest = _below(directory, path)
     if rest is None:
         raise outside(directory, path, name)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from packaging.pylock import Pylock
 
 
+DIGESTS = {"sha512": 128, "sha384": 96, "sha256": 64}
+"""The hashes that both installers accept, the strongest first, with their number of hexadecimal digits."""
+
+
 class LockText(os.PathLike[str]):
     """The path of a lock file that has been read; it need no longer exist, because its text is used.
 

@@ -1,10 +1,13 @@
 """Receipts: the outcome of an installation, with the packages that were added, changed and removed."""
 
+import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from venvrunner._redaction import Redactor
+from venvrunner._types import StrPath
+from venvrunner.exceptions import LockFileError
 
 __tracebackhide__ = True
 
@@ -18,6 +21,7 @@ class Receipt(subprocess.CompletedProcess[str]):
         after: the versions of the packages after the installation, by normalized name.
         sources_before: the sources of the packages before, by normalized name, without those from an index.
         sources_after: the sources of the packages after, by normalized name, without those from an index.
+        packages: what the installer reports to have installed, as the packages of a lock file; or why that is unknown.
 
     Attributes:
         added: the versions of new packages, by normalized name.
@@ -42,8 +46,10 @@ class Receipt(subprocess.CompletedProcess[str]):
         after: Mapping[str, str],
         sources_before: Mapping[str, str] | None = None,
         sources_after: Mapping[str, str] | None = None,
+        packages: Sequence[Mapping[str, Any]] | str = "no installer has reported them",
     ) -> None:
         super().__init__(done.args, done.returncode, done.stdout, done.stderr)
+        self._packages = packages
         old, new = sources_before or {}, sources_after or {}
         self.sources: dict[str, tuple[str | None, str | None]] = {
             name: (old.get(name), new.get(name)) for name in sorted({**old, **new}) if old.get(name) != new.get(name)
@@ -71,6 +77,59 @@ class Receipt(subprocess.CompletedProcess[str]):
         rows += [("removed", name, version) for name, version in self.removed.items()]
         width = max((len(name) for _kind, name, _version in rows), default=0)
         return Redactor().mask("\n".join(f"{kind:7}  {name:{width}}  {version}" for kind, name, version in rows))
+
+    def write_lock(self, path: StrPath) -> None:
+        """Write a lock file (PEP 751) of exactly the files that this call has installed, with their URLs and hashes.
+
+        A package that was installed before and was not changed is not in it, so call it for an installation into a new
+        environment; or use :meth:`.VenvRunner.lock`. Local files and directories at or below the lock file's directory have
+        relative paths, and passwords in URLs are left out.
+
+        Only pip reports what it installs, since version 23.0. uv does not: the error has a call of ``lock()`` for the same
+        versions, which lists all files of each.
+
+        Args:
+            path: the lock file: ``pylock.toml`` or ``pylock.NAME.toml``. It replaces an old one at once.
+
+        Raises:
+            InvalidPathError: the file cannot have this name, or cannot be written.
+            LockFileError: the files are unknown, or one has no hash of SHA-256 or stronger, or a directory is outside the lock
+                file's own. As for all errors, an existing lock file is unchanged.
+
+        >>> import tempfile
+        >>> from venvrunner import VenvRunner
+        >>> with VenvRunner.temporary() as venv, tempfile.TemporaryDirectory() as top:
+        ...     venv.install("pip", no_index=True).write_lock(f"{top}/pylock.toml")  # it was installed before
+        ...     print(open(f"{top}/pylock.toml").read())
+        lock-version = "1.0"
+        created-by = "venvrunner"
+        packages = []
+        <BLANKLINE>
+        """
+        from venvrunner._install.replacement import check_hashes, lock_path, replace_lock, replacement
+
+        found = lock_path(path)
+        if isinstance(self._packages, str):
+            call = f"lock({', '.join([repr(os.fspath(path)), *self._pins(), 'deps=False'])})"
+            why = f"the installed files are unknown, because {self._packages}"
+            msg = f"the lock file {found!r} cannot be written: {why}. Use {call} of the runner."
+            raise LockFileError(Redactor().mask(msg))
+        packages = sorted(self._packages, key=lambda package: str(package["name"]))
+        table = {"lock-version": "1.0", "created-by": "venvrunner", "packages": packages}
+        with replacement(found) as new:
+            replace_lock(found, table, new, check_hashes)
+
+    def _pins(self) -> Iterator[str]:
+        """Yield the arguments of a call that locks the packages in their new versions, or from their new sources."""
+        editable: list[str] = []
+        for name, version in {**self.added, **{name: new for name, (_old, new) in self.changed.items()}}.items():
+            source = self.sources.get(name, (None, None))[1]
+            if source is None or not source.startswith("-e "):
+                yield repr(f"{name}=={version}" if source is None else f"{name} @ {source}")
+            else:
+                editable.append(source.removeprefix("-e "))
+        if editable:
+            yield f"editable={editable!r}"
 
     def _difference(self, name: str) -> str:
         old, new = self.changed[name]

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from venvrunner._install.lock_mismatch import why_unfit
 from venvrunner._install.locked_file import LockedFile
 from venvrunner._install.metadata import Distribution, normalized
-from venvrunner._install.pylock import Lock, unusable
+from venvrunner._install.pylock import DIGESTS, Lock, unusable
 from venvrunner._install.requirement_forms import FILE, quoted
 from venvrunner._install.requirements import check_credentials, requirement
 from venvrunner._venv.paths import local_path, within
@@ -22,8 +22,6 @@ __tracebackhide__ = True
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageSdist, PackageVcs, PackageWheel
 
-_DIGESTS = {"sha512": 128, "sha384": 96, "sha256": 64}
-"""The hashes that both installers accept, the strongest first, with their number of hexadecimal digits."""
 _URL = re.compile(r"(https?|file)://[^\s\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 _REPOSITORY = re.compile(r"(https?|file|ssh|git)://[^\s\x00-\x20\x7f-\x9f#]+", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
@@ -219,10 +217,10 @@ def _parsed(lock: Lock, filename: str) -> tuple[Any, ...]:
 
 
 def _digest(lock: Lock, package: "Package", hashes: Mapping[str, str]) -> str:
-    for algorithm, length in _DIGESTS.items():
+    for algorithm, length in DIGESTS.items():
         if (digits := hashes.get(algorithm)) is not None and re.fullmatch(f"[0-9a-fA-F]{{{length}}}", digits):
             return f"{algorithm}:{digits.lower()}"
-    raise unusable(lock.path, f"{package.name!r} has a file without a valid hash of {', '.join(reversed(_DIGESTS))}")
+    raise unusable(lock.path, f"{package.name!r} has a file without a valid hash of {', '.join(reversed(DIGESTS))}")
 
 
 def _subdirectory(lock: Lock, package: "Package", source: object) -> str:

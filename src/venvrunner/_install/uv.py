@@ -82,6 +82,10 @@ class Uv(NamedTuple):
         options = [*(["--reinstall"] if request.reinstall else []), *_options(request)]
         return [*self._start("install", python), *preview, *request.options(), *options, "--", *requirements]
 
+    def reported(self, command: list[str], path: str) -> tuple[list[str], str]:
+        """Return the installation unchanged, and that uv writes no report."""
+        return command, "uv does not report them"
+
     def lock_file(self, files: Iterable[LockedFile]) -> tuple[str, str]:
         """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         return "pylock.toml", pylock_text(files)
