@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 
 from venvrunner import (
+    InvalidPathError,
     InvalidRequirementError,
+    LockFileError,
+    LockOptions,
     NoSuchPackageError,
     VenvRunner,
 )
 from venvrunner._install.misuse import option_advice
 from venvrunner._install.options import RequestOptions
 from venvrunner._install.pip import _SINCE
-from venvrunner.testing import ScriptedVenvRunner
-from venvrunner.testing._pip_call import install_call
+from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
+from venvrunner.testing._pip_call import _ORDER, install_call
 
 INSTALLS: dict[str, Callable[[ScriptedVenvRunner], Any]] = {
     "install": lambda venv: venv.install("pocket>=2", upgrade=True),
@@ -42,7 +45,8 @@ def test_an_installation_is_the_call_that_a_person_would_type(how: str) -> None:
 
 
 def test_all_options_of_an_installation_are_in_its_call(tmp_path: Path) -> None:
-    """As pip has them; what can be read only once is read once."""
+    """As pip has them, in an order that recordings rely on; what can be read only once is read once."""
+    assert {*_ORDER, "deps"} == RequestOptions.__annotations__.keys()
     (tmp_path / "r.txt").touch()
     venv = ScriptedVenvRunner()
     venv.answer([...], times=None)
@@ -161,3 +165,50 @@ def test_a_removal_takes_no_other_keyword_than_a_real_one(keyword: str) -> None:
     with pytest.raises(TypeError, match=rf"^{keyword}= (is unknown. The keywords are: carriage_return|can't be used here)"):
         venv.uninstall("pocket", **{keyword: True})
     assert venv.calls == []
+
+
+def test_a_lock_file_is_the_call_that_a_person_would_type(tmp_path: Path) -> None:
+    """With the refusals and the failures of an environment; the double itself writes no file, an answer may."""
+    path = tmp_path / "pylock.toml"
+    (tmp_path / "r.txt").touch()
+    with ScriptedVenvRunner() as venv:
+        call = ["pip", "lock", f"--output={path}", f"--requirement={tmp_path / 'r.txt'}", "--pre", "pocket>=2"]
+        venv.answer(call, stdout="Resolved\n", side_effect=lambda _call: path.write_text("packages = []"), times=2)
+        for is_async in (False, True):
+            path.unlink(missing_ok=True)
+            requirements = iter([tmp_path / "r.txt"])
+            options: LockOptions = {"requirements_files": requirements, "pre": True}
+            lock: Any = venv.async_lock if is_async else venv.lock
+            done = lock(path, "pocket>=2", **options)
+            assert (asyncio.run(done) if is_async else done).stdout == "Resolved\n"
+            assert path.exists()
+        venv.answer(["pip", "lock", ...], stderr="ERROR: No (from versions: none)", returncode=1)
+        with pytest.raises(NoSuchPackageError, match="rufff could not be locked"):
+            venv.lock(path, "rufff")
+        with pytest.raises(InvalidPathError, match="is not the name of a lock file"):
+            venv.lock(tmp_path / "requirements.lock", "pocket")
+        with pytest.raises(InvalidRequirementError, match="there is nothing to lock"):
+            venv.lock(path)
+        venv.answer(["pip", "lock", ..., "--universal", "pocket"])
+        venv.lock(path, "pocket", universal=True)
+        venv.answer(["pip", "install", "pocket"], installed={"pocket": "1.0"})
+        with pytest.raises(LockFileError, match="no installer has reported them"):
+            venv.install("pocket").write_lock(path)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_recorded_lock_file_is_replayed_as_a_call(is_async: bool, tmp_path: Path) -> None:
+    """What the installer printed, without the file."""
+    path, recording = tmp_path / "pylock.toml", tmp_path / "recording.json"
+
+    def lock(venv: Any) -> str:
+        arguments: Any = (path, "pip; python_version < '3'")
+        return str((asyncio.run(venv.async_lock(*arguments)) if is_async else venv.lock(*arguments)).stderr)
+
+    with VenvRunner.temporary(with_pip=False, installer="uv") as real, RecordingVenvRunner(real, recording) as venv:
+        printed = lock(venv)
+    assert path.exists()
+    path.unlink()
+    with ReplayVenvRunner(recording) as replay:
+        assert lock(replay) == printed
+    assert not path.exists()

@@ -11,17 +11,18 @@ from venvrunner._install.failures import explained
 from venvrunner._install.receipt import Receipt
 from venvrunner._process.canned_output import CannedOutput
 from venvrunner._process.command import Command, TimedOut
+from venvrunner._process.invocation import CompletedCommand
 from venvrunner._process.lines import Stream
 from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner._venv import layout
 from venvrunner.environment import venv_environment
 from venvrunner.exceptions import CommandError, ExpectationError
-from venvrunner.installing import InstallOptions, ReportOptions
+from venvrunner.installing import InstallOptions, LockOptions, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.testing._answers import Answer, Call, Question, no_answer
 from venvrunner.testing._block import Block
-from venvrunner.testing._pip_call import changed_by, install_call, kept_options, uninstall_call
+from venvrunner.testing._pip_call import changed_by, install_call, kept_options, lock_call, uninstall_call
 
 __tracebackhide__ = True
 
@@ -129,6 +130,21 @@ class DoubleRunner(Block, Runner):
         args, rest = uninstall_call(names, options), cast("dict[str, Any]", options)
         with self._changing(args, rest) as player:
             return player.receipt(self._run(player.block(), self.resolve(args), **rest))
+
+    def lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
+        """Answer an order of a lock file as the call ``pip lock``, with pip's options and the requirements; no file is written.
+
+        The arguments, refusals and exceptions are those of :meth:`.VenvRunner.lock`.
+        """
+        args, rest = lock_call(path, requirements, kept_options(options))
+        with self._changing(args, rest) as player:
+            return self._run(player.block(), self.resolve(args), **rest)
+
+    async def async_lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
+        """Same as :meth:`lock`, but a coroutine."""
+        args, rest = lock_call(path, requirements, kept_options(options))
+        with self._changing(args, rest) as player:
+            return await self._run_async(player.block(), self.resolve(args), **rest)
 
     def installed(self) -> dict[str, str]:
         """Return the packages that are installed after all calls so far, as versions by normalized names, sorted."""

@@ -1,15 +1,14 @@
-"""Installations as pip command lines, whatever installer runs them; without I/O."""
+"""Installations and lock files as pip command lines, whatever installer runs them; without I/O."""
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from venvrunner._install.exclude_newer import shown_cutoff
-from venvrunner._install.options import RequestOptions
 from venvrunner._install.requirements import package_names
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
-from venvrunner.installing import InstallOptions, ReportOptions, split_options
+from venvrunner.installing import InstallOptions, LockOptions, ReportOptions, lock_order, split_options
 
 __tracebackhide__ = True
 
@@ -22,6 +21,15 @@ _PIP = {
     "build_constraints": "build-constraint",
 }
 """Keywords that have another name in pip."""
+_ORDER = (
+    *("requirements_files", "constraints", "editable", "dependency_groups"),
+    *("lock", "lock_extras", "lock_groups", "lock_projects"),
+    *("index_url", "extra_index_urls", "find_links", "no_index", "require_hashes", "upgrade", "pre", "exclude_newer"),
+    *("build_constraints", "config_settings"),
+)
+"""The keywords in the order of their options, which must stay the same: recordings have it."""
+_VERBS = {"install": "installed", "lock": "locked", "uninstall": "removed"}
+_Options = TypeVar("_Options", InstallOptions, LockOptions)
 
 
 def install_call(requirements: Iterable[StrPath], options: InstallOptions) -> tuple[list[str], dict[str, Any]]:
@@ -32,16 +40,33 @@ def install_call(requirements: Iterable[StrPath], options: InstallOptions) -> tu
     """
     names = list(requirements)
     request, rest = split_options(names, options)
-    kept: dict[str, Any] = {**options, "config_settings": request.config_settings}
+    return ["pip", "install", *_typed_options(options, request.config_settings), *map(_typed, names)], rest
+
+
+def lock_call(path: StrPath, requirements: Iterable[StrPath], options: LockOptions) -> tuple[list[str], dict[str, Any]]:
+    """Return an order of a lock file as a pip command line, and the keywords for ``log_run``; refuse what a runner refuses.
+
+    >>> lock_call("pylock.toml", ["pocket"], {"pre": True, "timeout": 5})
+    (['pip', 'lock', '--output=pylock.toml', '--pre', 'pocket'], {'timeout': 5})
+    """
+    names = list(requirements)
+    order = lock_order(path, names, options)
+    typed = [*_typed_options(options, order.request.config_settings), *(["--universal"] if order.universal else [])]
+    return ["pip", "lock", f"--output={os.fspath(path)}", *typed, *map(_typed, names)], dict(order.options)
+
+
+def _typed_options(options: InstallOptions | LockOptions, config_settings: Iterable[str]) -> list[str]:
+    """Return the keywords of a request as options of pip."""
+    kept: dict[str, Any] = {**options, "config_settings": config_settings}
     if (limit := options.get("exclude_newer")) is not None:
         kept["exclude_newer"] = shown_cutoff(limit)
     typed: list[str] = [] if kept.pop("deps", True) else ["--no-deps"]
-    for name in RequestOptions.__annotations__:
+    for name in _ORDER:
         flag = f"--{_PIP.get(name, name)}".replace("_", "-")
         value = kept.get(name)
         values: Any = [value] if isinstance(value, str | os.PathLike) else value or []
         typed += [flag] if value is True else [f"{flag}={os.fspath(one)}" for one in values]
-    return ["pip", "install", *typed, *map(_typed, names)], rest
+    return typed
 
 
 def _typed(requirement: StrPath) -> str:
@@ -65,10 +90,10 @@ def changed_by(call: list[str]) -> tuple[list[str], str]:
     """
     files = ("--requirement=", "--editable=", "--lock=")
     what = [arg.partition("=")[2] if arg.startswith(files) else arg for arg in call[2:]]
-    return [arg for arg in what if not arg.startswith("-")], "installed" if call[1] == "install" else "removed"
+    return [arg for arg in what if not arg.startswith("-")], _VERBS[call[1]]
 
 
-def kept_options(options: InstallOptions) -> InstallOptions:
-    """Return the keywords of an installation with iterators as lists, to be read more than once."""
+def kept_options(options: _Options) -> _Options:
+    """Return the keywords of a request with iterators as lists, to be read more than once."""
     kept = {name: list(cast("Any", value)) if isinstance(value, Iterator) else value for name, value in options.items()}
-    return cast("InstallOptions", kept)
+    return cast("_Options", kept)

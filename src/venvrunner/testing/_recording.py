@@ -27,12 +27,12 @@ from venvrunner.exceptions import (
     OutputDecodeError,
     VenvError,
 )
-from venvrunner.installing import InstallingRunner, InstallOptions, Receipt, ReportOptions
+from venvrunner.installing import InstallingRunner, InstallOptions, LockOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
 from venvrunner.testing._block import Block
 from venvrunner.testing._file import Entry, Recording, dump, exception_of, lines_of, parts_of
-from venvrunner.testing._pip_call import install_call, kept_options, uninstall_call
+from venvrunner.testing._pip_call import install_call, kept_options, lock_call, uninstall_call
 from venvrunner.testing._placeholders import usual_placeholders
 
 __tracebackhide__ = True
@@ -181,6 +181,18 @@ class RecordingVenvRunner(Block, Runner):
         """Same as :meth:`.VenvRunner.uninstall` of the recorded runner; recorded as ``pip uninstall --yes`` with the names."""
         with self._recorded(uninstall_call(names, options), cast("dict[str, Any]", options)) as capture:
             return capture.noted(self._installing_runner().uninstall(*names, **options))
+
+    def lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
+        """Same as :meth:`.VenvRunner.lock` of the recorded runner; recorded as ``pip lock``, without the file."""
+        kept = kept_options(options)
+        with self._recorded(lock_call(path, requirements, kept)[0], cast("dict[str, Any]", kept)) as capture:
+            return capture.noted(self._installing_runner().lock(path, *requirements, **kept))
+
+    async def async_lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
+        """Same as :meth:`lock`, but a coroutine."""
+        kept = kept_options(options)
+        with self._recorded(lock_call(path, requirements, kept)[0], cast("dict[str, Any]", kept)) as capture:
+            return capture.noted(await self._installing_runner().async_lock(path, *requirements, **kept))
 
     def lines(
         self,
