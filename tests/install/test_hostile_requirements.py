@@ -145,7 +145,10 @@ def _recording(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PLACES = ("--extra-index-url ", "--find-links ", "--constraint ", "--requirement ")
-KNOWN = ("--python=", "--no-progress", "--requirement=", "--constraint=", "--editable=", "--find-links=", "--extra-index-url=")
+KNOWN = (
+    *("--python=", "--no-progress", "--requirement=", "--constraint=", "--editable=", "--find-links="),
+    *("--extra-index-url=", "--report="),
+)
 START = {"pip": ["-I", "install", "uninstall", "--yes"], "uv": ["pip", "install", "uninstall"]}
 CREDENTIALS = [
     "https://me:hunter2@host.example/",

@@ -77,7 +77,7 @@ def venv(request: pytest.FixtureRequest) -> Iterator[VenvRunner]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The directory of the project "mine", which has the old lock file."""
-    path = tmp_path / "a b [é]"
+    path = tmp_path / "a b $HOME ${HOME} [é]"
     path.mkdir()
     make_project(path)
     (path / "pylock.toml").write_text(OLD)

@@ -89,8 +89,10 @@ def lock(
         InstallerNotFoundError: the installer is too old.
     """
     public, files, secrets = _public(request, target, "requirements.txt")
-    command, text = installer.lock(public, target.python, output, universal=universal)
-    keywords = _keywords(installer, request, target, options) | ({"input": text} if text else {})
+    command, lines = installer.lock(public, target.python, output, universal=universal)
+    if lines:
+        command.append(_write(target, "requirements.in", "\n".join(lines)))
+    keywords = _keywords(installer, request, target, options)
     limits = limits_of({**target.variables, **_added(keywords)}, files)
     done = yield from _perform([command], target, keywords, secrets, _Aim(_named(request), "locked", limits))
     return done[0]

@@ -63,8 +63,11 @@ class Installer(Protocol):
         """Return the command line that builds the wheel of the one requirement, a local directory."""
         ...
 
-    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
-        """Return the command line that resolves a request and writes a lock file, and its standard input.
+    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], list[str]]:
+        """Return the command line that resolves a request and writes a lock file.
+
+        Returns:
+            the command line, and the lines of a requirements file whose path must be appended to it, if there are any.
 
         Raises:
             InstallerNotFoundError: the installer is too old.

@@ -106,8 +106,8 @@ class Pip(NamedTuple):
         """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         return "locked.txt", "\n".join(requirement_lines(files, indexed=False))
 
-    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
-        """Return the command line that resolves a request and writes a lock file, and ``""`` for no standard input.
+    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], list[str]]:
+        """Return the command line that writes a lock file, and no lines to append.
 
         Raises:
             InstallerNotFoundError: this pip is too old.
@@ -125,7 +125,7 @@ class Pip(NamedTuple):
             raise InstallerNotFoundError(msg)
         command = self.install(request._replace(upgrade=False), python)
         place = command.index("install")
-        return [*command[:place], "lock", f"--output={output}", *command[place + 1 :]], ""
+        return [*command[:place], "lock", f"--output={output}", *command[place + 1 :]], []
 
     def wheel(self, request: Request, python: str, output: str) -> list[str]:
         """Return the command line that builds the wheel of the one requirement, a local directory."""

@@ -90,20 +90,19 @@ class Uv(NamedTuple):
         """Return the name and the text of a file that makes :meth:`install` install exactly these files."""
         return "pylock.toml", pylock_text(files)
 
-    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], str]:
-        """Return the command line that resolves a request and writes a lock file, and its standard input.
+    def lock(self, request: Request, python: str, output: str, *, universal: bool) -> tuple[list[str], list[str]]:
+        """Return the command line that writes a lock file, and the lines of a requirements file to append to it.
 
         Raises:
             InvalidRequirementError: uv cannot read a path.
         """
         _check(request)
         lines = [*map(_named, request.requirements), *(f"--editable {what}" for what in request.editable)]
-        sources = [*request.requirements_files, *(["-"] if lines else [])]
         others = request._replace(requirements_files=(), editable=(), require_hashes=False, upgrade=False).options()
         # It prints the file too, with passwords. A header and annotations would name temporary paths.
         form = ["--format=pylock.toml", "--quiet", "--no-header", "--no-annotate", *(["--universal"] if universal else [])]
         command = [*self._start("compile", python), *form, f"--output-file={output}", *others, *_options(request)]
-        return [*command, "--", *sources], "".join(f"{line}\n" for line in lines)
+        return [*command, "--", *request.requirements_files], lines
 
     def wheel(self, request: Request, python: str, output: str) -> list[str]:
         """Return the command line that builds the wheel of the one requirement, a local directory."""
