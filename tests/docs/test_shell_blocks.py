@@ -66,7 +66,7 @@ def test_the_shell_commands_of_a_page_work(page: Path, project: Path) -> None:
     """One after the other, in an environment that has pip, and uv where the page is about lock files."""
     with VenvRunner.temporary() as venv:
         if page.stem == "lock-files":
-            venv.install("uv")
+            venv.install("uv", str(ROOT))
             venv.log_run(["uv", "lock"], cwd=project)
         elif page.stem == "command-line":
             venv.install(str(ROOT))

@@ -581,8 +581,9 @@ def test_a_receipt_without_a_report_says_what_to_do(offline: dict[str, Any], fil
         receipt.write_lock(folder / "lock.toml")
     assert listing(folder) == before
     command = ["python", "-I", "-m", "pip", "install", "--", "x"]
-    assert Pip.own("22.3.1").reported(command, "r") == (command, "that needs pip 23.0 or newer, and this pip is 22.3.1")
-    assert Pip.own("23.0").reported(command, "r")[0][4:6] == ["install", "--report=r"]
+    assert Pip.own("22.3.1").reported(command, "r", {}) == (command, "that needs pip 23.0 or newer, and this pip is 22.3.1")
+    assert Pip.own("23.0").reported(command, "r", {"PIP_REPORT": "mine.json"})[0] == command
+    assert Pip.own("23.0").reported(command, "r", {})[0][4:6] == ["install", "--report=r"]
 
 
 def test_a_receipt_with_a_file_without_a_hash_is_refused(folder: Path) -> None:

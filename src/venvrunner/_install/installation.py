@@ -28,7 +28,7 @@ from venvrunner._process.invocation import CompletedCommand
 from venvrunner._process.loggers import log_method
 from venvrunner._redaction import Redactor
 from venvrunner._venv.paths import absolute
-from venvrunner.exceptions import CommandError, CommandTimeoutError, NotInstalledError
+from venvrunner.exceptions import CommandError, CommandTimeoutError, InvalidPathError, NotInstalledError
 
 __tracebackhide__ = True
 
@@ -52,6 +52,7 @@ def install(installer: Installer, request: Request, target: Target, options: Map
         what = [request.lock.path]
         parts = yield from _unlocked(installer, request, request.lock, target, options)
     commands: list[list[str]] = []
+    variables = {**target.variables, **_added(options)}
     reports: list[str] = []
     why, secrets = "", set[str]()
     files: list[str] = []
@@ -62,7 +63,7 @@ def install(installer: Installer, request: Request, target: Target, options: Map
         files += texts
         secrets |= hidden
         reports.append(os.path.join(target.directory, f"report-{number}.json"))
-        command, why = installer.reported(installer.install(public, target.python), reports[-1])
+        command, why = installer.reported(installer.install(public, target.python), reports[-1], variables)
         commands.append(command)
     keywords = _keywords(installer, request, target, options)
     around = nullcontext() if installer.starts_python else linked_metadata(target.venv_dir)
@@ -267,8 +268,12 @@ def fetch_lock(lock: str, python: str, options: Mapping[str, Any]) -> Steps[Lock
 
 def _write(target: Target, name: str, text: str) -> str:
     path = os.path.join(target.directory, name)
-    with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(f"{text}\n")
+    try:
+        with open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(f"{text}\n")
+    except OSError as exc:
+        msg = f"the temporary file {path!r} cannot be written: {exc.strerror or exc}. Free some space, or set TMPDIR."
+        raise InvalidPathError(msg) from exc
     return path
 
 

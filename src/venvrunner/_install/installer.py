@@ -31,8 +31,17 @@ class Installer(Protocol):
         """Return the command line for an installation."""
         ...
 
-    def reported(self, command: list[str], path: str) -> tuple[list[str], str]:
-        """Return an installation that also writes a report of pip's format to a file, and ``""``; or why there is none."""
+    def reported(self, command: list[str], path: str, variables: Mapping[str, str]) -> tuple[list[str], str]:
+        """Return an installation that also writes a report of pip's format to a file.
+
+        Args:
+            command: the command line, from :meth:`install`.
+            path: the file.
+            variables: the environment variables of the installer.
+
+        Returns:
+            the command line and ``""``, or the same command line and why it writes no report.
+        """
         ...
 
     def overruled(

@@ -80,8 +80,10 @@ class Pip(NamedTuple):
         requirements = map(_requirement, request.requirements)
         return [python, *self.start, "install", *spelled.options(), *options, "--", *requirements]
 
-    def reported(self, command: list[str], path: str) -> tuple[list[str], str]:
-        """Return an installation that also writes a report to a file, and ``""``."""
+    def reported(self, command: list[str], path: str, variables: Mapping[str, str]) -> tuple[list[str], str]:
+        """Return an installation that also writes a report to a file, and ``""``; or the same one, and why it does not."""
+        if variables.get("PIP_REPORT"):
+            return command, "PIP_REPORT sends the report of pip elsewhere"
         if not self._numbers() >= _REPORTS_SINCE:
             return command, f"that needs pip {'.'.join(map(str, _REPORTS_SINCE))} or newer, and this pip is {self.version}"
         place = 1 + len(self.start) + 1  # after "install"

@@ -96,11 +96,11 @@ class Receipt(subprocess.CompletedProcess[str]):
             LockFileError: the files are unknown, or one has no hash of SHA-256 or stronger, or a directory is outside the lock
                 file's own. As for all errors, an existing lock file is unchanged.
 
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> from venvrunner import VenvRunner
         >>> with VenvRunner.temporary() as venv, tempfile.TemporaryDirectory() as top:
         ...     venv.install("pip", no_index=True).write_lock(f"{top}/pylock.toml")  # it was installed before
-        ...     print(open(f"{top}/pylock.toml").read())
+        ...     print(pathlib.Path(top, "pylock.toml").read_text())
         lock-version = "1.0"
         created-by = "venvrunner"
         packages = []

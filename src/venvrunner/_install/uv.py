@@ -82,7 +82,7 @@ class Uv(NamedTuple):
         options = [*(["--reinstall"] if request.reinstall else []), *_options(request)]
         return [*self._start("install", python), *preview, *request.options(), *options, "--", *requirements]
 
-    def reported(self, command: list[str], path: str) -> tuple[list[str], str]:
+    def reported(self, command: list[str], path: str, variables: Mapping[str, str]) -> tuple[list[str], str]:
         """Return the installation unchanged, and that uv writes no report."""
         return command, "uv does not report them"
 
