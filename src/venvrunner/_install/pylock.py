@@ -1,12 +1,11 @@
 """Lock files (PEP 751): read and checked, together with the caller's choice of extras and groups."""
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from venvrunner._install.lock_formats import other_kind
 from venvrunner._install.requirement_forms import WEB
-from venvrunner._install.toml_text import document
 from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
 from venvrunner.exceptions import LockFileError
@@ -177,18 +176,6 @@ Write it, for example with 'pip lock', or pass the right path.
     groups = [*(content.dependency_groups or ()), *(content.default_groups or ())]
     _check_names(lock, "lock_groups", "dependency groups", choice.groups, groups)
     return lock
-
-
-def dumped(table: Mapping[str, Any]) -> str:
-    """Return the text of a lock file from its table.
-
-    >>> print(dumped({"lock-version": "1.0", "created-by": "mine", "packages": []}))
-    "lock-version" = "1.0"
-    "created-by" = "mine"
-    packages = []
-    <BLANKLINE>
-    """
-    return document(table, "packages")
 
 
 def unusable(path: str, why: object, remedy: str = "") -> LockFileError:

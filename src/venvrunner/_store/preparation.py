@@ -10,9 +10,10 @@ from venvrunner._create.recipe import Recipe
 from venvrunner._description import Description
 from venvrunner._install.metadata import normalized
 from venvrunner._install.options import RequestOptions
-from venvrunner._install.pylock import Lock, LockText, dumped, read_lock
+from venvrunner._install.pylock import Lock, LockText, read_lock
 from venvrunner._install.request import Request, make_request
 from venvrunner._install.requirement_forms import shown
+from venvrunner._install.toml import lock_text
 from venvrunner._redaction import Redactor
 from venvrunner._store import keys, location, projects
 from venvrunner._store.entries import Entry, Prepared
@@ -225,7 +226,7 @@ def _without(lock: Lock, names: set[str]) -> Lock:
         return lock
     table = lock.content.to_dict()
     packages = [package for package in table["packages"] if normalized(package["name"]) not in names]
-    text = dumped({**table, "packages": packages})
+    text = lock_text({**table, "packages": packages})
     return read_lock(LockText(lock.path, text), lock.choice)
 
 
