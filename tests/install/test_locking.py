@@ -68,10 +68,10 @@ def offline(files: Path) -> dict[str, Any]:
 
 # pip takes a second for each call, so most tests of it are left to those who have the time.
 @pytest.fixture(params=[pytest.param("pip", marks=pytest.mark.slow), "uv"])
-def venv(request: pytest.FixtureRequest) -> Iterator[VenvRunner]:
+def runner(request: pytest.FixtureRequest) -> Iterator[VenvRunner]:
     """An environment of one's own, without pip."""
-    with VenvRunner.temporary(with_pip=False, installer=request.param) as runner:
-        yield runner
+    with VenvRunner.temporary(with_pip=False, installer=request.param) as venv:
+        yield venv
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-both = pytest.mark.parametrize("venv", get_args(InstallerName), indirect=True)
-only_uv = pytest.mark.parametrize("venv", ["uv"], indirect=True)
+both = pytest.mark.parametrize("runner", get_args(InstallerName), indirect=True)
+only_uv = pytest.mark.parametrize("runner", ["uv"], indirect=True)
 
 
 def locked(path: Path) -> dict[str, Any]:
@@ -99,12 +99,12 @@ def listing(folder: Path) -> dict[str, bytes]:
 
 
 @both
-def test_a_lock_file_lists_what_requirements_need(venv: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
+def test_a_lock_file_lists_what_requirements_need(runner: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
     """With the hash of each file; nothing is installed; and the next call writes the same bytes."""
     path = tmp_path / "pylock.toml"
-    done = venv.lock(path, "needy", **offline)
+    done = runner.lock(path, "needy", **offline)
     assert done.returncode == 0
-    assert venv.installed() == {}
+    assert runner.installed() == {}
     found = locked(path)
     assert {name: package["version"] for name, package in found.items()} == {"needy": "1.0", "pocket": "2.0"}
     for package in found.values():
@@ -114,15 +114,15 @@ def test_a_lock_file_lists_what_requirements_need(venv: VenvRunner, offline: dic
     first = path.read_bytes()
     path.write_text(OLD)
     path.chmod(0o640)
-    asyncio.run(venv.async_lock(str(path), "needy", **offline))
+    asyncio.run(runner.async_lock(str(path), "needy", **offline))
     assert path.read_bytes() == first
     assert path.stat().st_mode & 0o777 == 0o640
     assert os.listdir(tmp_path) == ["pylock.toml"]
 
 
-def frozen(venv: VenvRunner) -> list[str]:
+def frozen(runner: VenvRunner) -> list[str]:
     """Return what `pip freeze --all` prints, without the hashes that it adds to URLs of files."""
-    lines = venv.log_run(["python", "-m", "pip", "freeze", "--all"]).stdout.splitlines()
+    lines = runner.log_run(["python", "-m", "pip", "freeze", "--all"]).stdout.splitlines()
     return sorted(line.partition("#sha256=")[0] for line in lines if not line.startswith("# Editable"))
 
 
@@ -150,17 +150,17 @@ def test_a_lock_file_installs_what_its_requirements_install(
 
 
 @both
-def test_a_lock_file_can_be_moved_with_its_project(venv: VenvRunner, files: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_lock_file_can_be_moved_with_its_project(runner: VenvRunner, files: Path, folder: Path, tmp_path: Path) -> None:
     """All that is in its directory has a relative path, however it was given; a file elsewhere has an absolute one."""
     shutil.copytree(files, folder / "links")
     (folder / "part").mkdir()
     for name, text in files_of("part").items():
         (folder / "part" / name).write_text(text)
-    (folder / "needs.txt").write_text("./part\n" if venv.installer == "pip" else "part @ ./part\n")
+    (folder / "needs.txt").write_text("./part\n" if runner.installer == "pip" else "part @ ./part\n")
     elsewhere = files / "quill-3.0-py3-none-any.whl"
     near = folder / "links" / "pebble-0.5-py3-none-any.whl"
     lock = folder / "pylock.toml"
-    venv.lock(
+    runner.lock(
         lock, near, elsewhere, "needy", editable=[folder], requirements_files=[folder / "needs.txt"],
         find_links=[folder / "links"], no_index=True, cwd=folder,
     )  # fmt: skip
@@ -173,14 +173,14 @@ def test_a_lock_file_can_be_moved_with_its_project(venv: VenvRunner, files: Path
     assert found["river-bank"]["sdist"]["path"] == "links/River.Bank-1.0.zip"
     moved = tmp_path / "moved"
     folder.rename(moved)
-    receipt = venv.install(lock=moved / "pylock.toml", extra_env={"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"})
+    receipt = runner.install(lock=moved / "pylock.toml", extra_env={"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"})
     assert receipt.added.keys() == found.keys()
     assert receipt.sources["mine"][1] == f"-e {moved.as_uri()}"
 
 
 @pytest.mark.parametrize("given", ["requirement", "name", "editable", "file"])
 def test_a_project_outside_is_refused(
-    given: str, venv: VenvRunner, offline: dict[str, Any], folder: Path, tmp_path: Path
+    given: str, runner: VenvRunner, offline: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:
     """It has no hash, so that the lock file could not be installed; the message says where to write it."""
     beside = tmp_path / "beside"
@@ -196,7 +196,7 @@ def test_a_project_outside_is_refused(
         options["requirements_files"] = [tmp_path / "needs.txt"]
         folder = plain
     with pytest.raises(LockFileError, match="is outside the lock file's own directory and has no hash") as caught:
-        venv.lock(lock, *given_as.get(given, []), **options)
+        runner.lock(lock, *given_as.get(given, []), **options)
     assert f"Write the lock file to {str(folder)!r} or a directory above it" in str(caught.value)
     assert listing(beside) == {"pylock.toml": OLD.encode()}
 
@@ -210,7 +210,7 @@ def test_a_link_that_leads_outside_is_outside(folder: Path, tmp_path: Path) -> N
 
 
 def test_the_keywords_limit_what_is_locked(
-    venv: VenvRunner, offline: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runner: VenvRunner, offline: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Constraints, pre-releases, dependencies, requirements files and dependency groups."""
     monkeypatch.chdir(tmp_path)
@@ -221,7 +221,7 @@ def test_the_keywords_limit_what_is_locked(
     )
 
     def versions(*requirements: str, **options: Any) -> dict[str, str]:
-        venv.lock("pylock.test.toml", *requirements, **offline, **options)
+        runner.lock("pylock.test.toml", *requirements, **offline, **options)
         return {name: package["version"] for name, package in locked(tmp_path / "pylock.test.toml").items()}
 
     assert versions("needy", constraints=["c.txt"]) == {"needy": "1.0", "pocket": "1.0"}
@@ -231,65 +231,65 @@ def test_the_keywords_limit_what_is_locked(
     assert versions(dependency_groups=["test"]) == {"pebble": "0.5", "quill": "3.0"}
 
 
-def test_releases_after_a_time_are_not_locked(venv: VenvRunner, files: Path, tmp_path: Path) -> None:
+def test_releases_after_a_time_are_not_locked(runner: VenvRunner, files: Path, tmp_path: Path) -> None:
     """As for an installation; and the file says where the file is on the index."""
     with dated_index(files) as http:
-        venv.lock(tmp_path / "pylock.toml", "pocket", index_url=f"{http}/simple", exclude_newer="2015-01-01")
+        runner.lock(tmp_path / "pylock.toml", "pocket", index_url=f"{http}/simple", exclude_newer="2015-01-01")
         (wheel,) = locked(tmp_path / "pylock.toml")["pocket"]["wheels"]
         assert wheel["url"] == f"{http}/pocket-1.0-py3-none-any.whl"
         first = (tmp_path / "pylock.toml").read_bytes()
-        venv.lock(tmp_path / "pylock.toml", "pocket", index_url=f"{http}/simple", exclude_newer="2015-01-01")
+        runner.lock(tmp_path / "pylock.toml", "pocket", index_url=f"{http}/simple", exclude_newer="2015-01-01")
         assert (tmp_path / "pylock.toml").read_bytes() == first
-        assert venv.install(lock=tmp_path / "pylock.toml").added == {"pocket": "1.0"}
+        assert runner.install(lock=tmp_path / "pylock.toml").added == {"pocket": "1.0"}
 
 
 @both
-def test_a_requirement_for_another_platform_is_left_out(venv: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
+def test_a_requirement_for_another_platform_is_left_out(runner: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
     """By both installers; without any other, the lock file is valid and empty."""
     lock = tmp_path / "pylock.toml"
-    venv.lock(lock, "needy; sys_platform == 'none'", "pebble", **offline)
+    runner.lock(lock, "needy; sys_platform == 'none'", "pebble", **offline)
     assert locked(lock).keys() == {"pebble"}
-    venv.lock(lock, "needy; sys_platform == 'none'", **offline)
+    runner.lock(lock, "needy; sys_platform == 'none'", **offline)
     assert lock.read_text().endswith("packages = []\n")
-    assert repr(venv.install(lock=lock)) == "nothing changed"
+    assert repr(runner.install(lock=lock)) == "nothing changed"
 
 
-def test_a_universal_lock_file_has_markers(venv: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
+def test_a_universal_lock_file_has_markers(runner: VenvRunner, offline: dict[str, Any], tmp_path: Path) -> None:
     """uv resolves for all platforms, and the file installs what is for this one; pip refuses."""
     lock = tmp_path / "pylock.toml"
     lock.write_text(OLD)
     requirements = ["needy; sys_platform == 'win32'", "pebble; sys_platform != 'win32'", "quill"]
-    if venv.installer == "pip":
+    if runner.installer == "pip":
         with pytest.raises(InvalidRequirementError, match="Use installer='uv'"):
-            venv.lock(lock, *requirements, universal=True, **offline)
+            runner.lock(lock, *requirements, universal=True, **offline)
         assert lock.read_text() == OLD
         return
-    venv.lock(lock, *requirements, universal=True, **offline)
+    runner.lock(lock, *requirements, universal=True, **offline)
     found = locked(lock)
     assert found.keys() == {"needy", "pebble", "pocket", "quill"}
     assert found["pocket"]["marker"] == "sys_platform == 'win32'"
     assert "marker" not in found["quill"]
     here = {"needy", "pocket", "quill"} if sys.platform == "win32" else {"pebble", "quill"}
-    assert venv.install(lock=lock, **offline).added.keys() == here
+    assert runner.install(lock=lock, **offline).added.keys() == here
 
 
-def test_a_password_of_the_index_is_not_written(venv: VenvRunner, index: Index, tmp_path: Path) -> None:
+def test_a_password_of_the_index_is_not_written(runner: VenvRunner, index: Index, tmp_path: Path) -> None:
     """The lock file is shared; who installs from it gives a password of their own."""
     lock = tmp_path / "pylock.toml"
-    done = venv.lock(lock, "pocket", index_url=index.url())
+    done = runner.lock(lock, "pocket", index_url=index.url())
     (wheel,) = locked(lock)["pocket"]["wheels"]
     assert wheel["url"] == f"http://127.0.0.1:{index.port}/packages/pocket-2.0-py3-none-any.whl"
     assert "@" not in lock.read_text()
     assert quote(PASSWORD, safe="") not in lock.read_text() + done.stdout
-    assert venv.install(lock=lock, index_url=index.url()).added == {"pocket": "2.0"}
+    assert runner.install(lock=lock, index_url=index.url()).added == {"pocket": "2.0"}
 
 
 @both
-def test_a_password_of_a_url_is_not_written(venv: VenvRunner, index: Index, tmp_path: Path) -> None:
+def test_a_password_of_a_url_is_not_written(runner: VenvRunner, index: Index, tmp_path: Path) -> None:
     """Though both installers write it; who installs has it in their netrc, or in a keyring."""
     lock = tmp_path / "pylock.toml"
     url = index.url(path="packages/pocket-2.0-py3-none-any.whl")
-    done = venv.lock(lock, f"pocket @ {url}", no_index=True)
+    done = runner.lock(lock, f"pocket @ {url}", no_index=True)
     assert locked(lock)["pocket"]["archive"]["url"] == index.url(None, "packages/pocket-2.0-py3-none-any.whl")
     assert "@127" not in lock.read_text()
     assert quote(PASSWORD, safe="") not in lock.read_text() + done.stdout
@@ -297,7 +297,7 @@ def test_a_password_of_a_url_is_not_written(venv: VenvRunner, index: Index, tmp_
     escaped = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
     netrc.write_text(f'machine 127.0.0.1\nlogin {USER}\npassword "{escaped}"\n')
     netrc.chmod(0o600)
-    assert venv.install(lock=lock, extra_env={"NETRC": str(netrc)}).added == {"pocket": "2.0"}
+    assert runner.install(lock=lock, extra_env={"NETRC": str(netrc)}).added == {"pocket": "2.0"}
 
 
 @pytest.mark.parametrize(
@@ -333,25 +333,25 @@ def test_a_failure_leaves_the_old_lock_file(
     requirements: list[str],
     options: dict[str, Any],
     kind: type[Exception],
-    venv: VenvRunner,
+    runner: VenvRunner,
     offline: dict[str, Any],
     folder: Path,
 ) -> None:
     """And nothing beside it."""
     before = listing(folder)
     with pytest.raises(kind):
-        venv.lock(folder / "pylock.toml", *requirements, **offline, **options)
+        runner.lock(folder / "pylock.toml", *requirements, **offline, **options)
     assert listing(folder) == before
 
 
-def test_a_timeout_leaves_the_old_lock_file(venv: VenvRunner, index: Index, folder: Path) -> None:
+def test_a_timeout_leaves_the_old_lock_file(runner: VenvRunner, index: Index, folder: Path) -> None:
     """In both kinds of calls."""
     before = listing(folder)
     options: dict[str, Any] = {"index_url": index.url(path="hang/"), "timeout": 1.5}
     with pytest.raises(subprocess.TimeoutExpired):
-        venv.lock(folder / "pylock.toml", "pocket", **options)
+        runner.lock(folder / "pylock.toml", "pocket", **options)
     with pytest.raises(subprocess.TimeoutExpired):
-        asyncio.run(venv.async_lock(folder / "pylock.toml", "pocket", **options))
+        asyncio.run(runner.async_lock(folder / "pylock.toml", "pocket", **options))
     assert listing(folder) == before
 
 
@@ -406,7 +406,7 @@ with VenvRunner.temporary(with_pip=False, installer=sys.argv[1]) as venv:
 
 
 @pytest.mark.skipif(not LINUX, reason="it has this limit")
-@pytest.mark.parametrize("installer", get_args(InstallerName))
+@pytest.mark.parametrize("installer", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
 def test_a_disk_without_room_leaves_the_old_lock_file(installer: str, files: Path, folder: Path) -> None:
     """However far the installer comes."""
     before = listing(folder)
@@ -483,29 +483,29 @@ def test_a_pip_that_cannot_lock_is_refused() -> None:
 )  # fmt: skip
 @only_uv
 def test_settings_of_uv_do_not_change_what_is_locked(
-    setting: str, venv: VenvRunner, offline: dict[str, Any], tmp_path: Path
+    setting: str, runner: VenvRunner, offline: dict[str, Any], tmp_path: Path
 ) -> None:
     """The lock file is for this environment, and has all of it."""
     (tmp_path / "uv.toml").write_text(f"[pip]\n{setting}\n")
     lock = tmp_path / "pylock.toml"
     env = {"UV_CONFIG_FILE": str(tmp_path / "uv.toml"), "UV_NO_CONFIG": None}
-    venv.lock(lock, "pebble", "needy; sys_platform == 'win32'", extra_env=env, **offline)
+    runner.lock(lock, "pebble", "needy; sys_platform == 'win32'", extra_env=env, **offline)
     assert locked(lock).keys() == {"pebble"}
     assert sorted(os.listdir(tmp_path)) == ["pylock.toml", "uv.toml"]
 
 
 @pytest.mark.network
-def test_packages_of_a_real_index_are_locked(venv: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_of_a_real_index_are_locked(runner: VenvRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the same, and what is installed from the lock file is what the requirements give."""
     monkeypatch.undo()
     lock = tmp_path / "pylock.toml"
-    venv.lock(lock, "pytest==8.4.2", extra_env=ONLINE)
+    runner.lock(lock, "pytest==8.4.2", extra_env=ONLINE)
     first = lock.read_bytes()
-    venv.lock(lock, "pytest==8.4.2", extra_env=ONLINE)
+    runner.lock(lock, "pytest==8.4.2", extra_env=ONLINE)
     assert lock.read_bytes() == first
-    added = venv.install(lock=lock, extra_env=ONLINE).added
+    added = runner.install(lock=lock, extra_env=ONLINE).added
     assert added["pytest"] == "8.4.2"
-    with VenvRunner.temporary(with_pip=False, installer=venv.installer) as other:
+    with VenvRunner.temporary(with_pip=False, installer=runner.installer) as other:
         assert other.install("pytest==8.4.2", extra_env=ONLINE).added == added
 
 
