@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from helpers.programs import run_python
 from helpers.stores import builds, environments, make_project, use_store
-from venvrunner import VenvRunner, VenvSpec
+from venvrunner import NotAVenvError, VenvExistsError, VenvRunner, VenvSpec
 from venvrunner.installing import InstallerName
 
 INSTALLERS = ["pip", "uv"]
@@ -93,3 +95,36 @@ def test_a_spec_takes_its_environments_from_the_store(store: Path, tmp_path: Pat
     with spec.temporary(cached=True) as venv, spec.create("venv", tmp_path, cached=True) as named:
         assert venv.installed() == named.installed()
     assert len(environments(store)) == 1
+
+
+def test_an_environment_that_was_found_before_is_found_without_a_check(store: Path) -> None:
+    """The arguments are looked up as they are: what only their check needs is not imported."""
+    code = """
+import sys
+from venvrunner import VenvRunner
+with VenvRunner.temporary(requirements=["pocket >= 1"], cached=True) as venv:
+    print(*{"packaging", "virtualenv", "tomllib"} & sys.modules.keys())
+"""
+    assert run_python(code).stdout.split() != []
+    assert run_python(code).stdout.split() == []
+    assert len(environments(store)) == 1
+
+
+@pytest.mark.parametrize("max_age", ["a day", True, -1, float("nan")])
+def test_a_wrong_age_is_refused_before_anything_starts(store: Path, max_age: Any) -> None:
+    """With what it must be."""
+    with pytest.raises((TypeError, ValueError), match="max_age must be a"):
+        VenvRunner.temporary(requirements=["pocket"], cached=True, max_age=max_age)
+    assert not environments(store)
+
+
+def test_an_environment_that_exists_is_refused_before_one_is_prepared(store: Path, tmp_path: Path) -> None:
+    """Preparing takes seconds, and would be for nothing."""
+    VenvRunner("venv", tmp_path, with_pip=False)
+    with pytest.raises(VenvExistsError):
+        VenvRunner("venv", tmp_path, requirements=["pocket"], cached=True, exist="error")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").touch()
+    with pytest.raises(NotAVenvError):
+        VenvRunner("data", tmp_path, requirements=["pocket"], cached=True)
+    assert not environments(store)
