@@ -85,8 +85,10 @@ class _Deletion:
             Ownership(self._venv_dir, state).refuse_if_frozen("deleted")
             if not self._is_alone:
                 _check_removable(self._venv_dir)
+            remove_note = Ownership(self._venv_dir, state).former_note()
             change.undo = lambda: venv_directory.remove(change)  # a deletion that has begun is completed
             venv_directory.remove(change)
+            remove_note()
             self._user.leave()
             change.undo = None  # another process may now create the next environment
             if self._is_alone:

@@ -32,7 +32,9 @@ class _Belongings:
         """Remove the notes, and the temporary directory unless the environment in it has forks."""
         self.user.leave()
         if self.directory is not None and not self._has_forks():
+            remove_note = self.owner.former_note()
             self.directory.remove()
+            remove_note()
         else:
             self.commands.leave()
 

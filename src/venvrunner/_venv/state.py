@@ -142,8 +142,35 @@ class Ownership:
             if Ownership(fork_dir).needs(self.venv_dir):
                 found.add(fork_dir)
             else:
-                insist(os.unlink, spot.name, dir_fd=spot.dir_fd)
+                with contextlib.suppress(FileNotFoundError):  # the process that deleted the fork has removed its note too
+                    insist(os.unlink, spot.name, dir_fd=spot.dir_fd)
         return sorted(found)
+
+    def count_fork_notes(self) -> int:
+        """Return how many forks are recorded, including those that no longer exist."""
+        return len(self._files("fork"))
+
+    def former_note(self) -> Callable[[], object]:
+        """Return a function that removes the note of this fork in its parent, to be called when the fork has been deleted.
+
+        Otherwise, the notes of temporary forks would pile up in the parent. A note with another path stays: it is the note of
+        the fork that this one was copied from.
+        """
+        parent_dir, name = None, None
+        with contextlib.suppress(OSError):
+            parent_dir, name = self.parent(), (self.purpose() or {}).get("note")
+        if parent_dir is None or not isinstance(name, str) or os.path.basename(name) != name:
+            return lambda: None
+        note, fork_dir = os.path.join(parent_dir, STATE, name), os.fsencode(os.path.realpath(self.venv_dir))
+
+        def remove() -> None:
+            with contextlib.suppress(OSError):  # it is only a leftover: a later look at the forks removes it
+                with open(note, "rb", opener=without_waiting) as file:
+                    is_ours = file.read() == fork_dir
+                if is_ours and not os.path.lexists(self._path):
+                    os.unlink(note)
+
+        return remove
 
     def needs(self, parent_dir: str) -> bool:
         """Return whether this is a fork of an environment, finished or being created."""
