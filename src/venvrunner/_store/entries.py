@@ -3,19 +3,43 @@
 import contextlib
 import json
 import os
+import re
+import stat
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 from venvrunner._create import archive
 from venvrunner._venv.copying import entries
 from venvrunner._venv.file_locks import without_waiting
+from venvrunner._venv.health import defect
 from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.paths import same
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.state import Ownership
 
 __tracebackhide__ = True
 
 _NOTE = ".json"
+KEY = re.compile(r"[0-9a-f]{32}")
+"""The names of entries and of the directories of wheels."""
+
+
+class Note(NamedTuple):
+    """What the file beside an entry says, which is written last.
+
+    Attributes:
+        what: what was installed, for people.
+        python: its interpreter, for people.
+        parent: the key of the entry that it is a fork of.
+        size: its size in bytes.
+        stamps: the times of its directories; see :func:`stamps`.
+    """
+
+    what: list[str]
+    python: str
+    parent: str | None
+    size: int
+    stamps: list[list[Any]]
 
 
 class Entry(NamedTuple):
@@ -38,25 +62,45 @@ class Entry(NamedTuple):
     def _note(self) -> str:
         return self.venv_dir + _NOTE
 
-    def note(self) -> dict[str, Any]:
-        """Return what the note says; empty if there is none."""
+    def note(self) -> Note | None:
+        """Return the note; ``None`` if there is none, or none that can be read."""
         try:
             with open(self._note, encoding="utf-8", opener=without_waiting) as file:
                 found: object = json.load(file)
         except (OSError, ValueError, RecursionError):
-            return {}
-        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+            return None
+        if not isinstance(found, dict):
+            return None
+        values = cast("dict[str, Any]", found)
+        what, python, parent, size, stamped = (values.get(name) for name in Note._fields)
+        is_valid = isinstance(what, list) and isinstance(python, str) and isinstance(size, int) and isinstance(stamped, list)
+        if not is_valid or not (parent is None or (isinstance(parent, str) and KEY.fullmatch(parent))):
+            return None
+        return Note(list(map(str, what)), python, parent, size, stamped)
 
     def is_usable(self) -> bool:
-        """Return whether the environment is complete and unchanged, as far as that is cheap to see."""
+        """Return whether the environment is complete, in its place and unchanged, as far as that is cheap to see."""
         note = self.note()
-        return bool(note) and note.get("stamps") == stamps(self.venv_dir) and self._is_finished()
-
-    def _is_finished(self) -> bool:
         try:
-            status = os.lstat(self.venv_dir)
-            mine = getattr(os, "geteuid", lambda: status.st_uid)()
-            return status.st_uid == mine and Ownership(self.venv_dir).purpose() is not None
+            return note is not None and note.stamps == stamps(self.venv_dir) and self._is_intact(note.parent)
+        except OSError:
+            return False
+
+    def _is_intact(self, parent: str | None) -> bool:
+        status, owner = os.lstat(self.venv_dir), Ownership(self.venv_dir)
+        mine = getattr(os, "geteuid", lambda: status.st_uid)()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != mine or not owner.is_in_place():
+            return False
+        found = owner.parent()
+        if parent is None or found is None:
+            return parent is found
+        parent_dir = self._replace(key=parent).venv_dir
+        return same(found, parent_dir) and Ownership(parent_dir).knows_fork(str((owner.purpose() or {}).get("note")))
+
+    def is_sound(self) -> bool:
+        """Return whether the environment is usable, and so is everything that a fork needs of it."""
+        try:
+            return self.is_usable() and defect(Ownership(self.venv_dir)) is None
         except OSError:
             return False
 
@@ -71,29 +115,18 @@ class Entry(NamedTuple):
         Raises:
             OSError: it cannot be written.
         """
-        note = {
-            "what": what,
-            "python": python,
-            "parent": parent,
-            "size": size_of(self.venv_dir),
-            "stamps": stamps(self.venv_dir),
-        }
-        new = f"{self.venv_dir}.{os.urandom(4).hex()}.new"
-        try:
-            archive.write(new, json.dumps(note).encode(), executable=False)
-            insist(os.replace, new, self._note)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(new)
-            raise
+        _set_stamps(self.venv_dir)
+        note = Note(what, python, parent, size_of(self.venv_dir), stamps(self.venv_dir))
+        write_file(self._note, json.dumps(note._asdict()))
 
     def touch(self) -> None:
-        """Record that the entry, and those that it is a fork of, have been used now."""
-        with contextlib.suppress(OSError):
-            os.utime(self._note)
-        parent = self.note().get("parent")
-        if isinstance(parent, str) and parent != self.key:
-            self._replace(key=parent).touch()
+        """Record that the entry, and the one that it is a fork of, have been used now."""
+        note = self.note()
+        parent = None if note is None or note.parent is None else self._replace(key=note.parent)
+        for entry in (self, parent):
+            with contextlib.suppress(OSError):
+                if entry is not None:
+                    os.utime(entry.venv_dir + _NOTE)
 
     def last_use(self) -> float:
         """Return when the entry was last used, in seconds since the epoch.
@@ -104,7 +137,11 @@ class Entry(NamedTuple):
         return os.stat(self._note).st_mtime
 
     def forget(self) -> None:
-        """Remove the note."""
+        """Remove the note, so that the entry is not used again.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
         with contextlib.suppress(FileNotFoundError):
             insist(os.unlink, self._note)
 
@@ -127,20 +164,44 @@ def all_entries(store: str) -> Iterator[Entry]:
     """Yield the entries of a store, finished or not."""
     with contextlib.suppress(FileNotFoundError):
         for entry in entries(os.path.join(store, "entries")):
-            if entry.is_dir(follow_symlinks=False) and "." not in entry.name:
+            if KEY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 yield Entry(store, entry.name)
 
 
-def stamps(venv_dir: str) -> list[list[Any]]:
-    """Return the times of the package directories, in whole seconds: they change if something is installed or removed.
+def write_file(path: str, text: str) -> None:
+    """Replace a file of the store at once; only this user can read it.
 
-    Archives of a store keep them, but may cut fractions.
+    Raises:
+        OSError: it cannot be written.
     """
-    found: list[list[Any]] = []
-    for path in CURRENT.package_directories(venv_dir):
+    new = f"{path}.{os.urandom(4).hex()}.new"
+    try:
+        archive.write(new, text.encode("utf-8", "surrogateescape"), executable=False)
+        os.chmod(new, 0o600)
+        insist(os.replace, new, path)
+    except BaseException:
         with contextlib.suppress(OSError):
-            found.append([os.path.relpath(path, venv_dir), int(os.stat(path).st_mtime)])
-    return found
+            os.unlink(new)
+        raise
+
+
+def stamps(venv_dir: str) -> list[list[Any]]:
+    """Return the times of the directories in which a change of the packages shows, in whole seconds.
+
+    Archives of a store keep these times, but may cut their fractions.
+    """
+    return [[os.path.relpath(path, venv_dir), int(os.stat(path).st_mtime)] for path in _stamped(venv_dir)]
+
+
+def _set_stamps(venv_dir: str) -> None:
+    """Move the times of these directories back, so that a change in the same second shows too."""
+    for path in _stamped(venv_dir):
+        before = int(os.stat(path).st_mtime) - 2
+        os.utime(path, (before, before))
+
+
+def _stamped(venv_dir: str) -> list[str]:
+    return [*CURRENT.package_directories(venv_dir), CURRENT.scripts(venv_dir)]
 
 
 def size_of(directory: str) -> int:

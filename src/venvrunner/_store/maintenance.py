@@ -5,15 +5,19 @@ import contextlib
 import csv
 import hashlib
 import os
+import re
 import shutil
+import threading
 import time
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from venvrunner._store.entries import Entry, all_entries, size_of
+from venvrunner._store import location
+from venvrunner._store.entries import KEY, Entry, all_entries, size_of
 from venvrunner._venv import deletion
 from venvrunner._venv.copying import entries
 from venvrunner._venv.file_locks import without_waiting
+from venvrunner._venv.health import defect
 from venvrunner._venv.layout import CURRENT
 from venvrunner._venv.state import Ownership
 from venvrunner._venv.users import User
@@ -21,8 +25,20 @@ from venvrunner.exceptions import VenvError
 
 __tracebackhide__ = True
 
-_ABANDONED = 86_400.0
-"""Seconds after which what an interrupted preparation has left is removed."""
+_DAY = 86_400.0
+_ABANDONED = {"entries": 3600.0, "locks": 3600.0, "wheels": _DAY}
+"""Seconds after which what an interrupted preparation has left is removed: a file takes an instant, but a wheel hours."""
+_LEFT = {
+    "entries": re.compile(rf"{KEY.pattern}\.json\.[0-9a-f]{{8}}\.new"),
+    "locks": re.compile(rf"pylock\.{KEY.pattern}\.toml\.[0-9a-f]{{8}}\.new"),
+    "wheels": re.compile(r"venvrunner-\w+"),
+}
+"""The names of what is written before it gets its place, by the directory of the store that it is in."""
+_LOCK = re.compile(rf"pylock\.{KEY.pattern}\.toml")
+_NOTE = re.compile(rf"({KEY.pattern})\.json")
+_ALGORITHMS = {"sha256", "sha384", "sha512"}
+_MANY = 50
+"""How many notes of forks an environment may have before those of forks that are gone are removed."""
 
 
 class Item(NamedTuple):
@@ -56,27 +72,27 @@ def items(store: str) -> list[Item]:
 def _environments(store: str) -> Iterator[Item]:
     for entry in all_entries(store):
         with contextlib.suppress(OSError):
-            note = entry.note()
-            if not note:  # unfinished
-                path = entry.venv_dir
+            path = entry.venv_dir
+            if (note := entry.note()) is None:  # unfinished
                 yield Item("environment", entry.key, [], "", size_of(path), os.stat(path).st_mtime, path)
-                continue
-            what = list(map(str, cast("list[object]", note.get("what") or [])))
-            size = int(note.get("size") or 0)
-            yield Item("environment", entry.key, what, str(note.get("python")), size, entry.last_use(), entry.venv_dir)
+            else:
+                yield Item("environment", entry.key, note.what, note.python, note.size, entry.last_use(), path)
 
 
 def _wheels(store: str) -> Iterator[Item]:
     with contextlib.suppress(OSError):
         for directory in entries(os.path.join(store, "wheels")):
             with contextlib.suppress(OSError):
-                names = sorted(os.listdir(directory.path))
-                last = os.stat(directory.path).st_mtime
-                yield Item("wheel", directory.name, names, "", size_of(directory.path), last, directory.path)
+                if KEY.fullmatch(directory.name) and directory.is_dir(follow_symlinks=False):
+                    names = sorted(os.listdir(directory.path))
+                    last = os.stat(directory.path).st_mtime
+                    yield Item("wheel", directory.name, names, "", size_of(directory.path), last, directory.path)
 
 
 def prune(store: str, max_size: int, unused_for: float | None = None, keep: Collection[str] = ()) -> tuple[int, int]:
     """Remove what was used least recently, until the store is small enough; nothing that is in use.
+
+    What an interrupted preparation has left is removed too, and so are old resolutions.
 
     Args:
         store: the directory of the store.
@@ -87,69 +103,121 @@ def prune(store: str, max_size: int, unused_for: float | None = None, keep: Coll
     Returns:
         the number of removed items, and their total size in bytes.
     """
-    left = items(store)
+    left = list(reversed(items(store)))
     total, now = sum(item.size for item in left), time.time()
     count = freed = 0
-    for item in reversed(left):
+    # An entry can be removed only after its forks; twice is enough, since no fork in the store has forks there.
+    for item in (*left, *(item for item in left if item.kind == "environment")):
         is_old = unused_for is not None and now - item.last_use >= unused_for
-        is_abandoned = item.kind == "environment" and not item.python and now - item.last_use >= _ABANDONED
-        if item.key in keep or not (is_old or is_abandoned or total > max_size):
+        is_unfinished = item.kind == "environment" and not item.python
+        if item.key in keep or not (is_old or is_unfinished or total > max_size) or not os.path.lexists(item.path):
             continue
         if _remove(store, item):
             total, count, freed = total - item.size, count + 1, freed + item.size
-    _remove_locks(store, unused_for)
+    _tidy(store, unused_for)
     return count, freed
 
 
 def _remove(store: str, item: Item) -> bool:
+    """Remove an item, and return whether that was possible: it may be in use, or another process may be creating it."""
     if item.kind == "wheel":
         shutil.rmtree(item.path, ignore_errors=True)
-        return not os.path.exists(item.path)
+        return not os.path.lexists(item.path)
+    return remove_entry(Entry(store, item.key))
+
+
+def remove_entry(entry: Entry) -> bool:
+    """Remove an entry unless it is in use or being created, and return whether it was removed."""
+    with location.free_turn(entry.store, entry.key) as is_free:
+        return is_free and discard(entry)
+
+
+def discard(entry: Entry) -> bool:
+    """Remove an entry unless it is in use, and return whether it was removed; call it in the turn of the entry."""
     try:
-        if not item.python:  # unfinished: another process may create it now
-            Entry(store, item.key).forget()
-        deletion.delete(item.path, User(), wait=0)
-        Entry(store, item.key).forget()
-    except (VenvError, OSError):  # it is in use
+        # Unlike for a deletion by its user, a runner of this thread counts too.
+        if Ownership(entry.venv_dir).users(threading.Thread()):
+            return False
+        deletion.delete(entry.venv_dir, User(), wait=0)
+        entry.forget()
+    except (VenvError, OSError):
         return False
     return True
 
 
-def _remove_locks(store: str, unused_for: float | None) -> None:
-    """Remove resolutions that are old: each is a small file, which a later one replaces."""
-    limit = 30 * _ABANDONED if unused_for is None else unused_for
-    with contextlib.suppress(OSError):
-        for file in entries(os.path.join(store, "locks")):
-            with contextlib.suppress(OSError):
-                if time.time() - file.stat().st_mtime >= limit:
-                    os.unlink(file.path)
+def _tidy(store: str, unused_for: float | None) -> None:
+    """Remove what is not listed: leftovers, resolutions that are old, notes without an entry, and notes of former forks."""
+    limit = 30 * _DAY if unused_for is None else unused_for
+    for kind, pattern in _LEFT.items():
+        with contextlib.suppress(OSError):
+            for one in entries(os.path.join(store, kind)):
+                with contextlib.suppress(OSError):
+                    age = time.time() - one.stat(follow_symlinks=False).st_mtime
+                    if pattern.fullmatch(one.name) and age >= _ABANDONED[kind]:
+                        shutil.rmtree(one.path) if one.is_dir(follow_symlinks=False) else os.unlink(one.path)
+                    elif kind == "locks" and _LOCK.fullmatch(one.name) and age >= limit:
+                        os.unlink(one.path)
+                    elif kind == "entries" and (found := _NOTE.fullmatch(one.name)):
+                        _forget_if_gone(Entry(store, found[1]))
+    for entry in all_entries(store):
+        with contextlib.suppress(OSError, VenvError):
+            _forget_former_forks(entry)
+
+
+def _forget_if_gone(entry: Entry) -> None:
+    with location.free_turn(entry.store, entry.key) as is_free:
+        if is_free and not os.path.lexists(entry.venv_dir):
+            entry.forget()
+
+
+def _forget_former_forks(entry: Entry) -> None:
+    owner = Ownership(entry.venv_dir)
+    if owner.count_fork_notes() > _MANY:
+        with owner.held(0, follow=False) as change:
+            Ownership(entry.venv_dir, change.state).forks()
 
 
 def verify(store: str) -> dict[str, list[str]]:
     """Compare every file of every entry with the RECORD of its package, and return what is wrong, by key.
 
-    A damaged entry is not used again: it is created anew when it is next needed.
+    A damaged entry is not used again: it is created anew when it is next needed. Damaged wheels are removed.
     """
     found: dict[str, list[str]] = {}
     for entry in all_entries(store):
-        if not entry.note():
-            continue  # unfinished, so that it is not used
-        wrong = list(_defects(entry))
-        if wrong:
+        # Without a note it is unfinished, so that it is not used.
+        if entry.note() is not None and (wrong := list(_defects(entry))):
             found[entry.key] = wrong
             entry.forget()
+    for wheel in _wheels(store):
+        if wrong := [f"{name!r} is damaged" for name in wheel.what if not _is_whole(os.path.join(wheel.path, name))]:
+            found[wheel.key] = wrong
+            shutil.rmtree(wheel.path, ignore_errors=True)
     return found
+
+
+def _is_whole(path: str) -> bool:
+    import zipfile  # slow to import
+    import zlib
+
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            return wheel.testzip() is None
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 def _defects(entry: Entry) -> Iterator[str]:
     if Ownership(entry.venv_dir).purpose() is None:
         yield "it is not an environment"
+    elif (reason := defect(Ownership(entry.venv_dir))) is not None:
+        yield reason
     elif not entry.is_usable():
         yield "something was installed or removed"
-    for directory in CURRENT.package_directories(entry.venv_dir):
-        for one in entries(directory):
-            if one.name.endswith(".dist-info") and one.is_dir():
-                yield from _wrong_files(directory, os.path.join(one.path, "RECORD"))
+    with contextlib.suppress(FileNotFoundError):
+        for directory in CURRENT.package_directories(entry.venv_dir):
+            for one in entries(directory):
+                if one.name.endswith(".dist-info") and one.is_dir():
+                    yield from _wrong_files(directory, os.path.join(one.path, "RECORD"))
 
 
 def _wrong_files(directory: str, record: str) -> Iterator[str]:
@@ -162,7 +230,12 @@ def _wrong_files(directory: str, record: str) -> Iterator[str]:
     for row in rows:
         path = os.path.normpath(os.path.join(directory, row[0])) if row else ""
         algorithm, _, expected = row[1].partition("=") if len(row) > 1 else ("", "", "")
-        if not path or not expected or algorithm not in hashlib.algorithms_guaranteed:
+        if not path or algorithm not in {"", *_ALGORITHMS}:
+            continue
+        if not expected:
+            # Bytecode is written and replaced at any time, and virtualenv's mark of its own files is not kept.
+            if "__pycache__" not in path and not path.endswith((".pyc", ".virtualenv")) and not os.path.lexists(path):
+                yield f"{path!r} is gone"
             continue
         try:
             with open(path, "rb", opener=without_waiting) as file:
