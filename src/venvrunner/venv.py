@@ -162,6 +162,13 @@ class VenvRunner(StoredRunner):
         creation.create(self.venv_dir, lease.user, recipe, fill, exist=exist, wait=wait)
 
     @classmethod
+    def _makers(cls) -> Any:
+        from venvrunner._store.preparation import Makers
+
+        # Not of this class: a subclass may have a constructor of its own.
+        return Makers(VenvRunner, VenvRunner._derived, VenvRunner.temporary, VenvRunner._build_wheel)
+
+    @classmethod
     def open(cls, path: StrPath, *, wait: float = _WAIT, installer: InstallerName = "pip") -> Self:
         r"""Open an existing environment, whichever tool created it.
 

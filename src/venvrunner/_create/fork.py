@@ -39,6 +39,8 @@ _NOT_WORTH_A_FILE = {"CACHEDIR.TAG"}
 NOT_FOR_FORKS = b"# This file is not for the forks of the environment.\n"
 """The first line of files beside ``pyvenv.cfg`` that forks do not get."""
 _CREATE = "create a fork"
+_PATIENCE = 30.0
+"""Minimum seconds to wait for others that copy a parent which the caller did not choose."""
 
 Share = Callable[[str, str], None]
 """Creates a file with the contents of another, given the old and the new path."""
@@ -104,7 +106,7 @@ def fork(
         if not parent.is_changeable():
             uninterrupted(make, quick=True)  # this user cannot change the parent
             return
-        with parent.held(wait, follow=False) as change:
+        with parent.held(wait if purpose is None else max(wait, _PATIENCE), follow=False) as change:
             with explained(venv_dir, _CREATE):
                 _check_parent(parent)
             if standalone:

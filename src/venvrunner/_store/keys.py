@@ -4,20 +4,22 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from venvrunner._create import seed
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._description import Description
 from venvrunner._install import pip_settings, uv_settings
+from venvrunner._redaction import Redactor
 from venvrunner._venv.copying import entries
 from venvrunner._venv.file_locks import without_waiting
+from venvrunner._venv.paths import local_path, within
 from venvrunner._venv.state import portable
 
 __tracebackhide__ = True
 
-_FORMAT = 1
+_FORMAT = 2
 """Changes whenever entries of an older version of this package cannot be used."""
 _LENGTH = 32
 _PREFIXES = ("PIP_", "UV_")
@@ -26,10 +28,17 @@ _IRRELEVANT = re.compile(
     r"|UV_(CACHE_DIR|NO_CACHE|NO_PROGRESS|SYSTEM_PYTHON|LINK_MODE|CONCURRENT_.*|.*TIMEOUT|.*RETRIES)"
 )
 """Variables of the installers that change no package."""
-_FILES = re.compile(r"(?<![^\s=\"'])(/[^\s\"',\]]+|[A-Za-z]:[\\/][^\s\"',\]]+)")
-"""Absolute paths in settings, such as those of constraints files."""
+_BUILD = re.compile(
+    r"(SETUPTOOLS|HATCH|PDM|POETRY|FLIT|PBR|VERSIONEER|MATURIN|SKBUILD|MESON|CMAKE|CYTHON|NPY|DISTUTILS|CARGO)_.*"
+    r"|(C|CXX|CPP|LD|RUST|ARCH)FLAGS|CC|CXX|SOURCE_DATE_EPOCH|MACOSX_DEPLOYMENT_TARGET"
+)
+"""Variables that build back ends and compilers read: a forced version, for instance."""
+_WORD = re.compile(r"[^\s\"'=,\[\]]+")
+"""Words of settings, each of which may be the path of a file, such as that of a constraints file."""
 _LARGEST = 1 << 20
 """Maximum size of a file that settings name: a constraints file, but not a wheel."""
+_DEPTH = 5
+"""How many files may name each other in a row, as constraints files do."""
 _GENERATED = re.compile(
     r"__pycache__|\.(git|hg|svn|bzr|venv|tox|nox|eggs|pytest_cache|mypy_cache|ruff_cache|hypothesis|idea|vscode|venvrunner)"
     r"|.*\.(egg-info|dist-info|pyc|pyo|swp)|\.coverage.*|\.DS_Store"
@@ -37,8 +46,11 @@ _GENERATED = re.compile(
 """Names of what builds, tests and editors leave behind, at any depth."""
 _BUILD_OUTPUT = {"build", "dist"}
 """Directories at the top of a project that are not content, unless they are packages of it."""
-_FROM_HISTORY = re.compile(rb"scm|vcs|versioneer|versioningit|dunamai|dynamic-versioning|git", re.IGNORECASE)
+_FROM_HISTORY = re.compile(rb"scm|vcs|versioneer|versioningit|dunamai|dynamic-versioning|pbr", re.IGNORECASE)
 """What a ``pyproject.toml`` contains if the version of the project comes from its repository."""
+_MAYBE_FROM_HISTORY = re.compile(rb"git", re.IGNORECASE)
+"""What it contains if that is so and it does not name the version; many name a repository on the web only."""
+_REFS = ("heads", "tags")
 
 
 def digest(*parts: object) -> str:
@@ -56,42 +68,61 @@ def base(interpreter: Interpreter, description: Description) -> list[Any]:
     ]
 
 
-def settings(installer: str, variables: Mapping[str, str], venv_dir: str, cwd: str) -> str:
-    """Return the hash of the settings that decide where packages come from, and which: variables and configuration files.
+def settings(installer: str, variables: Mapping[str, str], cwd: str) -> str:
+    """Return the hash of the settings that decide where packages come from, which, and how they are built.
+
+    These are variables and configuration files, and the files that they name, such as constraints. Credentials do not count:
+    they decide whether an index can be reached, not what it contains.
 
     Args:
         installer: the name of the installer.
         variables: its environment variables.
-        venv_dir: any environment.
         cwd: its working directory.
     """
     chosen = {
-        name: value for name, value in variables.items() if name.startswith(_PREFIXES) and not _IRRELEVANT.fullmatch(name)
+        name: Redactor().mask(value)
+        for name, value in variables.items()
+        if _BUILD.fullmatch(name) or (name.startswith(_PREFIXES) and not _IRRELEVANT.fullmatch(name))
     }
-    paths = pip_settings.files(variables, venv_dir, cwd)
+    # The file of the environment itself does not count, because the environment is not there yet.
+    paths = [path for path in pip_settings.files(variables, _NOWHERE, cwd) if not path.startswith(_NOWHERE)]
     if installer == "uv":
         paths += uv_settings.paths(variables, cwd)
-    texts = {path: _text(path) for path in paths}
-    named = {path for text in (*chosen.values(), *texts.values()) for path in _FILES.findall(text or "")}
-    # A netrc file has passwords only: it decides whether an index can be reached, not what it contains.
-    further = {path: _hash_of(path) for path in sorted(named - texts.keys())}
-    return digest(chosen, texts, further)
+    texts = {path: text for path in paths if (text := _text(path)) is not None}
+    named = dict.fromkeys(texts, "")
+    for value in chosen.values():
+        _add_named(named, value, cwd, _DEPTH)
+    for path, text in texts.items():
+        _add_named(named, text, cwd, _DEPTH)  # pip resolves relative paths against the working directory, uv against the file's
+        _add_named(named, text, os.path.dirname(path), _DEPTH)
+    return digest(chosen, {path: Redactor().mask(text) for path, text in texts.items()}, named)
+
+
+_NOWHERE = os.path.join(os.sep, "\0")
+"""The path of no environment."""
+
+
+def _add_named(found: dict[str, str], text: str, directory: str, depth: int) -> None:
+    """Add the hash of each small file that a text names, by its path, and of those that these files name."""
+    for word in dict.fromkeys(_WORD.findall(text)):
+        url = re.match(r"file:(//(localhost)?)?(?P<path>/[^#]*)", word)
+        path = os.path.normpath(os.path.join(directory, word if url is None else local_path(url["path"])))
+        if path in found:
+            continue
+        try:
+            if not os.path.isfile(path) or os.path.getsize(path) > _LARGEST:
+                continue
+            found[path] = hash_of_file(path)
+        except (OSError, ValueError):
+            continue
+        if depth and (content := _text(path)) is not None:
+            _add_named(found, content, os.path.dirname(path), depth - 1)
 
 
 def _text(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=without_waiting) as file:
             return file.read()
-    except (OSError, ValueError):
-        return None
-
-
-def _hash_of(path: str) -> str | None:
-    """Return the hash of a small file; ``None`` for everything else."""
-    try:
-        if not os.path.isfile(path) or os.path.getsize(path) > _LARGEST:
-            return None
-        return hash_of_file(path)
     except (OSError, ValueError):
         return None
 
@@ -110,55 +141,94 @@ def content(project: str) -> str:
     """Return the hash of the contents of a project's directory: names, modes and bytes, but neither its path nor times.
 
     What builds, tests and editors leave behind does not count. The history of the repository counts only if the version of
-    the project comes from it.
+    the project comes from it. What a build reads outside of the directory counts only if a link in it leads there.
 
     Raises:
         OSError: the directory cannot be read.
     """
     found = hashlib.sha256()
-    for name, path in _walk(project, ""):
-        found.update(os.fsencode(name) + b"\0")
-        if os.path.islink(path):
-            found.update(b"l" + os.fsencode(os.readlink(path)))
-        else:
-            found.update(b"x" if os.access(path, os.X_OK) else b"-")
-            found.update(hash_of_file(path).encode())
-    for path in _history(project):
-        found.update((_hash_of(path) or "").encode() + b"\0")
+    for parts in (*_walk(project, project, "", set()), *_history(project)):
+        found.update(json.dumps(parts).encode() + b"\n")
     return found.hexdigest()
 
 
-def _walk(directory: str, prefix: str) -> Iterator[tuple[str, str]]:
+_Part = tuple[str, str, str]
+"""A name, a kind or a mode, and a hash or the target of a link."""
+
+
+def _walk(project: str, directory: str, prefix: str, followed: set[str]) -> Iterator[_Part]:
     for entry in sorted(entries(directory), key=lambda entry: entry.name):
+        name = f"{prefix}{entry.name}"
         if _GENERATED.fullmatch(entry.name):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            if prefix or not _is_output(entry):
-                yield from _walk(entry.path, f"{prefix}{entry.name}/")
-        elif entry.is_symlink() or entry.is_file():
-            yield prefix + entry.name, entry.path
+        if entry.is_symlink():
+            yield portable(name), "link", portable(os.readlink(entry.path))
+            yield from _walk_outside(project, entry, name, followed)
+        elif entry.is_dir():
+            if not _is_output(entry, at_top=not prefix):
+                yield from _walk(project, entry.path, f"{name}/", followed)
+        elif entry.is_file():
+            yield portable(name), _mode(entry.path), hash_of_file(entry.path)
 
 
-def _is_output(entry: os.DirEntry[str]) -> bool:
+def _walk_outside(project: str, link: os.DirEntry[str], name: str, followed: set[str]) -> Iterator[_Part]:
+    """Yield what a link leads to, unless that is in the project, where it counts already."""
+    real = os.path.realpath(link.path)
+    if within(real, project) is not None or real in followed:
+        return
+    if os.path.isfile(real):
+        yield portable(name), _mode(real), hash_of_file(real)
+    elif os.path.isdir(real):
+        yield from _walk(project, real, f"{name}/", followed | {real})
+
+
+def _mode(path: str) -> str:
+    return "executable" if os.access(path, os.X_OK) else "file"
+
+
+def _is_output(entry: os.DirEntry[str], *, at_top: bool) -> bool:
     is_environment = os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
     is_package = os.path.exists(os.path.join(entry.path, "__init__.py"))
-    return is_environment or (entry.name in _BUILD_OUTPUT and not is_package)
+    return is_environment or (at_top and entry.name in _BUILD_OUTPUT and not is_package)
 
 
-def _history(project: str) -> Iterable[str]:
-    """Return the files that name the commit and the tags of a repository, if the version of the project comes from them."""
+def _history(project: str) -> Iterator[_Part]:
+    """Yield what names the commit and the tags of a repository, if the version of the project comes from them."""
+    if not _is_versioned_by_history(project):
+        return
+    directory = project
+    while not os.path.lexists(os.path.join(directory, ".git")) and directory != os.path.dirname(directory):
+        directory = os.path.dirname(directory)
+    repository = os.path.join(directory, ".git")
+    if (text := _text(repository)) is not None and text.startswith("gitdir:"):  # a work tree or a submodule
+        repository = os.path.join(directory, text.removeprefix("gitdir:").strip())
+    common = os.path.join(repository, (_text(os.path.join(repository, "commondir")) or "").strip())
+    paths = [os.path.join(repository, "HEAD"), *(os.path.join(common, *name) for name in _TABLES)]
+    for kind in _REFS:
+        for parent, directories, names in os.walk(os.path.join(common, "refs", kind)):
+            directories.sort()
+            paths += [os.path.join(parent, name) for name in sorted(names)]
+    for path in paths:
+        if (text := _text(path)) is not None:
+            yield portable(os.path.relpath(path, common)), "history", digest(text)
+
+
+_TABLES = (("packed-refs",), ("reftable", "tables.list"))
+"""The files that Git keeps several branches and tags in."""
+
+
+def _is_versioned_by_history(project: str) -> bool:
     try:
         with open(os.path.join(project, "pyproject.toml"), "rb", opener=without_waiting) as file:
             text = file.read()
     except OSError:
-        text = b"git"  # a setup.py may do anything
-    if not _FROM_HISTORY.search(text):
-        return
-    directory = project
-    while not os.path.exists(os.path.join(directory, ".git")) and directory != os.path.dirname(directory):
-        directory = os.path.dirname(directory)
-    repository = os.path.join(directory, ".git")
-    yield from (os.path.join(repository, name) for name in ("HEAD", "packed-refs"))
-    for kind in ("heads", "tags"):
-        for parent, _directories, names in os.walk(os.path.join(repository, "refs", kind)):
-            yield from (os.path.join(parent, name) for name in sorted(names))
+        return True  # a setup.py may do anything
+    if not _MAYBE_FROM_HISTORY.search(text) or _FROM_HISTORY.search(text):
+        return _FROM_HISTORY.search(text) is not None
+    import tomllib  # slow to import
+
+    try:
+        table: Any = tomllib.loads(text.decode()).get("project")
+    except (ValueError, RecursionError):
+        return True  # the build reports it
+    return not (isinstance(table, dict) and "version" in table)

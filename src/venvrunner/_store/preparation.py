@@ -1,6 +1,8 @@
 """Preparation: find the entry of the store for a description, or create it."""
 
+import contextlib
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,24 +12,27 @@ from venvrunner._create.recipe import Recipe
 from venvrunner._description import Description
 from venvrunner._install.metadata import normalized
 from venvrunner._install.options import RequestOptions
-from venvrunner._install.pylock import Lock, LockText, read_lock
+from venvrunner._install.pylock import Choice, Lock, LockText, read_lock
 from venvrunner._install.request import Request, make_request
 from venvrunner._install.requirement_forms import shown
 from venvrunner._install.toml import lock_text
-from venvrunner._redaction import Redactor
+from venvrunner._redaction import MASK, Redactor
 from venvrunner._store import keys, location, projects
-from venvrunner._store.entries import Entry, Prepared
+from venvrunner._store.entries import Entry, Prepared, all_entries, write_file
 from venvrunner._store.projects import Wheel
 from venvrunner._venv.errors import explained
 from venvrunner._venv.layout import CURRENT
+from venvrunner._venv.temporary import temporary_directory
 from venvrunner._venv.waiting import logger
-from venvrunner.exceptions import InstallationError, VenvError
+from venvrunner.exceptions import LockFileError, VenvError, VenvInUseError
 from venvrunner.installing import InstallingRunner
 
 __tracebackhide__ = True
 
 _BUSY = 1.0
 """Seconds to wait for users of a damaged entry before it is left alone."""
+_TRIES = 3
+"""How many times to prepare again if another process removes meanwhile what is needed."""
 
 
 class Makers(NamedTuple):
@@ -75,16 +80,37 @@ def prepared(
     try:
         store = location.directory()
         if store is None:
-            msg = f"only this user must be able to write to {location.location()!r}"
+            msg = f"{location.location()!r} must be a directory that only this user can write to, and new or a store"
             raise _UnusableError(msg)
-        found = _Preparation(makers, description, recipe, store, limit, sources or {}).prepare(request, since)
-    except InstallationError:
-        raise
-    except (VenvError, OSError) as exc:
-        logger().info("creating the environment without the store: %s", exc)
+        preparation = _Preparation(makers, description, recipe, store, limit, sources or {})
+        return preparation.perform(request, since)
+    except (VenvError, OSError, subprocess.SubprocessError) as exc:
+        # If it is not the store's fault, the creation without it fails too, and says why.
+        logger().info("creating the environment without the store: %s", str(exc).rstrip("."))
         return None
-    found.entry.touch()
-    return found
+
+
+def is_lost(found: Prepared, error: VenvError) -> bool:
+    """Return whether an entry is to blame for an error: it was removed or damaged, or it is in use.
+
+    A damaged one is created anew when it is next needed.
+
+    Args:
+        found: the entry.
+        error: the error of a fork or a copy of it.
+    """
+    entry = found.entry
+    if isinstance(error, VenvInUseError):
+        return repr(os.path.realpath(entry.venv_dir)) in str(error)
+    if entry.is_sound():
+        return False
+    with contextlib.suppress(OSError):
+        entry.forget()
+    return True
+
+
+class _IncompleteError(_UnusableError):
+    """A lock file that the store keeps cannot be installed, because it must be resolved again."""
 
 
 class _Preparation:
@@ -101,15 +127,39 @@ class _Preparation:
         self._options: dict[str, Any] = {
             name: getattr(description, name) for name in ("python", "with_pip", "system_site_packages", "prompt", "installer")
         }
+        self._from = [self._settings(), dict(sources)]
+        self._needed: list[str] = []
 
-    def prepare(self, request: Request, since: float) -> Prepared:
+    def perform(self, request: Request, since: float) -> Prepared:
+        """Return the entry for a request, again if another process has removed what is needed for it meanwhile."""
+        for last in range(_TRIES):
+            self._needed.clear()
+            try:
+                found = self._prepare(request, since)
+            except (VenvError, OSError, subprocess.SubprocessError) as exc:
+                is_worth_trying = isinstance(exc, _IncompleteError) or not all(map(os.path.exists, self._needed))
+                if last == _TRIES - 1 or not is_worth_trying:
+                    raise
+            else:
+                found.entry.touch()
+                return found
+        raise AssertionError
+
+    def _prepare(self, request: Request, since: float) -> Prepared:
         if request.lock is not None:
             return self._from_lock(request.lock)
         others, local = projects.split(request.requirements)
         wheels = [self._wheel(project) for project in local]
-        lock = self._resolved(others, wheels, since)
         what = [*map(shown, others), *(f"the dependencies of {wheel.name}" for wheel in wheels)]
-        return Prepared(self._with_wheels(self._locked(lock, what), wheels), (), lock.path)
+        path = self._resolution(others, wheels)
+        lock = self._resolved(path, [*others, *(wheel.requirement() for wheel in wheels)], since)
+        try:
+            parent = self._locked(_without(lock, {wheel.name for wheel in wheels}), what)
+            return Prepared(self._with_wheels(parent, wheels), (), path)
+        except (VenvError, subprocess.SubprocessError):
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # what cannot be installed is not taken for good: a file may be gone from the index
+            raise
 
     def _from_lock(self, lock: Lock) -> Prepared:
         plain, editable = lock.directories()
@@ -120,9 +170,12 @@ class _Preparation:
     def _locked(self, lock: Lock, what: list[str]) -> Entry:
         """Return the entry with what a lock file selects, without its local directories."""
         choice = lock.choice._replace(projects=False)
-        entry = Entry(self._store, keys.digest(self._base, lock.text, choice))
+        entry = Entry(self._store, keys.digest(self._base, Redactor().mask(lock.text), _in_order(choice), self._from))
 
         def create(**options: Any) -> InstallingRunner:
+            if MASK in lock.text and os.path.dirname(lock.path) == os.path.join(self._store, "locks"):
+                msg = f"{lock.path!r} is kept without credentials"
+                raise _IncompleteError(msg)
             chosen = {"lock_extras": choice.extras, "lock_groups": choice.groups, "lock_projects": False}
             text = LockText(lock.path, lock.text)
             return self._makers.create(*self._place(entry), lock=text, **chosen, **self._options, **options)
@@ -135,6 +188,7 @@ class _Preparation:
             return parent
         chosen = [wheel.path for wheel in wheels if _applies(wheel, self._interpreter.version)]
         entry = Entry(self._store, keys.digest(parent.key, sorted(wheel.key + wheel.name for wheel in wheels)))
+        self._needed.append(parent.venv_dir)
 
         def create(**options: Any) -> InstallingRunner:
             request = make_request(chosen, {"deps": False, **self._sources})
@@ -154,70 +208,101 @@ class _Preparation:
             if entry.is_usable():
                 return entry
             entry.forget()
+            self._discard_forks(entry)
             logger().info("preparing an environment in the store: %s", Redactor().mask(", ".join(what)) or "no packages")
-            runner = create(exist="clear", wait=_BUSY)
-            with explained(entry.venv_dir):
-                _refuse_changes(entry.venv_dir)
-                _expect_bytecode(entry.venv_dir)
-                entry.write(Redactor().mask_all(what), str(self._interpreter), parent)
+            runner = None
+            try:
+                runner = create(exist="clear", wait=_BUSY)
+                with explained(entry.venv_dir):
+                    _refuse_changes(entry.venv_dir)
+                    _expect_bytecode(entry.venv_dir)
+                    entry.write(Redactor().mask_all(what), str(self._interpreter), parent)
+            except BaseException:
+                runner = None  # it uses the environment
+                self._abandon(entry)
+                raise
             del runner
         self._shrink(entry)
         return entry
 
+    def _discard_forks(self, parent: Entry) -> None:
+        """Remove the entries that are forks of a damaged one, which could not be created anew otherwise."""
+        if os.path.lexists(parent.venv_dir):
+            from venvrunner._store import maintenance  # only where something is damaged
+
+            for entry in all_entries(self._store):
+                if (note := entry.note()) is not None and note.parent == parent.key:
+                    maintenance.discard(entry)
+
+    def _abandon(self, entry: Entry) -> None:
+        from venvrunner._store import maintenance  # only after a failure
+
+        maintenance.discard(entry)
+
     def _shrink(self, entry: Entry) -> None:
         from venvrunner._store import maintenance  # only where something was added
 
-        maintenance.prune(self._store, self._limit, keep=[entry.key])
+        with contextlib.suppress(OSError):
+            maintenance.prune(self._store, self._limit, keep=[entry.key])
 
     def _place(self, entry: Entry) -> tuple[str, str]:
         return entry.key, os.path.dirname(entry.venv_dir)
 
-    def _resolved(self, others: list[str], wheels: Sequence[Wheel], since: float) -> Lock:
-        """Return what requirements resolve to, as a lock file without the local projects."""
+    def _resolution(self, others: list[str], wheels: Sequence[Wheel]) -> str:
+        """Return the path of the lock file that keeps what requirements resolve to."""
         parts = [*map(projects.fingerprint, others), *(repr((wheel.metadata, wheel.project[1:])) for wheel in wheels)]
-        key = keys.digest(self._base, sorted(parts), self._settings(), dict(self._sources))
-        path = os.path.join(self._store, "locks", f"pylock.{key}.toml")
-        if not _is_fresh(path, since):
-            with location.turn(self._store, key):
-                if not _is_fresh(path, since):
-                    self._resolve(path, [*others, *(wheel.requirement() for wheel in wheels)])
-        return _without(read_lock(path), {wheel.name for wheel in wheels})
+        key = keys.digest(self._base, sorted(Redactor().mask_all(parts)), self._from)
+        return os.path.join(self._store, "locks", f"pylock.{key}.toml")
 
-    def _resolve(self, path: str, requirements: list[str]) -> None:
-        try:
-            with self._bare() as runner:
-                runner.lock(path, *sorted(requirements), **self._sources)
-        except InstallationError as exc:
-            # The installation of the same requirements without the store says why; and some can be installed but not locked.
-            msg = f"the requirements cannot be locked: {exc}"
-            raise _UnusableError(msg) from exc
+    def _resolved(self, path: str, requirements: list[str], since: float) -> Lock:
+        """Return what requirements resolve to, as a lock file."""
+        if (lock := _kept(path, since)) is None:
+            with location.turn(self._store, os.path.basename(path).split(".")[1]):
+                if (lock := _kept(path, since)) is None:
+                    return self._resolve(path, requirements)
+        return lock
+
+    def _resolve(self, path: str, requirements: list[str]) -> Lock:
+        """Resolve requirements, and keep the result without the credentials that it may contain."""
+        with temporary_directory() as directory, self._bare() as runner:
+            new = os.path.join(directory, "pylock.toml")
+            runner.lock(new, *sorted(requirements), **self._sources)
+            text = read_lock(new).text
+        write_file(path, Redactor().mask(text))
+        return read_lock(LockText(path, text))
 
     def _settings(self) -> str:
         from venvrunner.environment import get_clean_environment  # the one that installers get
 
-        return keys.settings(self._description.installer, get_clean_environment(), self._store, os.getcwd())
+        return keys.settings(self._description.installer, get_clean_environment(), os.getcwd())
 
     def _wheel(self, project: projects.Project) -> Wheel:
-        what = [self._base, self._settings(), dict(self._sources)]
-
         def build(path: str, directory: str) -> None:
             with self._bare() as runner:
                 self._makers.build_wheel(runner, path, directory, self._sources)
 
         with location.turn(self._store, keys.digest(project.path)):
-            return projects.wheel(project, self._store, what, build)
+            found = projects.wheel(project, self._store, [self._base, self._from], build)
+        self._needed.append(found.path)
+        return found
 
     def _bare(self) -> Any:
         """Return a temporary environment in which installers are run."""
         return self._makers.temporary(**self._options)
 
 
-def _is_fresh(path: str, since: float) -> bool:
-    """Return whether a resolution still counts; one from the future does, since the clock may have been wrong."""
+def _kept(path: str, since: float) -> Lock | None:
+    """Return a resolution that still counts; one from the future does, since the clock may have been wrong."""
     try:
-        return os.stat(path).st_mtime > since
-    except OSError:
-        return False
+        is_fresh = os.stat(path).st_mtime > since
+        return read_lock(path) if is_fresh else None
+    except (OSError, LockFileError):
+        return None
+
+
+def _in_order(choice: Choice) -> list[Any]:
+    """Return a choice in a form in which the order of the names does not count."""
+    return [None if names is None else sorted(set(names)) for names in (choice.extras, choice.groups)]
 
 
 def _without(lock: Lock, names: set[str]) -> Lock:

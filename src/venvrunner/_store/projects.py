@@ -13,10 +13,12 @@ from venvrunner._store import keys
 from venvrunner._venv.paths import local_path
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.temporary import temporary_directory
-from venvrunner.exceptions import InvalidRequirementError
+from venvrunner.exceptions import CreationError, InvalidRequirementError
 
 __tracebackhide__ = True
 
+_BUILDS = 3
+"""How many times a project is built whose contents change meanwhile: back ends may write into it, and so may people."""
 _FIELDS = ("name", "version", "requires-dist", "requires-python", "provides-extra")
 """The fields of a wheel's metadata that decide what else is installed with it."""
 
@@ -118,23 +120,37 @@ def wheel(project: Project, store: str, settings: Sequence[object], build: Calla
 
     Raises:
         InvalidRequirementError: the build wrote no wheel, or one that cannot be read.
+        CreationError: the contents of the directory change with every build.
         OSError: the directory of the project cannot be read, or the store cannot be written to.
     """
-    key = keys.digest(settings, keys.content(project.path))
-    directory = os.path.join(store, "wheels", key)
-    path = _wheel_in(directory)
-    if path is None:
+    contents = keys.content(project.path)
+    for _ in range(_BUILDS):
+        key = keys.digest(settings, contents)
+        directory = os.path.join(store, "wheels", key)
+        if (path := _wheel_in(directory)) is not None:
+            try:
+                return _described(path, key, project)
+            except InvalidRequirementError:
+                shutil.rmtree(directory, ignore_errors=True)  # it is damaged
         with temporary_directory(os.path.join(store, "wheels")) as new:
             build(project.path, new)
             if (built := _wheel_in(new)) is None:
                 msg = f"the build of {project.path!r} wrote no wheel."
                 raise InvalidRequirementError(msg)
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            path = os.path.join(directory, os.path.basename(built))
-            insist(os.replace, built, path)
-    with contextlib.suppress(OSError):
-        os.utime(directory)  # when it was last used
+            before, contents = contents, keys.content(project.path)
+            if contents == before:
+                os.makedirs(directory, mode=0o700, exist_ok=True)
+                path = os.path.join(directory, os.path.basename(built))
+                insist(os.replace, built, path)
+                return _described(path, key, project)
+    msg = f"the contents of {project.path!r} change with every build."
+    raise CreationError(msg)
+
+
+def _described(path: str, key: str, project: Project) -> Wheel:
     metadata = _metadata(path)
+    with contextlib.suppress(OSError):
+        os.utime(os.path.dirname(path))  # when it was last used
     return Wheel(path, key, normalized(dict(metadata)["name"]), tuple(f"{name}: {value}" for name, value in metadata), project)
 
 
@@ -147,14 +163,18 @@ def _wheel_in(directory: str) -> str | None:
 
 def _metadata(path: str) -> list[tuple[str, str]]:
     import zipfile  # slow to import
+    import zlib
     from email.parser import BytesHeaderParser  # slow to import
 
     try:
         with zipfile.ZipFile(path) as archive:
             name = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
             fields = BytesHeaderParser().parsebytes(archive.read(name)).items()
-    except (OSError, StopIteration, zipfile.BadZipFile) as exc:
-        shutil.rmtree(os.path.dirname(path), ignore_errors=True)  # it is built again next time
-        msg = f"the wheel {path!r} cannot be read: {exc}."
-        raise InvalidRequirementError(msg) from exc
-    return [(field.lower(), str(value)) for field, value in fields if field.lower() in _FIELDS]
+        found = [(field.lower(), str(value)) for field, value in fields if field.lower() in _FIELDS]
+        if "name" in dict(found):
+            return found
+        reason: object = "its metadata has no name"
+    except (OSError, StopIteration, ValueError, zipfile.BadZipFile, zlib.error) as exc:
+        reason = exc
+    msg = f"the wheel {path!r} cannot be read: {reason}."
+    raise InvalidRequirementError(msg)
