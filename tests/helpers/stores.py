@@ -1,13 +1,33 @@
-"""A store for a test, and packages to put into it that need no index."""
+"""A store for a test, and packages to put into it that need no index. `store` is the fixture."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from helpers.wheels import make_wheels
+from helpers.wheels import make_wheel, make_wheels
+from venvrunner import VenvRunner
 from venvrunner._store import maintenance
 from venvrunner._store.maintenance import Item
+
+PREPARING = "preparing an environment in the store"
+"""What is logged for each preparation of an entry."""
+WITHOUT = "creating the environment without the store: "
+"""What is logged if the store cannot be used."""
+TAKE = """
+import logging, sys
+logging.basicConfig(level="INFO", format="%(message)s")
+from venvrunner import VenvRunner
+with VenvRunner.temporary(requirements=sys.argv[2:], installer=sys.argv[1], cached=True) as venv:
+    print(venv.installed(), flush=True)
+"""
+"""Source that takes an environment from the store, and prints what is in it; the log goes to standard error."""
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new store for this process and its children, and a wheelhouse instead of an index."""
+    return use_store(tmp_path, monkeypatch)
 
 
 def use_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -29,6 +49,23 @@ def use_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def environments(store: Path) -> list[Item]:
     """Return the environments in a store, the most recently used first."""
     return [item for item in maintenance.items(str(store)) if item.kind == "environment"]
+
+
+def take(*requirements: object, installer: str = "uv", **options: object) -> list[str]:
+    """Take a temporary environment from the store, and return the names of what is in it."""
+    chosen: dict[str, object] = {"requirements": requirements, "installer": installer, "with_pip": False, **options}
+    with VenvRunner.temporary(cached=True, **chosen) as venv:  # type: ignore[arg-type]
+        return sorted(venv.installed())
+
+
+def leftovers(store: Path) -> list[Path]:
+    """Return what an interrupted preparation has left in a store, but for entries that are not finished."""
+    return [*store.glob("wheels/venvrunner-*"), *store.glob("*/*.new")]
+
+
+def add_release(folder: Path, version: str) -> None:
+    """Add a newer release of pocket to the wheelhouse of a store."""
+    make_wheel(folder / "wheelhouse", "pocket", version)
 
 
 def make_project(folder: Path, source: str = "VERSION = 1\n", requires: str = "pocket") -> Path:

@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 
 from helpers.programs import run_python
-from helpers.stores import builds, environments, make_project, use_store
+from helpers.stores import builds, environments, make_project, store
 from venvrunner import NotAVenvError, VenvExistsError, VenvRunner, VenvSpec
 from venvrunner.installing import InstallerName
 
+__all__ = ["store"]
+
 INSTALLERS = ["pip", "uv"]
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return use_store(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)

@@ -72,11 +72,13 @@ class Entry(NamedTuple):
         if not isinstance(found, dict):
             return None
         values = cast("dict[str, Any]", found)
-        what, python, parent, size, stamped = (values.get(name) for name in Note._fields)
-        is_valid = isinstance(what, list) and isinstance(python, str) and isinstance(size, int) and isinstance(stamped, list)
-        if not is_valid or not (parent is None or (isinstance(parent, str) and KEY.fullmatch(parent))):
+        fields: list[Any] = [values.get(name) for name in Note._fields]
+        note = Note(*fields)
+        is_valid = isinstance(note.what, list) and isinstance(note.python, str) and isinstance(note.size, int)
+        is_fork = isinstance(note.parent, str) and KEY.fullmatch(note.parent) is not None
+        if not is_valid or not isinstance(note.stamps, list) or not (note.parent is None or is_fork):
             return None
-        return Note(list(map(str, what)), python, parent, size, stamped)
+        return note._replace(what=list(map(str, note.what)))
 
     def is_usable(self) -> bool:
         """Return whether the environment is complete, in its place and unchanged, as far as that is cheap to see."""
