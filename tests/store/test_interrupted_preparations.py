@@ -10,16 +10,16 @@ import pytest
 
 from helpers.processes import children
 from helpers.programs import WATCH, run_python
-from helpers.stores import environments, leftovers, make_project, take
+from helpers.stores import environments, leftovers, make_project, store, take
 from helpers.waiting import wait_until
 from venvrunner import VenvRunner
 from venvrunner._store import maintenance
 
+__all__ = ["store"]
+
 PREPARE = f"""{WATCH}
 store, step, seconds, number, kind, installer, wanted = sys.argv[1:]
 from venvrunner import VenvRunner
-
-__all__ = ["store"]
 options = {{"lock": wanted}} if kind == "lock" else {{"requirements": [wanted]}}
 signal.signal(signal.SIGINT, signal.default_int_handler)
 done = strike(store, int(step), int(number))

@@ -14,6 +14,7 @@ from helpers.processes import end_all
 from helpers.programs import SOURCE
 from helpers.projects import make_slow_project
 from helpers.stores import PREPARING, TAKE, builds, environments, make_project, store, take
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import VenvRunner
 from venvrunner._store import maintenance
 
@@ -54,35 +55,27 @@ def test_one_of_many_processes_prepares(store: Path, tmp_path: Path, installer: 
     assert logged.count(PREPARING) == len(environments(store)) == 2
 
 
-def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Return the line of a process's log that contains a text."""
-    assert process.stderr is not None
-    return next(line for line in process.stderr if text in line)
-
-
 def test_those_that_wait_log_for_which_process(store: Path, tmp_path: Path) -> None:
     """Ctrl-C ends such a wait at once, and the others get what the first has prepared."""
     gate = tmp_path / "gate"
     project = make_slow_project(tmp_path / "project", gate)
     processes = [start("uv", project) for _ in range(3)]
     try:
-        waiting = [process for process in processes if process.poll() is None]
         threads, lines = [], dict[int, str]()
 
         def look(process: "subprocess.Popen[str]") -> None:
             lines[process.pid] = next((line for line in process.stderr or () if "waiting for" in line or PREPARING in line), "")
 
-        for process in waiting:
+        for process in processes:
             threads.append(threading.Thread(target=look, args=[process]))
             threads[-1].start()
         # Two of them log that they wait; the first logs nothing before the gate is open.
-        while sum("waiting for" in line for line in lines.values()) < 2:
-            threading.Event().wait(0.01)
+        wait_until(lambda: len(lines) == 2, "two processes wait")
         first = next(process for process in processes if process.pid not in lines)
         assert all(f"in use by process {first.pid} (" in line for line in lines.values())
         stopped = next(process for process in processes if process is not first)
         stopped.send_signal(signal.SIGINT)
-        assert stopped.wait(20) != 0
+        assert stopped.wait(DEADLINE) != 0
         assert first.poll() is None
         gate.touch()
         for thread in threads:
@@ -124,7 +117,7 @@ def test_threads_share_one_preparation(store: Path, tmp_path: Path) -> None:
 
 
 def test_copies_of_one_entry_do_not_stop_each_other(store: Path, tmp_path: Path) -> None:
-    """An entry is held while it is copied; who does not want to wait for users of a target still waits for that."""
+    """An entry is held while it is copied; even with ``wait=0``, which is for users of the target, the others wait for that."""
     take("needy", with_pip=True)
 
     def copy() -> object:

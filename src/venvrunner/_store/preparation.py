@@ -80,7 +80,7 @@ def prepared(
     try:
         store = location.directory()
         if store is None:
-            msg = f"{location.location()!r} must be a directory that only this user can write to, and new or a store"
+            msg = f"{location.location()!r} must be a store or an empty directory, in a place that no other user can change"
             raise _UnusableError(msg)
         preparation = _Preparation(makers, description, recipe, store, limit, sources or {})
         return preparation.perform(request, since)
