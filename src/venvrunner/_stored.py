@@ -2,8 +2,9 @@
 
 import functools
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from venvrunner._description import Description
 from venvrunner._install.options import RequestOptions
@@ -11,11 +12,12 @@ from venvrunner._types import Exist, StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.lease import Lease
 from venvrunner._venv.temporary import TemporaryDirectory
-from venvrunner.exceptions import CreationError, InvalidPathError
+from venvrunner.exceptions import CreationError, InvalidPathError, VenvInUseError
 from venvrunner.installing import InstallerName, InstallingRunner, split_options
 
 if TYPE_CHECKING:
     from venvrunner._store.entries import Prepared
+    from venvrunner._store.preparation import Makers
 
 __tracebackhide__ = True
 
@@ -90,6 +92,11 @@ class StoredRunner(InstallingRunner):
         return runner
 
     @classmethod
+    @abstractmethod
+    def _makers(cls) -> "Makers":
+        """Return the ways to make the runners of entries."""
+
+    @classmethod
     def _with_entry(
         cls,
         description: Description,
@@ -111,9 +118,7 @@ class StoredRunner(InstallingRunner):
         def prepare() -> "Prepared | None":
             from venvrunner._store import preparation
 
-            temporary = cast("Any", cls).temporary  # of the subclass
-            makers = preparation.Makers(cls, cls._derived, temporary, cls._build_wheel)
-            return preparation.prepared(makers, description, since=since, sources=sources)
+            return preparation.prepared(cls._makers(), description, since=since, sources=sources)
 
         for _ in range(_TRIES):
             found = lookup.find(description, since, sources or {}, prepare)
@@ -121,8 +126,10 @@ class StoredRunner(InstallingRunner):
                 break
             try:
                 return use(found)
-            except (CreationError, InvalidPathError):
-                if found.entry.is_usable():
+            except (CreationError, InvalidPathError, VenvInUseError) as exc:
+                from venvrunner._store import preparation  # only then
+
+                if not preparation.is_lost(found, exc):
                     raise
         return None
 

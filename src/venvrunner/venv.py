@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 from venvrunner._description import Description
 from venvrunner._install import pip_settings
@@ -22,6 +22,9 @@ from venvrunner.exceptions import InvalidCommandError
 from venvrunner.fake import FakeVenvRunner
 from venvrunner.installing import InstallerName, check_installer
 from venvrunner.runner import Runner
+
+if TYPE_CHECKING:
+    from venvrunner._store.preparation import Makers
 
 __tracebackhide__ = True
 
@@ -162,7 +165,7 @@ class VenvRunner(StoredRunner):
         creation.create(self.venv_dir, lease.user, recipe, fill, exist=exist, wait=wait)
 
     @classmethod
-    def _makers(cls) -> Any:
+    def _makers(cls) -> "Makers":
         from venvrunner._store.preparation import Makers
 
         # Not of this class: a subclass may have a constructor of its own.

@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 
 from helpers.programs import SOURCE
-from helpers.stores import environments, use_store
+from helpers.stores import environments, store
 from helpers.waiting import DEADLINE
 
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return use_store(tmp_path, monkeypatch)
+__all__ = ["store"]
 
 
 TASKS = """

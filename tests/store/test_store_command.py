@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 
 from helpers.command_line import run
-from helpers.stores import environments, use_store
+from helpers.stores import environments, store
 from venvrunner import VenvRunner
 from venvrunner._store.location import parse_size
 
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return use_store(tmp_path, monkeypatch)
+__all__ = ["store"]
 
 
 def test_a_command_runs_in_an_environment_from_the_store(store: Path) -> None:

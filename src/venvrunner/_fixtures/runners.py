@@ -22,6 +22,7 @@ from venvrunner.venv import VenvRunner
 
 if TYPE_CHECKING:
     from venvrunner._store.entries import Prepared
+    from venvrunner._store.preparation import Makers
 
 __tracebackhide__ = True
 
@@ -81,6 +82,12 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
             runner = self.fork("venv", temporary.name)
             runner._keep(temporary)  # noqa: SLF001  an object of this class
         return runner
+
+    @classmethod
+    def _makers(cls) -> "Makers":
+        from venvrunner._store.preparation import Makers
+
+        return Makers(cls, cls._derived, cls.temporary, cls._build_wheel)  # the journal records what they run
 
     @classmethod
     def from_store(cls, description: Description, since: float) -> Self | None:

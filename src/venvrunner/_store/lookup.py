@@ -5,19 +5,15 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from venvrunner._create import archive, interpreters
+from venvrunner._create import interpreters
 from venvrunner._description import Description
 from venvrunner._store import keys, location
-from venvrunner._store.entries import Entry
+from venvrunner._store.entries import KEY, Entry, Prepared, write_file
 from venvrunner._venv.file_locks import without_waiting
-from venvrunner._venv.sharing_violations import insist
 from venvrunner.environment import get_clean_environment
 from venvrunner.exceptions import VenvError
-
-if TYPE_CHECKING:
-    from venvrunner._store.entries import Prepared
 
 __tracebackhide__ = True
 
@@ -41,22 +37,20 @@ class _Shortcut(NamedTuple):
             if found["lock"] is not None and not os.stat(os.path.join(store, "locks", str(found["lock"]))).st_mtime > since:
                 return None
             entry = Entry(store, str(found["entry"]))
-            if entry.is_usable():
+            if KEY.fullmatch(entry.key) and entry.is_usable():
                 return entry
         return None
 
-    def save(self, found: "Prepared") -> None:
+    def save(self, found: Prepared) -> None:
         """Remember an entry; a failure costs time only."""
         lock = None if found.lock is None else os.path.basename(found.lock)
-        new = f"{self.path}.{os.urandom(4).hex()}.new"
         with contextlib.suppress(OSError):
-            archive.write(new, json.dumps({"entry": found.entry.key, "lock": lock}).encode(), executable=False)
-            insist(os.replace, new, self.path)
+            write_file(self.path, json.dumps({"entry": found.entry.key, "lock": lock}))
 
 
 def find(
-    description: Description, since: float, sources: Mapping[str, Any], prepare: "Callable[[], Prepared | None]"
-) -> "Prepared | None":
+    description: Description, since: float, sources: Mapping[str, Any], prepare: Callable[[], Prepared | None]
+) -> Prepared | None:
     """Return the entry for a description, as it was found before or as it is prepared now.
 
     Args:
@@ -75,8 +69,6 @@ def find(
         store = location.directory()
         shortcut = None if store is None else _shortcut(store, description, sources)
     if store is not None and shortcut is not None and (entry := shortcut.load(store, since)) is not None:
-        from venvrunner._store.entries import Prepared
-
         entry.touch()
         return Prepared(entry)
     found = prepare()
@@ -107,7 +99,7 @@ def _shortcut(store: str, description: Description, sources: Mapping[str, Any]) 
     if parts["installer"] not in {"pip", "uv"}:
         return None
     base = keys.base(interpreters.find(description.python), description)
-    settings = keys.settings(description.installer, get_clean_environment(), store, os.getcwd())
+    settings = keys.settings(description.installer, get_clean_environment(), os.getcwd())
     return _Shortcut(os.path.join(store, "shortcuts", keys.digest(parts, base, settings, dict(sources))))
 
 
