@@ -1,6 +1,7 @@
 """Stored runners: runners whose environment may come from the store."""
 
 import functools
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ _TRIES = 3
 
 
 def oldest(max_age: float) -> float:
-    """Return the time from which on a resolution counts, from its greatest age in seconds.
+    """Return the time from which on a resolution counts, from its greatest age in seconds; for ``0``, none does.
 
     Raises:
         TypeError, ValueError: *max_age* is not a number of seconds.
@@ -42,7 +43,7 @@ def oldest(max_age: float) -> float:
     if not given >= 0:
         msg = f"max_age must be a non-negative number of seconds, not {given!r}."
         raise ValueError(msg)
-    return time.time() - given
+    return time.time() - given if given else math.inf
 
 
 class StoredRunner(InstallingRunner):

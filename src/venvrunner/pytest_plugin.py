@@ -4,6 +4,7 @@ The plugin is active as soon as venvrunner is installed. Only this module is imp
 """
 
 import os
+import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
@@ -302,9 +303,11 @@ def _since(config: pytest.Config) -> float | None:
     """Return from when on a resolution in the store counts; ``None`` if the store is not to be used."""
     if not config.getini("venv_store"):
         return None
+    if config.getoption("venv_refresh"):
+        return time.time()  # the other processes of this run take what the first one resolves
     from venvrunner._stored import DAY, oldest  # not needed by every run
 
-    return oldest(0 if config.getoption("venv_refresh") else DAY)
+    return oldest(DAY)
 
 
 def _wheelhouse(config: pytest.Config) -> list[str]:

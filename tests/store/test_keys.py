@@ -159,12 +159,14 @@ def test_a_project_directory_may_have_the_settings_of_uv(tmp_path: Path) -> None
 
 def test_settings_are_ingredients_of_entries(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is taken from an entry of other settings, not even what is locked."""
+    (tmp_path / "locks").mkdir()  # no wheel is below it: the paths of those would be relative
+    lock = tmp_path / "locks" / "pylock.toml"
     with VenvRunner.temporary(installer="uv") as maker:
-        maker.lock(tmp_path / "pylock.toml", "pocket")
+        maker.lock(lock, "pocket")
     for value in ("1", "2"):
         monkeypatch.setenv("CFLAGS", value)
         take("pocket")
-        take(requirements=(), lock=tmp_path / "pylock.toml")
+        take(requirements=(), lock=lock)
     assert len(environments(store)) == 2  # the lock file has the text that the requirement resolves to
 
 
