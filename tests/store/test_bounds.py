@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.environments import packages
+from helpers.programs import run_python
 from helpers.stores import WITHOUT, environments, leftovers, make_project, store, take
 from venvrunner import VenvInUseError, VenvRunner
 from venvrunner._store import location, maintenance
@@ -117,6 +118,51 @@ def test_notes_of_killed_forks_are_removed_now_and_then(store: Path, tmp_path: P
         assert [name for name in os.listdir(Path(item.path, STATE)) if name.startswith("fork-")] != []
         assert len([name for name in os.listdir(Path(item.path, STATE)) if name.startswith("fork-")]) == 1
         assert venv.installed() == {"pocket": "1.0"}
+
+
+KILLED = """
+import os, signal, sys
+from venvrunner import VenvRunner
+venv = VenvRunner.temporary(requirements=["pocket"], installer="uv", with_pip=False, cached=True)
+print(venv.venv_dir, flush=True)
+if len(sys.argv) > 1:
+    venv.fork("named", sys.argv[1])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_temporary_fork_of_a_killed_process_does_not_keep_an_entry(store: Path, tmp_path: Path) -> None:
+    """Unless it is used or has forks itself; and it is not removed, since it is not in the store."""
+    fork_dir = Path(run_python(KILLED, str(tmp_path), TMPDIR=str(tmp_path)).stdout.strip())
+    assert maintenance.prune(str(store), 0, 0) == (0, 0)
+    named = VenvRunner.open(tmp_path / "named")
+    assert named.installed() == {"pocket": "1.0"}
+    named.delete()
+    runner = VenvRunner.open(fork_dir)
+    assert maintenance.prune(str(store), 0, 0) == (0, 0)
+    del runner
+    assert maintenance.prune(str(store), 0, 0)[0] == 1
+    assert fork_dir.exists()
+
+
+def test_a_damaged_entry_with_the_fork_of_a_killed_process_is_made_again(
+    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such a fork is not in use."""
+    run_python(KILLED, TMPDIR=str(tmp_path))
+    Path(environments(store)[0].path, "bin", "pocket").unlink()
+    caplog.set_level("INFO", logger="venvrunner")
+    assert take("pocket") == ["pocket"]
+    assert WITHOUT not in caplog.text
+
+
+def test_a_named_fork_of_an_entry_keeps_it(store: Path, tmp_path: Path) -> None:
+    """Whether a process uses it now or not."""
+    take("pocket")
+    VenvRunner.open(environments(store)[0].path).fork("named", tmp_path)
+    assert maintenance.prune(str(store), 0, 0) == (0, 0)
+    VenvRunner.open(tmp_path / "named").delete()
+    assert maintenance.prune(str(store), 0, 0)[0] == 1
 
 
 def test_the_copy_of_a_fork_does_not_take_its_note_away(store: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from venvrunner._store import location
 from venvrunner._store.entries import KEY, Entry, all_entries, size_of
 from venvrunner._venv import deletion
+from venvrunner._venv.change import STATE
 from venvrunner._venv.copying import entries
 from venvrunner._venv.file_locks import without_waiting
 from venvrunner._venv.health import defect
@@ -37,6 +38,8 @@ _LEFT = {
 _LOCK = re.compile(rf"pylock\.{KEY.pattern}\.toml")
 _NOTE = re.compile(rf"({KEY.pattern})\.json")
 _ALGORITHMS = {"sha256", "sha384", "sha512"}
+_TEMPORARY = re.compile(r".*[/\\]venvrunner-[a-z0-9_]{8}[/\\]venv", re.DOTALL)
+"""The paths of temporary environments; a fork anywhere else stays when its process ends."""
 _MANY = 50
 """How many notes of forks an environment may have before those of forks that are gone are removed."""
 
@@ -138,11 +141,34 @@ def discard(entry: Entry) -> bool:
         # Unlike for a deletion by its user, a runner of this thread counts too.
         if Ownership(entry.venv_dir).users(threading.Thread()):
             return False
+        thaw(entry.venv_dir)
         deletion.delete(entry.venv_dir, User(), wait=0)
         entry.forget()
     except (VenvError, OSError):
         return False
     return True
+
+
+def thaw(venv_dir: str) -> None:
+    """Remove the notes of temporary forks whose process was killed: they would keep the entry for as long as they exist.
+
+    Raises:
+        VenvError, OSError: another process changes the entry, or it cannot be read.
+    """
+    if not Ownership(venv_dir).count_fork_notes():
+        return
+    with Ownership(venv_dir).held(0, follow=False) as change:
+        for fork_dir in Ownership(venv_dir, change.state).forks():
+            fork = Ownership(fork_dir)
+            note = (fork.purpose() or {}).get("note")
+            if isinstance(note, str) and _TEMPORARY.fullmatch(fork_dir) and not _is_used(fork):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(venv_dir, STATE, os.path.basename(note)))
+
+
+def _is_used(fork: Ownership) -> bool:
+    """Return whether a fork has a runner, a running command or forks."""
+    return bool(fork.users(threading.Thread()) or fork.forks())
 
 
 def _tidy(store: str, unused_for: float | None) -> None:

@@ -226,13 +226,15 @@ class _Preparation:
         return entry
 
     def _discard_forks(self, parent: Entry) -> None:
-        """Remove the entries that are forks of a damaged one, which could not be created anew otherwise."""
+        """Remove the entries that are forks of a damaged one, and the notes of abandoned forks: they would keep it."""
         if os.path.lexists(parent.venv_dir):
             from venvrunner._store import maintenance  # only where something is damaged
 
             for entry in all_entries(self._store):
                 if (note := entry.note()) is not None and note.parent == parent.key:
                     maintenance.discard(entry)
+            with contextlib.suppress(VenvError, OSError):
+                maintenance.thaw(parent.venv_dir)
 
     def _abandon(self, entry: Entry) -> None:
         from venvrunner._store import maintenance  # only after a failure
