@@ -24,7 +24,7 @@ _FORMAT = 2
 _LENGTH = 32
 _PREFIXES = ("PIP_", "UV_")
 _IRRELEVANT = re.compile(
-    r"PIP_(CACHE_DIR|NO_INPUT|DISABLE_PIP_VERSION_CHECK|PROGRESS_BAR|.*(TIMEOUT|RETRIES|COLOR|LOG|QUIET|VERBOSE)|USER)"
+    r"PIP_(CACHE_DIR|NO_INPUT|DISABLE_PIP_VERSION_CHECK|PROGRESS_BAR|(CLIENT_)?CERT|.*(TIMEOUT|RETRIES|COLOR|LOG|QUIET|VERBOSE)|USER)"
     r"|UV_(CACHE_DIR|NO_CACHE|NO_PROGRESS|SYSTEM_PYTHON|LINK_MODE|CONCURRENT_.*|.*TIMEOUT|.*RETRIES)"
 )
 """Variables of the installers that change no package."""
@@ -35,6 +35,8 @@ _BUILD = re.compile(
 """Variables that build back ends and compilers read: a forced version, for instance."""
 _WORD = re.compile(r"[^\s\"'=,\[\]]+")
 """Words of settings, each of which may be the path of a file, such as that of a constraints file."""
+_INCLUDED = re.compile(r"^\s*(?:-[cr]|--constraint|--requirement)[\s=]*(\S+)", re.MULTILINE)
+"""The further files that a constraints or requirements file names."""
 _LARGEST = 1 << 20
 """Maximum size of a file that settings name: a constraints file, but not a wheel."""
 _DEPTH = 5
@@ -103,7 +105,7 @@ _NOWHERE = os.path.join(os.sep, "\0")
 
 
 def _add_named(found: dict[str, str], text: str, directory: str, depth: int) -> None:
-    """Add the hash of each small file that a text names, by its path, and of those that these files name."""
+    """Add the hash of each small file that a text names, by its path, and of those that these files include."""
     for word in dict.fromkeys(_WORD.findall(text)):
         url = re.match(r"file:(//(localhost)?)?(?P<path>/[^#]*)", word)
         path = os.path.normpath(os.path.join(directory, word if url is None else local_path(url["path"])))
@@ -115,8 +117,8 @@ def _add_named(found: dict[str, str], text: str, directory: str, depth: int) -> 
             found[path] = hash_of_file(path)
         except (OSError, ValueError):
             continue
-        if depth and (content := _text(path)) is not None:
-            _add_named(found, content, os.path.dirname(path), depth - 1)
+        if depth and (content := _text(path)) is not None and ("-c" in content or "-r" in content):
+            _add_named(found, "\n".join(_INCLUDED.findall(content)), os.path.dirname(path), depth - 1)
 
 
 def _text(path: str) -> str | None:
