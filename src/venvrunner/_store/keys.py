@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -112,13 +113,16 @@ def _add_named(found: dict[str, str], text: str, directory: str, depth: int) -> 
         if path in found:
             continue
         try:
-            if not os.path.isfile(path) or os.path.getsize(path) > _LARGEST:
+            if not stat.S_ISREG((status := os.stat(path)).st_mode) or status.st_size > _LARGEST:
                 continue
-            found[path] = hash_of_file(path)
+            with open(path, "rb", opener=without_waiting) as file:
+                content = file.read()
         except (OSError, ValueError):
             continue
-        if depth and (content := _text(path)) is not None and ("-c" in content or "-r" in content):
-            _add_named(found, "\n".join(_INCLUDED.findall(content)), os.path.dirname(path), depth - 1)
+        found[path] = hashlib.sha256(content).hexdigest()
+        if depth and (b"-c" in content or b"-r" in content):
+            included = _INCLUDED.findall(content.decode("utf-8", "surrogateescape"))
+            _add_named(found, "\n".join(included), os.path.dirname(path), depth - 1)
 
 
 def _text(path: str) -> str | None:
