@@ -8,6 +8,7 @@ import pytest
 
 from helpers.programs import run_python
 from helpers.stores import builds, environments, make_project, store
+from helpers.wheels import make_wheel
 from venvrunner import NotAVenvError, VenvExistsError, VenvRunner, VenvSpec
 from venvrunner.installing import InstallerName
 
@@ -125,3 +126,17 @@ def test_an_environment_that_exists_is_refused_before_one_is_prepared(store: Pat
     with pytest.raises(NotAVenvError):
         VenvRunner("data", tmp_path, requirements=["pocket"], cached=True)
     assert not environments(store)
+
+
+def test_an_edit_of_a_file_that_a_copy_shares_is_noticed(store: Path, tmp_path: Path) -> None:
+    """Large binary files may be hard links: the entry is prepared again, and others never see the edit."""
+    make_wheel(tmp_path / "wheelhouse", "large", modules={"large.py": "", "large.bin": (1 << 20) * "\0"})
+    copy = VenvRunner("venv", tmp_path, requirements=["large"], cached=True)
+    (path,) = Path(copy.venv_dir).glob("lib/*/site-packages/large.bin")
+    with path.open("r+b") as file:
+        file.write(b"edited")
+    code = "import large; print(open(large.__file__[:-2] + 'bin', 'rb').read(6))"
+    assert copy.log_run(["python", "-c", code]).stdout == "b'edited'\n"
+    with VenvRunner.temporary(requirements=["large"], cached=True) as venv:
+        assert venv.log_run(["python", "-c", code]).stdout == f"{bytes(6)!r}\n"
+    assert len(environments(store)) == 1

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 from venvrunner._create import archive
-from venvrunner._venv.copying import entries
+from venvrunner._venv.copying import entries, shareable_files
 from venvrunner._venv.file_locks import without_waiting
 from venvrunner._venv.health import defect
 from venvrunner._venv.layout import CURRENT
@@ -33,6 +33,7 @@ class Note(NamedTuple):
         parent: the key of the entry that it is a fork of.
         size: its size in bytes.
         stamps: the times of its directories; see :func:`stamps`.
+        shared: the names, sizes and times of files that a copy may share with it, so that an edit of the copy changes them.
     """
 
     what: list[str]
@@ -40,6 +41,7 @@ class Note(NamedTuple):
     parent: str | None
     size: int
     stamps: list[list[Any]]
+    shared: list[list[Any]]
 
 
 class Entry(NamedTuple):
@@ -76,7 +78,12 @@ class Entry(NamedTuple):
         note = Note(*fields)
         is_valid = isinstance(note.what, list) and isinstance(note.python, str) and isinstance(note.size, int)
         is_fork = isinstance(note.parent, str) and KEY.fullmatch(note.parent) is not None
-        if not is_valid or not isinstance(note.stamps, list) or not (note.parent is None or is_fork):
+        if (
+            not is_valid
+            or not isinstance(note.stamps, list)
+            or not isinstance(note.shared, list)
+            or not (note.parent is None or is_fork)
+        ):
             return None
         return note._replace(what=list(map(str, note.what)))
 
@@ -84,9 +91,16 @@ class Entry(NamedTuple):
         """Return whether the environment is complete, in its place and unchanged, as far as that is cheap to see."""
         note = self.note()
         try:
-            return note is not None and note.stamps == stamps(self.venv_dir) and self._is_intact(note.parent)
-        except OSError:
+            if note is None or note.stamps != stamps(self.venv_dir):
+                return False
+            shared = [self._shared(str(name)) for name, _size, _time in note.shared]
+            return shared == note.shared and self._is_intact(note.parent)
+        except (OSError, ValueError, TypeError):
             return False
+
+    def _shared(self, name: str) -> list[Any]:
+        status = os.lstat(os.path.join(self.venv_dir, name))
+        return [name, status.st_size, int(status.st_mtime)]
 
     def _is_intact(self, parent: str | None) -> bool:
         status, owner = os.lstat(self.venv_dir), Ownership(self.venv_dir)
@@ -118,7 +132,8 @@ class Entry(NamedTuple):
             OSError: it cannot be written.
         """
         _set_stamps(self.venv_dir)
-        note = Note(what, python, parent, size_of(self.venv_dir), stamps(self.venv_dir))
+        shared = [self._shared(file.name) for file in shareable_files(self.venv_dir)]
+        note = Note(what, python, parent, size_of(self.venv_dir), stamps(self.venv_dir), shared)
         write_file(self._note, json.dumps(note._asdict()))
 
     def touch(self) -> None:

@@ -27,15 +27,18 @@ from venvrunner.exceptions import VenvError
 __tracebackhide__ = True
 
 _DAY = 86_400.0
-_ABANDONED = {"entries": 3600.0, "locks": 3600.0, "wheels": _DAY}
+_ABANDONED = {"entries": 3600.0, "locks": 3600.0, "shortcuts": 3600.0, "wheels": _DAY}
 """Seconds after which what an interrupted preparation has left is removed: a file takes an instant, but a wheel hours."""
 _LEFT = {
     "entries": re.compile(rf"{KEY.pattern}\.json\.[0-9a-f]{{8}}\.new"),
     "locks": re.compile(rf"pylock\.{KEY.pattern}\.toml\.[0-9a-f]{{8}}\.new"),
+    "shortcuts": re.compile(rf"{KEY.pattern}\.[0-9a-f]{{8}}\.new"),
     "wheels": re.compile(r"venvrunner-\w+"),
 }
 """The names of what is written before it gets its place, by the directory of the store that it is in."""
-_LOCK = re.compile(rf"pylock\.{KEY.pattern}\.toml")
+_KEPT = {"locks": re.compile(rf"pylock\.{KEY.pattern}\.toml"), "shortcuts": KEY}
+"""The names of small files that are removed when they are old, by the directory of the store that they are in."""
+_NOTHING = re.compile(r"(?!)")
 _NOTE = re.compile(rf"({KEY.pattern})\.json")
 _ALGORITHMS = {"sha256", "sha384", "sha512"}
 _TEMPORARY = re.compile(r".*[/\\]venvrunner-[a-z0-9_]{8}[/\\]venv", re.DOTALL)
@@ -181,7 +184,7 @@ def _tidy(store: str, unused_for: float | None) -> None:
                     age = time.time() - one.stat(follow_symlinks=False).st_mtime
                     if pattern.fullmatch(one.name) and age >= _ABANDONED[kind]:
                         shutil.rmtree(one.path) if one.is_dir(follow_symlinks=False) else os.unlink(one.path)
-                    elif kind == "locks" and _LOCK.fullmatch(one.name) and age >= limit:
+                    elif _KEPT.get(kind, _NOTHING).fullmatch(one.name) and age >= limit:
                         os.unlink(one.path)
                     elif kind == "entries" and (found := _NOTE.fullmatch(one.name)):
                         _forget_if_gone(Entry(store, found[1]))
