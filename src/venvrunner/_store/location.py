@@ -136,7 +136,7 @@ def turn(store: str, key: str) -> Generator[None]:
     import time  # only where something is prepared
 
     path = _turn_path(store, key)
-    policy, file = WaitPolicy(path, WAIT), LockFile()
+    policy, file = WaitPolicy(store, WAIT), LockFile()
     try:
         number = file.open(Spot.at(path))
         while not file.try_lock():
