@@ -81,9 +81,9 @@ class VenvRunner(StoredRunner):
         prompt: the prompt of an activated shell; default: the name of the environment's directory.
         cached: take the environment from the store if an equal one has been prepared before, else prepare it there first: later
             ones take milliseconds. A temporary environment is a fork of the one in the store; a named one is a copy that does
-            not need it. If the store cannot be used, the environment is created without it. Default false.
+            not need it. If the store cannot be used, the environment is created without it; default false.
         max_age: the number of seconds for which *cached* trusts what requirements once resolved to; ``0`` resolves them each
-            time. Default 86400, a day.
+            time; default 86400, a day.
         exist: how to treat an existing environment. ``"clear"`` (default) recreates it. ``"reuse"`` keeps it if it was created
             with the same arguments and interpreter; otherwise it recreates it and logs why. ``"error"`` raises.
         wait: the maximum time to wait for other users of the environment, in seconds; default 30.

@@ -100,7 +100,10 @@ def test_installations_are_among_the_commands(pytester: pytest.Pytester) -> None
     )
     result.assert_outcomes(failed=1)
     lines = [line for line in result.stdout.lines if line.startswith("$ ")]
-    assert [line.split()[-1] for line in lines] == ["pocket", "needy", "needy", "SystemExit(4)'"]
+    # What is prepared in the store is resolved first, and installed from a lock file.
+    assert [line.split()[-1] for line in lines[-3:]] == ["needy", "needy", "SystemExit(4)'"]
+    prepared = [line.split()[2:4] for line in lines[:-3] if line.split()[1].endswith("uv")]
+    assert prepared == [["pip", "compile"], ["pip", "install"]]
     result.stdout.fnmatch_lines([lines[-1], "exit code 4"])
 
 

@@ -347,14 +347,12 @@ def _read_file(spot: Spot) -> str | None:
 
 def create_file(spot: Spot, text: str) -> bool:
     """Create a file, and return ``False`` if the name is taken, even by a link that leads nowhere."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        number = os.open(spot.name, flags, 0o666, dir_fd=spot.dir_fd)
+        with open(spot.name, "xb", buffering=0, opener=functools.partial(os.open, mode=0o666, dir_fd=spot.dir_fd)) as file:
+            if text:
+                file.write(text.encode())
     except FileExistsError:
         return False
-    with open(number, "wb", buffering=0) as file:
-        if text:
-            file.write(text.encode())
     return True
 
 
