@@ -330,7 +330,8 @@ def test_a_fork_creates_few_files(tmp_path: Path) -> None:
     undone, *created = done.stdout.splitlines()
     assert undone == "[]"
     assert len([path for path in created if path.startswith("fork/bin/")]) == len(COMMANDS) + 4 + 3
-    assert len(created) <= CREATED, created
+    start_files = 3 if sys.version_info >= (3, 15) else 0  # the lines of a .pth file become a module and two files there
+    assert len(created) <= CREATED + start_files, created
 
 
 @pytest.mark.parametrize("place", ["inside", "outside"])
