@@ -34,10 +34,11 @@ def parent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("installer", get_args(InstallerName))
 def test_environments_of_other_pythons_are_filled(installer: InstallerName, parent: VenvRunner, tmp_path: Path) -> None:
-    """A wheel with a command is installed, listed, run and removed, in a fork too."""
+    """A wheel with a command is locked, installed, listed, run and removed, in a fork too."""
     wheel = make_wheel(tmp_path, "pocket", "1.0")
     venv = VenvRunner("venv", tmp_path, python=parent.python_executable, installer=installer)
-    receipt = venv.install(str(wheel), no_index=True)
+    venv.lock(tmp_path / "pylock.toml", str(wheel), no_index=True)
+    receipt = venv.install(lock=tmp_path / "pylock.toml")
     assert dict(receipt.added) == {"pocket": "1.0"}
     fork = venv.fork("fork", tmp_path)
     flat = fork.fork("flat", tmp_path, standalone=True)

@@ -140,3 +140,20 @@ def test_an_edit_of_a_file_that_a_copy_shares_is_noticed(store: Path, tmp_path: 
     with VenvRunner.temporary(requirements=["large"], cached=True) as venv:
         assert venv.log_run(["python", "-c", code]).stdout == f"{bytes(6)!r}\n"
     assert len(environments(store)) == 1
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_what_an_earlier_build_left_is_in_no_wheel(store: Path, tmp_path: Path, installer: InstallerName) -> None:
+    """As setuptools does, this back end takes what is in `build` for its own, although the source has changed."""
+    project = make_project(tmp_path / "project")
+    backend = (project / "backend.py").read_text()
+    keep = 'os.makedirs("build", exist_ok=True); kept = "build/mine.py"; os.path.exists(kept) or shutil.copy("mine.py", kept)'
+    backend = backend.replace('open("mine.py")', 'open("build/mine.py")').replace(
+        "    with open", f"    {keep}\n    with open", 1
+    )
+    (project / "backend.py").write_text(f"import os, shutil\n{backend}")
+    for number in (1, 2):
+        (project / "mine.py").write_text(f"VERSION = {number}\n")
+        with VenvRunner.temporary(requirements=[project], installer=installer, cached=True) as venv:
+            assert venv.log_run(["python", "-c", "import mine; print(mine.VERSION)"]).stdout == f"{number}\n"
+        assert (project / "build" / "mine.py").read_text() == "VERSION = 1\n"

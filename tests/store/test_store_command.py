@@ -61,9 +61,10 @@ def test_verifying_finds_a_changed_file(store: Path) -> None:
     (item,) = environments(store)
     changed = next(Path(item.path).glob("lib/*/site-packages/pip/py.typed"))
     changed.write_text("changed")
-    done = run("store", "verify", "--json")
-    assert done.returncode == 1
-    assert json.loads(done.stdout) == {item.key: [f"{str(changed)!r} has changed"]}
+    for found in ([], ["something was installed or removed"]):  # it is reported until it is prepared again
+        done = run("store", "verify", "--json")
+        assert done.returncode == 1
+        assert json.loads(done.stdout) == {item.key: [*found, f"{str(changed)!r} has changed"]}
     with VenvRunner.temporary(requirements=["pocket"], cached=True) as venv:
         assert venv.log_run(["pocket"]).stdout
     assert changed.read_text() != "changed"

@@ -215,13 +215,10 @@ def _unlocked(
     installer: Installer, request: Request, lock: Lock, target: Target, options: Mapping[str, Any]
 ) -> Steps[list[Request]]:
     """Return the requests that install what a lock file selects for the environment; files with a hash come first."""
-    import packaging  # only for its path
-
     from venvrunner._install.selection import has_other_commit, is_other_file, select  # slow to import
 
-    command = [target.python, "-I", "-S", _program("describe"), str(packaging.__file__)]
-    described = yield _ask(target, command, options)
-    files, requirements, editable, remark = select(lock, described.stdout, require_hashes=request.require_hashes)
+    description = yield from _described(target, options)
+    files, requirements, editable, remark = select(lock, description, require_hashes=request.require_hashes)
     if remark:
         log_method(options.get("logger") or logging.getLogger("venvrunner"), "warning")(remark)
     present = yield from look(target.venv_dir, target.variables, options)
@@ -238,6 +235,22 @@ def _unlocked(
         part = request._replace(lock=None, requirements=requirements, editable=editable, deps=False)
         parts.append(part._replace(reinstall=has_other_commit(requirements, present)))
     return parts
+
+
+def _described(target: Target, options: Mapping[str, Any]) -> Steps[str]:
+    """Return what :mod:`.describe` prints about the environment's interpreter.
+
+    The ``packaging`` of this program may be too new for it; that of the pip that serves it is not.
+    """
+    import packaging  # only for its path
+
+    from venvrunner._install.bundled_pip import pip_wheel  # rarely needed
+
+    command = [target.python, "-I", "-S", _program("describe")]
+    described = yield _ask(target, [*command, str(packaging.__file__)], options, check=False)
+    if described.returncode:
+        described = yield _ask(target, [*command, pip_wheel(target.venv_dir)], options)
+    return described.stdout
 
 
 def _program(name: str) -> str:

@@ -153,6 +153,15 @@ class Entry(NamedTuple):
         """
         return os.stat(self._note).st_mtime
 
+    def distrust(self) -> None:
+        """Change the note so that the entry is not used again, but still shown and checked.
+
+        Raises:
+            OSError: it cannot be changed.
+        """
+        if (note := self.note()) is not None:
+            write_file(self._note, json.dumps(note._replace(stamps=[])._asdict()))
+
     def forget(self) -> None:
         """Remove the note, so that the entry is not used again.
 

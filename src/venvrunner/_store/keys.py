@@ -158,6 +158,24 @@ def content(project: str) -> str:
     return found.hexdigest()
 
 
+def has_leftovers(project: str) -> bool:
+    """Return whether an earlier build has left something in a project that could get into the next wheel.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    source = os.path.join(project, "src")
+    found = [*entries(project), *(entries(source) if os.path.isdir(source) else ())]
+    return any(one.name.endswith(".egg-info") or (one.name == "build" and _is_output(one, at_top=True)) for one in found)
+
+
+def left_out(project: str, directory: str, names: list[str]) -> list[str]:
+    """Return the names in a directory of a project that are not content, as an *ignore* function of :func:`shutil.copytree`."""
+    at_top = directory == project
+    skipped = {one.name for one in entries(directory) if one.is_dir() and _is_output(one, at_top=at_top)}
+    return [name for name in names if name in skipped or _GENERATED.fullmatch(name)]
+
+
 _Part = tuple[str, str, str]
 """A name, a kind or a mode, and a hash or the target of a link."""
 

@@ -216,7 +216,7 @@ def verify(store: str) -> dict[str, list[str]]:
         # Without a note it is unfinished, so that it is not used.
         if entry.note() is not None and (wrong := list(_defects(entry))):
             found[entry.key] = wrong
-            entry.forget()
+            entry.distrust()
     for wheel in _wheels(store):
         if wrong := [f"{name!r} is damaged" for name in wheel.what if not _is_whole(os.path.join(wheel.path, name))]:
             found[wheel.key] = wrong

@@ -1,6 +1,7 @@
 """Local projects: told apart by their contents, and built into a wheel once for each."""
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from venvrunner._store import keys
 from venvrunner._venv.paths import local_path
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.temporary import temporary_directory
-from venvrunner.exceptions import CreationError, InvalidRequirementError
+from venvrunner.exceptions import CreationError, InstallationError, InvalidRequirementError
 
 __tracebackhide__ = True
 
@@ -133,7 +134,7 @@ def wheel(project: Project, store: str, settings: Sequence[object], build: Calla
             except InvalidRequirementError:
                 shutil.rmtree(directory, ignore_errors=True)  # it is damaged
         with temporary_directory(os.path.join(store, "wheels")) as new:
-            build(project.path, new)
+            _build(project.path, new, build)
             if (built := _wheel_in(new)) is None:
                 msg = f"the build of {project.path!r} wrote no wheel."
                 raise InvalidRequirementError(msg)
@@ -145,6 +146,23 @@ def wheel(project: Project, store: str, settings: Sequence[object], build: Calla
                 return _described(path, key, project)
     msg = f"the contents of {project.path!r} change with every build."
     raise CreationError(msg)
+
+
+def _build(project: str, output: str, build: Callable[[str, str], object]) -> None:
+    """Build a wheel of the contents of a project: from a copy, if an earlier build has left something beside them.
+
+    setuptools takes what is in ``build`` for its own, although a source or a header may have changed since.
+    """
+    if keys.has_leftovers(project):
+        with temporary_directory() as directory, contextlib.suppress(InstallationError, shutil.Error):
+            copy = os.path.join(directory, os.path.basename(project))
+            ignore = functools.partial(keys.left_out, project)
+            shutil.copytree(project, copy, ignore=ignore, ignore_dangling_symlinks=True)
+            if os.path.lexists(repository := os.path.join(project, ".git")):
+                os.symlink(os.path.realpath(repository), os.path.join(copy, ".git"))
+            build(copy, output)
+            return
+    build(project, output)  # also if the copy cannot be built: the build may read what is around the project
 
 
 def _described(path: str, key: str, project: Project) -> Wheel:
