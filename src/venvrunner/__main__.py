@@ -13,7 +13,7 @@ if not sys.flags.safe_path and sys.path[0] != os.path.dirname(os.path.dirname(os
 import argparse
 import signal
 import subprocess
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FrameType
@@ -179,12 +179,15 @@ def _answer(what: str) -> int:
     return 0
 
 
-def _parse_lock(argv: list[str]) -> argparse.Namespace:
+def _new_parser(
+    prog: str, usage: str, description: str, epilog: str
+) -> tuple[argparse.ArgumentParser, list[str], Callable[..., None]]:
+    """Return a parser, the names of its options, and the function that adds an option to both."""
     parser = argparse.ArgumentParser(
-        prog="python -m venvrunner lock",
-        usage="%(prog)s [OPTION]... [REQ]...",
-        description=_LOCK_DESCRIPTION,
-        epilog=_LOCK_EPILOG,
+        prog=prog,
+        usage=f"%(prog)s {usage}",
+        description=description,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -194,6 +197,11 @@ def _parse_lock(argv: list[str]) -> argparse.Namespace:
         names.extend(flags)
         parser.add_argument(*flags, **details)
 
+    return parser, names, add
+
+
+def _parse_lock(argv: list[str]) -> argparse.Namespace:
+    parser, names, add = _new_parser("python -m venvrunner lock", "[OPTION]... [REQ]...", _LOCK_DESCRIPTION, _LOCK_EPILOG)
     parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, a path or a URL")
     add("-o", "--output", metavar="FILE", default="pylock.toml", help="the lock file (default: pylock.toml)")
     add(
@@ -256,20 +264,7 @@ def _lock(options: argparse.Namespace, signals: _Signals) -> int:
 
 
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser(
-        prog="python -m venvrunner",
-        usage="%(prog)s [OPTION]... -- COMMAND [ARG]...",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    names = ["-h", "--help"]
-
-    def add(*flags: str, **details: Any) -> None:
-        names.extend(flags)
-        parser.add_argument(*flags, **details)
-
+    parser, names, add = _new_parser("python -m venvrunner", "[OPTION]... -- COMMAND [ARG]...", _DESCRIPTION, _EPILOG)
     add("--version", action="store_true", help="show the version of venvrunner and exit")
     add("--python", metavar="P", help="the interpreter: a path, a version or a range (default: the running one)")
     add(

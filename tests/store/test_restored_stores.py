@@ -68,16 +68,21 @@ def test_an_archived_store_is_used_after_it_is_restored(
     assert maintenance.verify(str(store)) == {}
 
 
-def test_a_copy_without_times_costs_time_only(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It looks as if something had been installed into each entry, so that each is prepared again."""
-    project = filled(store, tmp_path)
-    copied_without_times(store)
+def check_prepared_once(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Check that all work with the store, and that a second use prepares nothing."""
     caplog.set_level("INFO", logger="venvrunner")
     check_all(project)
     assert WITHOUT not in caplog.text
     caplog.clear()
     check_all(project)
     assert PREPARING not in caplog.text
+
+
+def test_a_copy_without_times_costs_time_only(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It looks as if something had been installed into each entry, so that each is prepared again."""
+    project = filled(store, tmp_path)
+    copied_without_times(store)
+    check_prepared_once(project, caplog)
     assert maintenance.verify(str(store)) == {}
 
 
@@ -94,12 +99,7 @@ def test_a_moved_store_costs_time_only(
     if not is_copy:
         shutil.rmtree(store)
     monkeypatch.setenv("VENVRUNNER_STORE_DIR", str(other))
-    caplog.set_level("INFO", logger="venvrunner")
-    check_all(project)
-    assert WITHOUT not in caplog.text
-    caplog.clear()
-    check_all(project)
-    assert PREPARING not in caplog.text
+    check_prepared_once(project, caplog)
     assert maintenance.verify(str(other)) == {}
     shutil.rmtree(other)
     if is_copy:

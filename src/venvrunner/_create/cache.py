@@ -70,15 +70,24 @@ def location() -> str:
         InvalidPathError: the variable has a relative path, and the working directory was deleted.
         FileNotFoundError: there is no directory for temporary files either.
     """
-    path = os.path.expanduser(os.environ.get(VARIABLE, ""))
-    if path and not path.startswith("~"):  # a remaining "~" cannot be resolved
-        return absolute(path)
-    if not path and (usual := usual_location("venvrunner")) is not None:
+    if (chosen := chosen_by(VARIABLE)) is not None:
+        return chosen
+    if not os.environ.get(VARIABLE) and (usual := usual_location("venvrunner")) is not None:
         return usual
     import tempfile  # rarely needed
 
     user = getattr(os, "geteuid", str)()
     return os.path.join(tempfile.gettempdir(), f"venvrunner-cache-{user}")
+
+
+def chosen_by(variable: str) -> str | None:
+    """Return the absolute path that an environment variable names; ``None`` if it names none, or a home that is unknown.
+
+    Raises:
+        InvalidPathError: the path is relative, and the working directory was deleted.
+    """
+    path = os.path.expanduser(os.environ.get(variable, ""))
+    return absolute(path) if path and not path.startswith("~") else None
 
 
 def usual_location(program: str) -> str | None:

@@ -64,7 +64,7 @@ def write_lock(
 ) -> Steps[subprocess.CompletedProcess[str]]:
     """Yield the command that resolves a request, be sent its outcome, and replace a lock file with the result.
 
-    If anything fails, the old file keeps its contents, and there is no other file beside it.
+    A failure leaves the old file as it was, and no other file beside it.
 
     Args:
         installer: the installer whose resolver is used.

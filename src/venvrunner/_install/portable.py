@@ -65,7 +65,7 @@ def outside(directory: str, path: str, name: str) -> LockFileError:
 
 
 def without_login(url: str) -> str:
-    """Return a URL without its user and password; a repository reached by ssh keeps its user, which is no secret.
+    """Return a URL without its user and password; a repository reached by ssh keeps its user, which is not a secret.
 
     >>> without_login("https://me:pw@host.example/a.whl"), without_login("ssh://git:pw@host.example/r")
     ('https://host.example/a.whl', 'ssh://git@host.example/r')

@@ -100,7 +100,7 @@ def replacement(path: str) -> Generator[str]:
     """Yield the path of a file beside a lock file that may replace it; it does not exist, and at the end it is removed.
 
     Raises:
-        InvalidPathError: there is no file to be written in that directory.
+        InvalidPathError: no file can be written in that directory.
     """
     new = os.path.join(os.path.dirname(path), f"pylock.{os.urandom(8).hex()}.toml")
     try:

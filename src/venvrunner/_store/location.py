@@ -10,7 +10,6 @@ from venvrunner._create import cache
 from venvrunner._venv.file_locks import LockFile, without_waiting
 from venvrunner._venv.lock_notes import read_name, write_name
 from venvrunner._venv.open_directory import Spot
-from venvrunner._venv.paths import absolute
 from venvrunner._venv.waiting import WaitPolicy
 
 __tracebackhide__ = True
@@ -34,12 +33,9 @@ def location() -> str:
 
     Raises:
         InvalidPathError: the variable has a relative path, and the working directory was deleted.
-        FileNotFoundError: there is no directory for it at all.
+        FileNotFoundError: no directory can be found for it.
     """
-    path = os.path.expanduser(os.environ.get(VARIABLE, ""))
-    if path and not path.startswith("~"):  # a remaining "~" cannot be resolved
-        return absolute(path)
-    return os.path.join(cache.location(), "store")
+    return cache.chosen_by(VARIABLE) or os.path.join(cache.location(), "store")
 
 
 def directory() -> str | None:
@@ -49,7 +45,7 @@ def directory() -> str | None:
     runs. An existing directory with other contents is not used either, because what is old in a store is removed.
 
     Raises:
-        InvalidPathError, OSError: there is no directory at all.
+        InvalidPathError, OSError: no directory can be found for it.
     """
     path = location()
     try:
