@@ -94,7 +94,7 @@ def _dir(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    items = maintenance.items(location.location())
+    items = maintenance.items(location.existing())
     rows = [("KIND", "CONTENTS", "PYTHON", "SIZE", "LAST USE"), *map(_row, items)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -121,20 +121,20 @@ def _shown(size: int) -> str:
 
 
 def _size(options: argparse.Namespace) -> int:
-    size = sum(item.size for item in maintenance.items(location.location()))
+    size = sum(item.size for item in maintenance.items(location.existing()))
     _print(options, {"size": size, "max_size": location.max_size()}, str(size))
     return 0
 
 
 def _prune(options: argparse.Namespace) -> int:
     limit = location.max_size() if options.max_size is None else options.max_size
-    count, freed = maintenance.prune(location.location(), limit, options.unused_for)
+    count, freed = maintenance.prune(location.existing(), limit, options.unused_for)
     _print(options, {"removed": count, "bytes": freed}, f"removed {count} items, {freed} bytes")
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    damaged = maintenance.verify(location.location())
+    damaged = maintenance.verify(location.existing())
     lines = [f"{key}: {defect}" for key, defects in damaged.items() for defect in defects]
     _print(options, damaged, "\n".join(lines) if lines else "all environments are intact")
     return DAMAGED if damaged else 0

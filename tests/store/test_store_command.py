@@ -99,3 +99,15 @@ def test_a_wrong_limit_is_said_before_anything_starts(store: Path, monkeypatch: 
 def test_sizes_have_units(text: str, size: int) -> None:
     """Decimal ones, and binary ones with an i."""
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("command", ["list", "size", "prune", "verify"])
+def test_a_directory_that_is_no_store_is_left_alone(command: str, store: Path) -> None:
+    """Even if something in it has a name that things in a store have."""
+    wheel = store / "wheels" / f"{0:032x}" / "mine.whl"
+    wheel.parent.mkdir(parents=True)
+    wheel.touch()
+    done = run("store", command, *(["--max-size", "0"] if command == "prune" else []))
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"is not a store that only this user can change" in done.stderr
+    assert wheel.exists()

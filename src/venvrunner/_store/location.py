@@ -11,6 +11,7 @@ from venvrunner._venv.file_locks import LockFile, without_waiting
 from venvrunner._venv.lock_notes import read_name, write_name
 from venvrunner._venv.open_directory import Spot
 from venvrunner._venv.waiting import WaitPolicy
+from venvrunner.exceptions import InvalidPathError
 
 __tracebackhide__ = True
 
@@ -58,6 +59,20 @@ def directory() -> str | None:
             os.makedirs(os.path.join(path, name), mode=0o700, exist_ok=True)
     except OSError:
         return None
+    return path
+
+
+def existing() -> str:
+    """Return the path of the store for a command that shows or removes what is in it; it need not exist.
+
+    Raises:
+        InvalidPathError: there is something else at this path, or another user can change it.
+        OSError: it cannot be read, or no directory can be found for it.
+    """
+    path = location()
+    if os.path.lexists(path) and (_is_replaceable(path) or not _is_store(path)):
+        msg = f"{path!r} is not a store that only this user can change. Name one, or a new directory, with {VARIABLE}."
+        raise InvalidPathError(msg)
     return path
 
 
