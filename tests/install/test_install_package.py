@@ -227,13 +227,15 @@ def test_a_path_object_is_always_a_path(recorder: Recorder, tmp_path: Path) -> N
 )
 @example(text="--pre")
 @example(text="wheel")
+@example(text="0@/")
 def test_no_text_becomes_an_option(text: str, recorder: Recorder) -> None:
     """Whatever the text, it is refused, or it is the one argument behind `--`, in one line and without a dash in front."""
     argv = recorder.install(text)
     if argv is not None:
         *start, report, dashes, _last = argv
         assert [*start, report.partition("=")[0], dashes] == ["-I", "-m", "pip", "install", "--report", "--"]
-        assert argv[-1] == text.strip(" ") or argv[-1].startswith(("file:///", os.getcwd()))
+        last = argv[-1].partition(" @ ")[2] or argv[-1]
+        assert argv[-1] == text.strip(" ") or last.startswith(("file:///", os.getcwd()))
         assert not argv[-1].startswith("-")
         assert len(argv[-1].splitlines()) == 1
 

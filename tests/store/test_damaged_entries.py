@@ -211,8 +211,11 @@ def hashed_wheel(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_an_entry_stays_whole_while_its_forks_import_from_it(store: Path, tmp_path: Path, installer: InstallerName) -> None:
+def test_an_entry_stays_whole_while_its_forks_import_from_it(
+    store: Path, tmp_path: Path, installer: InstallerName, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They write bytecode into it, in packages and beside single modules: neither a stamp nor a hash changes."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     hashed_wheel(tmp_path / "wheelhouse", "stout")
     for _ in range(4):
         with VenvRunner.temporary(requirements=["stout", "pocket"], installer=installer, cached=True) as venv:

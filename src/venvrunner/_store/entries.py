@@ -131,8 +131,9 @@ class Entry(NamedTuple):
         Raises:
             OSError: it cannot be written.
         """
-        _set_stamps(self.venv_dir)
-        shared = [self._shared(file.name) for file in shareable_files(self.venv_dir)]
+        files = [file.name for file in shareable_files(self.venv_dir)]
+        _set_back([*_stamped(self.venv_dir), *(os.path.join(self.venv_dir, name) for name in files)])
+        shared = [self._shared(name) for name in files]
         note = Note(what, python, parent, size_of(self.venv_dir), stamps(self.venv_dir), shared)
         write_file(self._note, json.dumps(note._asdict()))
 
@@ -219,9 +220,9 @@ def stamps(venv_dir: str) -> list[list[Any]]:
     return [[os.path.relpath(path, venv_dir), int(os.stat(path).st_mtime)] for path in _stamped(venv_dir)]
 
 
-def _set_stamps(venv_dir: str) -> None:
-    """Move the times of these directories back, so that a change in the same second shows too."""
-    for path in _stamped(venv_dir):
+def _set_back(paths: list[str]) -> None:
+    """Move the times of files and directories back, so that a change in the same second shows too."""
+    for path in paths:
         before = int(os.stat(path).st_mtime) - 2
         os.utime(path, (before, before))
 
