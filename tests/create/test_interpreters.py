@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from helpers.files import listing
+from helpers.programs import run_python
 from helpers.wheels import make_wheel
 from venvrunner import CreationError, InterpreterNotFoundError, VenvRunner
 from venvrunner._create.interpreter import Interpreter
@@ -521,3 +522,44 @@ def test_every_installed_cpython_creates_forks_and_runs(minor: int, others: dict
             f"{minor} {venv.venv_dir}\n"
         )
         assert f"(python 3.{minor})" in venv.log_run(["pip", "--version"]).stdout
+
+
+def test_two_threads_may_need_virtualenv_for_the_first_time_at_once() -> None:
+    """One imports the package, and another one of its modules at the worst moment: Python reports no deadlock."""
+    done = run_python("""
+import sys, threading, time
+from venvrunner._create.interpreters import bundled_wheels
+
+entered, stop = threading.Event(), threading.Event()
+
+def pause(event, args):
+    # The thread that imports the package stops within it until the other one waits for a lock of an import.
+    is_module = event == "open" and "/virtualenv/run/" in str(args[0])
+    if is_module and not stop.is_set() and threading.current_thread() is threading.main_thread():
+        entered.set()
+        end = time.monotonic() + 20
+        while not waits_for_import() and time.monotonic() < end:
+            stop.wait(0.005)
+        stop.set()
+
+def waits_for_import():
+    frame, names = sys._current_frames().get(other.ident), set()
+    while frame is not None:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return "acquire" in names and "bundled_wheels" in names
+
+def need():
+    entered.wait(20)
+    found.append(bundled_wheels().get_embed_wheel)
+
+found = []
+other = threading.Thread(target=need)
+other.start()
+sys.addaudithook(pause)
+import virtualenv
+entered.set()  # on Python 3.15 and newer, virtualenv imports its modules when they are needed
+other.join()
+print(found[0].__name__, virtualenv.__name__)
+""")
+    assert (done.stdout, done.stderr) == ("get_embed_wheel virtualenv\n", "")

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Generator, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from venvrunner._create import cache
@@ -299,12 +300,21 @@ def check_pip(version: str) -> None:
     minor = tuple(int(number) for number in version.split(".")[:2])
     if minor >= sys.version_info[:2]:
         return  # virtualenv contains a pip for every Python that it can run on
-    from virtualenv.seed.wheels.embed import OLDEST_SUPPORTED  # slow to import
-
-    if minor < OLDEST_SUPPORTED:
-        oldest, this = (".".join(map(str, numbers)) for numbers in (OLDEST_SUPPORTED, minor))
+    supported = bundled_wheels().OLDEST_SUPPORTED
+    if minor < supported:
+        oldest, this = (".".join(map(str, numbers)) for numbers in (supported, minor))
         msg = (
             f"pip needs Python {oldest} or newer, and this is Python {this}. "
             f"Use uv instead: VenvRunner(name, top_dir, python={this!r}, with_pip=False, installer='uv')."
         )
         raise CreationError(msg)
+
+
+def bundled_wheels() -> Any:
+    """Return virtualenv's module of the wheels that it contains; several threads may call this at once.
+
+    The package comes first. A thread that imports the module directly holds the module's lock while it waits for the package.
+    If another thread imports the package at that moment, it needs the module, and Python reports a deadlock.
+    """
+    import_module("virtualenv")
+    return import_module("virtualenv.seed.wheels.embed")  # slow to import

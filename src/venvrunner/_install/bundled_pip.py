@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from venvrunner._create.interpreters import check_pip
+from venvrunner._create.interpreters import bundled_wheels, check_pip
 from venvrunner._venv.pyvenv_cfg import read_settings
 from venvrunner.exceptions import CreationError
 
@@ -28,10 +28,8 @@ def pip_wheel(venv_dir: str) -> str:
     Raises:
         CreationError: virtualenv contains no such wheel.
     """
-    from virtualenv.seed.wheels.embed import get_embed_wheel  # slow to import
-
     version = _version(venv_dir)
-    wheel = get_embed_wheel("pip", version)
+    wheel = bundled_wheels().get_embed_wheel("pip", version)
     if wheel is None:
         check_pip(version)
         msg = f"{venv_dir!r} has no pip, and virtualenv contains none for Python {version}. Use installer='uv'."
