@@ -4,6 +4,7 @@ import inspect
 import os
 import re
 import sys
+import typing
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import venvrunner
+
+# At run time one keyword has the type object, because the exact type is slow to import; the docs show the exact one.
+typing.TYPE_CHECKING = True
+import_module("venvrunner._install.options")
+typing.TYPE_CHECKING = False
 
 project = "venvrunner"
 author = "The venvrunner authors"

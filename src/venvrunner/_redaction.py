@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import chain, groupby, pairwise
 
 __tracebackhide__ = True
@@ -19,7 +19,10 @@ _SHORTEST_TOKEN = 8
 _LONGEST = 4096
 """Maximum length of a secret to be searched for in every spelling: its pattern is slow to compile."""
 
-_SAME = re.compile(r"[A-Za-z0-9_.-]+")
+_compiled = cache(re.compile)
+"""Compiles a pattern when it is first used: together they cost 2 ms, and most programs need none."""
+
+_SAME = r"[A-Za-z0-9_.-]+"
 """Characters that look the same in every spelling."""
 _BACKSLASHES = r"\\{1,4}"
 """The start of an escaped character: JSON within JSON doubles it."""
@@ -31,28 +34,28 @@ _BASE64 = str.maketrans({"+": r"(?:[+-]|%2[Bb])", "/": r"(?:[/_]|\\{1,4}/|%2[Ff]
 """The characters in which the two alphabets of base64 differ, quoted or not."""
 _ONE_OF_BASE64 = r"(?:[A-Za-z0-9+/_-]|%2[BbFf])?"
 
-_SEPARATOR = re.compile(r":(?:\\{0,4}/){2}|%3[Aa](?:%2[Ff]){2}")
+_SEPARATOR = r":(?:\\{0,4}/){2}|%3[Aa](?:%2[Ff]){2}"
 _SCHEME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-."
 _LONGEST_SCHEME = 32
-_ENCODED_END = re.compile(r"""[\s"'<>&/?#@]|%2[Ff3]|%3[Ff]""")
-_STRICT_END = re.compile(r'[\s"<>/?#]')
-_PATH = re.compile(r"[/?#]")
-_QUERY = re.compile(r"[?#]")
-_USER = re.compile(r'[^:\[\]\s"<>/?#]*:(?=\S)')
-_PORT = re.compile(r"\d{1,5}(?:\\{0,4}/|\Z)")
-_HOST = re.compile(r"localhost|\d{1,3}(?:\.\d{1,3}){3}")
-_VERSION = re.compile(
+_ENCODED_END = r"""[\s"'<>&/?#@]|%2[Ff3]|%3[Ff]"""
+_STRICT_END = r'[\s"<>/?#]'
+_PATH = r"[/?#]"
+_QUERY = r"[?#]"
+_USER = r'[^:\[\]\s"<>/?#]*:(?=\S)'
+_PORT = r"\d{1,5}(?:\\{0,4}/|\Z)"
+_HOST = r"localhost|\d{1,3}(?:\.\d{1,3}){3}"
+_VERSION = (
     r"(?!\d+(?:\.\d+){3})(?:v?\d+(?:\.\d+)*(?:[-.]?(?:a|b|rc|alpha|beta|dev|post)[\w.-]*)?|latest|main|master|HEAD|[0-9a-f]{7,40})"
     r"(?![\w.-])|sha\d+:"
 )
-_MORE_WORDS = re.compile(r"""(?: +[^\s@<>(\[{"'][^\s@]*){1,2}@(?=[\w\[])""")
+_MORE_WORDS = r"""(?: +[^\s@<>(\[{"'][^\s@]*){1,2}@(?=[\w\[])"""
 
 _AFTER_QUOTE = r"(?=[\s,;:)\]}>'\"\\]|/>|\Z)"
 _ANY_END = r"[^\S ]|<(?=/?[A-Za-z!][^<>@\s]{0,64}[>\s])|>(?=[\s,;:)\]}<\"']|\Z)"
 _ENDS = {
-    "'": re.compile(f"'{_AFTER_QUOTE}|{_ANY_END}"),
-    '"': re.compile(f'(?<!\\\\)"{_AFTER_QUOTE}|{_ANY_END}'),
-    "": re.compile(f'"{_AFTER_QUOTE}|{_ANY_END}'),
+    "'": f"'{_AFTER_QUOTE}|{_ANY_END}",
+    '"': f'(?<!\\\\)"{_AFTER_QUOTE}|{_ANY_END}',
+    "": f'"{_AFTER_QUOTE}|{_ANY_END}',
 }
 """The latest end of a URL, keyed by the quotation mark before it: that mark, unless it looks like a part of a password."""
 
@@ -210,7 +213,7 @@ def _forms(secret: str) -> set[str]:
 
 def _spelled(secret: str) -> _Needle:
     """Return the needle for every spelling of a secret except base64."""
-    anchor = max(_SAME.findall(secret), key=len, default="")
+    anchor = max(_compiled(_SAME).findall(secret), key=len, default="")
     if len(secret) > _LONGEST:
         return _Needle(anchor, partial(re.escape, secret))
     return _Needle(anchor, lambda: "".join(_spellings(character, len(list(run))) for character, run in groupby(secret)))
@@ -222,7 +225,7 @@ def _spellings(character: str, times: int) -> str:
     >>> _spellings("x", 2), re.fullmatch(_spellings(" ", 1), "%20") is not None
     ('xx', True)
     """
-    if _SAME.fullmatch(character):
+    if _compiled(_SAME).fullmatch(character):
         return re.escape(character * times)
     data, number = _bytes(character), ord(character)
     utf16 = character.encode("utf-16-be", "surrogatepass").hex()
@@ -256,7 +259,9 @@ def _encoded(secret: str) -> Iterator[_Needle]:
         # Only the characters in the middle depend on the secret alone; one more at each end holds some of its bits.
         text = b2a_base64(bytes(shift) + data, newline=False).decode()[skipped : after * 8 // 6]
         left, right = _ONE_OF_BASE64 if shift else "", f"{_ONE_OF_BASE64}(?:=|%3[Dd]){{0,2}}" if after % 3 else ""
-        yield _Needle(max(_SAME.findall(text), key=len, default=""), partial(str, left + text.translate(_BASE64) + right))
+        yield _Needle(
+            max(_compiled(_SAME).findall(text), key=len, default=""), partial(str, left + text.translate(_BASE64) + right)
+        )
 
 
 def _bytes(text: str) -> bytes:
@@ -269,7 +274,7 @@ def _bytes(text: str) -> bytes:
 
 def _userinfo_spans(text: str, *, guess: bool = True) -> Iterator[Span]:
     """Yield the span of the user and password of each URL, also of a URL that is quoted for a URL or for JSON."""
-    for separator, following in pairwise(chain(_SEPARATOR.finditer(text), [None])):
+    for separator, following in pairwise(chain(_compiled(_SEPARATOR).finditer(text), [None])):
         assert separator is not None
         begin, stop = separator.end(), len(text) if following is None else following.start()
         if text[separator.start()] == "%":
@@ -296,24 +301,24 @@ def _userinfo_end(text: str, scheme_end: int, begin: int, stop: int, *, guess: b
     before = text[max(0, scheme_end - _LONGEST_SCHEME) : scheme_end].rstrip(_SCHEME)
     end = _find(_ENDS.get(before[-1:] if before[-2:-1] != "\\" else "", _ENDS[""]), text, begin, stop)
     at = text.rfind("@", begin, _find(_STRICT_END, text, begin, end))
-    user = _USER.match(text, begin, end)
+    user = _compiled(_USER).match(text, begin, end)
     if at >= 0 or user is None:
         return at
     blank = text.find(" ", begin, end)
     word_end = end if blank < 0 else blank
-    port = _PORT.match(text, user.end(), min(word_end, _find(_PATH, text, begin, word_end) + 1))
+    port = _compiled(_PORT).match(text, user.end(), min(word_end, _find(_PATH, text, begin, word_end) + 1))
     if port is None:
         at = text.find("@", begin, word_end)
-        if at < 0 and guess and (words := _MORE_WORDS.match(text, word_end, end)):
+        if at < 0 and guess and (words := _compiled(_MORE_WORDS).match(text, word_end, end)):
             return words.end() - 1
-    elif guess and not _HOST.fullmatch(text, begin, user.end() - 1):
+    elif guess and not _compiled(_HOST).fullmatch(text, begin, user.end() - 1):
         at = text.find("@", begin, _find(_QUERY, text, begin, word_end))
-        if at >= 0 and (text.endswith(("/", ".git"), begin, at) or _VERSION.match(text, at + 1, end)):
+        if at >= 0 and (text.endswith(("/", ".git"), begin, at) or _compiled(_VERSION).match(text, at + 1, end)):
             return -1
     return at if at < 0 else text.rfind("@", at, _find(_PATH, text, at, word_end))
 
 
-def _find(pattern: re.Pattern[str], text: str, begin: int, stop: int) -> int:
+def _find(pattern: str, text: str, begin: int, stop: int) -> int:
     """Return the position of the first match between *begin* and *stop*, or *stop*."""
-    match = pattern.search(text, begin, stop)
+    match = _compiled(pattern).search(text, begin, stop)
     return stop if match is None else match.start()

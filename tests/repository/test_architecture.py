@@ -20,6 +20,7 @@ import pytest
 
 import venvrunner
 from helpers.modules import MODULES, ROOT, first_line, imports, tree, unit
+from helpers.programs import run_python
 
 LAYERS = [
     {"exceptions", "_redaction", "_types"},
@@ -323,6 +324,20 @@ def test_the_import_of_a_runner_loads_neither_creation_nor_installation() -> Non
     assert {name for name in own if name.startswith(("venvrunner._create", "venvrunner._install"))} == light
     assert len(own) <= 63
     assert not modules & {"json", "zlib", "shutil", "tempfile", "socket", "shlex"} - loaded("import subprocess")
+
+
+def test_the_import_of_a_runner_compiles_no_annotation() -> None:
+    """The first string that typing compiles costs 2 ms: it makes Python create the types of all syntax trees."""
+    code = """
+import sys
+def note(event, args):
+    if event == "compile" and args[1] == "<string>" and not args[0].startswith(b"lambda"):  # a named tuple compiles one
+        print(args[0])
+sys.addaudithook(note)
+from venvrunner import FakeVenvRunner, VenvRunner
+print(VenvRunner.__name__)
+"""
+    assert run_python(code).stdout == "VenvRunner\n"
 
 
 def test_the_package_itself_loads_none_of_its_modules() -> None:
