@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_sessions_exist(path: Path) -> None:
     named = {name for line in lines for found in SESSIONS.findall(line) for name in re.split(r"[ `]+", found) if name}
     named |= {name for found in re.findall(r"session: \[(.+)\]", text) for name in found.split(", ")}
     assert {name.partition("-")[0] for name in named} <= sessions()
+
+
+def test_the_description_of_the_package_has_no_relative_link() -> None:
+    """A package index shows the README where no other file of the repository is."""
+    links = re.findall(r"\]\(([^)]+)\)", str(metadata("venvrunner").json["description"]))
+    source = PYPROJECT["project"]["urls"]["Source"]
+    names = {link.removeprefix(f"{source}/blob/main/") for link in links if link.startswith(source)}
+    images = {link for link in links if link.endswith(".svg")}
+    raw = source.replace("github.com", "raw.githubusercontent.com") + "/main/"
+    assert len(names) > 10
+    assert len(images) > 1
+    assert all((ROOT / name.partition("#")[0]).exists() for name in names | {image.removeprefix(raw) for image in images})
+    assert all(link.startswith("https://") for link in links)
 
 
 def test_every_session_is_explained() -> None:
