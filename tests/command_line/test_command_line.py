@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
@@ -121,7 +121,7 @@ def test_wrong_arguments_are_2(args: list[str]) -> None:
     """The usage and one message; nothing is made."""
     result = run(*args)
     assert (result.returncode, result.stdout) == (2, b"")
-    assert result.stderr.startswith(b"usage: python -m venvrunner ")
+    assert result.stderr.startswith(b"usage: venvrunner ")
     assert b"error: " in result.stderr
 
 
@@ -139,7 +139,7 @@ def test_a_misspelled_option_gets_a_suggestion(args: list[str], message: str) ->
     result = run(*args, "--", "true")
     assert result.returncode == 2
     last = result.stderr.decode().splitlines()[-1]
-    assert last.startswith(f"python -m venvrunner: error: {message}")
+    assert last.startswith(f"venvrunner: error: {message}")
     assert last.endswith("The command goes after '--'.")
 
 
@@ -147,6 +147,15 @@ def test_the_version_is_shown() -> None:
     """On standard output, for scripts."""
     result = run("--version")
     assert (result.returncode, result.stdout.decode(), result.stderr) == (0, f"venvrunner {version('venvrunner')}\n", b"")
+
+
+def test_the_console_script_is_the_same_program() -> None:
+    """`venvrunner` is `python -m venvrunner`: an installation has it as a command."""
+    (script,) = entry_points(group="console_scripts", name="venvrunner")
+    code = "import sys; from importlib.metadata import EntryPoint; sys.exit(EntryPoint(*sys.argv.pop().split('|')).load()())"
+    argv = [sys.executable, "-c", code, *PYTHON, "print('mine')", f"{script.name}|{script.value}|{script.group}"]
+    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": SOURCE}, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "mine\n", "")
 
 
 def test_the_help_is_worth_reading() -> None:

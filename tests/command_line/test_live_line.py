@@ -25,7 +25,7 @@ from helpers.programs import MEASURED, SOURCE
 from helpers.projects import make_slow_project
 from helpers.waiting import DEADLINE
 from helpers.wheels import make_wheel
-from venvrunner._display import LiveLine
+from venvrunner._cli.display import LiveLine
 
 PATIENCE = 4 * DEADLINE
 """Seconds for a whole run: an environment is made, filled and deleted."""
@@ -210,7 +210,7 @@ def test_plain_lines_report_that_a_silent_installation_still_runs(tmp_path: Path
     """At the pace of `install`, which is made shorter here."""
     gate = tmp_path / "gate"
     project = make_slow_project(tmp_path / "slow", gate)
-    code = "import sys; from venvrunner import _display, __main__; _display.Lines.heartbeat = 0.01; sys.exit(__main__.main())"
+    code = "from venvrunner import __main__; from venvrunner._cli.display import Lines; Lines.heartbeat = 0.01; __main__.main()"
     argv = [sys.executable, "-c", code, "--with", str(project), *PRINT]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, env=environ(), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:

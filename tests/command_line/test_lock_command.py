@@ -74,8 +74,8 @@ def test_wrong_arguments_to_lock_are_2(args: list[str], message: str, folder: Pa
     result = run("lock", *args, cwd=folder)
     assert (result.returncode, result.stdout) == (2, b"")
     usage, *_more, last = result.stderr.decode().splitlines()
-    assert usage == "usage: python -m venvrunner lock [OPTION]... [REQ]..."
-    assert last.startswith(f"python -m venvrunner lock: error: {message}")
+    assert usage == "usage: venvrunner lock [OPTION]... [REQ]..."
+    assert last.startswith(f"venvrunner lock: error: {message}")
     assert not list(folder.glob("pylock*"))
 
 

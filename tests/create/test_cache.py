@@ -78,7 +78,7 @@ def test_wrong_arguments_are_explained(args: list[str], folder: Path) -> None:
     """Exit status 2, and the usage on standard error."""
     result = run(*args)
     assert (result.returncode, result.stdout) == (2, "")
-    assert "usage: python -m venvrunner cache" in result.stderr
+    assert "usage: venvrunner cache" in result.stderr
 
 
 def test_prune_removes_what_is_of_no_use_any_more(folder: Path, tmp_path: Path) -> None:

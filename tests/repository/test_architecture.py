@@ -37,8 +37,8 @@ LAYERS = [
     {"fake", "venv"},
     {"spec"},
     {"venvrunner"},
-    {"_display", "testing"},
-    {"_store_command"},
+    {"testing"},
+    {"_cli"},
     {"_fixtures"},
     {"pytest_plugin", "__main__"},
 ]
@@ -54,7 +54,7 @@ TESTED = {
     | {"subprocess_util", "venv", "venvrunner"},
     "testing": {"testing"},
     "plugin": {"_fixtures", "pytest_plugin"},
-    "command_line": {"__main__", "_display", "_store_command"},
+    "command_line": {"__main__", "_cli"},
 }
 """The directories of tests that mirror the package, and the units that each tests."""
 SURROUNDINGS = {"bench", "docs", "helpers", "platforms", "repository"}
@@ -181,7 +181,7 @@ def test_signals_are_sent_and_handlers_set_in_one_place_each() -> None:
         "os.kill": {"venvrunner._process.process_tree"},
         "os.killpg": {session},
         "signal.pidfd_send_signal": {session, "venvrunner._process.descendants"},
-        "signal.signal": {subreaper, "venvrunner.__main__"},  # both are programs of their own
+        "signal.signal": {subreaper, "venvrunner._cli.signals"},  # both are programs of their own
         "signal.set_wakeup_fd": {subreaper},
     }
 

@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 from venvrunner._install.installation import HEARTBEAT
 from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._redaction import Redactor
+from venvrunner.installing import ReportOptions
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -63,6 +64,17 @@ def logged(display: "Lines") -> Generator[None]:
     finally:
         logger.setLevel(before)
         logger.removeHandler(handler)
+
+
+def in_one_line(names: Iterable[str]) -> str:
+    """Return names in one line: GitHub Actions may read the start of a line as a command."""
+    return " ".join(", ".join(names).split())
+
+
+def reported(display: "Lines") -> ReportOptions:
+    """Return the keywords that show an installer's output on a display."""
+    shown: ReportOptions = {"logger": display, "stdout_loglevel": display.line, "stderr_loglevel": display.line}
+    return {**shown, "heartbeat": display.heartbeat}
 
 
 def _display(*, is_long: bool) -> "Lines":

@@ -7,21 +7,22 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from venvrunner._display import say
+from venvrunner._cli.display import say
+from venvrunner._cli.exit_codes import FAILURE
 from venvrunner._store import location, maintenance
 from venvrunner._store.maintenance import Item
 from venvrunner.exceptions import VenvError
 
 __tracebackhide__ = True
 
-FAILURE, DAMAGED = 125, 1
-"""Exit codes: the store cannot be read; an entry is damaged."""
+DAMAGED = 1
+"""The exit code if an entry is damaged."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _THOUSAND = 1000
 _EPILOG = f"""\
 examples:
-  python -m venvrunner store list
-  python -m venvrunner store prune --max-size 1GB --unused-for 30d
+  venvrunner store list
+  venvrunner store prune --max-size 1GB --unused-for 30d
 
 The store can be deleted at any time. Set {location.VARIABLE} to use another directory, and
 {location.SIZE_VARIABLE} to change its limit, which is 5GB."""
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m venvrunner store",
+        prog="venvrunner store",
         description="Manage the store of prepared environments, which cached=True and the pytest plugin use.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
