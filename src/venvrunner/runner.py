@@ -6,7 +6,8 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Unpack, cast
+from types import MappingProxyType
+from typing import Any, Self, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._process import context
@@ -14,16 +15,21 @@ from venvrunner._process.checks import kept_secrets, refuse_text
 from venvrunner._process.command import RunOptions
 from venvrunner._process.drivers import Inner
 from venvrunner._process.failures import masked
+from venvrunner._process.invocation import check_options
+from venvrunner._process.keywords import merged, own_copies, shown, use_defaults
 from venvrunner._process.running_commands import Running
 from venvrunner._process.supervisor import GRACE
 from venvrunner._types import StrPath
 from venvrunner.environment import additions
 from venvrunner.exceptions import InvalidCommandError
-from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
+from venvrunner.subprocess_util import CompletedCommand, LogRunOptions, OutputCallbackType
 
 __tracebackhide__ = True
 
 __all__ = ["Runner"]
+
+_ESTABLISHED = LogRunOptions.__annotations__.keys() - RunOptions.__annotations__.keys()
+"""The keywords of ``log_run`` that are parameters of their own."""
 
 
 class Runner(ABC):
@@ -37,6 +43,14 @@ class Runner(ABC):
     >>> version(FakeVenvRunner())
     '3.x'
     """
+
+    _defaults: Mapping[str, Any] = MappingProxyType({})
+    """The keywords that calls have unless they are given: see :meth:`with_options`."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Let the methods that a subclass overrides use the defaults of :meth:`with_options` too."""
+        super().__init_subclass__(**keywords)
+        use_defaults(cls)
 
     @property
     @abstractmethod
@@ -229,6 +243,42 @@ class Runner(ABC):
 
         return iterate()
 
+    def with_options(self, **options: Unpack[LogRunOptions]) -> Self:
+        """Return a runner that differs only in its defaults: its calls have these keywords unless they are given.
+
+        The new runner has the same environment, and this one stays as it is. :meth:`log_run`, :meth:`async_log_run`,
+        :meth:`lines` and :meth:`async_lines` use all defaults; methods that install, uninstall or lock use all but *check*;
+        :meth:`hook_runner` uses those that it takes itself, and the others except *check* and *errors* for its command. A
+        keyword of a call wins, even if it is ``None``; only *secrets* and the variables of *extra_env* add up, so that no call
+        unmasks a secret. A fork starts without defaults.
+
+        :meth:`stop` of the new runner stops only the commands that it has started itself. :meth:`stop` of this one stops those
+        of the new runner too.
+
+        Args:
+            **options: see :class:`.LogRunOptions`. The defaults of this runner stay, unless they are given anew.
+
+        Returns:
+            the new runner.
+
+        Raises:
+            TypeError, ValueError: a keyword is unknown, or its value is invalid, as for :meth:`log_run`.
+
+        >>> from venvrunner import FakeVenvRunner
+        >>> loud = FakeVenvRunner().with_options(stdout_loglevel=print, timeout=60)
+        >>> loud.log_run(["python", "-c", "print('hello')"]).returncode
+        hello
+        0
+        """
+        kept_secrets(options)
+        own = {name: value for name, value in options.items() if name not in _ESTABLISHED}
+        check_options(cast("RunOptions", own), **{name: value for name, value in options.items() if name not in own})
+        runner = object.__new__(type(self))
+        vars(runner).update(vars(self))
+        vars(runner)["_defaults"] = merged(self._defaults, own_copies(options))
+        vars(runner)["_running_commands"] = Running(self._running)
+        return runner
+
     def stop(self) -> None:
         """Stop every running command of this runner, from any thread, task, callback or signal handler. It stays usable.
 
@@ -310,6 +360,7 @@ class Runner(ABC):
             logger,
             stdout_loglevel,
             stderr_loglevel,
+            check=True,
             errors="backslashreplace",
             cwd=cwd,
             extra_env=extra_environ,
@@ -318,6 +369,10 @@ class Runner(ABC):
             heartbeat=heartbeat,
             secrets=secrets,
         )
+
+    def __repr__(self) -> str:
+        """Return the usual text for an object, and the defaults of :meth:`with_options`."""
+        return f"{object.__repr__(self)}{shown(self._defaults)}"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to copy or pickle: everything except the running commands."""
@@ -372,3 +427,6 @@ class Runner(ABC):
     def _around(self, around: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Set the context of a command that starts in the block, so that its environment and :meth:`stop` know it."""
         return context.surrounded(self._running, **around)
+
+
+use_defaults(Runner)

@@ -22,6 +22,7 @@ __tracebackhide__ = True
 __all__ = [
     "CalledProcessError",
     "CompletedCommand",
+    "LogRunOptions",
     "OutputCallbackType",
     "RunOptions",
     "async_lines",
@@ -31,6 +32,27 @@ __all__ = [
     "stderr_callback",
     "stdout_callback",
 ]
+
+
+class LogRunOptions(RunOptions, total=False):
+    """All keywords of :func:`log_run`, for :meth:`.Runner.with_options`: these, and :class:`RunOptions`.
+
+    Attributes:
+        logger: any object with methods named like log levels; default ``None``: the logger ``venvrunner``.
+        stdout_loglevel: where lines of standard output go: a log level, a callable or ``None``; default ``None``.
+        stderr_loglevel: where lines of standard error go; default ``"debug"``.
+        check: raise if the exit code is not zero; default true.
+        errors: how to decode bytes that are not UTF-8; default ``"strict"``.
+
+    >>> options: LogRunOptions = {"stdout_loglevel": "info", "timeout": 60}
+    """
+
+    logger: object
+    stdout_loglevel: str | int | OutputCallbackType | None
+    stderr_loglevel: str | int | OutputCallbackType | None
+    check: bool
+    errors: str
+
 
 KEEP_OF_LINES = 1 << 16
 """Bytes of output that an iterator keeps by default: its caller gets each line anyway."""

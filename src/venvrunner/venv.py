@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 from venvrunner._description import Description
 from venvrunner._install import pip_settings
 from venvrunner._process.command import RunOptions
-from venvrunner._process.keywords import check_keywords
+from venvrunner._process.keywords import check_keywords, shown
 from venvrunner._stored import DAY, StoredRunner, oldest
 from venvrunner._types import Exist, StrPath
 from venvrunner._venv import layout
@@ -356,8 +356,8 @@ class VenvRunner(StoredRunner):
         await self._lease.leave_async(error)
 
     def __repr__(self) -> str:
-        """Return the call that describes the environment: its name and its parent directory."""
-        return f"{type(self).__name__}({self.name!r}, {self.top_dir!r})"
+        """Return the call that describes the environment: its name, its parent directory, and the defaults of its calls."""
+        return f"{type(self).__name__}({self.name!r}, {self.top_dir!r}){shown(self._defaults)}"
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         """Copy and pickle as a call of :meth:`open` for the same environment; a copy never deletes a temporary environment.

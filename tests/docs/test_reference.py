@@ -14,7 +14,7 @@ from venvrunner._create.cache import VARIABLE
 from venvrunner._create.interpreters import _SOURCES
 from venvrunner._process.keywords import REFUSED
 from venvrunner.installing import ReportOptions
-from venvrunner.subprocess_util import RunOptions
+from venvrunner.subprocess_util import LogRunOptions, RunOptions
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(REFERENCE.glob("*.md"))}
@@ -32,6 +32,11 @@ def entries(text: str | None, section: str) -> dict[str, str]:
 
 KEYWORDS = [
     pytest.param(RunOptions.__annotations__.keys(), entries(RunOptions.__doc__, "Attributes"), id="RunOptions"),
+    pytest.param(
+        LogRunOptions.__annotations__.keys() - RunOptions.__annotations__.keys(),
+        entries(LogRunOptions.__doc__, "Attributes"),
+        id="LogRunOptions",
+    ),
     pytest.param(
         ReportOptions.__annotations__.keys() - RunOptions.__annotations__.keys(),
         entries(ReportOptions.__doc__, "Attributes"),
@@ -62,7 +67,9 @@ def test_every_keyword_is_explained_with_its_default(keywords: set[str], explain
     assert [name for name, text in explained.items() if "default" not in text] == []
 
 
-@pytest.mark.parametrize("name", ["RunOptions", "ReportOptions", "InstallOptions", "LockOptions", "VenvOptions"])
+@pytest.mark.parametrize(
+    "name", ["RunOptions", "LogRunOptions", "ReportOptions", "InstallOptions", "LockOptions", "VenvOptions"]
+)
 def test_the_reference_shows_each_group_of_keywords(name: str) -> None:
     """Else no reader would see their docstrings."""
     assert re.search(rf"autoclass:: venvrunner(\.\w+)?\.{name}\n", API)

@@ -161,7 +161,7 @@ def fake_runner(journal: Journal) -> FakeVenvRunner:
         _journal = journal
 
         def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-            return FakeVenvRunner, ()
+            return FakeVenvRunner, (), self.__getstate__()
 
     Bound.__name__ = FakeVenvRunner.__name__  # for its repr
     return Bound()

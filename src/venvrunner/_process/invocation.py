@@ -48,6 +48,21 @@ class CompletedCommand(subprocess.CompletedProcess[str]):
     duration: float = 0.0
 
 
+def check_options(options: RunOptions, **established: Any) -> None:
+    """Check keywords as a call does, without a command.
+
+    Args:
+        options: see :class:`~venvrunner._process.command.RunOptions`.
+        **established: the other keywords of ``log_run``, with its defaults for those that are missing.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid.
+    """
+    levels = established.get("stdout_loglevel"), established.get("stderr_loglevel", "debug")
+    logger, errors = established.get("logger"), established.get("errors", "strict")
+    Invocation(["command"], logger, *levels, errors, options, only_check=True)
+
+
 class Invocation:
     """The common part of all calls, before and after the process.
 
@@ -59,6 +74,7 @@ class Invocation:
         errors: the error handler for decoding.
         options: see :class:`~venvrunner._process.command.RunOptions`.
         taken: also gets the lines of standard output, for callers that iterate over them.
+        only_check: check the arguments and log nothing; there will be no process.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -74,6 +90,7 @@ class Invocation:
         options: RunOptions,
         *,
         taken: deque[str] | None = None,
+        only_check: bool = False,
     ) -> None:
         secrets = checks.strings("secrets", options.get("secrets", ()))
         try:
@@ -82,7 +99,8 @@ class Invocation:
             failure = failures.masked(exc, secrets)
             failure.__context__ = None  # a UnicodeEncodeError there would show the whole text
         else:
-            self._debug(f"Running subprocess: {self._shown!r}")
+            if not only_check:
+                self._debug(f"Running subprocess: {self._shown!r}")
             self._began = time.monotonic()
             return
         raise failure

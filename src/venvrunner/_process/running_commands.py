@@ -42,20 +42,28 @@ class Running:
     """A set of running commands: those of one runner, or of the whole process.
 
     Use it from any thread, callback or signal handler: it takes no lock.
+
+    Args:
+        above: a set that the commands of this one belong to as well.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, above: "Running | None" = None) -> None:
         # A dict, not a WeakSet: its operations are atomic.
         self._commands: dict[int, weakref.ref[Stoppable]] = {}
         self._owner = os.getpid()
+        self._above = above
 
     def add(self, command: Stoppable) -> None:
         """Add a command that is about to start."""
         self._commands[id(command)] = weakref.ref(command)
+        if self._above is not None:
+            self._above.add(command)
 
     def discard(self, command: Stoppable) -> None:
         """Remove a command that has ended."""
         self._commands.pop(id(command), None)
+        if self._above is not None:
+            self._above.discard(command)
 
     def __iter__(self) -> Iterator[Stoppable]:
         """Iterate over the running commands; over none in a fork of the process that started them."""

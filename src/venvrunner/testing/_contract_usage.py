@@ -121,6 +121,47 @@ class UsageContract:
         runner.stop()
         assert loop(NUMBERED[0].args) == ["out 0"]
 
+    @pytest.mark.parametrize("name", ["log_run", "async_log_run"])
+    def test_options_become_defaults(self, runner: Runner, backend: Backend, name: str) -> None:
+        """Of the runner that `with_options` returns; an argument of a call wins, and the original runner stays as it is."""
+        lines: list[str] = []
+        call = way_to_run(runner.with_options(stdout_loglevel=lines.append, check=False), name, backend)
+        assert call(FAILURE.args).returncode == FAILURE.returncode
+        assert lines == ["out"]
+        with pytest.raises(subprocess.CalledProcessError):
+            call(FAILURE.args, stdout_loglevel=None, check=True)
+        with pytest.raises(subprocess.CalledProcessError):
+            way_to_run(runner, name, backend)(FAILURE.args)
+        assert lines == ["out"]
+
+    @pytest.mark.parametrize("name", ["lines", "async_lines"])
+    def test_options_become_defaults_of_loops(self, runner: Runner, backend: Backend, name: str) -> None:
+        """As of `log_run`."""
+        loop = way_to_loop(runner.with_options(check=False), name, backend)
+        assert loop(FAILURE.args) == ["out"]
+        with pytest.raises(subprocess.CalledProcessError):
+            loop(FAILURE.args, check=True)
+
+    @pytest.mark.parametrize(
+        ("options", "kind"),
+        [({"no_such_keyword": 1}, TypeError), ({"timeout": -1}, ValueError), ({"stdout_loglevel": 1}, TypeError)],
+    )
+    def test_a_wrong_option_is_refused(self, runner: Runner, options: dict[str, Any], kind: type[Exception]) -> None:
+        """By `with_options`, before any call."""
+        with pytest.raises(kind):
+            runner.with_options(**options)
+
+    def test_a_stop_reaches_a_runner_with_options(self, runner: Runner, backend: Backend) -> None:
+        """Its own `stop` ends its commands, and so does that of the original runner."""
+        given = runner.with_options(timeout=_LONG)
+        for stopping in (given, runner):
+
+            def stop(_line: str, stopping: Runner = stopping) -> None:
+                stopping.stop()
+
+            with pytest.raises(CommandStoppedError):
+                given.log_run(ENDLESS.args, None, stop)
+
     def test_a_callable_may_run_a_command(self, runner: Runner, call: Run) -> None:
         """With the same runner, while the first command runs."""
         texts: list[str] = []

@@ -211,10 +211,11 @@ class DoubleRunner(Block, Runner):
     def _change(self, installed: Mapping[str, str | None]) -> _Packages:
         """Update the installed packages; return those before and after."""
         with self._lock:
-            before = self._packages
-            now = {**before, **installed}
-            self._packages = {name: version for name, version in sorted(now.items()) if version is not None}
-            return before, self._packages
+            before = dict(self._packages)
+            now = {name: version for name, version in sorted({**before, **installed}.items()) if version is not None}
+            self._packages.clear()  # in place: runners that differ in their defaults share it
+            self._packages.update(now)
+            return before, now
 
 
 class Player:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, Unpack, cast
+from typing import Any, Self, TypeVar, Unpack, cast
 
 from venvrunner._process import context
 from venvrunner._process.capture import Capture
@@ -29,7 +29,7 @@ from venvrunner.exceptions import (
 )
 from venvrunner.installing import InstallingRunner, InstallOptions, LockOptions, Receipt, ReportOptions
 from venvrunner.runner import Runner
-from venvrunner.subprocess_util import CompletedCommand, OutputCallbackType
+from venvrunner.subprocess_util import CompletedCommand, LogRunOptions, OutputCallbackType
 from venvrunner.testing._block import Block
 from venvrunner.testing._file import Entry, Recording, dump, exception_of, lines_of, parts_of
 from venvrunner.testing._pip_call import install_call, kept_options, lock_call, uninstall_call
@@ -239,6 +239,12 @@ class RecordingVenvRunner(Block, Runner):
                         yield line
 
         return iterate()
+
+    def with_options(self, **options: Unpack[LogRunOptions]) -> Self:
+        """Same as :meth:`.Runner.with_options`; both runners record into the same file."""
+        recording = super().with_options(**options)
+        recording._runner = self._runner.with_options(**options)  # noqa: SLF001  an object of this class
+        return recording
 
     def stop(self) -> None:
         """Same as :meth:`.Runner.stop` of the recorded runner."""
