@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, Unpack, cast
+from typing import Any, Self, Unpack, cast
 
 from venvrunner._description import Description
 from venvrunner._install.pylock import Lock, LockText
@@ -105,6 +105,49 @@ class VenvSpec:
             object.__setattr__(self, "lock_extras", request.lock.choice.extras)
             object.__setattr__(self, "lock_groups", request.lock.choice.groups)
             object.__setattr__(self, "lock", LockText(os.fspath(cast("StrPath", self.lock)), request.lock.text))
+
+    @classmethod
+    def from_script(
+        cls,
+        path: StrPath,
+        *,
+        python: str | None = None,
+        requirements: Sequence[str] = (),
+        lock: StrPath | None = None,
+        **options: Any,
+    ) -> Self:
+        r"""Return the specification of the environment that a script describes in its inline metadata (PEP 723).
+
+        The block ``# /// script`` can list ``dependencies`` and ``requires-python``; its ``[tool]`` tables are ignored. A
+        script without such a block needs no packages.
+
+        Args:
+            path: the path of the script.
+            python: an interpreter to use whatever the script requires. Default: the running one if ``requires-python``
+                allows it, or the range in ``requires-python``.
+            requirements: packages to install besides those that the script lists; default: none.
+            lock: the path or URL of a lock file (PEP 751) to install instead of those; default ``None``.
+            **options: see :class:`VenvSpec`.
+
+        Returns:
+            the specification.
+
+        Raises:
+            InvalidRequirementError: the script cannot be read, or its metadata is wrong; the message has the file and the line.
+            LockFileError, TypeError, ValueError: another argument is wrong.
+
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        ...     print("# /// script\n# dependencies = ['pocket>=1']\n# ///", file=file, flush=True)
+        ...     VenvSpec.from_script(file.name, with_pip=False)
+        VenvSpec(requirements=('pocket>=1',), with_pip=False)
+        """
+        from venvrunner._install.inline_metadata import read_metadata  # few have scripts
+
+        found = read_metadata(path)
+        if lock is None and isinstance(requirements, Iterable) and not isinstance(requirements, str | bytes):
+            requirements = (*found.requirements, *requirements)
+        return cls(python=found.python if python is None else python, requirements=requirements, lock=lock, **options)
 
     def __repr__(self) -> str:
         """Return the call with the arguments that differ from their defaults, with credentials masked."""
