@@ -137,9 +137,11 @@ class VenvSpec:
             LockFileError, TypeError, ValueError: another argument is wrong.
 
         >>> import tempfile
-        >>> with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
-        ...     print("# /// script\n# dependencies = ['pocket>=1']\n# ///", file=file, flush=True)
-        ...     VenvSpec.from_script(file.name, with_pip=False)
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as top:
+        ...     script = Path(top, "report.py")
+        ...     _ = script.write_text("# /// script\n# dependencies = ['pocket>=1']\n# ///\n")
+        ...     VenvSpec.from_script(script, with_pip=False)
         VenvSpec(requirements=('pocket>=1',), with_pip=False)
         """
         from venvrunner._install.inline_metadata import read_metadata  # few have scripts

@@ -37,7 +37,7 @@ LAYERS = [
     {"fake", "venv"},
     {"spec"},
     {"venvrunner"},
-    {"testing"},
+    {"_reports", "testing"},
     {"_cli"},
     {"_fixtures"},
     {"pytest_plugin", "__main__"},
@@ -54,7 +54,7 @@ TESTED = {
     | {"subprocess_util", "venv", "venvrunner"},
     "testing": {"testing"},
     "plugin": {"_fixtures", "pytest_plugin"},
-    "command_line": {"__main__", "_cli"},
+    "command_line": {"__main__", "_cli", "_reports"},
 }
 """The directories of tests that mirror the package, and the units that each tests."""
 SURROUNDINGS = {"bench", "docs", "helpers", "platforms", "repository"}

@@ -60,9 +60,11 @@ def read_metadata(path: StrPath) -> Metadata:
         InvalidRequirementError: the file cannot be read, or its metadata is wrong.
 
     >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
-    ...     print("# /// script\n# dependencies = ['pocket']\n# ///", file=file, flush=True)
-    ...     read_metadata(file.name).requirements
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as top:
+    ...     script = Path(top, "report.py")
+    ...     _ = script.write_text("# /// script\n# dependencies = ['pocket']\n# ///\n")
+    ...     read_metadata(script).requirements
     ('pocket',)
     """
     name: object = os.fspath(path) if isinstance(path, os.PathLike) else path
