@@ -35,7 +35,7 @@ PRINT = ["--", "python", "-c", "print('mine')"]
 
 def environ(**env: str) -> dict[str, str]:
     """Return the variables of a run: those of a usual terminal."""
-    unset = {"NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"}
+    unset = {"CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"}
     base = {name: value for name, value in os.environ.items() if name not in unset}
     plain = {"PIP_NO_INDEX": "1", "TERM": "xterm", "GITHUB_ACTIONS": ""}
     return {**base, **MEASURED, **plain, "PYTHONPATH": SOURCE, **env}
@@ -175,15 +175,18 @@ def test_ctrl_c_takes_the_live_line_away(how: str, columns: int, tmp_path: Path)
         else:
             terminal.process.send_signal(signal.SIGINT)
         assert terminal.wait_for_the_end() == 130
-        assert (terminal.most, terminal.lines) == (1, [])
+        shown = "".join(line.ljust(columns) for line in terminal.lines).rstrip()
+        assert shown == "venvrunner: Stopped by Ctrl-C: the command was not run."
         assert not terminal.screen.cursor.hidden
 
 
-@pytest.mark.parametrize("why", ["dumb", "no rich", "GitHub"])
+@pytest.mark.parametrize("why", ["dumb", "no rich", "GitHub", "CI", "ASCII", "verbose"])
 def test_a_terminal_that_can_do_no_more_gets_plain_lines(why: str, tmp_path: Path, no_rich: str) -> None:
     """Without rich, on a dumb terminal, and where lines are folded into groups: nothing on the screen moves."""
-    env = {"dumb": {"TERM": "dumb"}, "no rich": {"PYTHONPATH": no_rich}, "GitHub": {"GITHUB_ACTIONS": "true"}}[why]
-    with started("--with", str(make_wheel(tmp_path, "pocket")), *PRINT, columns=300, stdout=None, **env) as terminal:
+    env = {"dumb": {"TERM": "dumb"}, "no rich": {"PYTHONPATH": no_rich}, "GitHub": {"GITHUB_ACTIONS": "true"}}
+    env |= {"CI": {"CI": "true"}, "ASCII": {"PYTHONIOENCODING": "ascii"}, "verbose": {}}
+    options = ["--with", str(make_wheel(tmp_path, "pocket")), *(["-v"] if why == "verbose" else [])]
+    with started(*options, *PRINT, columns=300, stdout=None, **env[why]) as terminal:
         assert terminal.wait_for_the_end() == 0
         first = "::group::" if why == "GitHub" else "venvrunner: "
         assert terminal.lines[0].startswith(f"{first}Installing ")

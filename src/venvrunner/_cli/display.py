@@ -2,9 +2,13 @@
 
 import os
 import sys
-from collections.abc import Generator, Iterable
+import threading
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
+from venvrunner._cli import github
+from venvrunner._cli.signals import SignalledError
+from venvrunner._cli.wording import worded
 from venvrunner._install.installation import HEARTBEAT
 from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._redaction import Redactor
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_SPINNER = "\N{BRAILLE PATTERN DOTS-124}"
+"""A character of the live line's spinner."""
+
+
 def say(message: str) -> None:
     """Print a message of venvrunner to standard error, with credentials masked."""
     _print(f"venvrunner: {message}")
@@ -22,25 +30,44 @@ def say(message: str) -> None:
 
 def complain(error: BaseException) -> None:
     """Print the message and the notes of an exception, as at the end of a traceback; the last note says what to do."""
-    say(str(error))
-    for note in getattr(error, "__notes__", ()):
+    explain(texts(error))
+
+
+def explain(why: Sequence[str]) -> None:
+    """Print why there is no result: a message and notes; on GitHub Actions, also as an annotation."""
+    message, *notes = why
+    if github.is_here():
+        _write(github.command("error", Redactor().mask("\n".join([message, *notes[-1:]])), title="venvrunner"))
+    say(message)
+    for note in notes:
         _print(note)
 
 
+def texts(error: BaseException) -> list[str]:
+    """Return the message and the notes of an exception, in the words of the command line."""
+    return [worded(str(text)) for text in (error, *getattr(error, "__notes__", ()))]
+
+
 @contextmanager
-def shown(*, is_long: bool) -> Generator["Lines"]:
+def shown(*, is_long: bool, unfinished: str, quiet: bool = False, verbose: bool = False) -> Generator["Lines"]:
     """Show the progress of a block; at its end, a live line is removed, and after a failure the installer's lines are printed.
 
     Args:
         is_long: whether the block may take long enough to be worth starting a live line.
+        unfinished: what has not happened if a signal ends the block.
+        quiet: show nothing unless the block fails.
+        verbose: show everything, line by line.
     """
-    display = _display(is_long=is_long)
+    display = _display(is_long=is_long, quiet=quiet, verbose=verbose)
     try:
         try:
             uninterrupted(display.open)
             yield display
         finally:
             surely(display.close)
+    except SignalledError as exc:
+        say(f"Stopped by {exc.name}: {unfinished}.")
+        raise
     except Exception:
         display.explain()
         raise
@@ -53,16 +80,16 @@ def logged(display: "Lines") -> Generator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            display.note(record.getMessage())
+            if record.thread == thread:
+                display.note(worded(record.getMessage()))
 
+    thread = threading.get_ident()
     logger, handler = logging.getLogger("venvrunner"), Handler(logging.INFO)
-    before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.setLevel(before)
         logger.removeHandler(handler)
 
 
@@ -77,10 +104,12 @@ def reported(display: "Lines") -> ReportOptions:
     return {**shown, "heartbeat": display.heartbeat}
 
 
-def _display(*, is_long: bool) -> "Lines":
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        return Group()
-    if is_long and sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
+def _display(*, is_long: bool, quiet: bool, verbose: bool) -> "Lines":
+    if quiet:
+        return Quiet()
+    if github.is_here():
+        return Group(verbose=verbose)
+    if is_long and not verbose and _can_animate():
         try:
             from rich.console import Console  # slow to import, and an extra
         except ImportError:
@@ -88,17 +117,34 @@ def _display(*, is_long: bool) -> "Lines":
         console = Console(stderr=True)
         if console.is_interactive:
             return LiveLine(console)
-    return Lines()
+    return Lines(verbose=verbose)
+
+
+def _can_animate() -> bool:
+    """Return whether standard error is a terminal that a person looks at, and has the characters of the spinner."""
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("CI"):  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
+        return False
+    try:
+        _SPINNER.encode(sys.stderr.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Lines:
     """Plain lines, each printed at once; also the logger of an installation.
+
+    Args:
+        verbose: show also how the installer is called, and what it has changed.
 
     Attributes:
         heartbeat: the ``heartbeat=`` of the installation.
     """
 
     heartbeat: float | None = HEARTBEAT
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
 
     def open(self) -> None:
         """Start the display."""
@@ -112,7 +158,14 @@ class Lines:
         _print(text)
 
     def debug(self, text: str) -> None:
-        """Ignore the command line of the installer."""
+        """Show the command line of the installer."""
+        if self._verbose:
+            _print(text)
+
+    def result(self, text: str) -> None:
+        """Show what an installation has changed."""
+        if self._verbose:
+            _print(text)
 
     def info(self, text: str) -> None:
         """Show that the installer is still running."""
@@ -136,26 +189,51 @@ class Group(Lines):
 
     def begin(self, what: str) -> None:
         """Start the group."""
+        self.close()
         self._is_open = True
-        _print(f"::group::{what.replace('%', '%25')}")
+        _write(github.command("group", Redactor().mask(what)))
 
     def close(self) -> None:
         """End the group."""
         if self._is_open:
             self._is_open = False
-            _print("::endgroup::")
+            _write(github.command("endgroup", ""))
 
 
-class LiveLine(Lines):
+class Quiet(Lines):
+    """Nothing, until a failure shows all lines."""
+
+    heartbeat = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+
+    def begin(self, what: str) -> None:
+        """Show nothing."""
+
+    def line(self, text: str) -> None:
+        """Keep a line of the installer for :meth:`explain`."""
+        self._lines.append(text)
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+    def explain(self) -> None:
+        """Print all lines of the installer."""
+        for line in self._lines:
+            _print(line)
+
+
+class LiveLine(Quiet):
     """A live line with the elapsed time and the last line of output; it is removed at the end.
 
     Args:
         console: a terminal.
     """
 
-    heartbeat = None
-
     def __init__(self, console: "Console") -> None:
+        super().__init__()
         from rich.constrain import Constrain  # slow to import, and an extra
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.table import Column
@@ -171,7 +249,6 @@ class LiveLine(Lines):
         columns = (SpinnerColumn(), TimeElapsedColumn(), text)
         self._progress = Narrow(*columns, console=console, transient=True, expand=True, redirect_stdout=False)
         self._task = self._progress.add_task("Creating the environment", total=None)
-        self._lines: list[str] = []
 
     def open(self) -> None:
         """Show the live line."""
@@ -183,7 +260,7 @@ class LiveLine(Lines):
 
     def line(self, text: str) -> None:
         """Show a line of the installer in the live line, and keep it for :meth:`explain`."""
-        self._lines.append(text)
+        super().line(text)
         if text.strip():
             self._show(text)
 
@@ -195,11 +272,6 @@ class LiveLine(Lines):
         """Remove the live line, and restore the terminal for the command."""
         self._progress.stop()
 
-    def explain(self) -> None:
-        """Print all lines of the installer."""
-        for line in self._lines:
-            _print(line)
-
     def _show(self, text: str) -> None:
         # A character that moves the cursor would break the line.
         plain = "".join(character if character.isprintable() else " " for character in Redactor().mask(text))
@@ -207,5 +279,10 @@ class LiveLine(Lines):
 
 
 def _print(text: str) -> None:
+    masked = Redactor().mask(text)
+    _write(github.inert(masked) if github.is_here() else masked)
+
+
+def _write(line: str) -> None:
     if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  the calling process may have closed it
-        print(Redactor().mask(text), file=sys.stderr, flush=True)  # noqa: T201  a command line prints
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  a command line prints

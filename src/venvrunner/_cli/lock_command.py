@@ -3,24 +3,25 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from typing import get_args
+from typing import Any
 
 from venvrunner import VenvRunner
 from venvrunner._cli.display import complain, in_one_line, reported, say, shown
 from venvrunner._cli.exit_codes import FAILURE
-from venvrunner._cli.parser import new_parser, unrecognized
+from venvrunner._cli.options import add_help, add_output, add_packages, add_sources, check_output, resolution
+from venvrunner._cli.parser import Parser
 from venvrunner._cli.signals import Signals, guarded
+from venvrunner._cli.time_limit import time_limit
 from venvrunner._install.replacement import lock_path
 from venvrunner.exceptions import InvalidPathError, VenvError
-from venvrunner.installing import InstallerName
 
 __tracebackhide__ = True
 
+_USAGE = "%(prog)s [OPTION]... [REQ]..."
 _DESCRIPTION = """\
-Write a lock file (PEP 751) of what requirements resolve to. Nothing is installed.
-
-The file replaces an old one at once; if anything fails, the old one stays. The messages of venvrunner and the
-output of the installer go to standard error."""
+Write a lock file (PEP 751) of what requirements resolve to. Nothing is
+installed. The file replaces an old one at once; if anything fails, the old one
+stays. The messages of venvrunner and of the installer go to standard error."""
 
 _EPILOG = """\
 examples:
@@ -41,67 +42,60 @@ def main(argv: Sequence[str]) -> int:
     Args:
         argv: the arguments after ``lock``.
     """
-    return guarded(partial(_lock, _parse([*argv])))
+    return guarded(partial(_lock, _parse(argv)))
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser, names, add = new_parser("venvrunner lock", "[OPTION]... [REQ]...", _DESCRIPTION, _EPILOG)
-    parser.add_argument("requirements", metavar="REQ", nargs="*", help="a requirement, a path or a URL")
+def parser() -> Parser:
+    """Return the parser of the options."""
+    found = Parser("venvrunner lock", _USAGE, _DESCRIPTION, _EPILOG)
+    add = found.group("packages")
+    add("requirements", metavar="REQ", nargs="*", help="a requirement, a path or a URL")
+    add_packages(add, "lock")
+    add = found.group("lock file")
     add("-o", "--output", metavar="FILE", default="pylock.toml", help="the lock file (default: pylock.toml)")
-    add(
-        "-r", "--requirements-file", metavar="FILE", dest="files", action="append", default=[],
-        help="lock what a requirements file lists; may be repeated",
-    )  # fmt: skip
-    add(
-        "--group", metavar="NAME", dest="groups", action="append", default=[],
-        help="lock a dependency group of ./pyproject.toml, or of PATH/pyproject.toml:NAME; may be repeated",
-    )  # fmt: skip
     add("--python", metavar="P", help="the interpreter: a path, a version or a range (default: the running one)")
-    add("--installer", choices=get_args(InstallerName), default="pip", help="the installer that resolves (default: pip)")
     add("--universal", action="store_true", help="resolve for all platforms and newer Pythons; needs --installer uv")
-    add("--index-url", metavar="URL", help="the package index, instead of the configured one")
-    add(
-        "--find-links", metavar="PLACE", dest="links", action="append", default=[],
-        help="a directory of wheels, or a page with links to them; may be repeated",
-    )  # fmt: skip
-    add("--no-index", action="store_true", help="search --find-links only")
-    options, unknown = parser.parse_known_intermixed_args(argv)
+    add_sources(found.group("where packages come from"))
+    add = found.group("output")
+    add_output(add)
+    add_help(add)
+    return found
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    found = parser()
+    options, unknown = found.parse_known_intermixed_args(argv)
     if unknown:
-        parser.error(unrecognized(unknown[0], names, ""))
-    if not (options.requirements or options.files or options.groups):
-        parser.error("nothing to lock. Name a requirement, -r FILE or --group NAME.")
+        found.refuse(unknown[0])
+    if not (options.requirements or options.files or options.groups or options.editable):
+        found.error("nothing to lock. Name a requirement, -r FILE, -e DIR or --group NAME.")
     if options.universal and options.installer != "uv":
-        parser.error("--universal needs --installer uv.")
+        found.error("--universal needs --installer uv.")
+    check_output(found, options)
     try:
         lock_path(options.output)
     except InvalidPathError as exc:
-        parser.error(str(exc))
+        found.error(str(exc))
     return options
 
 
 def _lock(options: argparse.Namespace, signals: Signals) -> int:
-    names = [*options.requirements, *options.files, *options.groups]
+    names = [*options.requirements, *options.files, *options.groups, *options.editable]
+    unfinished = f"{options.output} was not written"
     try:
         with (
-            shown(is_long=True) as display,
+            time_limit(options.install_timeout),
+            shown(is_long=True, unfinished=unfinished, quiet=options.quiet, verbose=options.verbose) as display,
             VenvRunner.temporary(python=options.python, installer=options.installer) as venv,
         ):
             signals.check()
             display.begin(f"Locking {in_one_line(names)}")
-            venv.lock(
-                options.output,
-                *options.requirements,
-                requirements_files=options.files,
-                dependency_groups=options.groups,
-                index_url=options.index_url,
-                find_links=options.links,
-                no_index=options.no_index,
-                universal=options.universal,
-                **reported(display),
-            )
+            how: Any = {**resolution(options), **reported(display), "universal": options.universal}
+            venv.lock(options.output, *options.requirements, **how)
             signals.check()
     except (VenvError, OSError) as exc:
         complain(exc)
         return FAILURE
-    say(f"Wrote {options.output}")
+    if not options.quiet:
+        say(f"Wrote {options.output}")
     return 0

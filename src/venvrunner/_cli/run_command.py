@@ -1,43 +1,39 @@
-"""The main command: run one command in a temporary environment."""
+"""The main command: run one command in an environment of its own, or in one for each of several Pythons."""
 
 import argparse
 import os
-import subprocess
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from functools import partial
 
-from venvrunner import VenvOptions, VenvRunner
-from venvrunner._cli.display import complain, in_one_line, logged, reported, say, shown
-from venvrunner._cli.exit_codes import FAILURE, NOT_EXECUTABLE, NOT_FOUND, SIGNAL, TIMEOUT
-from venvrunner._cli.parser import COMMAND_GOES_LAST, new_parser, unrecognized
+from venvrunner._cli.display import explain, shown
+from venvrunner._cli.environments import Order, order_of
+from venvrunner._cli.execution import Execution
+from venvrunner._cli.options import add_help, add_output, add_packages, add_sources, check_output, seconds
+from venvrunner._cli.parser import COMMAND_GOES_LAST, Parser
 from venvrunner._cli.signals import Signals, guarded
-from venvrunner._process import drivers
-from venvrunner._process.command import Command, RunOptions, TimedOut
-from venvrunner._process.flow import Run
-from venvrunner._process.session import lost_reason
-from venvrunner._venv.paths import absolute
-from venvrunner.exceptions import VenvError
 
 __tracebackhide__ = True
 
+_USAGE = "%(prog)s [OPTION]... -- COMMAND [ARG]..."
 _DESCRIPTION = """\
-Create a temporary virtual environment, install packages, run one command in it, and delete it.
-
-The command's standard output and standard error are passed through unchanged. The messages of venvrunner and
-the output of the installer go to standard error."""
+Create a virtual environment, install packages, run one command in it, and
+delete it. The command's standard output and standard error pass through
+unchanged. The messages of venvrunner and of the installer go to standard error."""
 
 _EPILOG = """\
 examples:
   venvrunner --with build -- python -m build --wheel .
   venvrunner --with . --with pytest -- pytest -q
   venvrunner --python 3.12 -r requirements.txt -- python script.py
-  venvrunner --keep .venv --with ruff -- ruff --version
+  venvrunner --lock pylock.toml -e . -- pytest -q
+  venvrunner --reuse .venv --with ruff -- ruff --version
   venvrunner --cached --with ruff -- ruff --version
-  venvrunner store --help
-  venvrunner lock --help
-  venvrunner cache --help
+
+other commands, each with its own --help:
+  venvrunner lock     write a lock file of what requirements resolve to
+  venvrunner store    list, prune and verify what --cached has prepared
+  venvrunner cache    show and prune what new environments are created from
 
 exit codes:
   the command's own; 128+n if signal n ended the command or venvrunner
@@ -47,7 +43,8 @@ exit codes:
   127   the environment has no such command
   2     the arguments are wrong
 
-Ctrl-C, SIGTERM and SIGHUP stop the command and all its children; then the environment is deleted."""
+Ctrl-C, SIGTERM and SIGHUP stop the command and all its children; then the
+environment is deleted."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,47 +53,82 @@ def main(argv: Sequence[str]) -> int:
     Args:
         argv: the arguments.
     """
-    return guarded(partial(_run, *_parse([*argv])))
+    options, command = _parse(argv)
+    return guarded(partial(_run, options, command))
 
 
-def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    parser, names, add = new_parser("venvrunner", "[OPTION]... -- COMMAND [ARG]...", _DESCRIPTION, _EPILOG)
-    add("--version", action="store_true", help="show the version of venvrunner and exit")
-    add("--python", metavar="P", help="the interpreter: a path, a version or a range (default: the running one)")
+def parser() -> Parser:
+    """Return the parser of the options."""
+    found = Parser("venvrunner", _USAGE, _DESCRIPTION, _EPILOG)
+    add = found.group("packages")
+    add("--with", metavar="REQ", dest="requirements", several=True, help="install a requirement, a path or a URL")
+    add_packages(add, "install")
+    add("--lock", metavar="FILE", help="install exactly what a lock file (PEP 751) lists; -r pylock.toml does so too")
+    add_sources(found.group("where packages come from"))
+    add = found.group("environment")
+    add("--python", metavar="P", several=True, help="the interpreter: a path, a version or a range (default: the running one)")
     add(
-        "--with", metavar="REQ", dest="requirements", action="append", default=[],
-        help="install a requirement, a path or a URL; may be repeated",
+        "--cached", action="store_true",
+        help="take what --with, --group or --lock name from the store; the first time, it is prepared there",
     )  # fmt: skip
-    add(
-        "-r", "--requirements-file", metavar="FILE", dest="files", action="append", default=[],
-        help="install what a requirements file lists; may be repeated",
-    )  # fmt: skip
-    add("--timeout", metavar="S", type=float, help="stop the command after this many seconds")
+    add("--keep", metavar="DIR", help="create the environment in DIR and keep it; an existing one is recreated")
+    add("--reuse", metavar="DIR", help="the same, but keep an existing one that was created for the same arguments")
+    add = found.group("command")
+    add("--env", metavar="NAME=VALUE", dest="variables", several=True, type=_variable, help="set a variable of the command")
+    add("--cwd", metavar="DIR", help="run the command in this directory")
+    add("--timeout", metavar="S", type=seconds, help="stop the command after this many seconds")
     add(
         "--contain", action="store_true",
         help="stop all that the command leaves running, daemons included; kill the command too if this program is killed",
     )  # fmt: skip
-    add(
-        "--cached", action="store_true",
-        help="take the environment with what --with lists from the store; the first time, it is prepared there",
-    )  # fmt: skip
-    add("--keep", metavar="DIR", help="create the environment in DIR and keep it; an existing one is recreated")
-    # Everything after the first "--" belongs to the command, whatever it looks like.
-    cut = argv.index("--") if "--" in argv else len(argv)
-    options, unknown = parser.parse_known_args(argv[:cut])
+    add = found.group("output")
+    add_output(add)
+    add("--version", action="store_true", help="show the version of venvrunner, and exit")
+    add_help(add)
+    return found
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        msg = f"must be NAME=VALUE, not {text!r}."
+        raise argparse.ArgumentTypeError(msg)
+    return name, value
+
+
+def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the options, and the command: all that follows the first ``--``, whatever it looks like."""
+    found = parser()
+    end = found.end_of_options(argv)
+    options, unknown = found.parse_known_args(argv[:end])
     if unknown:
-        parser.error(unrecognized(unknown[0], names, COMMAND_GOES_LAST))
+        found.refuse(unknown[0], COMMAND_GOES_LAST)
     if options.version:
         print(f"venvrunner {_version()}")  # noqa: T201  a command line prints
-        parser.exit()
-    command = argv[cut + 1 :]
+        found.exit()
+    if end < len(argv) and argv[end] != "--":
+        found.refuse(argv[end], COMMAND_GOES_LAST)
+    command = list(argv[end + 1 :])
     if not command:
-        parser.error("no command. Put it at the end, after '--'.")
-    if options.keep == "":
-        parser.error("--keep must name a directory, such as .venv, but is empty.")
-    if options.timeout is not None and not options.timeout > 0:
-        parser.error(f"--timeout must be a positive number of seconds, not {options.timeout:g}.")
+        found.error("no command. Put it at the end, after '--'.")
+    _check(found, options)
     return options, command
+
+
+def _check(found: Parser, options: argparse.Namespace) -> None:
+    """End the program if options do not fit each other, or name a directory that cannot be used."""
+    for name in ("keep", "reuse"):
+        if getattr(options, name) == "":
+            found.error(f"--{name} must name a directory, such as .venv, but is empty.")
+    if None not in {options.keep, options.reuse}:
+        found.error("--keep recreates the environment, and --reuse keeps it. Use one of them.")
+    check_output(found, options)
+    if options.cwd is not None and not os.path.isdir(options.cwd):
+        found.error(f"--cwd: the directory {options.cwd!r} does not exist.")
+    try:
+        options.order = order_of(options)
+    except ValueError as exc:
+        found.error(str(exc))
 
 
 def _version() -> str:
@@ -109,63 +141,12 @@ def _version() -> str:
 
 
 def _run(options: argparse.Namespace, command: list[str], signals: Signals) -> int:
-    try:
-        with ExitStack() as stack:
-            to_install = [*options.requirements, *options.files]
-            with shown(is_long=bool(to_install)) as display:
-                with logged(display):
-                    venv = stack.enter_context(_environment(options))
-                signals.check()
-                if options.cached:
-                    to_install = options.files
-                if to_install:
-                    display.begin(f"Installing {in_one_line(to_install)}")
-                    requirements = () if options.cached else options.requirements
-                    venv.install(*requirements, requirements_files=options.files, **reported(display))
-                    signals.check()
-            try:
-                argv = venv.resolve(command)
-            except ValueError as exc:
-                complain(exc)
-                return NOT_FOUND
-            try:
-                return _status(_pass_through(venv, argv, options))
-            except OSError as exc:
-                say(f"{argv[0]!r} cannot be run: {exc.strerror}. Check its mode, and the interpreter in its first line.")
-                return NOT_EXECUTABLE
-    except (VenvError, OSError) as exc:
-        complain(exc)
-    except TimedOut:
-        say(f"{command[0]!r} timed out after {options.timeout} seconds. Use a larger --timeout.")
-        return TIMEOUT
-    return FAILURE
-
-
-@contextmanager
-def _environment(options: argparse.Namespace) -> Generator[VenvRunner]:
-    about: VenvOptions = {"python": options.python, "cached": options.cached}
-    if options.cached:
-        about["requirements"] = options.requirements
-    if options.keep is None:
-        with VenvRunner.temporary(**about) as venv:
-            yield venv
-    else:
-        top_dir, name = os.path.split(absolute(options.keep))
-        yield VenvRunner(name, top_dir, **about)
-
-
-def _pass_through(venv: VenvRunner, argv: list[str], options: argparse.Namespace) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]  the calling process may have closed it
-            stream.flush()
-    stdin = subprocess.DEVNULL if sys.stdin is None else 0  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
-    keywords: RunOptions = {"env": venv.environment(), "timeout": options.timeout, "stdin": stdin, "contain": options.contain}
-    returncode = drivers.run(Run(Command(argv, keywords), {})).returncode
-    if returncode is None:
-        say(f"{argv[0]!r} {lost_reason()}")
-        return FAILURE
-    return returncode
-
-
-def _status(returncode: int) -> int:
-    return SIGNAL - returncode if returncode < 0 else returncode
+    order: Order = options.order
+    show = partial(
+        shown, is_long=not order.is_empty(), unfinished="the command was not run", quiet=options.quiet, verbose=options.verbose
+    )  # fmt: skip
+    label = order.python or "{}.{}".format(*sys.version_info)
+    outcome = Execution(label, order, command, options, show, {}, signals.check).perform()
+    if outcome.why:
+        explain(outcome.why)
+    return outcome.exit_code

@@ -32,6 +32,7 @@ class SignalledError(SystemExit):
     def __init__(self, signum: int) -> None:
         super().__init__(SIGNAL + signum)
         self.status = SIGNAL + signum
+        self.name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
 
 
 class InterruptError(SignalledError, KeyboardInterrupt):

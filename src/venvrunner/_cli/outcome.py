@@ -1,0 +1,49 @@
+"""Outcomes: how the run of a command in one environment ended."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from venvrunner import Receipt
+
+__tracebackhide__ = True
+
+
+class Outcome(NamedTuple):
+    """How the run of a command in one environment ended.
+
+    Attributes:
+        label: the Python, as the user named it.
+        argv: the command line, as the user wrote it.
+        exit_code: the exit code of the run.
+        status: ``"passed"``, ``"failed"``, ``"timed out"``, ``"error"``, ``"stopped"`` or ``"skipped"``.
+        started: when the command was started, or would have been; in seconds since the epoch.
+        duration: how long the command ran, in seconds.
+        receipts: what was installed.
+        python: the interpreter and its version; empty if there is none.
+        stdout_end: the end of standard output, if it was kept.
+        stderr_end: the end of standard error, if it was kept.
+        why: why there is no exit code of the command: a message and notes; empty if there is one.
+    """
+
+    label: str
+    argv: Sequence[str]
+    exit_code: int
+    status: str
+    started: float
+    duration: float = 0.0
+    receipts: Sequence[Receipt] = ()
+    python: tuple[str, str] = ("", "")
+    stdout_end: str = ""
+    stderr_end: str = ""
+    why: Sequence[str] = ()
+
+    def packages(self) -> str:
+        """Return what was installed, in one line.
+
+        >>> Outcome("3.12", ["pytest"], 0, "passed", 0.0).packages()
+        'nothing'
+        """
+        names: dict[str, str] = {}
+        for receipt in self.receipts:
+            names |= receipt.added | {name: new for name, (_old, new) in receipt.changed.items()}
+        return ", ".join(f"{name} {version}" for name, version in names.items()) or "nothing"
