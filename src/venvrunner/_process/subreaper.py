@@ -1,19 +1,18 @@
 """The subreaper (Linux): a process between this one and a command, which lets no process of the command outlive the call."""
 
 import contextlib
-import errno
 import functools
 import marshal
 import operator
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
+from venvrunner._process.unnamed_files import above_standard_streams, unnamed_file, write_all
 from venvrunner.exceptions import ContainmentError
 
 _START = (
@@ -89,7 +88,7 @@ class Subreaper:
         self._open()
         settings = (self._fds["report_in"], self._fds["control_out"], self._owner, self._fds.get("parent", -1), float(grace))
         task = self._fds["task"]
-        _write(task, marshal.dumps((self._modules, settings, program)))
+        write_all(task, marshal.dumps((self._modules, settings, program)))
         ours = [fd for name, fd in self._fds.items() if name not in {"control_in", "report_out"}]
         given["pass_fds"] = (*passed, *ours)
         return [sys.executable, "-I", "-S", "-c", _START, str(task), "venvrunner-subreaper"], given
@@ -148,12 +147,11 @@ class Subreaper:
             self._fds[read_end], self._fds[write_end] = os.pipe()
         os.set_blocking(self._fds["control_in"], False)
         os.set_blocking(self._fds["report_out"], False)
-        self._fds["task"] = _unnamed_file()
+        self._fds["task"] = unnamed_file()
         with contextlib.suppress(AttributeError, OSError):  # Linux before 5.3, or a sandbox: the subreaper polls for its parent
             self._fds["parent"] = os.pidfd_open(self._owner)
         for name, fd in self._fds.items():
-            if fd <= 2:  # noqa: PLR2004  this process has closed a standard stream, and Popen would use its descriptor
-                self._fds[name] = _moved(fd)
+            self._fds[name] = above_standard_streams(fd)
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -261,28 +259,3 @@ def _inheritable() -> tuple[int, ...]:
             if os.get_inheritable(int(name)):
                 found.append(int(name))
     return tuple(fd for fd in found if fd > 2)  # noqa: PLR2004  the standard streams are passed separately
-
-
-def _unnamed_file() -> int:
-    try:
-        return os.memfd_create("venvrunner")
-    except (AttributeError, OSError) as exc:  # an old C library, or a sandbox
-        if isinstance(exc, OSError) and exc.errno in {errno.EMFILE, errno.ENFILE}:
-            raise
-        with tempfile.TemporaryFile(buffering=0) as file:
-            return os.dup(file.fileno())
-
-
-def _write(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
-def _moved(fd: int) -> int:
-    """Return a copy of a descriptor above the standard streams, and close the original."""
-    import fcntl  # POSIX only
-
-    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-    os.close(fd)
-    return copy
