@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from venvrunner.environment import get_clean_environment
     from venvrunner.exceptions import (
         BuildFailedError,
+        CallError,
         CommandError,
         CommandStoppedError,
         CommandTimeoutError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuildFailedError",
+    "CallError",
     "CommandError",
     "CommandStoppedError",
     "CommandTimeoutError",

@@ -4,6 +4,7 @@
 
     VenvError
     ├── CommandError             is a subprocess.CalledProcessError
+    │   ├── CallError
     │   └── InstallationError
     │       ├── BuildFailedError
     │       ├── HashError
@@ -104,6 +105,63 @@ def _ended(returncode: int) -> str:
         return f"died with {signal.Signals(-returncode)!r}."
     except ValueError:
         return f"died with unknown signal {-returncode}."
+
+
+class CallError(CommandError):
+    """A function that :meth:`.Runner.call` ran raised an exception, or returned no value that could be sent back.
+
+    A note has its traceback in the environment, or else the last lines of its standard error. With ``pickle=True``, the
+    exception itself is the ``__cause__``, if it could be sent.
+
+    Args:
+        headline: what happened, with credentials masked; default: the message names the command line instead.
+        is_explained: whether the headline says all, so that the message leaves out how the process ended; default true.
+        function: the function, as ``"module:function"``; default "".
+        remote_type: the class of the exception that it raised; default ``None``: it raised none.
+        remote_message: the text of that exception; default "".
+        remote_traceback: its traceback; default "". All other arguments are those of :class:`CommandError`.
+
+    Attributes:
+        function: the function, as ``"module:function"``.
+        remote_type: the class of the exception that the function raised, such as ``"ValueError"`` or ``"package.errors.Bad"``;
+            ``None``: it raised none.
+        remote_message: the text of that exception, unmasked.
+        remote_traceback: its traceback, unmasked.
+
+    >>> from venvrunner import FakeVenvRunner
+    >>> try:
+    ...     FakeVenvRunner().call("json:loads", "{")
+    ... except CallError as error:
+    ...     print(error.remote_type)
+    json.decoder.JSONDecodeError
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        headline: str | None = None,
+        is_explained: bool = True,
+        function: str = "",
+        remote_type: str | None = None,
+        remote_message: str = "",
+        remote_traceback: str = "",
+        **keywords: Any,
+    ) -> None:
+        super().__init__(*args, **keywords)
+        self._headline = headline
+        self._is_explained = is_explained
+        self.function = function
+        self.remote_type = remote_type
+        self.remote_message = remote_message
+        self.remote_traceback = remote_traceback
+
+    def __str__(self) -> str:
+        """Name the function and what happened, then how its process ended, if that is part of it."""
+        if self._headline is None:
+            return super().__str__()
+        headline = self._headline.rstrip(".")
+        ended = _ended(self.returncode) if self.returncode else "returned exit status 0."
+        return f"{headline}." if self._is_explained else f"{headline}. Its process {ended}"
 
 
 class InstallationError(CommandError):

@@ -4,10 +4,10 @@ import contextlib
 import os
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
-from typing import Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from venvrunner import subprocess_util
 from venvrunner._process import context
@@ -23,6 +23,10 @@ from venvrunner._types import StrPath
 from venvrunner.environment import additions
 from venvrunner.exceptions import InvalidCommandError
 from venvrunner.subprocess_util import CompletedCommand, LogRunOptions, OutputCallbackType
+
+if TYPE_CHECKING:
+    from venvrunner._call.exchange import Exchange
+    from venvrunner._call.request import Request
 
 __tracebackhide__ = True
 
@@ -279,6 +283,62 @@ class Runner(ABC):
         vars(runner)["_running_commands"] = Running(self._running)
         return runner
 
+    def call(
+        self,
+        function: str | Callable[..., Any],
+        /,
+        *args: Any,
+        pickle: bool = False,
+        kwargs: Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> Any:
+        """Call a function in the environment, and return its value. Its output is streamed as that of a command.
+
+        Arguments and value are plain data: they travel as JSON, so tuples arrive as lists. What JSON cannot carry is refused.
+        A coroutine function is run to its end. Modules in the working directory are not found.
+
+        Args:
+            function: ``"package.module:function"``; or a function that needs nothing around it, which is sent by its source.
+            *args: its arguments.
+            pickle: send arguments, value and exception by ``pickle``; default false. With true, you have to trust the
+                environment: whoever can change a package in it can run any code in this process.
+            kwargs: keywords of the function, also those that have the name of an option; default ``None``.
+            **keywords: the keywords of :meth:`log_run` are options of the call, such as ``timeout``, ``logger`` or ``cwd``,
+                except ``check``. All others are keywords of the function.
+
+        Returns:
+            what the function returned.
+
+        Raises:
+            CallError: the function raised an exception, does not exist, or returned no plain data. A note has its traceback.
+            TypeError, ValueError: an argument is invalid; nothing was started. Others: as for :meth:`log_run`.
+
+        >>> from venvrunner import FakeVenvRunner
+        >>> FakeVenvRunner().call("textwrap:shorten", "one two three", width=10, timeout=60)
+        'one [...]'
+        """
+        from venvrunner._call.request import Request
+
+        with self._exchange(Request(function, args, kwargs, keywords, pickle=pickle)) as exchange:
+            done = self.log_run(exchange.args, check=False, **exchange.options)
+            return exchange.value(done)
+
+    async def async_call(
+        self,
+        function: str | Callable[..., Any],
+        /,
+        *args: Any,
+        pickle: bool = False,
+        kwargs: Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> Any:
+        """Same as :meth:`call`, but a coroutine. Any number of calls may run at the same time."""
+        from venvrunner._call.request import Request
+
+        with self._exchange(Request(function, args, kwargs, keywords, pickle=pickle)) as exchange:
+            done = await self.async_log_run(exchange.args, check=False, **exchange.options)
+            return exchange.value(done)
+
     def stop(self) -> None:
         """Stop every running command of this runner, from any thread, task, callback or signal handler. It stays usable.
 
@@ -413,6 +473,12 @@ class Runner(ABC):
         """Same as :meth:`_run`, but a coroutine."""
         with block as around, self._around(around):
             return await subprocess_util.async_log_run(argv, *given, **options)
+
+    def _exchange(self, request: "Request") -> "Exchange":
+        """Return the context manager that a call of a function runs in: it makes the command line, and has the outcome."""
+        from venvrunner._call.exchange import exchange_for
+
+        return exchange_for(request)
 
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         """Return the context manager that a command runs under. It yields attributes of :class:`.context.CallContext`."""

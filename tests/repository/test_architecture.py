@@ -26,6 +26,7 @@ LAYERS = [
     {"exceptions", "_redaction", "_types"},
     {"_process"},
     {"environment", "subprocess_util"},
+    {"_call"},
     {"_venv"},
     {"_create"},
     {"_install"},
@@ -45,6 +46,7 @@ LAYERS = [
 """The units of the package, from the bottom up; `venvrunner` is the package's own `__init__`."""
 TESTS = Path(__file__).parents[1]
 TESTED = {
+    "call": {"_call"},
     "process": {"_process"},
     "venv": {"_venv"},
     "create": {"_create"},
@@ -155,6 +157,7 @@ def test_only_the_async_side_imports_asyncio() -> None:
     assert found == {
         "venvrunner._process.readiness",  # when a loop is running, so that it is loaded
         "venvrunner._process.bridge",
+        "venvrunner._call.program",  # in a process of its own, for a coroutine function
     }
     assert {name for name in ("trio", "anyio", "uvloop", "gevent") for module in MODULES if name in imports(module)} == set()
 

@@ -95,7 +95,7 @@ class RunOptions(PopenOptions, total=False):
     encoding: str | None
 
 
-_KEYWORDS = {*RunOptions.__annotations__, "logger", "stdout_loglevel", "stderr_loglevel", "check", "errors"}
+KEYWORDS = {*RunOptions.__annotations__, "logger", "stdout_loglevel", "stderr_loglevel", "check", "errors"}
 """All keywords of ``log_run``: its own and those of ``RunOptions``."""
 
 _OWN = RunOptions.__annotations__.keys() - PopenOptions.__annotations__.keys()
@@ -151,7 +151,7 @@ class Command:
     def __init__(self, args: Sequence[StrPath], options: RunOptions) -> None:
         self.secrets = checks.strings("secrets", options.get("secrets", ()))
         self.argv = checks.check_args(args, self.secrets)
-        check_keywords(options, _KEYWORDS)
+        check_keywords(options, KEYWORDS)
         # As in subprocess, a result has the object that the caller gave, unless that was an iterator.
         self.given = self.argv if hasattr(type(args), "__next__") else args
         self.popen: dict[str, Any] = {}
