@@ -251,10 +251,10 @@ class Runner(ABC):
         """Return a runner that differs only in its defaults: its calls have these keywords unless they are given.
 
         The new runner has the same environment, and this one stays as it is. :meth:`log_run`, :meth:`async_log_run`,
-        :meth:`lines` and :meth:`async_lines` use all defaults; methods that install, uninstall or lock use all but *check*;
-        :meth:`hook_runner` uses those that it takes itself, and the others except *check* and *errors* for its command. A
-        keyword of a call wins, even if it is ``None``; only *secrets* and the variables of *extra_env* add up, so that no call
-        unmasks a secret. A fork starts without defaults.
+        :meth:`lines` and :meth:`async_lines` use all defaults; :meth:`call`, and methods that install, uninstall or lock, use
+        all but *check*; :meth:`hook_runner` uses those that it takes itself, and the others except *check* and *errors* for its
+        command. A keyword of a call wins, even if it is ``None``; only *secrets* and the variables of *extra_env* add up, so
+        that no call unmasks a secret. A fork starts without defaults.
 
         :meth:`stop` of the new runner stops only the commands that it has started itself. :meth:`stop` of this one stops those
         of the new runner too.

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from helpers.callers import Caller
-from venvrunner import CommandError, CommandStoppedError, CommandTimeoutError, FakeVenvRunner, Runner, VenvRunner
+from venvrunner import CallError, CommandError, CommandStoppedError, CommandTimeoutError, FakeVenvRunner, Runner, VenvRunner
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 from venvrunner.testing._examples import Handler, Log
 
@@ -377,3 +377,28 @@ def test_output_may_go_to_a_file_object() -> None:
     file = StringIO()
     FakeVenvRunner().with_options(stdout_loglevel=file.write).log_run(SAY)
     assert file.getvalue() == "out"
+
+
+def fail_with(text: str) -> None:
+    """Raise an exception: a call sends the source of this function."""
+    raise ValueError(text)
+
+
+@pytest.mark.parametrize("name", ["call", "async_call"])
+def test_calls_of_functions_have_the_defaults_too(name: str) -> None:
+    """Also their errors, in which the secrets among the defaults are masked."""
+    runner, lines = FakeVenvRunner(), list[str]()
+    quiet = runner.with_options(stdout_loglevel=lines.append, check=False, extra_env={"ONE": "1"}, secrets=["hunter2"])
+
+    def call(*args: Any, **options: Any) -> Any:
+        found = getattr(quiet, name)(*args, **options)
+        return asyncio.run(found) if name == "async_call" else found
+
+    assert call("os:getenv", "ONE") == "1"
+    assert call("builtins:print", "seen") is None
+    assert lines == ["seen"]
+    with pytest.raises(CallError) as caught:
+        call(fail_with, "token hunter2", secrets=["more"])
+    texts = [str(caught.value), *caught.value.__notes__]
+    assert "token ****" in texts[0]
+    assert "hunter2" not in "".join(texts)

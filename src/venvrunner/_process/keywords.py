@@ -80,6 +80,7 @@ _HOOK = _Form(
 _FORMS: Mapping[str, _Form] = {
     **dict.fromkeys(("log_run", "async_log_run", "lines", "async_lines"), _RUN),
     **dict.fromkeys(("install", "async_install", "uninstall", "async_uninstall", "lock", "async_lock"), _INSTALL),
+    **dict.fromkeys(("call", "async_call"), _Form(only=frozenset({"secrets"}))),  # they pass on to log_run, which has the rest
     "hook_runner": _HOOK,
 }
 """The methods of runners that use the defaults of a runner."""
