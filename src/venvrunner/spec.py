@@ -193,10 +193,18 @@ class VenvSpec:
         """
         return VenvRunner(name, top_dir, exist=exist, wait=wait, cached=cached, max_age=max_age, **self._options())
 
-    def temporary(self, *, cached: bool = False, max_age: float = DAY) -> VenvRunner:
+    def temporary(
+        self,
+        *,
+        dir: StrPath | None = None,  # noqa: A002  as in tempfile
+        cached: bool = False,
+        max_age: float = DAY,
+    ) -> VenvRunner:
         """Create the environment in a temporary directory, as :meth:`VenvRunner.temporary` does.
 
         Args:
+            dir: the existing directory in which the temporary directory is created; default ``None``: the system's directory
+                for temporary files.
             cached: take the environment from the store, as :class:`VenvRunner` does; default false.
             max_age: the number of seconds for which *cached* trusts what requirements once resolved to; default a day.
 
@@ -204,13 +212,14 @@ class VenvSpec:
             its runner.
 
         Raises:
+            InvalidPathError: *dir* is not an existing directory, or an environment would not work there.
             VenvError: see :class:`VenvRunner`.
 
         >>> with VenvSpec(with_pip=False).temporary() as venv:
         ...     venv.installed()
         {}
         """
-        return VenvRunner.temporary(cached=cached, max_age=max_age, **self._options())
+        return VenvRunner.temporary(dir=dir, cached=cached, max_age=max_age, **self._options())
 
     def locked(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> "VenvSpec":
         """Write a lock file of what the requirements resolve to, and return a specification that installs exactly that.

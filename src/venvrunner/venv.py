@@ -204,18 +204,21 @@ class VenvRunner(StoredRunner):
         return cls._made(name, top_dir, lease, installer)
 
     @classmethod
-    def temporary(cls, **options: Unpack[VenvOptions]) -> Self:
+    def temporary(cls, *, dir: StrPath | None = None, **options: Unpack[VenvOptions]) -> Self:  # noqa: A002  as in tempfile
         """Create an environment in a temporary directory; the end of a ``with`` or ``async with`` block deletes both.
 
         Without a block, they are deleted by :meth:`delete`, or when the object is no longer used.
 
         Args:
+            dir: the existing directory in which the temporary directory is created; default ``None``: the system's directory
+                for temporary files.
             **options: see :class:`VenvOptions`; the meanings and defaults are those of :class:`VenvRunner`.
 
         Returns:
             the runner.
 
         Raises:
+            InvalidPathError: *dir* is not an existing directory, or an environment would not work there.
             VenvError: see :class:`VenvRunner`.
             TypeError, ValueError: an argument is wrong; nothing was created.
 
@@ -223,8 +226,8 @@ class VenvRunner(StoredRunner):
         ...     venv.log_run(["pip", "--version"]).stdout.split()[0]
         'pip'
         """
-        check_keywords(options, VenvOptions.__annotations__)
-        with TemporaryDirectory() as directory:
+        check_keywords(options, {"dir", *VenvOptions.__annotations__})
+        with TemporaryDirectory(None if dir is None else layout.parent(dir)) as directory:
             runner = cls._from_store(directory.name, options) if options.get("cached") else None
             if runner is None:
                 options["cached"] = False

@@ -238,7 +238,8 @@ def test_new_parameters_of_an_environment_are_keyword_only() -> None:
     assert list(names)[:2] == ["name", "top_dir"]
     assert {names.pop("name"), names.pop("top_dir")} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
     assert set(names.values()) <= {inspect.Parameter.KEYWORD_ONLY}
-    assert {item.kind for item in parameters(VenvRunner.temporary)} == {inspect.Parameter.VAR_KEYWORD}
+    kinds = {item.name: item.kind for item in parameters(VenvRunner.temporary)}
+    assert kinds == {"dir": inspect.Parameter.KEYWORD_ONLY, "options": inspect.Parameter.VAR_KEYWORD}
 
 
 def test_a_temporary_environment_takes_the_same_options() -> None:

@@ -254,14 +254,45 @@ def target(name: str, top_dir: str | os.PathLike[str]) -> str:
     if not is_plain_name(name):
         msg = f"{name!r} cannot be the name of an environment. Use one plain directory name."
         raise InvalidPathError(msg)
-    top = os.fspath(top_dir)
-    if not isinstance(top, str):
-        msg = f"top_dir must be a str or a path of str, not {type(top_dir).__name__}."
-        raise TypeError(msg)
-    if not top:
-        msg = "top_dir must not be empty. Use '.' for the working directory."
+    path = _absolute("top_dir", top_dir, name)
+    _refuse_harmful(path)
+    return path
+
+
+def parent(given: str | os.PathLike[str]) -> str:
+    """Return the absolute path of the existing directory in which a temporary environment is to be created.
+
+    Raises:
+        TypeError: *given* is not a path.
+        InvalidPathError: it is not an existing directory, or an environment would not work there.
+
+    >>> parent("/missing")
+    Traceback (most recent call last):
+    ...
+    venvrunner.exceptions.InvalidPathError: dir='/missing' does not exist. Create it first, or use an existing directory.
+    """
+    path = _absolute("dir", given)
+    _refuse_harmful(path)
+    if not os.path.isdir(path):
+        what = "is not a directory" if os.path.lexists(path) else "does not exist"
+        msg = f"dir={os.fspath(given)!r} {what}. Create it first, or use an existing directory."
         raise InvalidPathError(msg)
-    path = absolute(os.path.join(top, name)) if "\0" not in top else top
+    return path
+
+
+def _absolute(argument: str, given: str | os.PathLike[str], *names: str) -> str:
+    is_path = isinstance(given, str) or hasattr(type(given), "__fspath__")
+    directory: object = os.fspath(given) if is_path else given
+    if not isinstance(directory, str):
+        msg = f"{argument} must be a str or a path of str, not {type(given).__name__}."
+        raise TypeError(msg)
+    if not directory:
+        msg = f"{argument} must not be empty. Use '.' for the working directory."
+        raise InvalidPathError(msg)
+    return absolute(os.path.join(directory, *names)) if "\0" not in directory else directory
+
+
+def _refuse_harmful(path: str) -> None:
     for char in path:
         if char in _HARMFUL or char == os.pathsep or unicodedata.category(char) in _CONTROLS:
             msg = (
@@ -269,4 +300,3 @@ def target(name: str, top_dir: str | os.PathLike[str]) -> str:
                 " Use another directory."
             )
             raise InvalidPathError(msg)
-    return path
