@@ -11,6 +11,7 @@ from venvrunner._description import Description
 from venvrunner._install.options import RequestOptions
 from venvrunner._types import Exist, StrPath
 from venvrunner._venv import layout
+from venvrunner._venv.errors import explained
 from venvrunner._venv.lease import Lease
 from venvrunner._venv.temporary import TemporaryDirectory
 from venvrunner.exceptions import CreationError, InvalidPathError, VenvInUseError
@@ -52,6 +53,31 @@ class StoredRunner(InstallingRunner):
     name: str
     top_dir: StrPath
     venv_dir: str
+
+    @property
+    def python_version(self) -> str:
+        """The version of the environment's Python, such as ``"3.13.1"``, as ``pyvenv.cfg`` has it since the creation."""
+        from venvrunner._venv.packages import recorded_version
+
+        with explained(self.venv_dir, "read the version of Python"):
+            version = recorded_version(self.venv_dir)
+        if version is not None:
+            return ".".join(map(str, version))
+        argv = [self.python_executable, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]
+        return self._run(self._in_use(), argv, None, None, None, env=self.environment()).stdout.strip()
+
+    @property
+    def scripts_dir(self) -> str:
+        """The absolute path of the directory with the environment's commands."""
+        return layout.CURRENT.scripts(self.venv_dir)
+
+    @property
+    def site_packages(self) -> str:
+        """The absolute path of the directory in which the environment's own packages are installed."""
+        from venvrunner._venv.packages import site_packages
+
+        with explained(self.venv_dir, "find the packages"):
+            return site_packages(self.venv_dir)
 
     def _set(self, name: str, top_dir: StrPath, lease: Lease) -> Self:
         self.name = name

@@ -1,5 +1,6 @@
 """Environment variables of commands: remove those that break isolation, set those that a runner needs."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 
@@ -134,13 +135,15 @@ def current_environment(scripts: str, inherited: Mapping[str, str]) -> dict[str,
     """Return the environment variables for a command of the current environment: *inherited*, with prompts disabled.
 
     Args:
-        scripts: the interpreter's script directory, which becomes the first on ``PATH``.
+        scripts: the interpreter's script directory, which becomes the first on ``PATH`` unless ``PATH`` already has it: then
+            the user has chosen its position, perhaps after a stub.
         inherited: the current ``os.environ``.
 
-    >>> current_environment("/v/bin", {"PYTHONPATH": "/mine"})["PYTHONPATH"]
-    '/mine'
+    >>> current_environment("/v/bin", {"PYTHONPATH": "/mine", "PATH": "/stubs:/v/bin"})["PATH"]
+    '/stubs:/v/bin'
     """
-    return _with_scripts_first({**UNLESS_SET, **inherited, **_defaults(NEVER_ASK, inherited)}, scripts)
+    env = {**UNLESS_SET, **inherited, **_defaults(NEVER_ASK, inherited)}
+    return env if _is_on_path(scripts, env.get("PATH", "")) else _with_scripts_first(env, scripts)
 
 
 def additions(env: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
@@ -167,6 +170,20 @@ def _removed(names: Iterable[str]) -> set[str]:
         for name, known in zip(given, variable_names(given), strict=True)
         if known in REMOVED or (known.startswith("PIP_") and known.upper().replace("-", "_") in REMOVED)
     }
+
+
+def _is_on_path(directory: str, path: str) -> bool:
+    """Return whether ``PATH`` has a directory, however it is spelled there."""
+    entries = path.split(os.pathsep)
+    if directory in entries:
+        return True
+    with contextlib.suppress(OSError):
+        wanted = os.stat(directory)
+        for entry in filter(None, entries):
+            with contextlib.suppress(OSError, ValueError):
+                if os.path.samestat(os.stat(entry), wanted):
+                    return True
+    return False
 
 
 def _with_scripts_first(env: dict[str, str], scripts: str) -> dict[str, str]:

@@ -292,6 +292,11 @@ def one_at_a_time(cls: type[Any]) -> type[Any]:
     return derived(cls, async_log_run=with_signature(async_log_run, cls.async_log_run))
 
 
+def without_a_name(cls: type[Any]) -> type[Any]:
+    """Return a class whose instances do not list a method."""
+    return derived(cls, __dir__=lambda self: [name for name in object.__dir__(self) if name != "fork"])
+
+
 UNCHANGED = both_ways(lambda run, *args, **options: run(*args, **options))
 
 MUTANTS: dict[str, tuple[Derive, str]] = {
@@ -395,11 +400,11 @@ MUTANTS: dict[str, tuple[Derive, str]] = {
         both_ways(elsewhere),
         "test_the_process_is_left_alone",
     ),
+    "allows an absolute path": (changed(resolve=lambda self, args: [*args]), "test_only_a_plain_name_is_a_command"),
     "a relative interpreter": (changed(python_executable="bin/python"), "test_python_is_an_absolute_path"),
     "calls past the module": (both_ways(direct), "test_a_patch_of_the_module_function_is_seen"),
 }
 ENVIRONMENT_MUTANTS: dict[str, tuple[Derive, str]] = {
-    "allows an absolute path": (changed(resolve=lambda self, args: [*args]), "test_only_a_plain_name_is_a_command"),
     "runs commands of the system": (
         changed(python_executable=os.path.abspath(os.path.join(os.sep, "usr", "bin", "python"))),
         "test_a_command_is_one_of_the_environment",
@@ -412,3 +417,15 @@ ENVIRONMENT_MUTANTS: dict[str, tuple[Derive, str]] = {
     "installs anything": (changed(install_package=lambda self, name: None), "test_only_a_requirement_is_installed"),
 }
 """Those of a runner that stands for an environment of its own."""
+STAND_IN_MUTANTS: dict[str, tuple[Derive, str]] = {
+    "lacks a method": (without_a_name, "test_it_has_every_public_name_of_a_real_runner"),
+    "a method with other arguments": (
+        changed(installed=lambda self, *names: {}),
+        "test_its_methods_take_the_arguments_of_a_real_runner",
+    ),
+    "a method that is no coroutine": (
+        lambda cls: derived(cls, async_lock=with_signature(lambda self: None, cls.async_lock)),
+        "test_its_methods_take_the_arguments_of_a_real_runner",
+    ),
+}
+"""Those of a runner with the whole interface of a real one."""

@@ -321,12 +321,13 @@ def test_the_fake_keeps_what_makes_this_environment(monkeypatch: pytest.MonkeyPa
     assert result.stdout == "mine mine mine 1\n"
 
 
-def test_the_fake_has_its_script_directory_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The fake's PATH begins with the interpreter's script directory, wherever the inherited PATH has it."""
+def test_the_fake_has_its_script_directory_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The fake's PATH begins with the interpreter's script directory, unless the inherited PATH has it anywhere."""
     scripts = os.path.dirname(sys.executable) if os.name != "nt" else os.path.join(sys.prefix, "Scripts")
-    for path in (str(tmp_path), os.pathsep.join([str(tmp_path), scripts])):
-        monkeypatch.setenv("PATH", path)
-        assert FakeVenvRunner().environment()["PATH"].split(os.pathsep)[0] == scripts
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert FakeVenvRunner().environment()["PATH"] == os.pathsep.join([scripts, str(tmp_path)])
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), scripts]))
+    assert FakeVenvRunner().environment()["PATH"] == os.pathsep.join([str(tmp_path), scripts])
 
 
 def test_the_fake_takes_env_exactly_as_given(tmp_path: Path) -> None:

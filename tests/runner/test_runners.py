@@ -2,17 +2,27 @@
 
 import asyncio
 import inspect
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 
 from helpers.callers import Caller
-from venvrunner import FakeVenvRunner, Runner, VenvOptions, VenvRunner, get_clean_environment, subprocess_util
+from venvrunner import (
+    FakeVenvRunner,
+    InvalidCommandError,
+    Runner,
+    VenvOptions,
+    VenvRunner,
+    get_clean_environment,
+    subprocess_util,
+)
+from venvrunner._install.metadata import normalized
 
 
 class Double(Runner):
@@ -93,6 +103,67 @@ def test_the_fake_installs_nothing_with_or_without_an_instance() -> None:
             install(package_name="x")
 
 
+def test_the_fake_tells_of_the_current_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where it is, what is installed in it, and which Python it has, as attributes like those of a real runner."""
+    fake = FakeVenvRunner()
+    assert (fake.venv_dir, fake.installer) == (sys.prefix, "pip")
+    assert os.path.join(fake.top_dir, fake.name) == fake.venv_dir
+    listed = fake.log_run(["python", "-m", "pip", "list", "--format=json"], cwd=tmp_path).stdout
+    assert fake.installed() == {
+        normalized(item["name"]): item["version"]
+        for item in sorted(json.loads(listed), key=lambda item: normalized(item["name"]))
+    }
+    (tmp_path / "pocket-1.0.dist-info").mkdir()
+    (tmp_path / "pocket-1.0.dist-info" / "METADATA").write_text("Name: pocket\nVersion: 1.0\n")
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), str(tmp_path / "missing")])
+    assert fake.installed() == {"pocket": "1.0"}
+
+
+def refusals() -> dict[str, Callable[[FakeVenvRunner], object]]:
+    """Return what would change the current environment, or create another one, by the message of its refusal."""
+    return {
+        "install 'a', 'b' into the running environment. Use VenvRunner.": lambda fake: fake.install("a", Path("b")),
+        "install packages into the running environment. Use VenvRunner.": lambda fake: asyncio.run(
+            fake.async_install(lock="x")
+        ),
+        "install 'https://****@host/a.whl' into the running environment. Use VenvRunner.": lambda fake: fake.install_package(
+            "https://user:password@host/a.whl"
+        ),
+        "uninstall 'a' from the running environment. Use VenvRunner.": lambda fake: fake.uninstall("a"),
+        "write the lock file 'pylock.toml'. Use VenvRunner.": lambda fake: fake.lock("pylock.toml", "a"),
+        "write the lock file 'pylock.a.toml'. Use VenvRunner.": lambda fake: asyncio.run(fake.async_lock("pylock.a.toml")),
+        "fork the running environment. Use VenvRunner.": lambda fake: fake.fork("fork", "top"),
+        "delete the running environment. Use VenvRunner.": lambda fake: fake.delete(),
+        "open 'v': FakeVenvRunner() is the running environment. Use VenvRunner.open().": lambda fake: type(fake).open("v"),
+        "create an environment: FakeVenvRunner() is the running environment. Use VenvRunner.temporary().": (
+            lambda fake: type(fake).temporary(requirements=["a"])
+        ),
+    }
+
+
+@pytest.mark.parametrize("message", refusals())
+def test_the_fake_changes_nothing(message: str) -> None:
+    """It refuses, and says what it will not do and what to use instead."""
+    with pytest.raises(NotImplementedError) as caught:
+        refusals()[message](FakeVenvRunner())
+    assert str(caught.value) == f"FakeVenvRunner cannot {message}"
+
+
+def test_a_block_with_the_fake_deletes_nothing() -> None:
+    """The end of `with` and of `async with` leaves the environment and the runner as they are."""
+
+    async def main() -> str:
+        async with FakeVenvRunner() as fake:
+            return (await fake.async_log_run(["python", "-c", "print(1)"])).stdout
+
+    assert asyncio.run(main()) == "1\n"
+    with FakeVenvRunner() as venv:
+        pass
+    assert venv.log_run(["python", "-c", "print(2)"]).stdout == "2\n"
+    assert repr(venv) == "FakeVenvRunner()"
+    assert os.path.isdir(venv.venv_dir)
+
+
 RUNNERS: dict[str, Callable[[VenvRunner], Runner]] = {
     "venv": lambda venv: venv,
     "fake": lambda venv: FakeVenvRunner(),
@@ -169,34 +240,70 @@ def test_python_is_this_interpreter_for_the_fake_only(drive: Caller, tmp_path: P
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the tools are shell scripts")
 def test_the_fake_finds_all_other_commands_through_path(drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain names as they are, and paths too: it is the environment of this process, not a cage."""
+    """Plain names as they are: a stub on the user's `PATH` counts, and a path is refused as by a real runner."""
     fake = Caller(FakeVenvRunner(), is_async=drive.is_async, python="python")
     folder = tool(tool(tmp_path / "tools", "python3", "decoy"), "a-tool", "found")
     monkeypatch.setenv("PATH", str(folder) + os.pathsep + os.environ["PATH"])
-    for name in ("a-tool", str(folder / "a-tool"), folder / "a-tool"):
+    for name in ("a-tool", PurePath("a-tool")):
         result = fake([name])
-        assert (result.stdout, result.args) == ("found\n", [str(name)])
+        assert (result.stdout, result.args) == ("found\n", ["a-tool"])
+    with pytest.raises(InvalidCommandError, match=r"a-tool' must not be an absolute path!"):
+        fake([folder / "a-tool"])
+    with pytest.raises(InvalidCommandError, match=r"must not be an absolute path! Use 'python'\."):
+        fake([sys.executable])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the tools are shell scripts")
-@pytest.mark.parametrize("behind", ["", "decoy", "scripts", "decoy and scripts"])
-def test_the_fake_has_its_script_directory_first_on_path(
-    drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: str
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        ([], "own"),
+        (["stub"], "own"),
+        (["scripts"], "own"),
+        (["stub", "scripts"], "stub"),
+        (["stub", "scripts/"], "stub"),
+        (["stub", "link"], "stub"),
+        (["missing", "", "stub", "link"], "stub"),
+        (["scripts", "stub"], "own"),
+    ],
+)
+def test_the_script_directory_of_the_fake_is_first_on_path_unless_path_has_it(
+    drive: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: list[str], found: str
 ) -> None:
-    """Its own tools win over what the user's shell would find, wherever else the directory stands."""
+    """Where the user has placed it, however it is spelled, it stays: a stub before it wins."""
     scripts = tool(tmp_path / "scripts", "a-tool", "own")
-    decoy = tool(tmp_path / "decoy", "a-tool", "decoy")
-    places = {"decoy": str(decoy), "scripts": str(scripts)}
-    path = [places[place] for place in behind.split(" and ") if place]
+    tool(tmp_path / "stub", "a-tool", "stub")
+    (tmp_path / "link").symlink_to(scripts)
+    path = [os.path.join(tmp_path, place) if place else "" for place in places]
     monkeypatch.setenv("PATH", os.pathsep.join([*path, os.environ["PATH"]]))
     monkeypatch.setattr("sysconfig.get_path", lambda name, *more: str(scripts))
     fake = Caller(FakeVenvRunner(), is_async=drive.is_async, python="python")
-    assert fake(["a-tool"]).stdout == "own\n"
-    assert fake.run("import os; print(os.environ['PATH'])").stdout.split(os.pathsep)[0] == str(scripts)
+    assert fake(["a-tool"]).stdout == f"{found}\n"
+    is_there = any(place.startswith(("scripts", "link")) for place in places)
+    expected = os.environ["PATH"] if is_there else f"{scripts}{os.pathsep}{os.environ['PATH']}"
+    assert fake.target.environment()["PATH"] == expected
 
 
-@pytest.mark.parametrize("target", [subprocess_util, FakeVenvRunner()], ids=["module", "fake"])
-@pytest.mark.parametrize("name", ["there-is-no-such-command", "/there/is/no/such/command", "./there-is-no-such-command"])
+@pytest.mark.parametrize("path", [None, "", "/there/is/no/such/directory"])
+def test_the_script_directory_of_the_fake_need_not_exist(monkeypatch: pytest.MonkeyPatch, path: str | None) -> None:
+    """It is the first on `PATH` all the same, also if there is none."""
+    monkeypatch.setattr("sysconfig.get_path", lambda name, *more: "/neither/is/this")
+    if path is None:
+        monkeypatch.delenv("PATH")
+    else:
+        monkeypatch.setenv("PATH", path)
+    assert FakeVenvRunner().environment()["PATH"].split(os.pathsep)[0] == "/neither/is/this"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (subprocess_util, "there-is-no-such-command"),
+        (subprocess_util, "/there/is/no/such/command"),
+        (subprocess_util, "./there-is-no-such-command"),
+        (FakeVenvRunner(), "there-is-no-such-command"),
+    ],
+)
 def test_a_missing_command_is_a_bare_file_not_found_error(drive: Caller, target: object, name: str) -> None:
     """Of the module functions and of the fake: a client probes for an optional tool that way at every start."""
     call = Caller(target, is_async=drive.is_async, python=sys.executable)

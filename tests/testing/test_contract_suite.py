@@ -7,20 +7,21 @@ import json
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 import venvrunner
-from helpers.broken_runners import ENVIRONMENT_MUTANTS, MUTANTS, UNCHANGED
+from helpers.broken_runners import ENVIRONMENT_MUTANTS, MUTANTS, STAND_IN_MUTANTS, UNCHANGED
 from venvrunner import FakeVenvRunner, Runner, VenvRunner
 from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.replays import NotedReplay, replays
 from venvrunner._fixtures.runners import NotedVenvRunner, fake_runner, real_runners
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 from venvrunner.testing._examples import way_to_loop, way_to_run
-from venvrunner.testing.contract import EXAMPLES, Backend, RunnerContract, VenvRunnerContract
+from venvrunner.testing.contract import EXAMPLES, Backend, RunnerContract, StandInContract, VenvRunnerContract
 
 pytest_plugins = ["pytester"]
 
@@ -123,13 +124,13 @@ def test_every_runner_class_of_the_package_is_here() -> None:
     assert found == {cls.__qualname__ for cls in KINDS.values()} | bases
 
 
-class TestFakeVenvRunner(RunnerContract):
+class TestFakeVenvRunner(StandInContract):
     @pytest.fixture
     def runner(self) -> Runner:
         return FakeVenvRunner()
 
 
-class TestVenvRunner(VenvRunnerContract):
+class TestVenvRunner(VenvRunnerContract, StandInContract):
     @pytest.fixture
     def runner(self, venv: VenvRunner) -> Runner:
         return venv
@@ -161,7 +162,7 @@ class TestReplayVenvRunner(VenvRunnerContract):
         return ReplayVenvRunner(recording)
 
 
-class TestFixture(VenvRunnerContract):
+class TestFixture(VenvRunnerContract, StandInContract):
     """The runner of the fixture `venv_runner`."""
 
     @pytest.fixture
@@ -170,7 +171,7 @@ class TestFixture(VenvRunnerContract):
         return runner
 
 
-class TestFakeFixture(RunnerContract):
+class TestFakeFixture(StandInContract):
     """The runner of the fixture `fake_venv_runner`."""
 
     @pytest.fixture
@@ -186,6 +187,11 @@ class TestReplayFixture(VenvRunnerContract):
         return replays(Journal())(recording)
 
 
+class Everything(VenvRunnerContract, StandInContract):
+    """Every promise."""
+
+
+STAND_INS = {"venv", "fake", "fixture", "fake fixture"}
 WAYS = {"call": ("log_run", "async_log_run"), "loop": ("lines", "async_lines")}
 
 
@@ -193,7 +199,7 @@ def runs_of(
     name: str, make: Callable[[], Any], backend: Backend | None = None, ways: Mapping[str, tuple[str, ...]] = WAYS
 ) -> Iterator[Callable[[], Any]]:
     """Yield the runs of a test of the contract, with each of its parameters and a new runner, as pytest would do them."""
-    test: Any = getattr(VenvRunnerContract(), name)
+    test: Any = getattr(Everything(), name)
     needed = inspect.signature(test).parameters
     backend = backend or Backend()
     sets: list[dict[str, Any]] = [{}]
@@ -208,14 +214,19 @@ def runs_of(
         yield partial(test, **{name: value for name, value in given.items() if name in needed})
 
 
-@pytest.mark.parametrize("mutant", [*MUTANTS, *ENVIRONMENT_MUTANTS])
+ALL_MUTANTS = {**MUTANTS, **ENVIRONMENT_MUTANTS, **STAND_IN_MUTANTS}
+
+
+@pytest.mark.parametrize("mutant", ALL_MUTANTS)
 def test_a_broken_promise_is_found(
     mutant: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In each runner class of the package, by the test that is named after it."""
-    derive, name = {**MUTANTS, **ENVIRONMENT_MUTANTS}[mutant]
+    derive, name = ALL_MUTANTS[mutant]
     for kind, cls in KINDS.items():
-        if kind.startswith("fake") and mutant in ENVIRONMENT_MUTANTS:
+        if (kind.startswith("fake") and mutant in ENVIRONMENT_MUTANTS) or (
+            mutant in STAND_IN_MUTANTS and kind not in STAND_INS
+        ):
             continue
         monkeypatch.chdir(tmp_path)
         assert not keeps(name, partial(new_runner, kind, derive(cls), request)), f"not found in {cls.__name__}"
@@ -263,8 +274,15 @@ def test_nothing_else_of_a_broken_runner_is_broken(kind: str, request: pytest.Fi
 
 def test_each_promise_is_broken_by_some_runner() -> None:
     """No test of the contract is without a runner that it finds."""
-    names = {name for name in dir(VenvRunnerContract) if name.startswith("test_")}
-    assert {name for _derive, name in [*MUTANTS.values(), *ENVIRONMENT_MUTANTS.values()]} == names
+    names = {name for name in dir(Everything) if name.startswith("test_")}
+    assert {name for _derive, name in ALL_MUTANTS.values()} == names
+
+
+def test_the_interfaces_of_real_and_fake_are_equal() -> None:
+    """The contract holds each stand-in to the names of the real runner; the fake has no others."""
+    both = VenvRunner, FakeVenvRunner
+    real, fake = ({*dir(cls), *chain(*(vars(base).get("__annotations__", ()) for base in cls.__mro__))} for cls in both)
+    assert {name for name in real if not name.startswith("_")} == {name for name in fake if not name.startswith("_")}
 
 
 def test_the_contract_is_for_runners_of_ones_own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,6 +169,20 @@ def current_scripts() -> str:
     return sysconfig.get_path("scripts")
 
 
+def current_packages() -> str:
+    """Return the package directory of the running interpreter."""
+    import sysconfig  # slow to import
+
+    return sysconfig.get_path("purelib")
+
+
+def expected_packages(venv_dir: str) -> str:
+    """Return the package directory that an environment of the running interpreter has."""
+    import sysconfig  # slow to import
+
+    return sysconfig.get_path("purelib", CURRENT.scheme, {"base": venv_dir})
+
+
 def config_directories(env: Mapping[str, str]) -> tuple[list[str], str]:
     """Return the system's configuration directories in the order of their priority, and the user's."""
     home = env.get("HOME") or os.path.expanduser("~")

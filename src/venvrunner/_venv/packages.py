@@ -1,6 +1,7 @@
 """Package directories: where the Python of an environment looks for packages, found without running it."""
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -64,7 +65,7 @@ def search_path(directories: Iterable[str], venv_dir: str) -> list[str]:
     Raises:
         OSError: a directory cannot be listed.
     """
-    version = _version(venv_dir)
+    version = recorded_version(venv_dir) or sys.version_info[:3]
     found: dict[str, None] = {}
     for directory in directories:
         found[directory] = None
@@ -79,11 +80,30 @@ _UTF8_SINCE = (3, 13)
 _Version = tuple[int, ...]
 
 
-def _version(venv_dir: str) -> _Version:
-    """Return the version of an environment's Python as ``pyvenv.cfg`` has it; by default, the version of this Python."""
+def recorded_version(venv_dir: str) -> _Version | None:
+    """Return the version of an environment's Python as ``pyvenv.cfg`` has it; ``None`` if it has none with three numbers.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     settings = read_settings(venv_dir)
     found = re.match(r"\d+\.\d+\.\d+", settings.get("version_info") or settings.get("version", ""))
-    return sys.version_info[:3] if found is None else tuple(map(int, found[0].split(".")))
+    return None if found is None else tuple(map(int, found[0].split(".")))
+
+
+def site_packages(venv_dir: str) -> str:
+    """Return the directory in which an environment's own packages are installed.
+
+    An environment that was upgraded has one for each version; it is that of the version in ``pyvenv.cfg``.
+
+    Raises:
+        OSError: a directory cannot be read, or there is none.
+    """
+    found = CURRENT.package_directories(venv_dir)
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "there is no site-packages directory")
+    name = ".".join(map(str, (recorded_version(venv_dir) or ())[:2]))
+    return next((path for path in found if os.path.basename(os.path.dirname(path)).rstrip("t").endswith(name)), found[0])
 
 
 def _skips_hidden(version: _Version) -> bool:

@@ -56,6 +56,14 @@ class RunnerContract(UsageContract):
         assert os.path.isabs(runner.python_executable)
         assert runner.resolve(["python"]) == [runner.python_executable]
 
+    @pytest.mark.parametrize("command", [os.path.abspath("python"), "..", ".", "a/b", "a\\b", "../python", ""])
+    def test_only_a_plain_name_is_a_command(self, runner: Runner, call: Run, command: str) -> None:
+        """A command is never a path: it cannot leave the environment."""
+        message = "must not be an absolute path!" if os.path.isabs(command) else None
+        for refuse in (call, runner.resolve):
+            with pytest.raises(ValueError, match=message):
+                refuse([command])
+
     def test_the_variables_are_a_new_dict(self, runner: Runner) -> None:
         """A change of the dict changes nothing else."""
         variables = runner.environment()

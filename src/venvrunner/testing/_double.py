@@ -1,6 +1,7 @@
 """The base of the doubles that start no process: look up the answer to a call, and deliver it as a real command's output."""
 
 import os
+import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -89,6 +90,21 @@ class DoubleRunner(Block, Runner):
         """The absolute path of the pretended interpreter."""
         return self.resolve(["python"])[0]
 
+    @property
+    def python_version(self) -> str:
+        """The version of the pretended interpreter, which is that of this process, such as ``"3.13.1"``."""
+        return ".".join(map(str, sys.version_info[:3]))
+
+    @property
+    def scripts_dir(self) -> str:
+        """The absolute path of the pretended directory with the environment's commands."""
+        return layout.CURRENT.scripts(self.venv_dir)
+
+    @property
+    def site_packages(self) -> str:
+        """The absolute path of the pretended directory with the environment's packages."""
+        return layout.expected_packages(self.venv_dir)
+
     def resolve(self, args: Sequence[StrPath]) -> list[str]:
         """Return *args* with the path that the command would have. The file need not exist.
 
@@ -100,11 +116,11 @@ class DoubleRunner(Block, Runner):
             TypeError, ValueError: *args* is empty or not a list of ``str`` or paths.
         """
         command, *rest = layout.plain_command(args)
-        return [os.path.join(layout.CURRENT.scripts(self.venv_dir), command), *rest]
+        return [os.path.join(self.scripts_dir, command), *rest]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Same as :meth:`.VenvRunner.environment`, but configuration files of pip are not read."""
-        return venv_environment(self.venv_dir, layout.CURRENT.scripts(self.venv_dir), env, os.environ)
+        return venv_environment(self.venv_dir, self.scripts_dir, env, os.environ)
 
     def install_package(self, package_name: StrPath) -> Receipt:
         """Same as :meth:`install` with one requirement."""
