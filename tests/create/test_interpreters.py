@@ -16,6 +16,7 @@ from helpers.wheels import make_wheel
 from venvrunner import CreationError, InterpreterNotFoundError, VenvRunner
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.interpreters import find
+from venvrunner._create.known_interpreters import known_interpreters
 from venvrunner.environment import REMOVED
 from venvrunner.installing import InstallerName
 
@@ -223,6 +224,59 @@ def test_the_error_lists_what_was_found(text: str, machine: Path, pretend: Prete
         assert f"cpython {'3.90.1' if path == found[0] else '3.91.2'} ({path})" in message
     assert capfd.readouterr() == ("", "")
     assert listing(machine) == before
+
+
+def test_the_list_has_what_a_search_finds(machine: Path, pretend: Pretend) -> None:
+    """Each with its place and in the order of the search, and each is what a search for it returns."""
+    running = find(None)
+    made = {"PATH": pretend(machine / "bin" / "python3", "3.90.1")}
+    for number, (name, (_, usual, place)) in enumerate(MANAGERS.items()):
+        version = f"3.{94 - number}.2"
+        made[name] = pretend(machine / "home" / usual / place.format(version), version)
+    (machine / "bin" / "python3.94").symlink_to(made["pyenv"])
+    known, broken = known_interpreters()
+    assert broken == []
+    assert known[0].interpreter == running
+    assert [one.is_default for one in known] == [True, False, False, False, False, False]
+    assert {one.interpreter.executable: one.places for one in known[1:]} == {
+        str(made["PATH"]): ("PATH",),
+        str(made["pyenv"]): ("pyenv", "PATH"),
+        **{str(made[name]): (name,) for name in ("asdf", "mise", "uv")},
+    }
+    for one in known:
+        assert find(one.interpreter.executable) == find(f"=={one.interpreter.version}") == one.interpreter
+
+
+def test_the_list_has_broken_interpreters_with_the_reason(machine: Path, pretend: Pretend) -> None:
+    """Those on PATH and of the managers; what has another name, and a shim, is not one."""
+    found = machine / "bin"
+    (found / "python3.95").write_text("#!/bin/sh\necho no such version >&2\nexit 127\n")
+    (found / "python3.96").write_text("#!/bin/sh\nexit 3\n")
+    (found / "python3.97").write_text("#!/bin/sh\n")
+    (found / "python3.98").symlink_to("gone")
+    (found / "python3-config").write_text("#!/bin/sh\nexit 3\n")
+    (found / "python3.93").mkdir()
+    for name, (_, usual, place) in MANAGERS.items():
+        if name in ("pyenv", "uv"):
+            path = pretend(machine / "home" / usual / place.format("3.91.2"), "3.91.2")
+            path.write_text("#!/no/such/shell\n")
+    shims = machine / "shims"
+    pretend(shims / "python3.92", "3.92.0").write_text("#!/bin/sh\nexit 4\n")
+    for path in found.glob("python3.9[567]"):
+        path.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.pathsep.join([str(found), str(shims), "relative", str(machine / "missing")]))
+        known, broken = known_interpreters()
+    assert [one.is_default for one in known] == [True]
+    reasons = {Path(one.executable).name if "home" not in one.executable else "manager": one.reason for one in broken}
+    assert reasons == {
+        "python3.95": "no such version",
+        "python3.96": "it ended with exit code 3",
+        "python3.97": f"{found / 'python3.97'} returned output without query markers",
+        "python3.98": "it is a link to gone, which does not exist",
+        "manager": "No such file or directory",
+    }
+    assert sum("home" in one.executable for one in broken) == 2
 
 
 @pytest.mark.parametrize("kind", ["text", "folder", "dangling link", "not executable", "silent", "failing"])

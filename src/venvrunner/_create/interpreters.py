@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import sys
+from ast import literal_eval
 from collections.abc import Generator, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -141,12 +142,14 @@ def _state(env: dict[str, str]) -> _State:
     return (*where, *stamps)
 
 
-def _programs(env: dict[str, str]) -> Iterator[str]:
+def uv_directory(env: dict[str, str]) -> str:
+    """Return the directory in which uv has interpreters."""
     data = env.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
-    for directory in (
-        *env.get("PATH", "").split(os.pathsep),
-        env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python"),
-    ):
+    return env.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")
+
+
+def _programs(env: dict[str, str]) -> Iterator[str]:
+    for directory in (*env.get("PATH", "").split(os.pathsep), uv_directory(env)):
         yield directory
         with contextlib.suppress(OSError):
             yield from (os.path.join(directory, name) for name in sorted(os.listdir(directory)) if "py" in name.lower())
@@ -229,20 +232,56 @@ def _managed(env: dict[str, str]) -> list["PythonInfo"]:
 def _list(env: dict[str, str]) -> str:
     state = _state(env)
     if state not in _listed:
-        text = ", ".join(_all(env)) or "none"
+        text = ", ".join(map(str, all_interpreters(env))) or "none"
         _listed.clear()
         _listed[state] = text
         return text
     return _listed[state]
 
 
-def _all(env: dict[str, str]) -> list[str]:
+@silenced()
+def all_interpreters(env: dict[str, str]) -> list[Interpreter]:
+    """Return every interpreter that a search can find, in the order of the search."""
     from python_discovery import iter_interpreters  # slow to import
 
-    found: dict[str, str] = {}
+    found: dict[str, Interpreter] = {}
     for info in (*iter_interpreters(cache=_known(), env=env), *_managed(env)):
-        found.setdefault(os.path.realpath(_executable(info)), str(_interpreter(info)))
+        found.setdefault(os.path.realpath(_executable(info)), _interpreter(info))
     return list(found.values())
+
+
+@silenced()
+def defect(executable: str, env: dict[str, str]) -> str | None:
+    """Return why a program is not a usable interpreter; ``None`` if it is one.
+
+    >>> defect("/no/python", {})
+    'No such file or directory'
+    """
+    from python_discovery import PythonInfo  # slow to import
+
+    try:
+        PythonInfo.from_exe(executable, _known(), ignore_cache=True, env=env)
+    except Exception as exc:  # noqa: BLE001  python-discovery raises what the program made it run into
+        return _reason(str(exc))
+    return None
+
+
+_FAILED = re.compile(r"failed to query .* with code (?P<code>\S+)(?: out: .*?)?(?: err: (?P<err>['\"].*['\"]))?", re.DOTALL)
+
+
+def _reason(message: str) -> str:
+    r"""Return the last line that a program printed, or its exit code, from a message of python-discovery.
+
+    >>> _reason("failed to query /x with code 1 err: 'Traceback\\nNo home\\n'"), _reason("failed to query /x with code 3")
+    ('No home', 'it ended with exit code 3')
+    >>> _reason("/x returned output without query markers")
+    '/x returned output without query markers'
+    """
+    match = _FAILED.fullmatch(message)
+    if match is None:
+        return message
+    lines = str(literal_eval(match["err"])).strip().splitlines() if match["err"] else []
+    return lines[-1].strip() if lines else f"it ended with exit code {match['code']}"
 
 
 def _known() -> "DiskCache | None":

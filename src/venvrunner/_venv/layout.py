@@ -76,17 +76,20 @@ class Layout(NamedTuple):
                 unique.setdefault(os.path.realpath(path), path)  # lib64 is often a link to lib
         return list(unique.values())
 
-    def managed_interpreters(self, env: Mapping[str, str]) -> list[str]:
-        """Return the interpreters in the directories of pyenv, asdf and mise."""
+    def managers(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return the directories in which pyenv, asdf and mise have interpreters, by the name of the manager."""
         home = env.get("HOME") or os.path.expanduser("~")
         data = env.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
-        roots = [
-            os.path.join(env.get("PYENV_ROOT") or os.path.join(home, ".pyenv"), "versions"),
-            os.path.join(env.get("ASDF_DATA_DIR") or os.path.join(home, ".asdf"), "installs", "python"),
-            os.path.join(env.get("MISE_DATA_DIR") or os.path.join(data, "mise"), "installs", "python"),
-        ]
+        return {
+            "pyenv": os.path.join(env.get("PYENV_ROOT") or os.path.join(home, ".pyenv"), "versions"),
+            "asdf": os.path.join(env.get("ASDF_DATA_DIR") or os.path.join(home, ".asdf"), "installs", "python"),
+            "mise": os.path.join(env.get("MISE_DATA_DIR") or os.path.join(data, "mise"), "installs", "python"),
+        }
+
+    def managed_interpreters(self, env: Mapping[str, str]) -> list[str]:
+        """Return the interpreters in the directories of pyenv, asdf and mise."""
         found: list[str] = []
-        for root in roots:
+        for root in self.managers(env).values():
             for name in _readable(root):
                 path = os.path.join(root, name, *self.base_python.split("/"))
                 # python-discovery cannot inspect a Python 2.
