@@ -21,9 +21,6 @@ from venvrunner.subprocess_util import CompletedCommand, LogRunOptions, OutputCa
 
 __tracebackhide__ = True
 
-_ESTABLISHED = LogRunOptions.__annotations__.keys() - RunOptions.__annotations__.keys()
-"""The keywords of ``log_run`` that are parameters of their own."""
-
 
 class CommandRunner(ABC):
     """The part of all runners that runs commands."""
@@ -229,8 +226,7 @@ class CommandRunner(ABC):
         0
         """
         kept_secrets(options)
-        own = {name: value for name, value in options.items() if name not in _ESTABLISHED}
-        check_options(cast("RunOptions", own), **{name: value for name, value in options.items() if name not in own})
+        check_options(options)
         runner = object.__new__(type(self))
         vars(runner).update(vars(self))
         vars(runner)["_defaults"] = merged(self._defaults, own_copies(options))

@@ -17,6 +17,8 @@ import pytest
 
 from helpers.callers import Caller
 from venvrunner import CallError, CommandError, CommandStoppedError, CommandTimeoutError, FakeVenvRunner, Runner, VenvRunner
+from venvrunner._fixtures.journal import Journal
+from venvrunner._fixtures.runners import fake_runner
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
 from venvrunner.testing._examples import Handler, Log
 
@@ -216,6 +218,13 @@ def test_a_copy_has_the_defaults(runner: Runner) -> None:
         assert given.log_run(READY, None, stopping(copied)).stdout == "ready\ndone\n"
         with pytest.raises(CommandStoppedError):
             copied.log_run(ENDLESS, None, stopping(copied))
+
+
+def test_a_fixture_pickles_as_a_plain_runner_with_the_defaults() -> None:
+    """Another process does not have the class of the fixture."""
+    copied = pickle.loads(pickle.dumps(fake_runner(Journal()).with_options(check=False)))
+    assert type(copied) is FakeVenvRunner
+    assert copied.log_run(FAIL).returncode == 3
 
 
 def test_it_is_another_runner_of_the_same_class(runner: Runner) -> None:

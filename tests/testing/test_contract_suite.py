@@ -281,8 +281,29 @@ def test_each_promise_is_broken_by_some_runner() -> None:
 def test_the_interfaces_of_real_and_fake_are_equal() -> None:
     """The contract holds each stand-in to the names of the real runner; the fake has no others."""
     both = VenvRunner, FakeVenvRunner
-    real, fake = ({*dir(cls), *chain(*(vars(base).get("__annotations__", ()) for base in cls.__mro__))} for cls in both)
+    real, fake = ({*dir(cls), *chain(*map(inspect.get_annotations, cls.__mro__))} for cls in both)
     assert {name for name in real if not name.startswith("_")} == {name for name in fake if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("in_the_future", lambda self: None),
+        ("of_the_class", classmethod(lambda cls: None)),
+        ("delete", lambda self, *, now: None),
+    ],
+)
+def test_what_only_the_real_runner_has_is_found(name: str, new: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method or an argument that is added to it breaks the contract of the fake."""
+    monkeypatch.setattr(VenvRunner, name, new, raising=False)
+    contract, fake = StandInContract(), FakeVenvRunner()
+    names, arguments = (
+        contract.test_it_has_every_public_name_of_a_real_runner,
+        contract.test_its_methods_take_the_arguments_of_a_real_runner,
+    )
+    test = arguments if hasattr(fake, name) else names
+    with pytest.raises(AssertionError, match=name):
+        test(fake)
 
 
 def test_the_contract_is_for_runners_of_ones_own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import logging
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from venvrunner._process import checks, failures
@@ -48,19 +48,17 @@ class CompletedCommand(subprocess.CompletedProcess[str]):
     duration: float = 0.0
 
 
-def check_options(options: RunOptions, **established: Any) -> None:
-    """Check keywords as a call does, without a command.
-
-    Args:
-        options: see :class:`~venvrunner._process.command.RunOptions`.
-        **established: the other keywords of ``log_run``, with its defaults for those that are missing.
+def check_options(given: Mapping[str, Any]) -> None:
+    """Check keywords of ``log_run`` as a call does, without a command.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
     """
-    levels = established.get("stdout_loglevel"), established.get("stderr_loglevel", "debug")
-    logger, errors = established.get("logger"), established.get("errors", "strict")
-    Invocation(["command"], logger, *levels, errors, options, only_check=True)
+    options: Any = dict(given)
+    options.pop("check", None)
+    logger, stdout_loglevel = options.pop("logger", None), options.pop("stdout_loglevel", None)
+    stderr_loglevel, errors = options.pop("stderr_loglevel", "debug"), options.pop("errors", "strict")
+    Invocation(["command"], logger, stdout_loglevel, stderr_loglevel, errors, options, only_check=True)
 
 
 class Invocation:

@@ -69,9 +69,10 @@ class StandInContract(RunnerContract):
 
     def test_it_has_every_public_name_of_a_real_runner(self, runner: Runner) -> None:
         """Methods, class methods, properties and attributes."""
-        names = {*dir(VenvRunner), *(name for cls in VenvRunner.__mro__ for name in vars(cls).get("__annotations__", ()))}
+        names = {*dir(VenvRunner), *(name for cls in VenvRunner.__mro__ for name in inspect.get_annotations(cls))}
         blocks = {"__enter__", "__exit__", "__aenter__", "__aexit__"}
-        assert not {name for name in names if not name.startswith("_") or name in blocks} - {*dir(runner)}
+        missing = {name for name in names if not name.startswith("_") or name in blocks} - {*dir(runner)}
+        assert not missing, f"{type(runner).__name__} lacks {', '.join(sorted(missing))}."
 
     def test_its_methods_take_the_arguments_of_a_real_runner(self, runner: Runner) -> None:
         """Names, order, kinds and defaults of all parameters; a method is a coroutine function if the real one is."""
