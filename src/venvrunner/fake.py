@@ -92,7 +92,7 @@ class FakeVenvRunner(Runner):
         """
         command, *rest = layout.plain_command(args)
         if command == "python" and not sys.executable:
-            msg = "'python' cannot be resolved: sys.executable is empty. Run the path of one with subprocess_util.log_run()."
+            msg = "'python' cannot be resolved: sys.executable is empty. Give the path of Python to subprocess_util.log_run()."
             raise InvalidCommandError(msg)
         return [sys.executable if command == "python" else command, *rest]
 

@@ -164,6 +164,14 @@ def test_a_block_with_the_fake_deletes_nothing() -> None:
     assert os.path.isdir(venv.venv_dir)
 
 
+def test_the_fake_needs_a_known_interpreter_for_python_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An embedded Python may not know its executable."""
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(InvalidCommandError, match=r"^'python' cannot be resolved: sys\.executable is empty\. Give the path"):
+        FakeVenvRunner().resolve(["python"])
+    assert FakeVenvRunner().resolve(["git", "status"]) == ["git", "status"]
+
+
 RUNNERS: dict[str, Callable[[VenvRunner], Runner]] = {
     "venv": lambda venv: venv,
     "fake": lambda venv: FakeVenvRunner(),
