@@ -235,6 +235,21 @@ class LockFile(Owned):
             return False
 
 
+def why_not(number: int) -> str | None:
+    """Return why the system cannot lock an open file that nobody has locked; ``None`` if it can, or on Windows.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryFile() as file:
+    ...     why_not(file.fileno())
+    """
+    try:
+        if _flock is not None:
+            _flock.flock(number, _flock.LOCK_EX | _flock.LOCK_NB)
+    except OSError as exc:
+        return exc.strerror
+    return None
+
+
 _open: dict[LockFile, int] = {}
 """The descriptors of the open files."""
 _claims: dict[tuple[int, int], LockFile] = {}
