@@ -297,6 +297,82 @@ def test_a_uv_that_does_not_run_is_a_problem(tmp_path: Path, monkeypatch: pytest
     assert machine_checks._uv_version() == "not installed; only --installer uv needs it"
 
 
+@pytest.mark.parametrize("mask", [0o777, 0, 0o022])
+def test_the_umask_is_as_before_after_its_check(mask: int) -> None:
+    """Two of these are a problem."""
+    before = os.umask(mask)
+    try:
+        found = list(machine_checks._umask())
+        assert machine_checks._mask() == mask
+    finally:
+        os.umask(before)
+    assert len(found) == (mask != 0o022)
+
+
+def test_what_cannot_be_written_is_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each directory by itself; as root, only a mount is read-only."""
+    monkeypatch.setattr(machine_checks, "_writable", lambda path: not str(path).startswith(str(machine)))
+    assert ["is not writable" in what for what, _remedy in machine_checks._home()] == [True]
+    monkeypatch.setenv("VENVRUNNER_CACHE_DIR", str(machine / "cache"))
+    assert list(machine_checks._home()) == []
+    assert [f"{str(machine)!r} is not writable" in what for what, _remedy in machine_checks._cache()] == [True]
+    monkeypatch.setattr(tempfile, "tempdir", str(machine))
+    assert "it is not writable" in next(iter(machine_checks._temporary()))[0]
+
+
+@pytest.mark.parametrize(
+    ("usable", "reason"), [(False, "it is not an existing directory"), (True, "perhaps because it is full")]
+)
+def test_a_chosen_directory_that_is_not_used_is_named(
+    usable: bool, reason: str, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the one that is used instead."""
+    monkeypatch.setattr(tempfile, "tempdir", str(machine))
+    if not usable:
+        (machine / "tmp").rmdir()
+    what, remedy = next(iter(machine_checks._temporary()))
+    assert reason in what
+    assert f"{str(machine)!r} is used instead" in what
+    assert remedy == "Set TMPDIR to a writable directory."
+
+
+def test_the_file_system_is_described_in_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much is left of it, and how it is mounted."""
+    status = os.statvfs("/")
+    values = [*status[:3], *(1000, 100, 10_000, 1000, 100), getattr(os, "ST_NOEXEC", 0), 255]
+    monkeypatch.setattr(os, "statvfs", lambda _path: type(status)([*values[:1], 4096, *values[2:]]))
+    found = [what for what, _remedy in machine_checks._mounted("/x", "TMPDIR")]
+    assert ("'/x' is mounted noexec" in found[0]) == hasattr(os, "ST_NOEXEC")
+    assert found[-2:] == ["'/x' has only 0 MB free", "the file system of '/x' has room for only 100 more files"]
+
+
+def test_no_directory_for_temporary_files_is_a_problem(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other checks go on without it."""
+
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(machine_checks, "_temporary_path", none)
+    (found,) = machine_checks._temporary()
+    assert found[0] == "there is no directory for temporary files: No usable temporary directory found"
+    monkeypatch.setattr(file_locks, "why_not", lambda _number: "No locks available")
+    (found,) = machine_checks._locks()
+    assert f"files in {str(machine / 'home')!r} cannot be locked (No locks available): " in found[0]
+
+
+@pytest.mark.parametrize("chosen", [None, "/nowhere"])
+def test_the_environment_of_the_check_leaves_the_cache_alone(
+    chosen: str | None, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable that names the cache is as before, and there is nothing in the home."""
+    if chosen is not None:
+        monkeypatch.setenv("VENVRUNNER_CACHE_DIR", chosen)
+    assert list(machine_checks._environment()) == []
+    assert os.environ.get("VENVRUNNER_CACHE_DIR") == chosen
+    assert list(machine_checks._home()) == []
+    assert os.listdir(machine / "home") == []
+
+
 def test_a_system_that_cannot_describe_file_systems_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows."""
     monkeypatch.delattr(os, "statvfs")

@@ -260,6 +260,7 @@ def test_the_list_has_broken_interpreters_with_the_reason(machine: Path, pretend
         if name in ("pyenv", "uv"):
             path = pretend(machine / "home" / usual / place.format("3.91.2"), "3.91.2")
             path.write_text("#!/no/such/shell\n")
+    (machine / "home" / MANAGERS["uv"][1] / "empty").mkdir()
     shims = machine / "shims"
     pretend(shims / "python3.92", "3.92.0").write_text("#!/bin/sh\nexit 4\n")
     for path in found.glob("python3.9[567]"):
