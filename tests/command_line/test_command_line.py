@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers.command_line import PATIENCE, run, started
-from helpers.processes import alive
+from helpers.processes import alive, is_pending
 from helpers.programs import SOURCE
 from helpers.waiting import wait_until
 from helpers.wheels import make_command_wheel, make_wheel
@@ -380,17 +380,8 @@ def test_a_second_ctrl_c_leaves_nothing_either() -> None:
         for _time in range(2):
             # The second one comes when the first has been taken: the signal is not pending any more.
             process.send_signal(signal.SIGINT)
-            wait_until(lambda: not _pending(process.pid, signal.SIGINT), "the signal is taken")
+            wait_until(lambda: not is_pending(process.pid, signal.SIGINT), "the signal is taken")
     assert process.returncode == 130
-
-
-def _pending(pid: int, number: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    masks = re.findall(r"(?:SigPnd|ShdPnd):\s*(\w+)", status)
-    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def test_an_empty_directory_to_keep_is_refused(tmp_path: Path) -> None:

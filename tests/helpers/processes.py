@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator
@@ -73,3 +74,13 @@ def descriptors() -> dict[str, str]:
         with contextlib.suppress(OSError):
             found[entry] = os.readlink(f"/proc/self/fd/{entry}")
     return found
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Return whether a signal has been sent to a process that has not taken it yet."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    masks = re.findall(r"(?:SigPnd|ShdPnd):\s*(\w+)", status)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)

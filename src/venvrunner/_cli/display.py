@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 from venvrunner._cli import github
@@ -28,6 +28,11 @@ def say(message: str) -> None:
     _print(f"venvrunner: {message}")
 
 
+def show(text: str) -> None:
+    """Print text to standard error as it is, with credentials masked."""
+    _print(text)
+
+
 def complain(error: BaseException) -> None:
     """Print the message and the notes of an exception, as at the end of a traceback; the last note says what to do."""
     explain(texts(error))
@@ -49,16 +54,13 @@ def texts(error: BaseException) -> list[str]:
 
 
 @contextmanager
-def shown(*, is_long: bool, unfinished: str, quiet: bool = False, verbose: bool = False) -> Generator["Lines"]:
+def shown(display: "Lines", unfinished: str) -> Generator["Lines"]:
     """Show the progress of a block; at its end, a live line is removed, and after a failure the installer's lines are printed.
 
     Args:
-        is_long: whether the block may take long enough to be worth starting a live line.
+        display: the display.
         unfinished: what has not happened if a signal ends the block.
-        quiet: show nothing unless the block fails.
-        verbose: show everything, line by line.
     """
-    display = _display(is_long=is_long, quiet=quiet, verbose=verbose)
     try:
         try:
             uninterrupted(display.open)
@@ -104,7 +106,14 @@ def reported(display: "Lines") -> ReportOptions:
     return {**shown, "heartbeat": display.heartbeat}
 
 
-def _display(*, is_long: bool, quiet: bool, verbose: bool) -> "Lines":
+def display_for(*, is_long: bool, quiet: bool, verbose: bool) -> "Lines":
+    """Return the display that standard error can show.
+
+    Args:
+        is_long: whether it may be needed long enough to be worth starting a live line.
+        quiet: show nothing unless there is a failure.
+        verbose: show everything, line by line.
+    """
     if quiet:
         return Quiet()
     if github.is_here():
@@ -223,6 +232,57 @@ class Quiet(Lines):
         """Print all lines of the installer."""
         for line in self._lines:
             _print(line)
+
+
+class PrefixedLines(Quiet):
+    """Lines behind a prefix, beside those of others; what the installer prints is shown only if it fails.
+
+    On GitHub Actions, where groups cannot overlap, all lines come at the end, as a group.
+
+    Args:
+        write: writes text, behind the prefix if that is wanted.
+        label: the title of the group.
+        quiet: show nothing unless there is a failure.
+        verbose: show everything.
+    """
+
+    def __init__(self, write: Callable[..., object], label: str, *, quiet: bool, verbose: bool) -> None:
+        super().__init__()
+        self._put = write
+        self._label = label
+        self._is_quiet = quiet
+        self._verbose = verbose
+        self._title = ""
+
+    def begin(self, what: str) -> None:
+        """Show what the installer does."""
+        self._title = what
+        self.note(what)
+
+    def line(self, text: str) -> None:
+        """Keep a line of the installer, or show it."""
+        super().line(text)
+        if self._verbose and not github.is_here():
+            self._put(Redactor().mask(text))
+
+    def note(self, text: str) -> None:
+        """Show what the library logs."""
+        if not self._is_quiet and not (github.is_here() and text == self._title):
+            self._put(Redactor().mask(text))
+
+    def close(self) -> None:
+        """Show the group."""
+        if github.is_here() and self._title and not self._is_quiet:
+            lines = [github.inert(Redactor().mask(line)) for line in self._lines]
+            title = github.command("group", Redactor().mask(f"{self._label}: {self._title}"))
+            self._put("\n".join([title, *lines, github.command("endgroup", "")]), prefixed=False)
+            self._lines.clear()
+
+    def explain(self) -> None:
+        """Show all lines of the installer."""
+        if not self._verbose or github.is_here():
+            for line in self._lines:
+                self._put(Redactor().mask(line))
 
 
 class LiveLine(Quiet):

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from venvrunner import Receipt, VenvRunner
 from venvrunner._cli.display import Lines, texts
@@ -23,6 +23,9 @@ from venvrunner._process.session import lost_reason
 from venvrunner._venv.pyvenv_cfg import read_settings
 from venvrunner.exceptions import VenvError
 
+if TYPE_CHECKING:
+    from venvrunner._reports import Status
+
 __tracebackhide__ = True
 
 _PIPE = 13
@@ -34,14 +37,14 @@ class _FailedError(Exception):
 
     Args:
         exit_code: the exit code instead.
-        status: the status.
+        status: how it ended.
         why: the message, and notes.
     """
 
-    def __init__(self, exit_code: int, status: str, why: list[str]) -> None:
+    def __init__(self, exit_code: int, status: "Status", why: list[str]) -> None:
         super().__init__(why[0])
         self.exit_code = exit_code
-        self.status = status
+        self.status: Status = status
         self.why = why
 
 
@@ -82,10 +85,12 @@ class Execution:
     def perform(self) -> Outcome:
         """Return how it ended, after the environment was deleted unless it is kept."""
         started, why = time.time(), list[str]()
+        status: Status = "passed"
         try:
             with ExitStack() as stack:
                 exit_code = self._run(self._prepared(stack))
-            status = "failed" if exit_code else "passed"
+            if exit_code:
+                status = "failed"
         except _FailedError as exc:
             exit_code, status, why = exc.exit_code, exc.status, exc.why
         except (VenvError, OSError) as exc:
@@ -122,7 +127,7 @@ class Execution:
             return self._status(argv, self._started(argv, venv.environment()))
         except OutputClosedError:
             raise _FailedError(
-                SIGNAL + _PIPE, "stopped", ["what reads the output has ended, so the command was stopped."]
+                SIGNAL + _PIPE, "error", ["what reads the output has ended, so the command was stopped."]
             ) from None
         except OSError as exc:
             hint = "Check its mode, and the interpreter in its first line."
@@ -131,9 +136,9 @@ class Execution:
         except TimedOut:
             limit = f"{self._options.timeout:g} seconds"
             why = f"{self._command[0]!r} timed out after {limit}. Use a larger --timeout."
-            raise _FailedError(TIMEOUT, "timed out", [why]) from None
+            raise _FailedError(TIMEOUT, "timeout", [why]) from None
         except Stopped:
-            raise _FailedError(SIGNAL, "stopped", [f"{self._command[0]!r} was stopped."]) from None
+            raise _FailedError(SIGNAL, "error", [f"{self._command[0]!r} was stopped."]) from None
         finally:
             self._duration = time.monotonic() - began
             for stream in self._streams.values():
@@ -167,4 +172,4 @@ class Execution:
 
 def _version(venv: VenvRunner) -> str:
     settings = read_settings(venv.venv_dir)
-    return settings.get("version_info", "") or settings.get("version", "")
+    return ".".join((settings.get("version_info", "") or settings.get("version", "")).split(".")[:3])

@@ -6,27 +6,39 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from venvrunner._cli.display import explain, shown
+from venvrunner._cli import github
+from venvrunner._cli.display import complain, display_for, explain, show, shown
 from venvrunner._cli.environments import Order, order_of
 from venvrunner._cli.execution import Execution
+from venvrunner._cli.exit_codes import FAILURE
 from venvrunner._cli.options import add_help, add_output, add_packages, add_sources, check_output, seconds
+from venvrunner._cli.outcome import Outcome
 from venvrunner._cli.parser import COMMAND_GOES_LAST, Parser
 from venvrunner._cli.signals import Signals, guarded
+from venvrunner._cli.streams import CopiedStream, writer
+from venvrunner._venv.paths import absolute
+from venvrunner.exceptions import InvalidPathError, VenvError
 
 __tracebackhide__ = True
 
-_USAGE = "%(prog)s [OPTION]... -- COMMAND [ARG]..."
+_USAGE = """%(prog)s [OPTION]... -- COMMAND [ARG]...
+       %(prog)s [OPTION]... SCRIPT.py [ARG]..."""
 _DESCRIPTION = """\
 Create a virtual environment, install packages, run one command in it, and
 delete it. The command's standard output and standard error pass through
-unchanged. The messages of venvrunner and of the installer go to standard error."""
+unchanged. The messages of venvrunner and of the installer go to standard error.
+
+A script (SCRIPT.py) runs with the Python and the packages that its inline
+metadata (PEP 723) asks for, which --cached keeps for the next time."""
 
 _EPILOG = """\
 examples:
   venvrunner --with build -- python -m build --wheel .
   venvrunner --with . --with pytest -- pytest -q
   venvrunner --python 3.12 -r requirements.txt -- python script.py
+  venvrunner report.py --verbose
   venvrunner --lock pylock.toml -e . -- pytest -q
+  venvrunner --python 3.11 --python 3.12 -j 2 --with pytest -- pytest -q
   venvrunner --reuse .venv --with ruff -- ruff --version
   venvrunner --cached --with ruff -- ruff --version
 
@@ -81,11 +93,24 @@ def parser() -> Parser:
         "--contain", action="store_true",
         help="stop all that the command leaves running, daemons included; kill the command too if this program is killed",
     )  # fmt: skip
+    add = found.group("several Pythons: with --python more than once")
+    add("-j", "--jobs", metavar="N", type=_count, default=1, help="run with N Pythons at the same time (default: 1)")
+    add("--skip-missing", action="store_true", help="skip a Python that is not found, instead of failing")
     add = found.group("output")
+    add("--json", metavar="FILE", help="write what was run and installed, and how it ended, as JSON")
+    add("--junit", metavar="FILE", help="the same as JUnit XML, which CI services show")
     add_output(add)
     add("--version", action="store_true", help="show the version of venvrunner, and exit")
     add_help(add)
+    found.set_defaults(script=None)
     return found
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        msg = f"must be a positive whole number, not {text!r}."
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -106,13 +131,32 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if options.version:
         print(f"venvrunner {_version()}")  # noqa: T201  a command line prints
         found.exit()
-    if end < len(argv) and argv[end] != "--":
-        found.refuse(argv[end], COMMAND_GOES_LAST)
+    _check(found, options)
     command = list(argv[end + 1 :])
+    if end < len(argv) and argv[end] != "--":
+        if not argv[end].endswith(".py"):
+            found.refuse(argv[end], COMMAND_GOES_LAST)
+        options.script = absolute(argv[end])
+        return options, ["python", options.script, *command]
     if not command:
         found.error("no command. Put it at the end, after '--'.")
-    _check(found, options)
     return options, command
+
+
+def _scripted(options: argparse.Namespace) -> Order:
+    """Return what the options ask for, with what a script asks for in its inline metadata.
+
+    Raises:
+        VenvError: the metadata is wrong.
+    """
+    order: Order = options.order
+    if options.script is None:
+        return order
+    from venvrunner import VenvSpec  # few runs have a script
+
+    spec = VenvSpec.from_script(options.script)
+    python = order.python or spec.python
+    return order._replace(python=python, requirements=[*spec.requirements, *order.requirements], cached=True)
 
 
 def _check(found: Parser, options: argparse.Namespace) -> None:
@@ -122,12 +166,18 @@ def _check(found: Parser, options: argparse.Namespace) -> None:
             found.error(f"--{name} must name a directory, such as .venv, but is empty.")
     if None not in {options.keep, options.reuse}:
         found.error("--keep recreates the environment, and --reuse keeps it. Use one of them.")
+    if len(options.python) > 1 and (options.keep or options.reuse):
+        found.error("--keep and --reuse have one directory, and take one --python.")
     check_output(found, options)
     if options.cwd is not None and not os.path.isdir(options.cwd):
         found.error(f"--cwd: the directory {options.cwd!r} does not exist.")
     try:
+        for path in [path for path in (options.json, options.junit) if path is not None]:
+            from venvrunner._reports import report_path  # few runs are reported
+
+            report_path(path)
         options.order = order_of(options)
-    except ValueError as exc:
+    except (InvalidPathError, ValueError) as exc:
         found.error(str(exc))
 
 
@@ -141,12 +191,58 @@ def _version() -> str:
 
 
 def _run(options: argparse.Namespace, command: list[str], signals: Signals) -> int:
-    order: Order = options.order
-    show = partial(
-        shown, is_long=not order.is_empty(), unfinished="the command was not run", quiet=options.quiet, verbose=options.verbose
-    )  # fmt: skip
+    try:
+        order = _scripted(options)
+    except VenvError as exc:
+        complain(exc)
+        return FAILURE
+    outcomes = _several(options, order, command) if len(options.python) > 1 else [_one(options, order, command, signals)]
+    code = max(outcome.exit_code for outcome in outcomes)
+    if github.is_here():
+        from venvrunner._cli.summary import add_to_job  # only there
+
+        add_to_job(command, outcomes)
+    try:
+        _report(options, outcomes)
+    except (VenvError, OSError) as exc:
+        complain(exc)
+        return max(code, FAILURE)
+    return code
+
+
+def _report(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
+    """Write the reports that were asked for."""
+    if options.json is None and options.junit is None:
+        return
+    from venvrunner._reports import json_text, junit_text, write_report  # few runs are reported
+
+    runs = [outcome.report() for outcome in outcomes]
+    if options.json is not None:
+        write_report(options.json, json_text(runs))
+    if options.junit is not None:
+        write_report(options.junit, junit_text(runs))
+
+
+def _one(options: argparse.Namespace, order: Order, command: list[str], signals: Signals) -> Outcome:
+    display = display_for(is_long=not order.is_empty(), quiet=options.quiet, verbose=options.verbose)
+    show = partial(shown, display, "the command was not run")
+    streams: dict[int, CopiedStream] = {}
+    if options.json is not None or options.junit is not None:
+        streams = {number: CopiedStream(writer(out)) for number, out in ((1, sys.stdout), (2, sys.stderr))}
     label = order.python or "{}.{}".format(*sys.version_info)
-    outcome = Execution(label, order, command, options, show, {}, signals.check).perform()
+    outcome = Execution(label, order, command, options, show, streams, signals.check).perform()
     if outcome.why:
         explain(outcome.why)
-    return outcome.exit_code
+    return outcome
+
+
+def _several(options: argparse.Namespace, order: Order, command: list[str]) -> list[Outcome]:
+    from venvrunner._cli.matrix import Matrix  # few runs have one
+    from venvrunner._cli.summary import table, width
+
+    outcomes = Matrix(order, command, options).perform()
+    show(table(outcomes, width()))
+    if all(outcome.status == "skipped" for outcome in outcomes):
+        explain(["none of the Pythons was found. Install one, or leave out --skip-missing to see where they were searched."])
+        return [outcome._replace(exit_code=FAILURE) for outcome in outcomes]
+    return outcomes

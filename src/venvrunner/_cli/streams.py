@@ -1,7 +1,8 @@
 """The streams of a command that do not go straight through: copied byte by byte, or line by line behind a prefix."""
 
+import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from venvrunner._process.lines import Stream
@@ -16,23 +17,28 @@ class OutputClosedError(Exception):
     """Nothing reads this program's output any more."""
 
 
-def writer(stream: TextIO | None, turn: AbstractContextManager[object]) -> Callable[[bytes], None]:
+def writer(stream: TextIO | None, turn: AbstractContextManager[object] | None = None) -> Callable[[bytes], None]:
     """Return the function that writes bytes to a standard stream.
 
     Args:
         stream: the stream; ``None``: it is closed, and what is written is lost.
-        turn: held while something is written.
+        turn: held while something is written; default: nothing.
     """
+    held = nullcontext() if turn is None else turn
 
     def write(data: bytes) -> None:
         if stream is None:
             return
         try:
-            with turn:
+            with held:
                 stream.flush()
                 stream.buffer.write(data)
                 stream.buffer.flush()
-        except (OSError, ValueError):
+        except OSError:
+            # What is still buffered must not fail again at the exit: Python would then end with exit code 120.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
             raise OutputClosedError from None
 
     return write
@@ -69,6 +75,7 @@ class PrefixedStream(CopiedStream):
     Args:
         write: writes bytes.
         prefix: the prefix.
+        is_safe: whether ``##[`` is kept; on GitHub Actions it begins a command, even behind a prefix.
 
     >>> import sys
     >>> stream = PrefixedStream(lambda data: print(data), b"3.12 | ")
@@ -79,8 +86,9 @@ class PrefixedStream(CopiedStream):
     ([], [], [])
     """
 
-    def __init__(self, write: Callable[[bytes], object], prefix: bytes) -> None:
+    def __init__(self, write: Callable[[bytes], object], prefix: bytes, *, is_safe: bool = True) -> None:
         super().__init__(write)
+        self._is_safe = is_safe
         self._prefix = prefix
         self._tail: list[bytes] = []
 
@@ -106,4 +114,5 @@ class PrefixedStream(CopiedStream):
 
     def _pass(self, lines: list[bytes]) -> None:
         if lines:
-            self._write(b"".join(self._prefix + line + b"\n" for line in lines))
+            text = b"".join(self._prefix + line + b"\n" for line in lines)
+            self._write(text if self._is_safe else text.replace(b"##[", b"## ["))

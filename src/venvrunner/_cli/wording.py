@@ -31,6 +31,7 @@ _PHRASES = {
     "leave out directories with lock_projects=False": "lock without local directories",
     "Leave out directories with lock_projects=False": "Lock without local directories",
     "Leave out all directories with lock_projects=False": "Lock without local directories",
+    "Pass the path, the version or the range of an existing one;": "Use --python with the path or the version of one;",
     "Pass another one, for example": "Use another one, for example",
     "Pass the interpreter in it:": "Use the interpreter in it:",
 }

@@ -33,6 +33,10 @@ class Stoppable(Protocol):
         """Make the waiting call stop the command and raise an exception with the reason. Call it from any thread."""
         ...
 
+    def hurry(self) -> None:
+        """Skip the rest of the grace. Call it from any thread."""
+        ...
+
     def abandon(self) -> None:
         """Kill the command at once."""
         ...
