@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 from venvrunner._cli import github
 from venvrunner._cli.signals import SignalledError
-from venvrunner._cli.wording import worded
-from venvrunner._install.installation import HEARTBEAT
+from venvrunner._install.options import HEARTBEAT
 from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._redaction import Redactor
 from venvrunner.installing import ReportOptions
@@ -50,6 +49,8 @@ def explain(why: Sequence[str]) -> None:
 
 def texts(error: BaseException) -> list[str]:
     """Return the message and the notes of an exception, in the words of the command line."""
+    from venvrunner._cli.wording import worded  # only for messages
+
     return [worded(str(text)) for text in (error, *getattr(error, "__notes__", ()))]
 
 
@@ -83,6 +84,8 @@ def logged(display: "Lines") -> Generator[None]:
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.thread == thread:
+                from venvrunner._cli.wording import worded  # only for messages
+
                 display.note(worded(record.getMessage()))
 
     thread = threading.get_ident()

@@ -17,6 +17,7 @@ from venvrunner._install.installer import Installer, Target
 from venvrunner._install.inventory import look
 from venvrunner._install.locked_file import requirement_lines
 from venvrunner._install.metadata import Distribution, versions
+from venvrunner._install.options import HEARTBEAT
 from venvrunner._install.pylock import Lock, LockText, unusable
 from venvrunner._install.receipt import Receipt
 from venvrunner._install.report import packages_of
@@ -36,8 +37,6 @@ _SHOWN = 1000
 """Maximum number of characters of an installer's output in a note."""
 _SETTINGS = "settings.toml"
 """The name of the file with the user's settings, without those that would redirect an installation."""
-HEARTBEAT = 10.0
-"""The default number of seconds after which "still running" is logged for an installer that prints nothing."""
 
 
 def install(installer: Installer, request: Request, target: Target, options: Mapping[str, Any]) -> Steps[Receipt]:

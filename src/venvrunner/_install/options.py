@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 else:  # the import takes 2 ms, and so does the annotation as a string, which is compiled
     ExcludeNewer = object
 
+HEARTBEAT = 10.0
+"""The default number of seconds after which "still running" is logged for an installer that prints nothing."""
+
 
 class ResolveOptions(TypedDict, total=False):
     """The keywords that change what requirements resolve to; see :class:`.InstallOptions`."""
