@@ -122,6 +122,8 @@ class CallError(CommandError):
         remote_traceback: its traceback; default "". All other arguments are those of :class:`CommandError`.
 
     Attributes:
+        headline: what happened, with credentials masked.
+        is_explained: whether the headline says all; false if the process ended without saying why.
         function: the function, as ``"module:function"``.
         remote_type: the class of the exception that the function raised, such as ``"ValueError"`` or ``"package.errors.Bad"``;
             ``None``: it raised none.
@@ -148,8 +150,8 @@ class CallError(CommandError):
         **keywords: Any,
     ) -> None:
         super().__init__(*args, **keywords)
-        self._headline = headline
-        self._is_explained = is_explained
+        self.headline = headline
+        self.is_explained = is_explained
         self.function = function
         self.remote_type = remote_type
         self.remote_message = remote_message
@@ -157,11 +159,11 @@ class CallError(CommandError):
 
     def __str__(self) -> str:
         """Name the function and what happened, then how its process ended, if that is part of it."""
-        if self._headline is None:
+        if self.headline is None:
             return super().__str__()
-        headline = self._headline.rstrip(".")
+        headline = self.headline.rstrip(".")
         ended = _ended(self.returncode) if self.returncode else "returned exit status 0."
-        return f"{headline}." if self._is_explained else f"{headline}. Its process {ended}"
+        return f"{headline}." if self.is_explained else f"{headline}. Its process {ended}"
 
 
 class InstallationError(CommandError):

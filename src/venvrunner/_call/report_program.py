@@ -65,6 +65,20 @@ def _name_of(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def not_plain(name: str, value: "Any", otherwise: str = "") -> str:
+    """Return the headline for a value that is not plain data.
+
+    Args:
+        name: the function that has returned it.
+        value: the value.
+        otherwise: what to say if nothing in it is wrong.
+    """
+    return (
+        f"{name} returned a value that JSON cannot carry: {flaw(value, 'value') or otherwise}. Return text, numbers, booleans,"
+        " None, lists and dicts with text keys, or use pickle=True"
+    )
+
+
 def report(task: "dict[str, Any]", step: str, error: BaseException, found: "Any") -> "dict[str, Any]":
     """Return the report of a failed call.
 
@@ -83,11 +97,7 @@ def report(task: "dict[str, Any]", step: str, error: BaseException, found: "Any"
     elif step == "value":
         headline = f"{name} returned a value that cannot be pickled: {raised}"
         if not task["pickle"]:
-            bad = flaw(found, "value") or raised
-            headline = (
-                f"{name} returned a value that JSON cannot carry: {bad}. Return text, numbers, booleans, None, lists and dicts"
-                " with text keys, or use pickle=True"
-            )
+            headline = not_plain(name, found, raised)
     else:
         trace = _traceback(error, task)
         headline = f"{name} raised {raised}"

@@ -84,8 +84,7 @@ class Request:
         pickle: bool,
     ) -> None:
         self.pickle = flag("pickle", pickle)
-        self._source = _checked(function)
-        self.label = str(function) if self._source is None else self._source.label
+        self.label, self._source = named(function)
         self.options: dict[str, Any] = {name: value for name, value in keywords.items() if name in KEYWORDS}
         if "check" in self.options:
             msg = (
@@ -107,8 +106,8 @@ class Request:
 
     def words(self) -> list[str]:
         """Return the call as a command line, as doubles show it: an argument is JSON, a keyword ``name=JSON``."""
-        named = sorted(self._kwargs.items())
-        return ["python", self.label, *map(shown, self._args), *(f"{name}={shown(value)}" for name, value in named)]
+        keywords = sorted(self._kwargs.items())
+        return ["python", self.label, *map(shown, self._args), *(f"{name}={shown(value)}" for name, value in keywords)]
 
     def data(self) -> bytes:
         """Return what is sent: the program, and the call.
@@ -195,16 +194,21 @@ class Request:
                     )
 
 
-def _checked(function: object) -> Source | None:
-    """Return the source of a function; ``None`` for a name, once it is checked."""
+def named(function: object) -> tuple[str, Source | None]:
+    """Return a function as ``module:function``, and its source if it is no name.
+
+    Raises:
+        TypeError, ValueError: it is not the name of a function, or it cannot be sent.
+    """
     if not isinstance(function, str):
-        return source_of(cast("Callable[..., Any]", function))
+        source = source_of(cast("Callable[..., Any]", function))
+        return source.label, source
     if not _NAME.fullmatch(function):
         head, _dot, last = function.rpartition(".")
         guess = f" Use {f'{head}:{last}'!r}." if _NAME.fullmatch(f"{head}:{last}") else " Use for instance 'json:dumps'."
         msg = f"{function!r} is not the name of a function, which is 'module:function'.{guess}"
         raise ValueError(msg)
-    return None
+    return function, None
 
 
 def _mapping(kwargs: object) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, cast
 
+from venvrunner._call.request import Reply
 from venvrunner._redaction import Redactor
 
 __tracebackhide__ = True
@@ -72,6 +73,7 @@ class Answer:
         installed: the packages that the command installs, as versions by normalized names; ``None`` for a removed one.
         side_effect: an exception to raise instead, or a function to call first.
         times: how many times the answer is given; ``None``: any number of times.
+        reply: the outcome of a function, if it is the answer to a call of one.
     """
 
     question: Question
@@ -81,6 +83,7 @@ class Answer:
     side_effect: SideEffect | None = None
     times: int | None = 1
     used: int = 0
+    reply: Reply | None = None
 
     def is_left(self) -> bool:
         """Return whether the answer may be given again."""

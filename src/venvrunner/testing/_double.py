@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Unpack, cast
 
+from venvrunner._call.exchange import Exchange
+from venvrunner._call.request import Request
 from venvrunner._install.failures import explained
 from venvrunner._install.receipt import Receipt
 from venvrunner._process.canned_output import CannedOutput
@@ -23,6 +25,7 @@ from venvrunner.installing import InstallOptions, LockOptions, ReportOptions
 from venvrunner.runner import Runner
 from venvrunner.testing._answers import Answer, Call, Question, no_answer
 from venvrunner.testing._block import Block
+from venvrunner.testing._calls import CannedExchange, take
 from venvrunner.testing._pip_call import changed_by, install_call, kept_options, lock_call, uninstall_call
 
 __tracebackhide__ = True
@@ -173,6 +176,9 @@ class DoubleRunner(Block, Runner):
     def _in_use(self) -> AbstractContextManager[Mapping[str, Any]]:
         return self._player().block()
 
+    def _exchange(self, request: Request) -> Exchange:
+        return CannedExchange(request)
+
     def _player(self) -> "Player":
         return Player(self._answer, self._change, self._unending)
 
@@ -200,6 +206,7 @@ class DoubleRunner(Block, Runner):
             if answer is None:
                 raise self._noted(no_answer(question, self._answers, self._advice, Redactor(command.secrets)))
             answer.used += 1
+            take(answer)
         effect = answer.side_effect
         if isinstance(effect, BaseException | type):
             failure = cast("BaseException | type[BaseException]", effect)

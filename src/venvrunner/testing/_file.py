@@ -3,11 +3,12 @@
 import builtins
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from subprocess import SubprocessError
 from typing import Any, NamedTuple, TypeVar, cast
 
 from venvrunner import exceptions
+from venvrunner._call.request import Failure, Reply
 from venvrunner._redaction import Redactor
 from venvrunner.exceptions import RecordingError, VenvError
 from venvrunner.testing._placeholders import Placeholders
@@ -36,6 +37,7 @@ class Entry(NamedTuple):
         returncode: the exit code; ``None``: the command did not exit by itself.
         installed: the packages that it installed, as versions by name; ``None`` for a removed one.
         raised: the exception, if no process was started.
+        reply: the outcome of a function, if it was called.
     """
 
     args: Sequence[str]
@@ -45,6 +47,7 @@ class Entry(NamedTuple):
     returncode: int | None = 0
     installed: Mapping[str, str | None] = {}
     raised: Exception | None = None
+    reply: Reply | None = None
 
 
 class Recording(NamedTuple):
@@ -89,6 +92,10 @@ def dump(recording: Recording, redactor: Redactor) -> bytes:
             continue
         lines = ((_STREAMS[number], data.decode("utf-8", "surrogateescape")) for number, data in entry.output)
         call |= {"output": [f"{name}: {text(line)}" for name, line in lines], "returncode": entry.returncode}
+        if entry.reply is not None and entry.reply.failure is not None:
+            call["failed"] = _mapped(text, entry.reply.failure._asdict() | {"error": None})
+        elif entry.reply is not None:
+            call["returned"] = _mapped(text, entry.reply.value)
         calls.append({**call, "installed": dict(entry.installed)} if entry.installed else call)
     whole = {
         "format": FORMAT,
@@ -171,7 +178,28 @@ def _entry(call: dict[str, Any], placeholders: Placeholders) -> Entry:
     installed = {
         name: None if version is None else _one(version, str) for name, version in _table(call.get("installed", {})).items()
     }
-    return Entry(args, cwd, text, output, returncode, installed)
+    return Entry(args, cwd, text, output, returncode, installed, reply=_reply(call, placeholders))
+
+
+def _reply(call: dict[str, Any], placeholders: Placeholders) -> Reply | None:
+    if "failed" in call:
+        report = _table(_mapped(placeholders.actual, call["failed"]))
+        headline, message, trace = (_one(report[name], str) for name in ("headline", "message", "traceback"))
+        return Reply(failure=Failure(headline, None if report["type"] is None else _one(report["type"], str), message, trace))
+    return Reply(_mapped(placeholders.actual, call["returned"])) if "returned" in call else None
+
+
+def _mapped(change: Callable[[str], str], value: Any) -> Any:
+    """Return plain data with each text in it changed, keys too."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return {change(name): _mapped(change, item) for name, item in table.items()}
+    if isinstance(value, list | tuple):
+        items = cast("Sequence[Any]", value)
+        return [_mapped(change, item) for item in items]
+    return value
 
 
 def parts_of(error: Exception) -> list[str | int | None] | None:

@@ -4,10 +4,11 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar, Unpack, cast
 
+from venvrunner._call.request import Failure, Reply, Request
 from venvrunner._process import context
 from venvrunner._process.capture import Capture
 from venvrunner._process.checks import kept_secrets, refuse_text
@@ -20,6 +21,7 @@ from venvrunner._types import StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.sharing_violations import insist
 from venvrunner.exceptions import (
+    CallError,
     CommandStoppedError,
     CommandTimeoutError,
     ExitCodeLostError,
@@ -92,7 +94,9 @@ class RecordingVenvRunner(Block, Runner):
         with self._lock:
             captures = [capture for capture in self._captures if capture.started or capture.raised is not None]
         secrets = [*self._secrets, *(secret for capture in captures for secret in capture.secrets)]
-        calls = [Entry(c.args, c.cwd, c.input, lines_of(c.chunks), c.returncode, c.installed, c.raised) for c in captures]
+        calls = [
+            Entry(c.args, c.cwd, c.input, lines_of(c.chunks), c.returncode, c.installed, c.raised, c.reply) for c in captures
+        ]
         data = dump(Recording(self._placeholders, self._installed, calls), Redactor(secrets))
         directory, name = os.path.split(self._path)
         os.makedirs(directory, exist_ok=True)
@@ -246,6 +250,40 @@ class RecordingVenvRunner(Block, Runner):
         recording._runner = self._runner.with_options(**options)  # noqa: SLF001  an object of this class
         return recording
 
+    def call(
+        self,
+        function: str | Callable[..., Any],
+        /,
+        *args: Any,
+        pickle: bool = False,
+        kwargs: Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> Any:
+        """Same as :meth:`.Runner.call` of the recorded runner; the value or the failure is recorded too.
+
+        Raises:
+            ValueError: *pickle* is true: a recording has plain data only.
+        """
+        request = _request(function, args, kwargs, keywords, pickle=pickle)
+        with self._recorded(request.words(), request.options) as capture, capture.replied():
+            return capture.returned(self._runner.call(function, *args, kwargs=kwargs, **{**keywords, **request.options}))
+
+    async def async_call(
+        self,
+        function: str | Callable[..., Any],
+        /,
+        *args: Any,
+        pickle: bool = False,
+        kwargs: Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> Any:
+        """Same as :meth:`call`, but a coroutine."""
+        request = _request(function, args, kwargs, keywords, pickle=pickle)
+        with self._recorded(request.words(), request.options) as capture, capture.replied():
+            return capture.returned(
+                await self._runner.async_call(function, *args, kwargs=kwargs, **{**keywords, **request.options})
+            )
+
     def stop(self) -> None:
         """Same as :meth:`.Runner.stop` of the recorded runner."""
         self._runner.stop()
@@ -295,6 +333,13 @@ def _plain(args: Sequence[StrPath], options: RunOptions) -> list[str]:
     raise failure
 
 
+def _request(function: Any, args: Any, kwargs: Any, keywords: Any, *, pickle: bool) -> Request:
+    if pickle:
+        msg = "a call with pickle=True cannot be recorded: a recording has plain data only. Leave out pickle=True."
+        raise ValueError(msg)
+    return Request(function, args, kwargs, keywords, pickle=False)
+
+
 class _Capture(Capture):
     """Capture the commands of one call, and keep the outcome of the last one.
 
@@ -312,6 +357,7 @@ class _Capture(Capture):
         self.secrets: list[str] = list(options.get("secrets", ()))
         self.installed: dict[str, str | None] = {}
         self.raised: Exception | None = None
+        self.reply: Reply | None = None
 
     def begin(
         self, command: Command, streams: Mapping[int, Stream], *, cancellable: bool
@@ -335,6 +381,24 @@ class _Capture(Capture):
             texts = {1: done.stdout, 2: done.stderr}
             # Bytes that are not UTF-8 come back only with errors="surrogateescape".
             self.chunks = [(number, text.encode(errors="surrogateescape")) for number, text in texts.items() if text]
+
+    @contextmanager
+    def replied(self) -> Generator[None]:
+        """Keep the failure of a function, unless it is only that its process ended."""
+        try:
+            yield
+        except CallError as exc:
+            if exc.headline is not None and exc.is_explained:
+                what = exc.headline, exc.remote_type, exc.remote_message, exc.remote_traceback
+                self.reply = Reply(failure=Failure(*what))
+            raise
+
+    def returned(self, value: Any) -> Any:
+        """Keep the value of a function, and return it."""
+        self.reply = Reply(value)
+        if not self.started:
+            self.started, self.returncode = True, 0
+        return value
 
     def refused(self, error: Exception) -> None:
         """Keep the exception of a failed start, unless a callable raised it, or a replay raises it anyway."""

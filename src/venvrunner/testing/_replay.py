@@ -70,7 +70,7 @@ class ReplayVenvRunner(DoubleRunner):
         self._remedy = f"Run these commands, or record {shown!r} again with {self._way}."
         self._placeholders = recording.placeholders
         self._answers += [
-            Answer(self._plain(entry), entry.output, entry.returncode, entry.installed, entry.raised)
+            Answer(self._plain(entry), entry.output, entry.returncode, entry.installed, entry.raised, reply=entry.reply)
             for entry in recording.calls
         ]
 

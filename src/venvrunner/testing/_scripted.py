@@ -5,10 +5,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from venvrunner._call.request import Reply, named
 from venvrunner._install.metadata import normalized
 from venvrunner._process.sinks import is_coroutine_function
 from venvrunner._types import StrPath
 from venvrunner.testing._answers import Answer, Call, Question, SideEffect
+from venvrunner.testing._calls import failed, pattern
 from venvrunner.testing._double import DoubleRunner
 
 __tracebackhide__ = True
@@ -101,6 +103,48 @@ class ScriptedVenvRunner(DoubleRunner):
         )
         with self._lock:
             self._answers.append(answer)
+
+    def answer_call(
+        self,
+        function: str | Callable[..., Any],
+        /,
+        *args: Any,
+        returns: Any = None,
+        raises: BaseException | type[BaseException] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        stdout: str | bytes = "",
+        stderr: str | bytes = "",
+        times: int | None = 1,
+    ) -> None:
+        """Script the outcome of a function that :meth:`call` calls. Of several that match, a call gets the first that is left.
+
+        Args:
+            function: the function, as the call names it.
+            *args: its arguments; each may also be a compiled regular expression for a text, a function that takes the argument
+                and returns whether it matches, or an object that is equal to it, such as ``unittest.mock.ANY``. ``...`` matches
+                any number of arguments and keywords.
+            returns: the value of the function.
+            raises: the exception that the function raises instead; the call raises a :class:`~venvrunner.CallError`.
+            kwargs: its keywords, in the same forms; ``...`` for any value.
+            stdout: what it writes to standard output.
+            stderr: what it writes to standard error, after that.
+            times: how many times the answer must be given; ``None``: any number of times, or never.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid.
+
+        >>> with ScriptedVenvRunner() as venv:
+        ...     venv.answer_call("tools:build", "docs", returns={"pages": 3})
+        ...     venv.call("tools:build", "docs")
+        {'pages': 3}
+        """
+        label, _source = named(function)
+        error = raises() if isinstance(raises, type) else raises
+        keywords = [pattern(value, name) for name, value in sorted((kwargs or {}).items())]
+        words = ["python", label, *map(pattern, args), *keywords]
+        self.answer(words, stdout=stdout, stderr=stderr, returncode=0 if error is None else 1, times=times)
+        with self._lock:
+            self._answers[-1].reply = Reply(returns) if error is None else Reply(failure=failed(label, error))
 
     def _question(self, call: Call, secrets: Iterable[str]) -> Question:
         return Question(call.args)
