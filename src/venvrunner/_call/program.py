@@ -125,7 +125,7 @@ def _unpickled(data: bytes) -> "Any":
 
 def ambiguous(function: "Any", options: "Iterable[str]") -> "list[str]":
     """Return the options of a call that are also parameters of its function."""
-    while hasattr(function, "__wrapped__"):
+    while "__wrapped__" in getattr(function, "__dict__", ()):
         function = function.__wrapped__
     code = getattr(function, "__code__", None)
     parameters = () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -188,7 +188,8 @@ def main(file: "IO[bytes]") -> None:
         step = "import"
         found = function_of(task)
         step = "options"
-        if not callable(found) or ambiguous(found, task["options"]):
+        task["options"] = ambiguous(found, task["options"])
+        if not callable(found) or task["options"]:
             raise TypeError  # noqa: TRY301  the report says why
         sys.argv[:] = [task["function"]]
         step = "call"

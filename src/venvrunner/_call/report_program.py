@@ -121,13 +121,10 @@ def _text(error: BaseException) -> str:
     return "<its text cannot be shown>"
 
 
-def _refusal(name: str, function: "Any", options: "Iterable[str]") -> str:
+def _refusal(name: str, function: "Any", options: "list[str]") -> str:
     if not callable(function):
         return f"{name} is {_kind(function)}, not a function"
-    inner: Any = function
-    while hasattr(inner, "__wrapped__"):
-        inner = inner.__wrapped__
-    option = next(option for option in options if option in inner.__code__.co_varnames)
+    option = options[0]
     return (
         f"{option}= is an option of the call, and a parameter of {name} too. Pass the function its own with"
         f" kwargs={{{option!r}: ...}}, or only the option with kwargs={{}}"

@@ -47,10 +47,11 @@ def source_of(function: Callable[..., Any]) -> Source:
     if hasattr(function, "__wrapped__"):
         msg = f"{shown} is decorated, so its source is not all of it. Leave out the decorator. {_HOW}"
         raise ValueError(msg)
-    if free := function.__code__.co_freevars:
+    if free := _free_variables(function):
         msg = f"{shown} uses {_listed(free)} of the function around it. Pass {_it(free)} as an argument."
         raise ValueError(msg)
-    if "." in function.__qualname__ and not function.__qualname__.endswith(f"<locals>.{name}"):
+    owner = function.__qualname__.rpartition(".")[0]
+    if owner and not owner.endswith("<locals>"):
         msg = f"{shown} belongs to a class and cannot be sent without it. {_HOW}"
         raise ValueError(msg)
     try:
@@ -72,6 +73,12 @@ def source_of(function: Callable[..., Any]) -> Source:
         raise ValueError(msg)
     code = function.__code__
     return Source(f"{function.__module__}:{name}", name, "\n" * (first - 1) + text, code.co_filename)
+
+
+def _free_variables(function: FunctionType) -> list[str]:
+    """Return the variables of the function around it that a function uses; its own name is none of them."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return [name for name, cell in cells if name != function.__name__ or cell.cell_contents is not function]
 
 
 def _not_plain(function: object) -> str:

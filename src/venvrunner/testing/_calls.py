@@ -1,5 +1,6 @@
 """Calls of functions in doubles: what matches an argument, and the answer in place of a process."""
 
+import contextlib
 import json
 import re
 from contextvars import ContextVar
@@ -33,7 +34,8 @@ class CannedExchange(Exchange):
         return self
 
     def _close(self) -> None:
-        _TAKEN.reset(self._token)
+        with contextlib.suppress(ValueError):  # a coroutine may be closed in another context than its own
+            _TAKEN.reset(self._token)
 
     def _reply(self) -> Reply | None:
         # A side effect or a callback may have run further commands after the call's own.
@@ -42,12 +44,11 @@ class CannedExchange(Exchange):
             return reply
         if reply.failure is not None:
             return Reply(failure=reply.failure._replace(error=None))
-        try:
+        with contextlib.suppress(TypeError, ValueError, RecursionError):
             text = encoded(reply.value)
-            is_plain = has_text_keys(reply.value)
-        except (TypeError, ValueError, RecursionError):
-            is_plain = False
-        return Reply(json.loads(text)) if is_plain else Reply(failure=Failure(not_plain(self.request.label, reply.value)))
+            if has_text_keys(reply.value):
+                return Reply(json.loads(text))
+        return Reply(failure=Failure(not_plain(self.request.label, reply.value)))
 
 
 def failed(label: str, error: BaseException) -> Failure:
@@ -75,29 +76,22 @@ class Like:
         expected = self._expected
         if isinstance(expected, re.Pattern):
             return isinstance(value, str) and cast("re.Pattern[str]", expected).fullmatch(value) is not None
-        return bool(expected == value) or (callable(expected) and not isinstance(expected, type) and bool(expected(value)))
+        return (
+            expected is ...
+            or bool(expected == value)
+            or (callable(expected) and not isinstance(expected, type) and bool(expected(value)))
+        )
 
     def __repr__(self) -> str:
-        return f"{self._before}{self._expected!r}"
+        return f"{self._before}{'...' if self._expected is ... else repr(self._expected)}"
 
 
 def pattern(expected: Any, name: str = "") -> object:
     """Return what matches an argument of a call, or a keyword, among the words of its command line."""
     if expected is ...:
-        return Like(_Anything(), name) if name else ...
+        return Like(..., name) if name else ...
     text = shown(expected)
     return f"{name}={text}" if name and _is_json(text) else text if _is_json(text) else Like(expected, name)
-
-
-class _Anything:
-    def __eq__(self, _other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "..."
 
 
 def _is_json(text: str) -> bool:
