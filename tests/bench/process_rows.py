@@ -9,13 +9,14 @@ from typing import Any
 
 from measure import OURS, Contestants, peer, timed
 
-from venvrunner import subprocess_util
+from venvrunner import VenvRunner, subprocess_util
 from venvrunner._process.loggers import Levels
 from venvrunner._process.sinks import line_sink
 from venvrunner._redaction import Redactor
 
 ANTSIBULL = "antsibull-core"
 STDLIB = "subprocess.run"
+PASS = "`log_run` of `python -c pass`"
 LINES = 500_000
 LINE = "line {:06d} of what a build prints, as long as they often are\n"
 
@@ -80,6 +81,19 @@ def contained(folder: str) -> Contestants:
     return {
         OURS: lambda: subprocess_util.log_run(["true"], contain=True),
         "without": lambda: subprocess_util.log_run(["true"]),
+    }
+
+
+@timed('`venv.call("posixpath:join", "a", "b")`', rounds=60, limits={PASS: 1.3})
+def call(folder: str) -> Contestants:
+    def join(*parts: str) -> list[str]:
+        return ["/".join(parts)]
+
+    venv = VenvRunner("venv", folder)
+    return {
+        OURS: lambda: venv.call("posixpath:join", "a", "b"),
+        PASS: lambda: venv.log_run(["python", "-c", "pass"]),
+        "of a function by its source": lambda: venv.call(join, "a", "b"),
     }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HEADER = 64
 MAGIC = b"venvrunner-call"
 _FUTURE_ANNOTATIONS = 0x1000000
+_TEXT = {str}
 _SCALARS = {str, int, float, bool, type(None)}
 
 
@@ -77,12 +78,12 @@ def has_text_keys(value: "Any") -> bool:
         items = waiting.pop()
         kind = _kind_of(items)
         if issubclass(kind, dict):
-            if not all(issubclass(one, str) for one in set(map(type, items))):
+            if not (_TEXT.issuperset(map(type, items)) or all(issubclass(one, str) for one in set(map(type, items)))):
                 return False
             items = items.values()
         elif not issubclass(kind, (list, tuple)):
             continue
-        if not set(map(type, items)) <= _SCALARS:
+        if not _SCALARS.issuperset(map(type, items)):
             waiting.extend(items)
     return True
 
