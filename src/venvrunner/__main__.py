@@ -15,7 +15,7 @@ from importlib import import_module
 
 from venvrunner import _cli
 
-_COMMANDS = ("cache", "doctor", "lock", "pythons", "store")
+_COMMANDS = ("cache", "completion", "doctor", "lock", "pythons", "store")
 """The names of the commands other than to run one; each is a module of ``_cli``."""
 
 

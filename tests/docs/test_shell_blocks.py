@@ -13,7 +13,7 @@ from venvrunner.subprocess_util import log_run
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-STEP = re.compile(r"^ +- (?:run: )?(python .*)$", re.MULTILINE)
+STEP = re.compile(r"^ +- (?:run: )?((?:python|venvrunner) .*)$", re.MULTILINE)
 """A command of a CI service."""
 HERE = {
     "git clone https://github.com/venvrunner/venvrunner": "test -d",

@@ -46,6 +46,8 @@ other commands, each with its own --help:
   venvrunner lock     write a lock file of what requirements resolve to
   venvrunner store    list, prune and verify what --cached has prepared
   venvrunner cache    show and prune what new environments are created from
+  venvrunner completion
+                      print the script that completes these options in a shell
 
 exit codes:
   the command's own; 128+n if signal n ended the command or venvrunner
