@@ -281,6 +281,8 @@ class CommandRunner(ABC):
             *given: the next arguments of :func:`.subprocess_util.log_run`.
             **options: its keywords.
         """
+        if (worker := context.current().worker) is not None:
+            return cast("CompletedCommand", worker.run(lambda: self._run_async(block, argv, *given, **options)))
         with block as around, self._around(around):
             # Called through the module, so that a patch of the function takes effect.
             return subprocess_util.log_run(argv, *given, **options)

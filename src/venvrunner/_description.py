@@ -1,9 +1,9 @@
 """The description of an environment: what a `VenvRunner` creates and a `VenvSpec` keeps, checked in one place."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from venvrunner._types import StrPath
+from venvrunner._types import Exist, StrPath
 from venvrunner.installing import InstallerName, check_installer
 
 if TYPE_CHECKING:
@@ -11,6 +11,43 @@ if TYPE_CHECKING:
     from venvrunner._install.request import Request
 
 __tracebackhide__ = True
+
+
+class VenvOptions(TypedDict, total=False):
+    r"""The keywords that describe an environment, with the meanings and defaults of the arguments of :class:`.VenvRunner`.
+
+    >>> from venvrunner import VenvOptions, VenvRunner
+    >>> options: VenvOptions = {"with_pip": False, "prompt": "bare"}
+    >>> with VenvRunner.temporary(**options) as venv:
+    ...     venv.log_run(["python", "-c", "print('no pip')"]).stdout
+    'no pip\n'
+    """
+
+    python: StrPath | None
+    requirements: Iterable[StrPath]
+    lock: StrPath | None
+    lock_extras: Iterable[str] | None
+    lock_groups: Iterable[str] | None
+    lock_projects: bool
+    with_pip: bool
+    system_site_packages: bool
+    prompt: str | None
+    installer: InstallerName
+    cached: bool
+    max_age: float
+
+
+class CreateOptions(VenvOptions, total=False):
+    """The keywords of :meth:`.VenvRunner.async_create`: these, and :class:`VenvOptions`.
+
+    The meanings and defaults are those of the arguments of :class:`.VenvRunner`.
+
+    >>> from venvrunner.venv import CreateOptions
+    >>> options: CreateOptions = {"exist": "reuse", "with_pip": False}
+    """
+
+    exist: Exist
+    wait: float
 
 
 class Description(NamedTuple):

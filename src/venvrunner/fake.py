@@ -20,6 +20,8 @@ __tracebackhide__ = True
 
 __all__ = ["FakeVenvRunner"]
 
+_CREATE = "create an environment: FakeVenvRunner() is the running environment"
+
 
 class FakeVenvRunner(Runner):
     r"""Run commands in the environment that this process runs in, for tests and for code that means "the current one".
@@ -144,6 +146,10 @@ class FakeVenvRunner(Runner):
         """Same as :meth:`.VenvRunner.uninstall` in its arguments, but it raises ``NotImplementedError``."""
         _refuse(f"uninstall {_shown(names)} from the running environment")
 
+    async def async_uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> NoReturn:
+        """Same as :meth:`.VenvRunner.async_uninstall` in its arguments, but it raises ``NotImplementedError``."""
+        _refuse(f"uninstall {_shown(names)} from the running environment")
+
     def lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> NoReturn:
         """Same as :meth:`.VenvRunner.lock` in its arguments, but it raises ``NotImplementedError``."""
         _refuse(f"write the lock file {_shown([path])}")
@@ -158,8 +164,18 @@ class FakeVenvRunner(Runner):
         """Same as :meth:`.VenvRunner.fork` in its arguments, but it raises ``NotImplementedError``."""
         _refuse("fork the running environment")
 
+    async def async_fork(
+        self, name: str, top_dir: StrPath, *, standalone: bool = False, exist: Literal["clear", "error"] = "clear"
+    ) -> NoReturn:
+        """Same as :meth:`.VenvRunner.async_fork` in its arguments, but it raises ``NotImplementedError``."""
+        _refuse("fork the running environment")
+
     def delete(self) -> NoReturn:
         """Same as :meth:`.VenvRunner.delete` in its arguments, but it raises ``NotImplementedError``."""
+        _refuse("delete the running environment")
+
+    async def async_delete(self) -> NoReturn:
+        """Same as :meth:`.VenvRunner.async_delete` in its arguments, but it raises ``NotImplementedError``."""
         _refuse("delete the running environment")
 
     @classmethod
@@ -170,7 +186,17 @@ class FakeVenvRunner(Runner):
     @classmethod
     def temporary(cls, *, dir: StrPath | None = None, **options: Any) -> NoReturn:  # noqa: A002  as in tempfile
         """Same as :meth:`.VenvRunner.temporary` in its arguments, but it raises ``NotImplementedError``."""
-        _refuse("create an environment: FakeVenvRunner() is the running environment", "VenvRunner.temporary()")
+        _refuse(_CREATE, "VenvRunner.temporary()")
+
+    @classmethod
+    async def async_create(cls, name: str, top_dir: StrPath, **options: Any) -> NoReturn:
+        """Same as :meth:`.VenvRunner.async_create` in its arguments, but it raises ``NotImplementedError``."""
+        _refuse(_CREATE, "VenvRunner.async_create()")
+
+    @classmethod
+    def async_temporary(cls, *, dir: StrPath | None = None, **options: Any) -> NoReturn:  # noqa: A002  as in tempfile
+        """Same as :meth:`.VenvRunner.async_temporary` in its arguments, but it raises ``NotImplementedError``."""
+        _refuse(_CREATE, "VenvRunner.async_temporary()")
 
     def installed(self) -> dict[str, str]:
         """Return the packages that this process can import, from their metadata, without a process.

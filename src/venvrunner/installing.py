@@ -3,12 +3,12 @@
 import subprocess
 from abc import abstractmethod
 from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, get_args
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, get_args
 
 from venvrunner._install.options import RequestOptions, ResolveOptions
 from venvrunner._install.receipt import Receipt
-from venvrunner._install.steps import Call, run, run_async
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords
 from venvrunner._types import StrPath
@@ -22,11 +22,13 @@ if TYPE_CHECKING:  # what installs is loaded by the first installation: most pro
     from venvrunner._install.installer import Installer, Target
     from venvrunner._install.locking import LockOrder
     from venvrunner._install.request import Request
+    from venvrunner._install.steps import Call, Steps
 
 __tracebackhide__ = True
 
 __all__ = ["InstallOptions", "InstallerName", "InstallingRunner", "LockOptions", "Receipt", "ReportOptions"]
 
+_Result = TypeVar("_Result")
 InstallerName = Literal["pip", "uv"]
 """The names of the supported installers."""
 
@@ -125,10 +127,6 @@ class InstallingRunner(Runner):
     def _changing(self) -> AbstractContextManager[None]:
         """Return the context manager that a change of the environment runs under."""
 
-    @abstractmethod
-    def _changing_async(self) -> AbstractAsyncContextManager[None]:
-        """Return the async context manager that a change of the environment runs under."""
-
     def install_package(self, package_name: StrPath) -> Receipt:
         """Install one package; same as :meth:`install` with one requirement.
 
@@ -188,6 +186,12 @@ class InstallingRunner(Runner):
 
     async def async_install(self, *requirements: StrPath, **options: Unpack[InstallOptions]) -> Receipt:
         """Same as :meth:`install`, but a coroutine."""
+        from venvrunner._process import worker
+
+        return await worker.call(partial(self._install_fetched, requirements, options))
+
+    def _install_fetched(self, requirements: Iterable[StrPath], options: InstallOptions) -> Receipt:
+        """Install packages; a lock file is fetched by a command, which can be cancelled."""
         from venvrunner._install import installation
         from venvrunner._install.requirement_forms import WEB
 
@@ -195,12 +199,8 @@ class InstallingRunner(Runner):
         if isinstance(lock, str) and WEB.fullmatch(lock):
             check_keywords(options, InstallOptions.__annotations__)
             fetching = installation.fetch_lock(lock, self.python_executable, options)
-            options = {**options, "lock": await run_async(fetching, self._perform_async)}
-        request, rest = split_options(requirements, options)
-        async with self._changing_async():
-            with temporary_directory() as directory:
-                steps = installation.install(self._installer(), request, self._target(directory, rest), rest)
-                return await run_async(steps, self._perform_async)
+            options = {**options, "lock": self._performed(fetching)}
+        return InstallingRunner.install(self, *requirements, **options)
 
     def uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
         """Remove packages; a name that is not installed is ignored.
@@ -232,8 +232,13 @@ class InstallingRunner(Runner):
         check_keywords(options, ReportOptions.__annotations__)
         with self._changing(), temporary_directory() as directory:
             target = self._target(directory, options)
-            steps = installation.uninstall(self._installer(), checked, target, options)
-            return run(steps, self._perform)
+            return self._performed(installation.uninstall(self._installer(), checked, target, options))
+
+    async def async_uninstall(self, *names: str, **options: Unpack[ReportOptions]) -> Receipt:
+        """Same as :meth:`uninstall`, but a coroutine."""
+        from venvrunner._process import worker
+
+        return await worker.call(partial(InstallingRunner.uninstall, self, *names, **options))
 
     def lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
         """Write a lock file (PEP 751) of what requirements resolve to, for this environment; nothing is installed.
@@ -277,12 +282,9 @@ class InstallingRunner(Runner):
 
     async def async_lock(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> CompletedCommand:
         """Same as :meth:`lock`, but a coroutine."""
-        from venvrunner._install.locking import write_lock
+        from venvrunner._process import worker
 
-        order = lock_order(path, requirements, options)
-        with temporary_directory() as directory:
-            steps = write_lock(self._installer(), order, self._target(directory, order.options))
-            return cast("CompletedCommand", await run_async(steps, self._perform_async))
+        return await worker.call(partial(InstallingRunner.lock, self, path, *requirements, **options))
 
     def _build_wheel(self, project: str, output: str, sources: RequestOptions) -> None:
         """Build the wheel of a local project into a directory; nothing is installed."""
@@ -291,9 +293,8 @@ class InstallingRunner(Runner):
 
         request, rest = make_request([project], {**sources, "deps": False}), dict[str, Any]()
         with temporary_directory() as directory:
-            run(
-                installation.build_wheel(self._installer(), request, self._target(directory, rest), rest, output), self._perform
-            )
+            target = self._target(directory, rest)
+            self._performed(installation.build_wheel(self._installer(), request, target, rest, output))
 
     def installed(self) -> dict[str, str]:
         """Return the installed packages as ``pip list`` shows them, inherited ones included; from metadata, without a process.
@@ -313,22 +314,22 @@ class InstallingRunner(Runner):
         """
         from venvrunner._install import inventory, metadata
 
-        found = run(inventory.look(self.venv_dir, self.environment(), {}), self._perform)
+        found = self._performed(inventory.look(self.venv_dir, self.environment(), {}))
         return metadata.versions(found)
 
     def _install_now(self, request: "Request", **options: Any) -> Receipt:
         from venvrunner._install import installation
 
         with temporary_directory() as directory:
-            steps = installation.install(self._installer(), request, self._target(directory, options), options)
-            return run(steps, self._perform)
+            target = self._target(directory, options)
+            return self._performed(installation.install(self._installer(), request, target, options))
 
     def _lock_now(self, order: "LockOrder", **check: Any) -> CompletedCommand:
         from venvrunner._install.locking import write_lock
 
         with temporary_directory() as directory:
-            steps = write_lock(self._installer(), order, self._target(directory, order.options), **check)
-            return cast("CompletedCommand", run(steps, self._perform))
+            target = self._target(directory, order.options)
+            return cast("CompletedCommand", self._performed(write_lock(self._installer(), order, target, **check)))
 
     def _installer(self) -> "Installer":
         from venvrunner._install import bundled_pip, inventory
@@ -351,11 +352,13 @@ class InstallingRunner(Runner):
         env = pip_settings.located(options.get("env"), options.get("cwd"))
         return Target(self.venv_dir, self.python_executable, directory, self.environment(env))
 
-    def _perform(self, call: Call) -> subprocess.CompletedProcess[str]:
-        return self._run(self._in_use(), call.argv, **call.options)
+    def _performed(self, steps: "Steps[_Result]") -> "_Result":
+        from venvrunner._install.steps import run
 
-    async def _perform_async(self, call: Call) -> subprocess.CompletedProcess[str]:
-        return await self._run_async(self._in_use(), call.argv, **call.options)
+        return run(steps, self._perform)
+
+    def _perform(self, call: "Call") -> subprocess.CompletedProcess[str]:
+        return self._run(self._in_use(), call.argv, **call.options)
 
 
 def check_installer(name: str) -> InstallerName:

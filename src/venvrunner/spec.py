@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Self, Unpack, cast
 
+from venvrunner._async_runner import AsyncTemporary
 from venvrunner._description import Description
 from venvrunner._install.pylock import Lock, LockText
 from venvrunner._install.requirement_forms import is_path
@@ -193,6 +194,21 @@ class VenvSpec:
         """
         return VenvRunner(name, top_dir, exist=exist, wait=wait, cached=cached, max_age=max_age, **self._options())
 
+    async def async_create(
+        self,
+        name: str,
+        top_dir: StrPath,
+        *,
+        exist: Exist = "reuse",
+        wait: float = 30.0,
+        cached: bool = False,
+        max_age: float = DAY,
+    ) -> VenvRunner:
+        """Same as :meth:`create`, but a coroutine, as :meth:`.VenvRunner.async_create` is."""
+        return await VenvRunner.async_create(
+            name, top_dir, exist=exist, wait=wait, cached=cached, max_age=max_age, **self._options()
+        )
+
     def temporary(
         self,
         *,
@@ -220,6 +236,16 @@ class VenvSpec:
         {}
         """
         return VenvRunner.temporary(dir=dir, cached=cached, max_age=max_age, **self._options())
+
+    def async_temporary(
+        self,
+        *,
+        dir: StrPath | None = None,  # noqa: A002  as in tempfile
+        cached: bool = False,
+        max_age: float = DAY,
+    ) -> AsyncTemporary[VenvRunner]:
+        """Same as :meth:`temporary`, but an async context manager, as :meth:`.VenvRunner.async_temporary` is."""
+        return VenvRunner.async_temporary(dir=dir, cached=cached, max_age=max_age, **self._options())
 
     def locked(self, path: StrPath, *requirements: StrPath, **options: Unpack[LockOptions]) -> "VenvSpec":
         """Write a lock file of what the requirements resolve to, and return a specification that installs exactly that.

@@ -3,15 +3,16 @@
 import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from venvrunner._description import Description
+from venvrunner._async_runner import AsyncRunner, AsyncTemporary, advise_async
+from venvrunner._description import CreateOptions, Description, VenvOptions
 from venvrunner._install import pip_settings
 from venvrunner._process.command import RunOptions
 from venvrunner._process.keywords import check_keywords, shown
-from venvrunner._stored import DAY, StoredRunner, oldest
+from venvrunner._stored import DAY, oldest
 from venvrunner._types import Exist, StrPath
 from venvrunner._venv import layout
 from venvrunner._venv.lease import Lease
@@ -28,37 +29,14 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = True
 
-__all__ = ["FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
+__all__ = ["AsyncTemporary", "CreateOptions", "FakeVenvRunner", "Runner", "VenvOptions", "VenvRunner", "get_clean_environment"]
 
 _WAIT = 30.0
 _NOT_COPIED = {"_lease", "_running_commands"}
 """Attributes that copies of a runner do not share."""
 
 
-class VenvOptions(TypedDict, total=False):
-    r"""The keywords that describe an environment, with the meanings and defaults of the arguments of :class:`VenvRunner`.
-
-    >>> options: VenvOptions = {"with_pip": False, "prompt": "bare"}
-    >>> with VenvRunner.temporary(**options) as venv:
-    ...     venv.log_run(["python", "-c", "print('no pip')"]).stdout
-    'no pip\n'
-    """
-
-    python: StrPath | None
-    requirements: Iterable[StrPath]
-    lock: StrPath | None
-    lock_extras: Iterable[str] | None
-    lock_groups: Iterable[str] | None
-    lock_projects: bool
-    with_pip: bool
-    system_site_packages: bool
-    prompt: str | None
-    installer: InstallerName
-    cached: bool
-    max_age: float
-
-
-class VenvRunner(StoredRunner):
+class VenvRunner(AsyncRunner):
     """A virtual environment in ``top_dir/name``, complete as soon as the object exists.
 
     An existing virtual environment is recreated, unless *exist* says otherwise. Anything else at the path stays untouched. As
@@ -134,6 +112,7 @@ class VenvRunner(StoredRunner):
     ) -> None:
         from venvrunner._create import creation
 
+        advise_async(type(self).__name__, "async_create")
         description = Description(
             python=python,
             requirements=requirements,
@@ -227,6 +206,7 @@ class VenvRunner(StoredRunner):
         'pip'
         """
         check_keywords(options, {"dir", *VenvOptions.__annotations__})
+        advise_async(f"{cls.__name__}.temporary", "async_temporary")
         with TemporaryDirectory(None if dir is None else layout.parent(dir)) as directory:
             runner = cls._from_store(directory.name, options) if options.get("cached") else None
             if runner is None:
@@ -348,16 +328,6 @@ class VenvRunner(StoredRunner):
         """Delete a temporary environment; release any other, so that it can be recreated."""
         self._lease.leave(error)
 
-    async def __aenter__(self) -> Self:
-        """Return the runner itself."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Same as the end of a ``with`` block, but other tasks run while it waits for the environment."""
-        await self._lease.leave_async(error)
-
     def __repr__(self) -> str:
         """Return the call that describes the environment: its name, its parent directory, and the defaults of its calls."""
         return f"{type(self).__name__}({self.name!r}, {self.top_dir!r}){shown(self._defaults)}"
@@ -388,9 +358,6 @@ class VenvRunner(StoredRunner):
 
     def _changing(self) -> AbstractContextManager[Any]:
         return self._lease.changing()
-
-    def _changing_async(self) -> AbstractAsyncContextManager[Any]:
-        return self._lease.changing_async()
 
 
 def _reopen(kind: type[VenvRunner], venv_dir: str, wait: float, installer: InstallerName) -> VenvRunner:

@@ -462,7 +462,7 @@ def test_an_unknown_keyword_is_refused_before_anything_starts(venv: VenvRunner) 
         (venv.uninstall, {"upgrade": True}, "upgrade= is unknown. The keywords are: carriage_return, close_fds, "),
         (async_install, {"no_idx": True}, "no_idx= is unknown. "),
     ]
-    with mock.patch.object(VenvRunner, "_changing", None), mock.patch.object(VenvRunner, "_changing_async", None):
+    with mock.patch.object(VenvRunner, "_changing", None):
         for change, options, message in calls:
             with pytest.raises(TypeError) as caught:
                 change("pocket", **options)

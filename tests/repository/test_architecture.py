@@ -36,6 +36,7 @@ LAYERS = [
     {"_description"},
     {"_store"},
     {"_stored"},
+    {"_async_runner"},
     {"fake", "venv"},
     {"spec"},
     {"venvrunner"},
@@ -53,19 +54,8 @@ TESTED = {
     "create": {"_create"},
     "install": {"_install"},
     "store": {"_store", "_stored"},
-    "runner": {
-        "_command_runner",
-        "_description",
-        "_redaction",
-        "_types",
-        "environment",
-        "exceptions",
-        "fake",
-        "installing",
-        "runner",
-        "spec",
-    }
-    | {"subprocess_util", "venv", "venvrunner"},
+    "runner": {"_async_runner", "_command_runner", "_description", "_redaction", "_types", "environment", "exceptions", "fake"}
+    | {"installing", "runner", "spec", "subprocess_util", "venv", "venvrunner"},
     "testing": {"testing"},
     "plugin": {"_fixtures", "pytest_plugin"},
     "command_line": {"__main__", "_cli", "_reports"},
@@ -335,7 +325,7 @@ def test_the_import_of_a_runner_loads_neither_creation_nor_installation() -> Non
     """A program that opens an environment or runs commands pays for neither: the import has to stay below 40 ms."""
     modules = loaded("from venvrunner import VenvRunner")
     own = {name for name in modules if name.startswith("venvrunner")}
-    light = {f"venvrunner._install{name}" for name in ("", ".options", ".pip_settings", ".receipt", ".steps")}
+    light = {f"venvrunner._install{name}" for name in ("", ".options", ".pip_settings", ".receipt")}
     assert {name for name in own if name.startswith(("venvrunner._create", "venvrunner._install"))} == light
     assert len(own) <= 64
     assert not modules & {"json", "zlib", "shutil", "tempfile", "socket", "shlex"} - loaded("import subprocess")

@@ -248,21 +248,21 @@ def test_few_descriptors_leave_no_half_environment(free: int, tmp_path: Path) ->
 async def test_the_end_of_an_async_block_lets_the_holding_task_go_on() -> None:
     """It waits on the loop; a cancel meanwhile does not lose the cleanup."""
     paths: list[str] = []
-    released = asyncio.Event()
+    released = threading.Event()
+    loop = asyncio.get_running_loop()
 
     async def use(*, cancelled: bool) -> None:
-        async with VenvRunner.temporary(with_pip=False) as venv:
+        async with VenvRunner.async_temporary(with_pip=False) as venv:
             paths.append(venv.venv_dir)
             held = asyncio.Event()
 
-            async def change() -> None:
-                async with venv._changing_async():
-                    held.set()
-                    await released.wait()
+            def change() -> None:
+                with venv._changing():
+                    loop.call_soon_threadsafe(held.set)
+                    assert released.wait(DEADLINE)
 
-            task = asyncio.create_task(change())
+            task = asyncio.create_task(asyncio.to_thread(change))
             await held.wait()
-            loop = asyncio.get_running_loop()
             loop.call_soon(user.cancel if cancelled else released.set)
         await task
 

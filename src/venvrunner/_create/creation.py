@@ -1,12 +1,12 @@
 """Atomic creation of an environment: a failure leaves nothing behind, and an existing environment is replaced or reused."""
 
-import threading
 from collections.abc import Callable
 from typing import Any, get_args
 
 from venvrunner._create import archive, interpreters, seed
 from venvrunner._create.interpreter import Interpreter
 from venvrunner._create.recipe import Recipe, misfit_of, purpose_of
+from venvrunner._process import context
 from venvrunner._process.critical_section import uninterrupted
 from venvrunner._types import Exist
 from venvrunner._venv import venv_directory
@@ -158,6 +158,7 @@ def occupy(
         if is_to_be_built:
             build(change.directory)
             uninterrupted(lambda: finish(change), quick=True)
+            user.has_created = True
 
 
 def _is_ready_made(venv_dir: str, purpose: dict[str, Any]) -> bool:
@@ -171,13 +172,13 @@ def _fits(venv_dir: str, purpose: dict[str, Any]) -> bool:
 
 
 def _hindrances(venv_dir: str, purpose: dict[str, Any], exist: Exist) -> Hindrances:
-    thread = threading.current_thread()
+    caller = context.caller()
 
     def hindrances(state: Directory) -> list[str]:
         if exist == "error":
             _refuse_existing(venv_dir, purpose)
         owner = Ownership(venv_dir, state)
-        return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users(thread)
+        return [] if exist == "reuse" and misfit_of(owner, purpose) is None else owner.users(caller)
 
     return hindrances
 

@@ -137,10 +137,6 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
         with self._journal.note(call.argv, call.options) as entry:
             return entry.done(super()._perform(call))
 
-    async def _perform_async(self, call: Call) -> subprocess.CompletedProcess[str]:
-        with self._journal.note(call.argv, call.options) as entry:
-            return entry.done(await super()._perform_async(call))
-
 
 def real_runners(journal: Journal, wheelhouse: Sequence[str]) -> type[NotedVenvRunner]:
     """Return the class of a session's real runners."""

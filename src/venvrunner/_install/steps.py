@@ -1,7 +1,7 @@
-"""Steps: code written once for sync and async calls, as a generator that yields commands and is sent their outcomes."""
+"""Steps: a generator that yields commands and is sent their outcomes, so that it does not decide how they run."""
 
 import subprocess
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeVar
 
 __tracebackhide__ = True
@@ -26,17 +26,6 @@ def run(steps: Steps[_Result], perform: Callable[[Call], subprocess.CompletedPro
     while isinstance(step := _next(steps, outcome), Call):
         try:
             outcome = perform(step)
-        except BaseException as exc:  # noqa: BLE001  the steps decide how to handle it
-            outcome = exc
-    return step
-
-
-async def run_async(steps: Steps[_Result], perform: Callable[[Call], Awaitable[subprocess.CompletedProcess[str]]]) -> _Result:
-    """Same as :func:`run`, but a coroutine."""
-    outcome: Outcome = None
-    while isinstance(step := _next(steps, outcome), Call):
-        try:
-            outcome = await perform(step)
         except BaseException as exc:  # noqa: BLE001  the steps decide how to handle it
             outcome = exc
     return step

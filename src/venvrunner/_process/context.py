@@ -1,9 +1,12 @@
-"""The context of the next command: interceptors, inherited descriptors, and the sets of commands it belongs to.
+"""The context of a call: interceptors, inherited descriptors, the sets of commands it belongs to, and its worker thread.
 
 It is a context variable, not an argument: a caller who patches ``log_run`` sees only the arguments of the call.
 """
 
-from collections.abc import Mapping
+import threading
+import time
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
@@ -35,6 +38,42 @@ class Interceptor(Protocol):
         ...
 
 
+class Caller(NamedTuple):
+    """The thread that makes a call and, on an event loop, its task; these references do not keep them alive."""
+
+    thread: Callable[[], threading.Thread | None]
+    task: Callable[[], object] | None = None
+
+    def is_same(self, other: "Caller") -> bool:
+        """Return whether two calls cannot happen at the same time: one thread makes both, and not two of its tasks."""
+        thread = self.thread()
+        if thread is None or other.thread() is not thread:
+            return False
+        if self.task is None or other.task is None:
+            return True
+        task = self.task()
+        return task is not None and other.task() is task
+
+
+NOBODY = Caller(lambda: None)
+"""A caller that is the same as no other."""
+
+
+class Worker(Protocol):
+    """A thread that makes a call for a coroutine."""
+
+    caller: Caller
+    """The caller of the coroutine."""
+
+    def run(self, start: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Run a coroutine on the event loop, and return its result."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, or raise if the coroutine that waits for the thread is cancelled."""
+        ...
+
+
 class CallContext(NamedTuple):
     """The context of the next command.
 
@@ -43,12 +82,14 @@ class CallContext(NamedTuple):
         driver: an interceptor that may replace the process.
         passed: descriptors that the command inherits.
         stoppers: the sets of running commands that the command joins, so that they can stop it.
+        worker: the thread that makes the call for a coroutine; ``None``: the caller's own thread makes it.
     """
 
     watcher: Interceptor | None = None
     driver: Interceptor | None = None
     passed: tuple[int, ...] = ()
     stoppers: tuple[Any, ...] = ()
+    worker: Worker | None = None
 
 
 _NOTHING = CallContext()
@@ -69,6 +110,26 @@ def surrounded(*stoppers: Any, **changes: Any) -> AbstractContextManager[None]:
     """
     now = _CONTEXT.get()
     return _Surrounded(now._replace(stoppers=(*now.stoppers, *stoppers), **changes))
+
+
+def restored(value: CallContext) -> AbstractContextManager[None]:
+    """Return a block whose commands run in a context that :func:`current` has returned."""
+    return _Surrounded(value)
+
+
+def caller() -> Caller:
+    """Return the thread that makes the current call, or the task that another thread makes it for."""
+    worker = current().worker
+    return Caller(weakref.ref(threading.current_thread())) if worker is None else worker.caller
+
+
+def sleep(seconds: float) -> None:
+    """Sleep in the current call; in a worker thread, a cancellation ends the sleep."""
+    worker = current().worker
+    if worker is None:
+        time.sleep(seconds)
+    else:
+        worker.sleep(seconds)
 
 
 def alone() -> AbstractContextManager[None]:

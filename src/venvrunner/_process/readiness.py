@@ -155,6 +155,19 @@ class ThreadedWaiter(AsyncioWaiter):
         return await super().wait({}, until)
 
 
+def running_task() -> object:
+    """Return the task that is running in this thread, of asyncio, uvloop or trio; ``None`` if there is none."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None:
+        with contextlib.suppress(RuntimeError):
+            return asyncio.current_task()
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        with contextlib.suppress(RuntimeError):
+            return trio.lowlevel.current_task()
+    return None
+
+
 def loop_waiter(*, has_pipes: bool) -> Waiter:
     """Return the waiter for the event loop that is running in this thread.
 
@@ -175,5 +188,5 @@ def loop_waiter(*, has_pipes: bool) -> Waiter:
             from venvrunner._process.trio_readiness import TrioWaiter  # few need it
 
             return TrioWaiter(trio)
-    msg = "async_log_run needs a running event loop of asyncio, uvloop or trio. Without one, use log_run."
+    msg = "async methods need a running event loop of asyncio, uvloop or trio. Without one, use the same call without async."
     raise RuntimeError(msg)

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Generator
 
 from venvrunner._create import cache
+from venvrunner._process import context
 from venvrunner._venv.file_locks import LockFile, without_waiting
 from venvrunner._venv.lock_notes import read_name, write_name
 from venvrunner._venv.open_directory import Spot
@@ -144,14 +145,12 @@ def turn(store: str, key: str) -> Generator[None]:
         VenvInUseError: another process still prepares it after :data:`WAIT` seconds.
         OSError: the lock cannot be taken.
     """
-    import time  # only where something is prepared
-
     path = _turn_path(store, key)
     policy, file = WaitPolicy(store, WAIT), LockFile()
     try:
         number = file.open(Spot.at(path))
         while not file.try_lock():
-            time.sleep(policy.pause([read_name(number)]))
+            context.sleep(policy.pause([read_name(number)]))
         write_name(number)
         yield
     finally:

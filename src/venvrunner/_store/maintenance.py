@@ -7,11 +7,11 @@ import hashlib
 import os
 import re
 import shutil
-import threading
 import time
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+from venvrunner._process import context
 from venvrunner._store import location
 from venvrunner._store.entries import KEY, Entry, all_entries, size_of
 from venvrunner._venv import deletion
@@ -141,8 +141,8 @@ def remove_entry(entry: Entry) -> bool:
 def discard(entry: Entry) -> bool:
     """Remove an entry unless it is in use, and return whether it was removed; call it in the turn of the entry."""
     try:
-        # Unlike for a deletion by its user, a runner of this thread counts too.
-        if Ownership(entry.venv_dir).users(threading.Thread()):
+        # Unlike for a deletion by its user, a runner of this caller counts too.
+        if Ownership(entry.venv_dir).users(context.NOBODY):
             return False
         thaw(entry.venv_dir)
         deletion.delete(entry.venv_dir, User(), wait=0)
@@ -171,7 +171,7 @@ def thaw(venv_dir: str) -> None:
 
 def _is_used(fork: Ownership) -> bool:
     """Return whether a fork has a runner, a running command or forks."""
-    return bool(fork.users(threading.Thread()) or fork.forks())
+    return bool(fork.users(context.NOBODY) or fork.forks())
 
 
 def _tidy(store: str, unused_for: float | None) -> None:

@@ -3,12 +3,11 @@
 import contextlib
 import errno
 import os
-import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
+from venvrunner._process import context
 from venvrunner._process.critical_section import uninterrupted
-from venvrunner._process.readiness import loop_waiter
 from venvrunner._venv.cleanup import Cleanup, Owned
 from venvrunner._venv.errors import explained
 from venvrunner._venv.file_locks import CLOSE_FIRST, LockFile, give_to_owner, is_inconclusive
@@ -95,7 +94,7 @@ def _make_state(spot: Spot) -> bool:
 
 
 class Held:
-    """Holds the lock of an environment for a block, ``with`` or ``async with``.
+    """Holds the lock of an environment for a block.
 
     Args:
         venv_dir: an absolute path.
@@ -120,7 +119,7 @@ class Held:
         """
         try:
             while found := self._attempt():
-                time.sleep(self._wait_policy.pause(found))
+                context.sleep(self._wait_policy.pause(found))
         except BaseException:
             self._give_up()
             raise
@@ -131,22 +130,6 @@ class Held:
         self._change.is_done = kind is None
         with contextlib.suppress(OSError):  # it is tried again later
             self._end.now()
-
-    async def __aenter__(self) -> "Change":
-        """Wait for the lock; other tasks run meanwhile, and one of them may hold it."""
-        try:
-            while found := self._attempt():
-                await _sleep(self._wait_policy.pause(found))
-        except BaseException:
-            self._give_up()
-            raise
-        return self._change
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Same as the end of a ``with`` block: it awaits nothing, so it cannot be cancelled."""
-        self.__exit__(kind, error, traceback)
 
     def _give_up(self) -> None:
         with contextlib.suppress(OSError):  # the first cause propagates
@@ -318,13 +301,3 @@ def remove_empty(directories: Iterable[str]) -> None:
     for directory in directories:
         with contextlib.suppress(OSError):
             insist(os.rmdir, directory)
-
-
-async def _sleep(seconds: float) -> None:
-    """Sleep on whatever event loop is running."""
-    waiter = loop_waiter(has_pipes=True)
-    try:
-        waiter.open()
-        await waiter.wait({}, time.monotonic() + seconds)
-    finally:
-        waiter.close()

@@ -3,9 +3,9 @@
 import contextlib
 import errno
 import os
-import threading
 from collections.abc import Generator
 
+from venvrunner._process import context
 from venvrunner._process.critical_section import uninterrupted
 from venvrunner._venv import venv_directory
 from venvrunner._venv.change import STATE, Change, check_open, remove_empty
@@ -35,25 +35,13 @@ def delete(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> No
         VenvInUseError: the environment is in use by a runner or a command, or has forks that need it.
         CreationError: the directory cannot be removed.
     """
-    if _is_to_be_deleted(venv_dir):
+    venv_directory.check(venv_dir, _DELETE)
+    with explained(venv_dir, _DELETE):
+        is_there = venv_directory.exists(venv_dir)
+    if is_there:
         deletion = _Deletion(venv_dir, user, wait=wait, alone=alone)
         with deletion.tolerated(), deletion.held as change:
             deletion.perform(change)
-
-
-async def delete_async(venv_dir: str, user: User, *, wait: float, alone: bool = False) -> None:
-    """Same as :func:`delete`, but other tasks run while it waits: one of them may be using the environment."""
-    if _is_to_be_deleted(venv_dir):
-        deletion = _Deletion(venv_dir, user, wait=wait, alone=alone)
-        with deletion.tolerated():
-            async with deletion.held as change:
-                deletion.perform(change)
-
-
-def _is_to_be_deleted(venv_dir: str) -> bool:
-    venv_directory.check(venv_dir, _DELETE)
-    with explained(venv_dir, _DELETE):
-        return venv_directory.exists(venv_dir)
 
 
 class _Deletion:
@@ -64,13 +52,13 @@ class _Deletion:
     """
 
     def __init__(self, venv_dir: str, user: User, *, wait: float, alone: bool) -> None:
-        thread = threading.current_thread()
+        caller = context.caller()
         self._is_alone = alone
         self._venv_dir = venv_dir
         self._user = user
 
         def hindrances(state: Directory) -> list[str]:
-            return [] if alone else Ownership(venv_dir, state).users(thread, user)
+            return [] if alone else Ownership(venv_dir, state).users(caller, user)
 
         self.held = Ownership(venv_dir).held(wait, hindrances, follow=False)
 

@@ -1,8 +1,8 @@
 """Leases: a runner's right to use its environment, and to delete it if it is temporary."""
 
 import contextlib
-from collections.abc import Generator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from venvrunner._process.critical_section import uninterrupted
@@ -87,10 +87,6 @@ class Lease(Owned):
         """
         return self._owner.held(self.wait, self._hindrances)
 
-    def changing_async(self) -> AbstractAsyncContextManager[Any]:
-        """Same as :meth:`changing`, for a coroutine."""
-        return self._owner.held(self.wait, self._hindrances)
-
     def _hindrances(self, state: Directory) -> list[str]:
         Ownership(self.venv_dir, state).refuse_if_frozen("changed")
         return []
@@ -110,11 +106,6 @@ class Lease(Owned):
             raise VenvInUseError(msg)
         if self._is_in_place:
             deletion.delete(self.venv_dir, self.user, wait=self.wait, alone=self._is_temporary)
-        uninterrupted(self._let_go, quick=True)
-
-    async def _delete_async(self) -> None:
-        if self._is_in_place:
-            await deletion.delete_async(self.venv_dir, self.user, wait=self.wait, alone=True)
         uninterrupted(self._let_go, quick=True)
 
     @property
@@ -138,25 +129,11 @@ class Lease(Owned):
         Args:
             error: the exception that is being raised; a failed deletion adds a note to it instead of raising its own.
         """
-        with self._leaving(error):
-            if self._is_to_be_deleted():
-                self.delete()
-
-    async def leave_async(self, error: BaseException | None) -> None:
-        """Same as :meth:`leave`, but other tasks run while it waits: one of them may be changing the environment."""
-        with self._leaving(error):
-            if self._is_to_be_deleted():
-                await self._delete_async()
-
-    def _is_to_be_deleted(self) -> bool:
-        return self._is_temporary and self._end.is_pending and self.is_ours
-
-    @contextlib.contextmanager
-    def _leaving(self, error: BaseException | None) -> Generator[None]:
         try:
-            yield
+            if self._is_temporary and self._end.is_pending and self.is_ours:
+                self.delete()
         except VenvError as exc:
-            self._give_back()
+            self.give_back()
             with contextlib.suppress(OSError):
                 if not exists(self.venv_dir):
                     return
@@ -164,8 +141,16 @@ class Lease(Owned):
                 raise
             error.add_note(str(exc))
         finally:
-            self._give_back()
+            self.give_back()
 
-    def _give_back(self) -> None:
+    def undo(self) -> None:
+        """End the lease, and delete the environment if this lease's creation has created it."""
+        with contextlib.suppress(VenvError):  # another process already uses it
+            if self.user.has_created:
+                self.delete()
+        self.give_back()
+
+    def give_back(self) -> None:
+        """End the lease now, and remove the directory of a temporary environment without waiting; further calls do nothing."""
         with contextlib.suppress(OSError):  # it is retried when this object is dropped, and at exit
             self._end.now()

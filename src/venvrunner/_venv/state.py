@@ -19,10 +19,10 @@ import contextlib
 import errno
 import functools
 import os
-import threading
 from collections.abc import Callable, Generator
 from typing import Any, cast
 
+from venvrunner._process.context import Caller
 from venvrunner._venv import users
 from venvrunner._venv.change import LOCK, STATE, Held, Hindrances, no_hindrances, open_state
 from venvrunner._venv.file_locks import LockFile, is_inconclusive, without_waiting
@@ -95,9 +95,9 @@ class Ownership:
         """Return the notes of one runner's commands."""
         return Commands(self._path, new_note("user"))
 
-    def users(self, thread: threading.Thread, but: User | None = None) -> list[str]:
+    def users(self, caller: Caller, but: User | None = None) -> list[str]:
         """Return the other users of the environment, as :func:`.users.others` does; call it with the lock held."""
-        return users.others(self._files("user"), thread, but)
+        return users.others(self._files("user"), caller, but)
 
     def let_go(self) -> None:
         """Close the files of this process's runners if open files cannot be removed here; call it with the lock held."""

@@ -6,13 +6,13 @@ links: a thousand runners need one descriptor. A command's processes inherit its
 
 import contextlib
 import os
-import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
+from venvrunner._process import context
 from venvrunner._venv.cleanup import Cleanup, Owned
 from venvrunner._venv.file_locks import CHILDREN_INHERIT, CLOSE_FIRST, LockFile, is_inconclusive, is_refused
 from venvrunner._venv.lock_notes import UNKNOWN, read_name, write_name
@@ -23,11 +23,18 @@ __tracebackhide__ = True
 
 
 class User(Owned):
-    """A runner as a user of its environment, which it records there."""
+    """A runner as a user of its environment, which it records there.
+
+    Attributes:
+        path: the file that records it; ``None`` if there is none.
+        has_created: whether the environment was created for it, and not reused or opened.
+    """
+
+    has_created = False
 
     def __init__(self) -> None:
         super().__init__()
-        self._thread = weakref.ref(threading.current_thread())
+        self._caller = context.caller()
         self._holder: _Holder | None = None
         self.path: str | None = None
 
@@ -51,7 +58,7 @@ class User(Owned):
                 raise
         else:
             self.path = spot.path
-            presence.threads[os.path.basename(spot.path)] = self._thread
+            presence.callers[os.path.basename(spot.path)] = self._caller
             if CLOSE_FIRST:
                 presence.users[os.path.basename(spot.path)] = weakref.ref(self)
 
@@ -60,7 +67,7 @@ class User(Owned):
         path, holder = self.path, self._holder
         if self.is_ours and path is not None and holder is not None:
             presence, name = _presence(), os.path.basename(path)
-            presence.threads.pop(name, None)
+            presence.callers.pop(name, None)
             holder.names.discard(path)
             if presence.users.pop(name, None) is not None:
                 holder.close()  # no other runner has it
@@ -167,21 +174,21 @@ def let_go(spots: Iterable[Spot]) -> None:
             user.leave()
 
 
-def others(spots: Iterable[Spot], thread: threading.Thread, but: User | None = None) -> list[str]:
-    """Return the other users of the environment: the runners of one thread do not count, but their commands do.
+def others(spots: Iterable[Spot], caller: context.Caller, but: User | None = None) -> list[str]:
+    """Return the other users of the environment: the runners of one caller do not count, but their commands do.
 
     Args:
         spots: the files of the users; leftovers of ended processes are removed.
-        thread: the thread whose runners do not count.
+        caller: the thread or task whose runners do not count.
         but: a user that does not count either.
     """
     found: list[str] = []
-    threads = _presence().threads
+    callers = _presence().callers
     own = None if but is None or but.path is None else os.path.basename(but.path)
     for spot in spots:
         name = os.path.basename(spot.path)  # names are random; the directory may have several paths
-        noted = threads.get(name)
-        if (noted is not None and noted() is thread) or name == own:
+        noted = callers.get(name)
+        if (noted is not None and noted.is_same(caller)) or name == own:
             continue
         if (holder := _holder_of(spot)) is not None:
             found.append(holder)
@@ -249,7 +256,7 @@ class _Presence(Owned):
     """The locked files of this process: usually one for each file system, and as root one for each owner of environments.
 
     Attributes:
-        threads: the thread that made a runner's note, by the name of its file: the thread object, because a later thread may
+        callers: the thread or task that made a runner's note, by the name of its file: the objects, because a later thread may
             get the same identifier.
         users: the user that the note belongs to, on systems where an open file cannot be removed.
     """
@@ -258,7 +265,7 @@ class _Presence(Owned):
         super().__init__()
         # Not a WeakValueDictionary: its callbacks are Python, so a signal handler may raise in them.
         self._holders: dict[tuple[int, int], weakref.ref[_Holder]] = {}
-        self.threads: dict[str, weakref.ref[threading.Thread]] = {}
+        self.callers: dict[str, context.Caller] = {}
         self.users: dict[str, weakref.ref[User]] = {}
 
     def note(self, spot: Spot) -> _Holder:
