@@ -11,6 +11,7 @@ import sys
 import environment_rows  # noqa: F401  it registers its rows
 import import_rows  # noqa: F401  the same
 import install_rows  # noqa: F401  the same
+import loop_rows  # noqa: F401  the same
 import process_rows  # noqa: F401  the same
 import pytest_rows  # noqa: F401  the same
 import store_rows  # noqa: F401  the same

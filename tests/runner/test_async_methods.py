@@ -24,6 +24,7 @@ from helpers.waiting import DEADLINE, wait_until
 from helpers.wheels import make_wheel
 from venvrunner import (
     InterpreterNotFoundError,
+    LockFileError,
     NoSuchPackageError,
     VenvExistsError,
     VenvInUseError,
@@ -320,13 +321,13 @@ async def test_the_runner_of_a_task_that_has_ended_counts(tmp_path: Path) -> Non
 # Cancellations.
 
 
-async def _cancelled(task: "asyncio.Task[Any]", _gate: Gate) -> None:
+async def _cancelled(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def _twice(task: "asyncio.Task[Any]", _gate: Gate) -> None:
+async def _twice(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     await asyncio.sleep(0)
     task.cancel()
@@ -334,7 +335,7 @@ async def _twice(task: "asyncio.Task[Any]", _gate: Gate) -> None:
         await task
 
 
-async def _failing_sibling(task: "asyncio.Task[Any]", _gate: Gate) -> None:
+async def _failing_sibling(task: "asyncio.Task[Any]") -> None:
     async def join() -> None:
         await task
 
@@ -351,7 +352,7 @@ async def _failing_sibling(task: "asyncio.Task[Any]", _gate: Gate) -> None:
         await both()
 
 
-async def _timeout(task: "asyncio.Task[Any]", _gate: Gate) -> None:
+async def _timeout(task: "asyncio.Task[Any]") -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await task
@@ -362,22 +363,16 @@ ENDS = {"cancel": _cancelled, "two cancels": _twice, "a task group": _failing_si
 
 
 @pytest.mark.parametrize("way", ENDS)
-@pytest.mark.parametrize("kind", ["named", "temporary"])
 def test_a_cancel_ends_the_installer_and_leaves_nothing(
-    way: str, kind: str, slow_project: Path, gate: Gate, tmp_path: Path, run: Callable[[Coroutine[Any, Any, Any]], Any]
+    way: str, slow_project: Path, gate: Gate, tmp_path: Path, run: Callable[[Coroutine[Any, Any, Any]], Any]
 ) -> None:
     """Neither a process nor a file, by the time that the call ends."""
     top = tmp_path / "a" / "b"
 
-    def create() -> Coroutine[Any, Any, Any]:
-        if kind == "named":
-            return VenvRunner.async_create("venv", top, requirements=[slow_project])
-        return VenvRunner.async_temporary(requirements=[slow_project]).__aenter__()
-
     async def main() -> None:
-        task = asyncio.create_task(create())
+        task = asyncio.create_task(VenvRunner.async_create("venv", top, requirements=[slow_project]))
         await gate.wait()
-        await asyncio.wait_for(ENDS[way](task, gate), DEADLINE)
+        await asyncio.wait_for(ENDS[way](task), DEADLINE)
         assert task.done()
 
     run(main())
@@ -409,6 +404,36 @@ async def test_a_cancel_ends_the_wait_for_an_environment(tmp_path: Path, caplog:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, DEADLINE)
     assert (await first.async_log_run(["python", "-c", "print(1)"])).stdout == "1\n"
+
+
+@pytest.mark.asyncio
+async def test_a_lock_file_is_fetched_by_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the loop can serve it, and a cancel does not wait for a server that does not answer."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    asked, done = asyncio.Event(), asyncio.Event()
+    text = 'lock-version = "1.0"\ncreated-by = "hand"\npackages = []\n'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = (await reader.readline()).decode()
+        if "slow" in line:
+            asked.set()
+            await reader.read()  # until the client has gone
+            done.set()
+        status = "200 OK" if "pylock" in line else "404 Not Found"
+        writer.write(f"HTTP/1.0 {status}\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with await VenvRunner.async_create("venv", tmp_path, lock=f"{url}/pylock.toml") as venv:
+            await venv.async_delete()
+        with pytest.raises(LockFileError, match="404"):
+            await VenvRunner.async_create("venv", tmp_path, lock=f"{url}/none.toml")
+        task = asyncio.create_task(VenvRunner.async_create("venv", tmp_path, lock=f"{url}/slow.toml"))
+        await asyncio.wait_for(asked.wait(), DEADLINE)
+        await asyncio.wait_for(_cancelled(task), DEADLINE)
+        await asyncio.wait_for(done.wait(), DEADLINE)
+    assert not names(tmp_path)
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 20])

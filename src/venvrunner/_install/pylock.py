@@ -1,14 +1,17 @@
 """Lock files (PEP 751): read and checked, together with the caller's choice of extras and groups."""
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from venvrunner import subprocess_util
 from venvrunner._install.lock_formats import other_kind
 from venvrunner._install.requirement_forms import WEB
+from venvrunner._process import context
 from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
-from venvrunner.exceptions import LockFileError
+from venvrunner.exceptions import CommandError, LockFileError
 
 __tracebackhide__ = True
 
@@ -186,11 +189,28 @@ def unusable(path: str, why: object, remedy: str = "") -> LockFileError:
 
 def _text(path: str) -> str:
     if WEB.fullmatch(path):
-        from venvrunner._install.fetch import fetch  # slow to import
-
-        return fetch(path).replace("\r\n", "\n")
+        return _fetched(path).replace("\r\n", "\n")
     with open(path, encoding="utf-8", newline="") as file:
         return file.read().replace("\r\n", "\n")  # the same text on all platforms; TOML allows both
+
+
+def _fetched(url: str) -> str:
+    """Return the text at a URL; in a worker thread, a command fetches it, which a cancellation ends.
+
+    Raises:
+        OSError: the text cannot be fetched.
+    """
+    from venvrunner._install import fetch  # slow to import
+
+    worker = context.current().worker
+    if worker is None or not sys.executable:
+        return fetch.fetch(url)
+    command = [sys.executable, "-I", str(fetch.__file__)]
+    try:
+        text: str = worker.run(lambda: subprocess_util.async_log_run(command, stderr_loglevel=None, input=url)).stdout
+    except CommandError as exc:
+        raise OSError(str(exc.stderr).strip()) from None
+    return text
 
 
 def _check_names(lock: Lock, keyword: str, what: str, chosen: tuple[str, ...] | None, known: Iterable[str]) -> None:
