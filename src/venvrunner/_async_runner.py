@@ -15,7 +15,7 @@ from venvrunner._venv.waiting import logger
 
 __tracebackhide__ = True
 
-_Runner = TypeVar("_Runner", bound="AsyncRunner")
+_Runner = TypeVar("_Runner", bound=AbstractAsyncContextManager[Any])
 _advised: list[str] = []
 """The call that blocked an event loop, once that has been logged."""
 
