@@ -46,8 +46,8 @@ other commands, each with its own --help:
   venvrunner lock     write a lock file of what requirements resolve to
   venvrunner store    list, prune and verify what --cached has prepared
   venvrunner cache    show and prune what new environments are created from
-  venvrunner completion
-                      print the script that completes these options in a shell
+  venvrunner pythons  list the interpreters that --python can find
+  venvrunner doctor   say what is wrong with this machine, and what to do
 
 exit codes:
   the command's own; 128+n if signal n ended the command or venvrunner
