@@ -1,6 +1,7 @@
 """Doubles answer calls of functions: by a script, and by a recording."""
 
 import asyncio
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -210,3 +211,15 @@ def test_a_damaged_report_is_refused(tmp_path: Path, venv: VenvRunner) -> None:
     path.write_text(json.dumps(whole), encoding="utf-8")
     with pytest.raises(RecordingError, match="5 is not a str"):
         ReplayVenvRunner(path)
+
+
+def test_all_ways_to_call_have_one_signature() -> None:
+    """Of real runners and of doubles, sync and async."""
+
+    def parameters(function: Callable[..., Any]) -> Any:
+        return inspect.signature(function, eval_str=True).parameters
+
+    expected = parameters(Runner.call)
+    for cls in (Runner, VenvRunner, ScriptedVenvRunner, RecordingVenvRunner, ReplayVenvRunner):
+        assert parameters(cls.call) == parameters(cls.async_call) == expected
+        assert inspect.iscoroutinefunction(cls.async_call)
