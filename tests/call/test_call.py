@@ -274,6 +274,21 @@ def test_a_keyword_that_became_an_option_is_explained(venv: VenvRunner) -> None:
     assert caught.value.__notes__ == ["input= is an option of the call. Pass the function its own with kwargs={'input': ...}."]
 
 
+@POSIX
+def test_a_user_that_does_not_exist_is_explained_too(venv: VenvRunner) -> None:
+    """A greeting of a user is not to run as that user; what a callback raises has nothing to do with it."""
+    with pytest.raises(KeyError, match="nobody-by-this-name") as caught:
+        venv.call(same, user="nobody-by-this-name")
+    assert caught.value.__notes__ == ["user= is an option of the call. Pass the function its own with kwargs={'user': ...}."]
+
+    def fail(line: str) -> None:
+        raise LookupError("no timeout")  # noqa: EM101, TRY003  in one line
+
+    with pytest.raises(LookupError, match="no timeout") as raised:
+        venv.call("builtins:print", "x", stdout_loglevel=fail, timeout=60)
+    assert not hasattr(raised.value, "__notes__")
+
+
 def test_an_exception_comes_back_with_its_traceback(way: Call) -> None:
     """As a `CommandError`, with the lines of the file in which the function stands, and none of the library's."""
 

@@ -187,8 +187,10 @@ class Request:
     def explain(self, error: BaseException) -> None:
         """Add a note to an exception about an option that was perhaps meant for the function."""
         if isinstance(error, TypeError | ValueError | LookupError | OSError) and not isinstance(error, CallError):
+            text = str(error)
             for name in self.options:
-                if name in str(error) or (name in {"user", "group"} and isinstance(error, KeyError)):
+                is_meant = text.startswith(name) or f"{name}=" in text
+                if is_meant or (name in {"user", "group"} and isinstance(error, KeyError)):
                     error.add_note(
                         f"{name}= is an option of the call. Pass the function its own with kwargs={{{name!r}: ...}}."
                     )
