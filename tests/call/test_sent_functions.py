@@ -177,10 +177,8 @@ def test_what_a_function_has_of_its_own_is_no_reason() -> None:
 
 def test_a_function_of_a_newer_python_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """The source may have what the environment's Python does not know yet."""
-    from venvrunner._call import request  # it is what is patched
-
     found = source_of(closure)._replace(text="def closure(:\n")
-    monkeypatch.setattr(request, "source_of", lambda function: found)
+    monkeypatch.setattr("venvrunner._call.source.source_of", lambda function: found)
     with pytest.raises(CallError, match=r"the source of .*:closure cannot be used on Python 3\.\d+: SyntaxError: "):
         FAKE.call(closure)
 

@@ -6,15 +6,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from venvrunner._call.program import encoded, has_text_keys
 from venvrunner._call.report_program import flaw
-from venvrunner._call.source import Source, source_of
 from venvrunner._process.checks import flag, kept_secrets
 from venvrunner._process.command import KEYWORDS
 from venvrunner._redaction import Redactor, fills, whole_lines
 from venvrunner.exceptions import CallError
+
+if TYPE_CHECKING:
+    from venvrunner._call.source import Source
 
 __tracebackhide__ = True
 
@@ -196,13 +198,15 @@ class Request:
                     )
 
 
-def named(function: object) -> tuple[str, Source | None]:
+def named(function: object) -> "tuple[str, Source | None]":
     """Return a function as ``module:function``, and its source if it is no name.
 
     Raises:
         TypeError, ValueError: it is not the name of a function, or it cannot be sent.
     """
     if not isinstance(function, str):
+        from venvrunner._call.source import source_of  # it imports inspect, which a name does not need
+
         source = source_of(cast("Callable[..., Any]", function))
         return source.label, source
     if not _NAME.fullmatch(function):
