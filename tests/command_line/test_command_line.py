@@ -180,6 +180,14 @@ def test_the_help_is_worth_reading() -> None:
     assert all(len(line) <= 80 for line in result.stdout.decode().splitlines())
 
 
+@pytest.mark.parametrize("command", ["", "lock", "store", "store prune", "cache", "completion"])
+def test_every_help_fits_a_terminal_of_80_columns(command: str) -> None:
+    """Also what is not wrapped by itself."""
+    done = run(*command.split(), "--help")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [line for line in done.stdout.decode().splitlines() if len(line) > 80] == []
+
+
 def test_everything_after_the_first_dashes_belongs_to_the_command() -> None:
     """Options and further dashes are passed on as they are."""
     result = run(*PYTHON, "import sys; print(sys.argv[1:])", "--", "--help", "--with", "x", "", "a b")

@@ -1,12 +1,15 @@
 """One command with several Pythons, as a real process: prefixes, streams, the table, exit codes, and that nothing is left."""
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from functools import partial
 from pathlib import Path
 
@@ -132,9 +135,10 @@ def test_a_second_signal_skips_the_grace() -> None:
     assert os.listdir(os.environ["TMPDIR"]) == []
 
 
-def on_a_terminal(*args: str, **env: str) -> str:
+def on_a_terminal(*args: str, columns: int = 0, **env: str) -> str:
     """Run the command line with its output on a terminal, and return what it shows."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environ = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "CI"}}
     environ |= {"PYTHONPATH": SOURCE, "TERM": "xterm", **env}
     with subprocess.Popen([sys.executable, "-m", "venvrunner", *args], stdout=slave, stderr=slave, env=environ) as process:
@@ -152,8 +156,19 @@ def test_prefixes_are_coloured_only_on_a_terminal_that_has_colours() -> None:
     """A colour for each Python."""
     command = [*BOTH, "--", "python", "-c", "print('mine')"]
     assert f"\x1b[36m{FIRST.ljust(WIDTH)} | \x1b[0mmine" in on_a_terminal(*command)
-    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        assert "\x1b[" not in on_a_terminal(*command, **env)
+    assert "\x1b[" not in on_a_terminal(*command, NO_COLOR="1")
+    assert "\x1b[" not in on_a_terminal(*command, TERM="dumb")
+
+
+@pytest.mark.parametrize("columns", [30, 80, 200])
+def test_the_table_is_cut_to_the_terminal(columns: int, tmp_path: Path) -> None:
+    """A long list of packages does not wrap."""
+    wheels = [str(make_command_wheel(tmp_path, "pocket" * 5 + letter)) for letter in "abcde"]
+    options = [text for wheel in wheels for text in ("--with", wheel)]
+    rows = on_a_terminal("-q", *BOTH, *options, "--", "python", "-c", "", columns=columns).splitlines()
+    assert rows[0].startswith("PYTHON")
+    assert all(len(row) <= columns for row in rows)
+    assert ("pocketpocketpocketpocketpocketc 1.0" in rows[1]) == (columns == 200)
 
 
 def test_on_github_actions_each_installation_is_a_group_and_the_job_has_a_summary(tmp_path: Path) -> None:

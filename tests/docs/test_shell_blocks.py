@@ -71,6 +71,10 @@ def test_the_shell_commands_of_a_page_work(page: Path, project: Path) -> None:
         elif page.stem == "command-line":
             venv.install(str(ROOT))
             (project / "test_build_app.py").write_text("def test_nothing(): pass\n")  # one without fixtures of the plugin
+        elif page.stem == "scripts":
+            venv.install(str(ROOT))
+            (report,) = [block for block in blocks(page.read_text(encoding="utf-8")) if block.file == "report.py"]
+            (project / "report.py").write_text(report.code)
         script = "\n".join(commands(page))
         for elsewhere, here in HERE.items():
             script = script.replace(elsewhere, here)

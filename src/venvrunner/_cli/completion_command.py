@@ -12,7 +12,7 @@ __tracebackhide__ = True
 _SHELLS = ("bash", "zsh", "tcsh")
 _EPILOG = """\
 examples:
-  venvrunner completion bash > ~/.local/share/bash-completion/completions/venvrunner
+  venvrunner completion bash >> ~/.bash_completion
   venvrunner completion zsh > ~/.zfunc/_venvrunner
 
 It needs the extra venvrunner[completion]."""

@@ -24,8 +24,9 @@ examples:
   venvrunner store list
   venvrunner store prune --max-size 1GB --unused-for 30d
 
-The store can be deleted at any time. Set {location.VARIABLE} to use another directory, and
-{location.SIZE_VARIABLE} to change its limit, which is 5GB."""
+The store can be deleted at any time. Set {location.VARIABLE} to use
+another directory, and {location.SIZE_VARIABLE} to change its limit,
+which is 5GB."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="venvrunner store",
-        description="Manage the store of prepared environments, which cached=True and the pytest plugin use.",
+        description="Manage the store of prepared environments, for --cached and the pytest plugin.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
