@@ -137,3 +137,13 @@ def test_the_page_lists_the_options_of_the_help(command: str) -> None:
     listed = re.findall(r"^`(-.*)`$", section, re.MULTILINE)
     flags, documented = (re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(lines)) for lines in (shown, listed))
     assert sorted(flags) == sorted(documented)
+
+
+def test_lock_shares_the_options_of_an_installation(folder: Path) -> None:
+    """Constraints, and a limit for the time, which is not reached here."""
+    (folder / "limits.txt").write_text("needy==1.0\n")
+    options = ["-c", "limits.txt", "--install-timeout", "300", "--no-index", "--find-links", "wheels", "-v"]
+    result = run("lock", "needy", *options, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert b"--constraint=" in result.stderr
+    assert names(folder / "pylock.toml") == ["needy", "pocket"]

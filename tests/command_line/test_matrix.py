@@ -211,3 +211,10 @@ def test_options_that_a_matrix_cannot_have_are_2(args: list[str], message: str, 
     done = run(*BOTH, *args, "--", "python", "-V", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().splitlines()[-1] == f"venvrunner: error: {message}"
+
+
+def test_a_missing_python_is_an_annotation_too(few_interpreters: None) -> None:
+    """On GitHub Actions, nobody reads a log that is green at its end."""
+    done = run("--python", "9.99", "--python", FIRST, "--", "python", "-V", GITHUB_ACTIONS="true")
+    assert done.returncode == 125
+    assert done.stderr.startswith(b"::error title=venvrunner::no interpreter matches ")
