@@ -48,6 +48,8 @@ other commands, each with its own --help:
   venvrunner cache    show and prune what new environments are created from
   venvrunner pythons  list the interpreters that --python can find
   venvrunner doctor   say what is wrong with this machine, and what to do
+  venvrunner completion
+                      print the script that completes these options in a shell
 
 exit codes:
   the command's own; 128+n if signal n ended the command or venvrunner
