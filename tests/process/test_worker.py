@@ -76,6 +76,9 @@ async def test_a_coroutine_that_is_closed_ends_its_call_first() -> None:
         end_soon(call)
         coroutine.close()
         assert call.has_ended
+    coroutine, future = begin(lambda: "done")
+    await asyncio.wait_for(asyncio.wait([future]), DEADLINE)
+    coroutine.close()
 
 
 @pytest.mark.asyncio
