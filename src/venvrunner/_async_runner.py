@@ -111,8 +111,8 @@ class AsyncRunner(StoredRunner):
             **options: see :class:`VenvOptions`.
 
         Returns:
-            an async context manager: the end of its block deletes the environment, also after a cancellation. Or await it to
-            get the runner without a block.
+            the async context manager whose block has the runner, and whose end deletes the environment, also after a
+            cancellation. Or await it to get the runner without a block.
 
         Raises:
             InvalidPathError: *dir* is not an existing directory, or an environment would not work there.

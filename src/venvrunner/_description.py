@@ -38,7 +38,7 @@ class VenvOptions(TypedDict, total=False):
 
 
 class CreateOptions(VenvOptions, total=False):
-    """The keywords of :meth:`.VenvRunner.async_create`: these, and :class:`VenvOptions`.
+    """The keywords of :meth:`.VenvRunner.async_create`: these, and :class:`~venvrunner.VenvOptions`.
 
     The meanings and defaults are those of the arguments of :class:`.VenvRunner`.
 

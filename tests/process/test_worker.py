@@ -128,32 +128,6 @@ async def test_a_command_that_was_asked_for_too_late_never_starts() -> None:
     assert not started
 
 
-@pytest.mark.asyncio
-async def test_a_call_does_not_wait_for_ever_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of those that work may need what it holds."""
-    monkeypatch.setattr(worker, "_PATIENCE", 0.01)
-    for place in worker._PLACES:
-        assert place.acquire(blocking=False)
-    try:
-        assert await worker.call(lambda: "done") == "done"
-    finally:
-        for place in worker._PLACES:
-            place.release()
-
-
-@pytest.mark.asyncio
-async def test_more_calls_than_places_all_get_a_turn() -> None:
-    """Each gives its place away while it waits."""
-
-    def wait() -> int:
-        context.sleep(0.001)
-        return threading.get_ident()
-
-    found = await asyncio.wait_for(asyncio.gather(*(worker.call(wait) for _number in range(20))), DEADLINE)
-    assert len(found) == 20
-    assert threading.get_ident() not in found
-
-
 def test_two_callers_are_the_same_only_if_one_thread_makes_both() -> None:
     """And not for two of its tasks, or for one that has ended."""
 

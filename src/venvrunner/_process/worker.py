@@ -4,12 +4,10 @@ So an asynchronous method is its synchronous twin in a thread. The loop is only 
 calls the caller's callbacks, and a cancellation stops them as it does for any other command.
 
 Each call has a thread of its own, and none of the loop's executor: calls that wait for each other never wait for a free thread.
-But only a few of these threads work at the same time, because the loop would wait for the interpreter's lock behind all others.
 """
 
 import _thread
 import contextvars
-import itertools
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -26,11 +24,6 @@ __tracebackhide__ = True
 _Result = TypeVar("_Result")
 _LOOK = 0.5
 """Seconds between two checks whether the event loop has ended without a word."""
-_PLACES = tuple(_thread.allocate_lock() for _number in range(2))
-"""The places of the threads that work, rather than wait for a command or an environment."""
-_PATIENCE = 0.5
-"""Seconds after which a thread works without a place: one that has a place may need what this one holds."""
-_turns = itertools.count()
 _INTERRUPTIONS = 100
 """How many times a signal handler may raise while the thread ends, before the loop is blocked until it has ended."""
 
@@ -124,7 +117,6 @@ class _Worker(Generic[_Result]):
         self._cancelled = threading.Event()
         self._ended = threading.Event()
         self._starters: list[int] = []
-        self._place: _thread.LockType | None = None
         work = partial(contextvars.copy_context().run, self._work)
         self._thread = threading.Thread(target=work, name="venvrunner-worker", daemon=False)
 
@@ -145,7 +137,6 @@ class _Worker(Generic[_Result]):
     def _work(self) -> None:
         error: BaseException | None = None
         try:
-            self._take_place()
             with context.surrounded(worker=self):
                 self._value = self._action()
                 if self._undo is not None:
@@ -153,21 +144,8 @@ class _Worker(Generic[_Result]):
         except BaseException as exc:  # noqa: BLE001  it is raised again in the coroutine
             error = exc
         finally:
-            self._leave_place()
             self._end(error)
             del error  # or the traceback and the error would form a cycle
-
-    def _take_place(self) -> None:
-        free = next((place for place in _PLACES if place.acquire(blocking=False)), None)
-        if free is None and not self._cancelled.is_set():
-            place = _PLACES[next(_turns) % len(_PLACES)]
-            free = place if place.acquire(timeout=_PATIENCE) else None
-        self._place = free
-
-    def _leave_place(self) -> None:
-        place, self._place = self._place, None
-        if place is not None:
-            place.release()
 
     def _deliver(self, undo: Callable[[_Result], object]) -> None:
         """Ask the loop to take the result, and undo it if the coroutine was cancelled before."""
@@ -185,23 +163,15 @@ class _Worker(Generic[_Result]):
         if self._cancelled.is_set():
             raise CancelledError
         self._waiter.wake()
-        self._leave_place()
-        try:
-            while not request.answered.wait(_LOOK):
-                if not self._loop_thread.is_alive():
-                    raise CancelledError
-        finally:
-            self._take_place()
+        while not request.answered.wait(_LOOK):
+            if not self._loop_thread.is_alive():
+                raise CancelledError
         return request.outcome()
 
     def sleep(self, seconds: float) -> None:
         """Sleep, or raise if the coroutine is cancelled."""
-        self._leave_place()
-        try:
-            if self._cancelled.wait(seconds):
-                raise CancelledError
-        finally:
-            self._take_place()
+        if self._cancelled.wait(seconds):
+            raise CancelledError
 
     # On the loop.
 
