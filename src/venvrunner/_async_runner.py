@@ -69,7 +69,7 @@ class AsyncRunner(StoredRunner):
         r"""Create an environment as :class:`VenvRunner` does, while other tasks of the event loop run.
 
         A cancellation stops the installer, removes what has been created, and then propagates. It waits for an interpreter that
-        is being asked for its version, which takes at most 15 seconds.
+        is being asked for its version, which has 15 seconds to answer.
 
         Args:
             name: the name of the environment's directory: one plain name.

@@ -25,6 +25,7 @@ def test_a_run_is_reported_and_its_streams_pass_through_unchanged(tmp_path: Path
     assert (report["argv"], report["exit_code"], report["status"]) == (command, 4, "failed")
     assert report["receipts"] == [{"added": {"pocket": "1.0"}, "changed": {}, "removed": {}}]
     assert report["python"]["version"] == "{}.{}.{}".format(*sys.version_info)
+    assert Path(report["python"]["executable"]).exists()  # the one of the environment is gone
     assert (report["stderr_end"], report["message"]) == ("bad\n", "The exit code is 4.")
     assert report["duration"] > 0
     assert ET.parse(tmp_path / "a.xml").getroot().attrib["failures"] == "1"

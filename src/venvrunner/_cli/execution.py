@@ -117,7 +117,11 @@ class Execution:
             return prepare(self._order, display, stack, self._receipts, self._check)
 
     def _run(self, venv: VenvRunner) -> int:
-        self._python = venv.python_executable, _version(venv)
+        settings = read_settings(venv.venv_dir)
+        version = settings.get("version_info", "") or settings.get("version", "")
+        # The one in a temporary environment is gone when the report is read.
+        executable = settings.get("executable", venv.python_executable)
+        self._python = executable, ".".join(version.split(".")[:3])
         try:
             argv = venv.resolve(self._command)
         except ValueError as exc:
@@ -168,8 +172,3 @@ class Execution:
             raise _FailedError(FAILURE, "error", [f"{argv[0]!r} {lost_reason()}"])
         code: int = run.returncode
         return SIGNAL - code if code < 0 else code
-
-
-def _version(venv: VenvRunner) -> str:
-    settings = read_settings(venv.venv_dir)
-    return ".".join((settings.get("version_info", "") or settings.get("version", "")).split(".")[:3])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from venvrunner._create import cache
 from venvrunner._create.interpreter import running
+from venvrunner._create.interpreters import bundled_wheels
 from venvrunner._store import location
 from venvrunner._venv import file_locks, layout
 from venvrunner._venv.temporary import temporary_directory
@@ -256,9 +257,7 @@ def _uv_version() -> str:
 
 
 def _pip_version() -> str:
-    from virtualenv.seed.wheels.embed import get_embed_wheel  # slow to import
-
-    wheel = get_embed_wheel("pip", _version())
+    wheel = bundled_wheels().get_embed_wheel("pip", _version())
     return "" if wheel is None or not os.path.exists(wheel.path) else f"pip {wheel.version}"
 
 
