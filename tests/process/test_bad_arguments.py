@@ -117,7 +117,7 @@ def test_a_misspelled_option_of_an_environment_gets_a_suggestion() -> None:
     """As for the keywords of a command; nothing is made."""
     temporary: Any = VenvRunner.temporary
     with pytest.raises(
-        TypeError, match=r"^requirments= is unknown. Did you mean requirements=\? The keywords are: cached, installer, "
+        TypeError, match=r"^requirments= is unknown. Did you mean requirements=\? The keywords are: cached, dir, installer, "
     ):
         temporary(requirments=["pocket"])
 
