@@ -18,7 +18,7 @@ import pytest
 from helpers.environments import portable_contents
 from helpers.files import listing
 from helpers.programs import WATCH, run_python
-from helpers.system import IS_ROOT, as_nobody
+from helpers.system import IS_ROOT, as_nobody, open_to_others
 from helpers.waiting import DEADLINE
 from venvrunner import CreationError, InvalidPathError, VenvRunner
 
@@ -128,9 +128,7 @@ def test_a_full_disk_while_forking_leaves_the_parent_free(small_disk: Path) -> N
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
     """A directory that everybody can reach."""
-    for folder in [tmp_path, *tmp_path.parents[:3]]:
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/tmp"):
-            folder.chmod(0o755)
+    open_to_others(tmp_path)
     return tmp_path
 
 

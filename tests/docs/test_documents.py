@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import venvrunner
+from helpers.environments import ONLINE
 from helpers.pages import BLOCK, PAGES, ROOT, blocks
 from venvrunner import FakeVenvRunner
 from venvrunner.testing import ReplayVenvRunner
@@ -35,6 +36,8 @@ MARKS = {
 def test_the_python_blocks_of_a_page_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, in one namespace and in an empty directory, as a reader would try them."""
     monkeypatch.chdir(tmp_path)
+    for name, value in ONLINE.items():
+        monkeypatch.setenv(name, value)
     if not entry_points(group="pytest11", name="venvrunner"):  # on the path, and not installed
         monkeypatch.setenv("PYTEST_ADDOPTS", "-p venvrunner.pytest_plugin")
     text = page.read_text(encoding="utf-8")

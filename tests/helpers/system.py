@@ -21,6 +21,15 @@ def find_tool(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
 
 
+def open_to_others(folder: Path) -> None:
+    """Let every user enter a directory of pytest; skip where they cannot enter the directory for temporary files itself."""
+    for path in [folder, *folder.parents[:3]]:
+        if path.stat().st_uid == os.geteuid() and path != Path("/tmp"):
+            path.chmod(0o755)
+    if IS_ROOT and not all(path.stat().st_mode & 0o001 for path in folder.parents):
+        pytest.skip("other users cannot enter the directory for temporary files")
+
+
 def as_nobody(action: Callable[[], object]) -> str:
     """Do something without the rights of root, and return the error that was raised."""
     if IS_ROOT and not all(folder.stat().st_mode & 0o005 for folder in Path(sys.base_prefix).parents):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from helpers.environments import ONLINE
 from helpers.stores import WITHOUT, add_release, environments, make_project, store, take
 from venvrunner import CreationError, NotAVenvError, VenvExistsError, VenvRunner, VenvSpec
 from venvrunner.exceptions import (
@@ -148,6 +149,8 @@ def test_errors_are_those_of_a_creation_without_the_store(
 ) -> None:
     """The same class and the same text, and neither the target nor an unfinished entry is left."""
     monkeypatch.delenv("UV_OFFLINE")  # it has an error of its own
+    for name, value in ONLINE.items():
+        monkeypatch.setenv(name, value)
     options: dict[str, dict[str, Any]] = {
         "unknown": {"requirements": ["no-such-package"]},
         "broken": {"requirements": [broken(tmp_path)]},

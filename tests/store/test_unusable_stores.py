@@ -14,7 +14,7 @@ import pytest
 from helpers.files import listing
 from helpers.programs import run_python
 from helpers.stores import TAKE, WITHOUT, environments, store, take
-from helpers.system import IS_ROOT, as_nobody
+from helpers.system import IS_ROOT, as_nobody, open_to_others
 from venvrunner._store import maintenance
 
 __all__ = ["store"]
@@ -194,9 +194,7 @@ def test_an_entry_of_another_user_is_not_used(store: Path, log: pytest.LogCaptur
 
 def test_a_store_that_cannot_be_written_to(tmp_path: Path) -> None:
     """What is in it is used, and everything else is made without it."""
-    for folder in [tmp_path, *tmp_path.parents[:3]]:
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/tmp"):
-            folder.chmod(0o755)
+    open_to_others(tmp_path)
     own = tmp_path / "own"
     own.mkdir()
     own.chmod(0o777)
