@@ -211,7 +211,7 @@ class CommandRunner(ABC):
         of the new runner too.
 
         Args:
-            **options: see :class:`.LogRunOptions`. The defaults of this runner stay, unless they are given anew.
+            **options: see :class:`.LogRunOptions`. Defaults of this runner that are not given again stay.
 
         Returns:
             the new runner.

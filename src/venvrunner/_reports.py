@@ -18,8 +18,8 @@ from venvrunner.exceptions import InvalidPathError
 __tracebackhide__ = True
 
 Status = Literal["passed", "failed", "timeout", "missing", "error", "skipped"]
-"""How a run ended: with exit code 0; with another one; its time was over; there is no such interpreter, and that counts; its
-environment or its command could not be had; there is no such interpreter, and that was to be skipped."""
+"""How a run ended: the exit code was 0; it was another one; the command was stopped at its timeout; the interpreter was not
+found; the environment was not created or the command not started; the interpreter was not found and was to be skipped."""
 
 _ELEMENTS: dict[Status, str] = {
     "failed": "failure",

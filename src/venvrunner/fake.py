@@ -64,7 +64,7 @@ class FakeVenvRunner(Runner):
     @property
     def python_version(self) -> str:
         """The version of this interpreter, such as ``"3.13.1"``."""
-        return ".".join(map(str, sys.version_info[:3]))
+        return layout.current_version()
 
     @property
     def scripts_dir(self) -> str:

@@ -143,4 +143,4 @@ def test_two_callers_are_the_same_only_if_one_thread_makes_both() -> None:
     assert not first.is_same(first._replace(task=lambda: other))
     assert not first.is_same(first._replace(task=lambda: None))
     assert not first._replace(task=lambda: None).is_same(first._replace(task=lambda: None))
-    assert not context.NOBODY.is_same(context.NOBODY)
+    assert not context.NO_CALLER.is_same(context.NO_CALLER)

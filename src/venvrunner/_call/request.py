@@ -199,7 +199,7 @@ class Request:
 
 
 def named(function: object) -> "tuple[str, Source | None]":
-    """Return a function as ``module:function``, and its source if it is no name.
+    """Return a function as ``module:function``, and its source unless it is a name.
 
     Raises:
         TypeError, ValueError: it is not the name of a function, or it cannot be sent.

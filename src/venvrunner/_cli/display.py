@@ -24,12 +24,13 @@ _SPINNER = "\N{BRAILLE PATTERN DOTS-124}"
 
 def say(message: str) -> None:
     """Print a message of venvrunner to standard error, with credentials masked."""
-    _print(f"venvrunner: {message}")
+    show(f"venvrunner: {message}")
 
 
 def show(text: str) -> None:
-    """Print text to standard error as it is, with credentials masked."""
-    _print(text)
+    """Print text to standard error, with credentials masked; on GitHub Actions, no line of it is a command."""
+    masked = Redactor().mask(text)
+    _write(github.inert(masked) if github.is_here() else masked)
 
 
 def complain(error: BaseException) -> None:
@@ -38,13 +39,17 @@ def complain(error: BaseException) -> None:
 
 
 def explain(why: Sequence[str]) -> None:
-    """Print why there is no result: a message and notes; on GitHub Actions, also as an annotation."""
-    message, *notes = why
+    """Print an error, as its message and notes; on GitHub Actions, also as an annotation."""
     if github.is_here():
-        _write(github.command("error", Redactor().mask("\n".join([message, *notes[-1:]])), title="venvrunner"))
-    say(message)
-    for note in notes:
-        _print(note)
+        _write(annotation(why))
+    say(why[0])
+    for note in why[1:]:
+        show(note)
+
+
+def annotation(why: Sequence[str]) -> str:
+    """Return the command that annotates a job on GitHub Actions with an error: its message, and its last note."""
+    return github.command("error", Redactor().mask("\n".join([why[0], *why[1:][-1:]])), title="venvrunner")
 
 
 def texts(error: BaseException) -> list[str]:
@@ -167,17 +172,17 @@ class Lines:
 
     def line(self, text: str) -> None:
         """Show a line of the installer."""
-        _print(text)
+        show(text)
 
     def debug(self, text: str) -> None:
         """Show the command line of the installer."""
         if self._verbose:
-            _print(text)
+            show(text)
 
     def result(self, text: str) -> None:
         """Show what an installation has changed."""
         if self._verbose:
-            _print(text)
+            show(text)
 
     def info(self, text: str) -> None:
         """Show that the installer is still running."""
@@ -234,7 +239,7 @@ class Quiet(Lines):
     def explain(self) -> None:
         """Print all lines of the installer."""
         for line in self._lines:
-            _print(line)
+            show(line)
 
 
 class PrefixedLines(Quiet):
@@ -339,11 +344,6 @@ class LiveLine(Quiet):
         # A character that moves the cursor would break the line.
         plain = "".join(character if character.isprintable() else " " for character in Redactor().mask(text))
         self._progress.update(self._task, description=plain.strip())
-
-
-def _print(text: str) -> None:
-    masked = Redactor().mask(text)
-    _write(github.inert(masked) if github.is_here() else masked)
 
 
 def _write(line: str) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from venvrunner._cli import github
-from venvrunner._cli.display import PrefixedLines, say, shown, texts
+from venvrunner._cli.display import PrefixedLines, annotation, say, shown, texts
 from venvrunner._cli.environments import Order
 from venvrunner._cli.execution import Execution
 from venvrunner._cli.exit_codes import FAILURE
@@ -130,7 +130,7 @@ class Matrix:
 
 def _complain(tell: Any, why: Sequence[str]) -> None:
     if github.is_here():
-        tell(github.command("error", Redactor().mask("\n".join([why[0], *why[1:][-1:]])), title="venvrunner"), prefixed=False)
+        tell(annotation(why), prefixed=False)
     for text in why:
         tell(Redactor().mask(text))
 

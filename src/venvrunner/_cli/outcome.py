@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
         python: the interpreter and its version; empty if there is none.
         stdout_end: the end of standard output, if it was kept.
         stderr_end: the end of standard error, if it was kept.
-        why: why there is no exit code of the command: a message and notes; empty if there is one.
+        why: the error, as its message and notes; empty if the command ran to its end.
     """
 
     label: str

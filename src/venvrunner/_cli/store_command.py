@@ -9,6 +9,7 @@ from typing import Any
 
 from venvrunner._cli.display import say
 from venvrunner._cli.exit_codes import FAILURE
+from venvrunner._cli.output import table
 from venvrunner._store import location, maintenance
 from venvrunner._store.maintenance import Item
 from venvrunner.exceptions import VenvError
@@ -98,9 +99,7 @@ def _dir(options: argparse.Namespace) -> int:
 def _list(options: argparse.Namespace) -> int:
     items = maintenance.items(location.existing())
     rows = [("KIND", "CONTENTS", "PYTHON", "SIZE", "LAST USE"), *map(_row, items)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    _print(options, [item._asdict() for item in items], "\n".join(lines) if items else "the store is empty")
+    _print(options, [item._asdict() for item in items], table(rows) if items else "the store is empty")
     return 0
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from venvrunner._cli import github
+from venvrunner._cli import github, output
 from venvrunner._cli.outcome import Outcome
 
 __tracebackhide__ = True
@@ -25,10 +25,7 @@ def table(outcomes: Sequence[Outcome], columns: int | None = None) -> str:
     3.12    failed (1)  2.5      nothing
     3.99    skipped     0.0
     """
-    rows = [_HEAD, *map(_row, outcomes)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
-    lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows]
-    return "\n".join(line.rstrip()[:columns] for line in lines)
+    return "\n".join(line[:columns] for line in output.table([_HEAD, *map(_row, outcomes)]).split("\n"))
 
 
 def width() -> int | None:

@@ -4,6 +4,7 @@ import os
 import sys
 from typing import NamedTuple
 
+from venvrunner._venv import layout
 from venvrunner._venv.file_locks import without_waiting
 from venvrunner._venv.paths import absolute
 from venvrunner.exceptions import InterpreterNotFoundError
@@ -53,7 +54,7 @@ def running() -> Interpreter:
     elif not executable:
         reason = "sys.executable is empty"
     else:
-        version = ".".join(map(str, sys.version_info[:3]))
+        version = layout.current_version()
         try:
             return Interpreter(absolute(executable), sys.implementation.name, version, stamp_of(executable))
         except OSError as exc:

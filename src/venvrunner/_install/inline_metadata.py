@@ -2,13 +2,13 @@
 
 import os
 import re
-import sys
 from typing import Any, NamedTuple, cast
 
 from venvrunner._install.requirement_forms import is_path, misfit
 from venvrunner._install.requirements import requirement
 from venvrunner._redaction import Redactor
 from venvrunner._types import StrPath
+from venvrunner._venv.layout import current_version
 from venvrunner._venv.waiting import logger
 from venvrunner.exceptions import InvalidRequirementError
 
@@ -192,7 +192,7 @@ def _python(block: _Block) -> str | None:
         wanted = SpecifierSet(given)
     except InvalidSpecifier:
         raise block.error(key, f"{given!r} is not a range of versions. {_EXAMPLES[key]}") from None
-    if wanted.contains(".".join(map(str, sys.version_info[:3])), prereleases=True):
+    if wanted.contains(current_version(), prereleases=True):
         return None
     return str(wanted)
 

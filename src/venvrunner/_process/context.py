@@ -55,7 +55,7 @@ class Caller(NamedTuple):
         return task is not None and other.task() is task
 
 
-NOBODY = Caller(lambda: None)
+NO_CALLER = Caller(lambda: None)
 """A caller that is the same as no other."""
 
 

@@ -63,14 +63,29 @@ class CancelledError(BaseException):
     """Raised in a worker thread whose coroutine was cancelled."""
 
 
-class _Request:
+class _Failing:
+    """What may end with an exception that is raised in another thread."""
+
+    _error: BaseException | None = None
+
+    def _raise(self) -> None:
+        """Raise the exception, if there is one; it is not kept."""
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # or the traceback and the error would form a cycle
+
+
+class _Request(_Failing):
     """A coroutine that a worker thread asks the loop to run."""
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         self._start = start
         self._context = context.current()._replace(worker=None)
         self._outcome: Any = None
-        self._error: BaseException | None = CancelledError()
+        self._error = CancelledError()
         self.answered = threading.Event()
 
     async def perform(self) -> None:
@@ -86,16 +101,11 @@ class _Request:
 
     def outcome(self) -> Any:
         """Return the result of the coroutine, or raise its exception."""
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # or the traceback and the error would form a cycle
+        self._raise()
         return self._outcome
 
 
-class _Worker(Generic[_Result]):
+class _Worker(_Failing, Generic[_Result]):
     """A thread that makes a call, and what the coroutine that waits for it must do meanwhile.
 
     The thread and the loop exchange single attributes, which needs no lock: a signal handler may raise between any two steps
@@ -103,7 +113,6 @@ class _Worker(Generic[_Result]):
     """
 
     _value: _Result
-    _error: BaseException | None = None
 
     def __init__(self, action: Callable[[], _Result], undo: Callable[[_Result], object] | None) -> None:
         self._action = action
@@ -234,12 +243,7 @@ class _Worker(Generic[_Result]):
 
     def result(self) -> _Result:
         """Return the result of the function, or raise its exception."""
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # or the traceback and the error would form a cycle
+        self._raise()
         value = self._value
         del self._value  # the thread may still be there when the caller drops it
         return value

@@ -142,7 +142,7 @@ def discard(entry: Entry) -> bool:
     """Remove an entry unless it is in use, and return whether it was removed; call it in the turn of the entry."""
     try:
         # Unlike for a deletion by its user, a runner of this caller counts too.
-        if Ownership(entry.venv_dir).users(context.NOBODY):
+        if Ownership(entry.venv_dir).users(context.NO_CALLER):
             return False
         thaw(entry.venv_dir)
         deletion.delete(entry.venv_dir, User(), wait=0)
@@ -171,7 +171,7 @@ def thaw(venv_dir: str) -> None:
 
 def _is_used(fork: Ownership) -> bool:
     """Return whether a fork has a runner, a running command or forks."""
-    return bool(fork.users(context.NOBODY) or fork.forks())
+    return bool(fork.users(context.NO_CALLER) or fork.forks())
 
 
 def _tidy(store: str, unused_for: float | None) -> None:

@@ -172,6 +172,11 @@ def current_scripts() -> str:
     return sysconfig.get_path("scripts")
 
 
+def current_version() -> str:
+    """Return the version of the running interpreter, such as ``3.13.1``."""
+    return ".".join(map(str, sys.version_info[:3]))
+
+
 def current_packages() -> str:
     """Return the package directory of the running interpreter."""
     import sysconfig  # slow to import

@@ -1,7 +1,6 @@
 """The base of the doubles that start no process: look up the answer to a call, and deliver it as a real command's output."""
 
 import os
-import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -96,7 +95,7 @@ class DoubleRunner(Block, Runner):
     @property
     def python_version(self) -> str:
         """The version of the pretended interpreter, which is that of this process, such as ``"3.13.1"``."""
-        return ".".join(map(str, sys.version_info[:3]))
+        return layout.current_version()
 
     @property
     def scripts_dir(self) -> str:

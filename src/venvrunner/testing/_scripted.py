@@ -79,30 +79,7 @@ class ScriptedVenvRunner(DoubleRunner):
         >>> venv.install("pocket")
         added    pocket  3.0
         """
-        if isinstance(args, str | bytes) or not isinstance(args, Sequence) or not args:
-            msg = "args must be a list of arguments that begins with the command. Use ['pip', 'install', ...]."
-            raise TypeError(msg)
-        if not (returncode is None or isinstance(cast("object", returncode), int)):
-            msg = f"returncode must be an int, or None for a command that does not exit, not {returncode!r}."
-            raise TypeError(msg)
-        _check_side_effect(side_effect)
-        if times is not None and not isinstance(cast("object", times), int):
-            msg = f"times must be an int, or None for any number of times, not {times!r}."
-            raise TypeError(msg)
-        if times is not None and times < 1:
-            msg = f"times must be a positive int, or None for any number of times, not {times}."
-            raise ValueError(msg)
-        for name, text in (("stdout", stdout), ("stderr", stderr)):
-            if not isinstance(cast("object", text), str | bytes):
-                msg = f"{name} must be a str or bytes, not {type(text).__name__}."
-                raise TypeError(msg)
-        output = ((1, stdout), (2, stderr))
-        changes = {normalized(name): version for name, version in (installed or {}).items()}
-        answer = Answer(
-            Question(list(args)), [(n, data) for n, data in output if data], returncode, changes, side_effect, times
-        )
-        with self._lock:
-            self._answers.append(answer)
+        self._add(_answer(args, stdout, stderr, returncode, installed, side_effect, times))
 
     def answer_call(
         self,
@@ -142,9 +119,13 @@ class ScriptedVenvRunner(DoubleRunner):
         error = raises() if isinstance(raises, type) else raises
         keywords = [pattern(value, name) for name, value in sorted((kwargs or {}).items())]
         words = ["python", label, *map(pattern, args), *keywords]
-        self.answer(words, stdout=stdout, stderr=stderr, returncode=0 if error is None else 1, times=times)
+        answer = _answer(words, stdout, stderr, 0 if error is None else 1, None, None, times)
+        answer.reply = Reply(returns) if error is None else Reply(failure=failed(label, error))
+        self._add(answer)
+
+    def _add(self, answer: Answer) -> None:
         with self._lock:
-            self._answers[-1].reply = Reply(returns) if error is None else Reply(failure=failed(label, error))
+            self._answers.append(answer)
 
     def _question(self, call: Call, secrets: Iterable[str]) -> Question:
         return Question(call.args)
@@ -163,3 +144,35 @@ def _check_side_effect(effect: SideEffect | None) -> None:
     if is_coroutine_function(function):
         msg = f"side_effect must be a plain function: {effect!r} would never be awaited. Use def."
         raise TypeError(msg)
+
+
+def _answer(
+    args: Sequence[object],
+    stdout: str | bytes,
+    stderr: str | bytes,
+    returncode: int | None,
+    installed: Mapping[str, str | None] | None,
+    side_effect: SideEffect | None,
+    times: int | None,
+) -> Answer:
+    """Return an answer, after a check of its parts; see :meth:`ScriptedVenvRunner.answer`."""
+    if isinstance(args, str | bytes) or not isinstance(args, Sequence) or not args:
+        msg = "args must be a list of arguments that begins with the command. Use ['pip', 'install', ...]."
+        raise TypeError(msg)
+    if not (returncode is None or isinstance(cast("object", returncode), int)):
+        msg = f"returncode must be an int, or None for a command that does not exit, not {returncode!r}."
+        raise TypeError(msg)
+    _check_side_effect(side_effect)
+    if times is not None and not isinstance(cast("object", times), int):
+        msg = f"times must be an int, or None for any number of times, not {times!r}."
+        raise TypeError(msg)
+    if times is not None and times < 1:
+        msg = f"times must be a positive int, or None for any number of times, not {times}."
+        raise ValueError(msg)
+    for name, text in (("stdout", stdout), ("stderr", stderr)):
+        if not isinstance(cast("object", text), str | bytes):
+            msg = f"{name} must be a str or bytes, not {type(text).__name__}."
+            raise TypeError(msg)
+    output = ((1, stdout), (2, stderr))
+    changes = {normalized(name): version for name, version in (installed or {}).items()}
+    return Answer(Question(list(args)), [(n, data) for n, data in output if data], returncode, changes, side_effect, times)
