@@ -130,6 +130,7 @@ def refusals() -> dict[str, Callable[[FakeVenvRunner], object]]:
             "https://user:password@host/a.whl"
         ),
         "uninstall 'a' from the running environment. Use VenvRunner.": lambda fake: fake.uninstall("a"),
+        "uninstall 'b' from the running environment. Use VenvRunner.": lambda fake: asyncio.run(fake.async_uninstall("b")),
         "write the lock file 'pylock.toml'. Use VenvRunner.": lambda fake: fake.lock("pylock.toml", "a"),
         "write the lock file 'pylock.a.toml'. Use VenvRunner.": lambda fake: asyncio.run(fake.async_lock("pylock.a.toml")),
         "fork the running environment. Use VenvRunner.": lambda fake: fake.fork("fork", "top"),
@@ -137,6 +138,12 @@ def refusals() -> dict[str, Callable[[FakeVenvRunner], object]]:
         "open 'v': FakeVenvRunner() is the running environment. Use VenvRunner.open().": lambda fake: type(fake).open("v"),
         "create an environment: FakeVenvRunner() is the running environment. Use VenvRunner.temporary().": (
             lambda fake: type(fake).temporary(requirements=["a"])
+        ),
+        "create an environment: FakeVenvRunner() is the running environment. Use VenvRunner.async_temporary().": (
+            lambda fake: type(fake).async_temporary(requirements=["a"])
+        ),
+        "create an environment: FakeVenvRunner() is the running environment. Use VenvRunner.async_create().": (
+            lambda fake: asyncio.run(type(fake).async_create("venv", "top"))
         ),
     }
 
@@ -147,6 +154,16 @@ def test_the_fake_changes_nothing(message: str) -> None:
     with pytest.raises(NotImplementedError) as caught:
         refusals()[message](FakeVenvRunner())
     assert str(caught.value) == f"FakeVenvRunner cannot {message}"
+
+
+def test_the_asynchronous_twins_of_the_fake_refuse_as_they_do() -> None:
+    """With the same sentence."""
+    fake = FakeVenvRunner()
+    for twin, what in ((fake.async_fork("fork", "top"), "fork"), (fake.async_delete(), "delete")):
+        with pytest.raises(
+            NotImplementedError, match=f"^FakeVenvRunner cannot {what} the running environment. Use VenvRunner.$"
+        ):
+            asyncio.run(twin)
 
 
 def test_a_block_with_the_fake_deletes_nothing() -> None:
