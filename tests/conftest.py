@@ -6,11 +6,13 @@ import contextlib
 import ctypes
 import importlib
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -103,13 +105,19 @@ def uvloop_opened() -> None:
         importlib.import_module("uvloop").run(asyncio.sleep(0))
 
 
+@pytest.fixture(scope="session")
+def temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory for temporary files of every test: ``mktemp`` for each would read the names of thousands each time."""
+    return tmp_path_factory.mktemp("tmp")
+
+
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path_factory: pytest.TempPathFactory, venv: VenvRunner) -> Iterator[None]:
+def nothing_left(temporary_directory: Path, venv: VenvRunner) -> Iterator[None]:
     """No process, descriptor, thread, temporary file or change of this process is left by any test.
 
     A test that leaves a daemon on purpose ends it itself. The session's environment is there before, with its descriptor.
     """
-    folder = tmp_path_factory.mktemp("tmp")
+    folder = temporary_directory
     # A monkeypatch of its own: the test's is undone before the checks below.
     patch = pytest.MonkeyPatch()
     patch.setenv("TMPDIR", str(folder))
@@ -123,7 +131,11 @@ def nothing_left(tmp_path_factory: pytest.TempPathFactory, venv: VenvRunner) -> 
     patch.undo()
     assert now == state, "the environment, the working directory or a signal handler was changed"
     wait_until(lambda: _threads() <= threads, "a thread is left")
-    assert not list(folder.iterdir()), "a temporary file is left"
+    files = list(folder.iterdir())
+    if files:  # by this test, not by the next one
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+    assert not files, f"temporary files are left: {files}"
     if LINUX:
         left = {pid: line for pid, line in children().items() if pid not in processes}
         if left:
