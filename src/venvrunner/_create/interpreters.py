@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import sys
-from ast import literal_eval
 from collections.abc import Generator, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -280,6 +279,8 @@ def _reason(message: str) -> str:
     match = _FAILED.fullmatch(message)
     if match is None:
         return message
+    from ast import literal_eval  # slow to import
+
     lines = str(literal_eval(match["err"])).strip().splitlines() if match["err"] else []
     return lines[-1].strip() if lines else f"it ended with exit code {match['code']}"
 

@@ -161,8 +161,9 @@ def _script_directory(scheme: str) -> str:
     """Return the name of a scheme's script directory; cached, as sysconfig takes a millisecond."""
     import sysconfig  # slow to import
 
-    # A relative path, not one below the root: on Windows, the root and a name would be joined to a network share.
-    return sysconfig.get_path("scripts", scheme, {"base": ""}).lstrip("/\\")
+    # Not expanded: that would import all of the interpreter's build variables. A relative path, not one below the root: on
+    # Windows, the root and a name would be joined to a network share.
+    return sysconfig.get_path("scripts", scheme, expand=False).removeprefix("{base}").lstrip("/\\")
 
 
 def current_scripts() -> str:
