@@ -1,17 +1,22 @@
 """Where pipes can't be waited for, as on Windows, threads read them; tried here by forcing it."""
 
 import asyncio
+import io
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from helpers.callers import Caller
 from helpers.waiting import DEADLINE, wait_until
-from venvrunner._process import async_driver, child, sync_driver
+from venvrunner._process import async_driver, child, spawn, sync_driver
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +61,52 @@ def test_a_daemon_with_the_pipe_does_not_hold_the_call(drive: Caller, tmp_path_f
     assert drive(["sh", "-c", f"({wait}) & seq 1000"]).stdout.endswith("\n1000\n")
     assert time.monotonic() - begun < DEADLINE
     gate.touch()
+
+
+class WindowsPipe(io.FileIO):
+    """A pipe as Windows has it: while another thread waits in a read or a write, closing it waits too."""
+
+    busy = False
+    waited: ClassVar[list[str]] = []
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.busy = True
+        data = super().read(-1 if size is None else size)
+        self.busy = False
+        return data or b""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        self.busy = True
+        count = super().write(data)
+        self.busy = False
+        return count or 0
+
+    def close(self) -> None:
+        if self.busy:
+            self.waited.append(self.mode)
+        super().close()
+
+
+def test_no_pipe_is_closed_while_a_thread_waits_in_it(
+    drive: Caller, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Otherwise, a daemon with the pipe would hold the call on Windows."""
+
+    def opened(argv: list[str], options: dict[str, Any], start: Any = spawn._open) -> Any:
+        process = start(argv, options)
+        for name, mode in ("stdin", "wb"), ("stdout", "rb"), ("stderr", "rb"):
+            with getattr(process, name) as pipe:
+                setattr(process, name, WindowsPipe(os.dup(pipe.fileno()), mode))
+        return process
+
+    monkeypatch.setattr(spawn, "_open", opened)
+    monkeypatch.setattr(WindowsPipe, "waited", [])
+    gate = tmp_path_factory.mktemp("gate") / "open"
+    daemon = f"(while [ ! -e {gate} ]; do sleep 0.01; done) &"
+    assert drive(["sh", "-c", f"exec 3<&0; {daemon} seq 10"], input="x" * 1_000_000).stdout.endswith("\n10\n")
+    waited = list(WindowsPipe.waited)
+    gate.touch()
+    assert waited == []
 
 
 def test_a_timeout_ends_the_command(drive: Caller) -> None:

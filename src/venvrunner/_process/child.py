@@ -63,6 +63,8 @@ class Child:
         self._exit: Descriptor | None = None
         self._interests: dict[int, bool] = {}
         self._pipes: dict[int, IO[bytes] | Pump] = {}
+        self._pumps: list[Pump] = []
+        self._lent: list[IO[bytes]] = []
         self._numbers = tuple(numbers)
 
     def open(self, wake: Any) -> None:
@@ -78,9 +80,13 @@ class Child:
         streams = {1: process.stdout, 2: process.stderr}
         pipes = {number: cast("IO[bytes]", streams[number]) for number in self._numbers}
         if not HAS_SELECTABLE_PIPES:
-            self._pipes = {number: Pump(pipe, wake) for number, pipe in pipes.items()}
+            for number, pipe in pipes.items():
+                pump = self._pipes[number] = Pump(pipe, wake)
+                self._pumps.append(pump)
+                self._lent.append(pipe)
             if process.stdin is not None:
                 Pump.write(process.stdin, command.input or b"")
+                self._lent.append(process.stdin)
             return
         self._exit = _exit_descriptor(process.pid)
         if self._exit is not None:
@@ -176,7 +182,10 @@ class Child:
         if self._is_closed or os.getpid() != self._owner:
             return  # a fork of the owner has copies of the descriptors, which are closed at its exit
         process = self._process
-        for file in (process.stdin, process.stdout, process.stderr, *self._pipes.values(), self._exit):
+        # A pump's thread closes its pipe itself: on Windows, close() waits for a read or write of another thread to return,
+        # and a daemon that has inherited the pipe may never let it.
+        ours = (file for file in (process.stdin, process.stdout, process.stderr) if file not in self._lent)
+        for file in (*ours, *self._pumps, self._exit):
             if file is not None and not file.closed:
                 with contextlib.suppress(OSError):  # unwritten input is dropped on purpose
                     file.close()
