@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from helpers.command_line import PATIENCE, run, started
 from helpers.pages import ROOT
+from helpers.programs import SOURCE
 from helpers.wheels import make_wheel
 from venvrunner import VenvRunner
 
@@ -147,3 +149,23 @@ def test_lock_shares_the_options_of_an_installation(folder: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert b"--constraint=" in result.stderr
     assert names(folder / "pylock.toml") == ["needy", "pocket"]
+
+
+_NO_LOCKS = """
+import errno, fcntl
+
+def flock(*args):
+    raise OSError(errno.ENOLCK, "no locks")
+
+fcntl.flock = flock
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows always has locks")
+@pytest.mark.parametrize("command", [["lock", "pocket", "--no-index", "--find-links", "wheels"], ["--", "python", "-V"]])
+def test_a_warning_of_the_library_is_a_message_of_venvrunner(command: list[str], folder: Path) -> None:
+    """It has the prefix of all messages, also from a helper thread: here, on a file system without locks."""
+    (folder / "sitecustomize.py").write_text(_NO_LOCKS)
+    result = run(*command, cwd=folder, PYTHONPATH=f"{folder}:{SOURCE}")
+    assert result.returncode == 0, result.stderr
+    assert re.search(rb"^venvrunner: .* cannot be locked", result.stderr, re.MULTILINE), result.stderr

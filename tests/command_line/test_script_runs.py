@@ -61,3 +61,12 @@ def test_a_script_that_cannot_be_read_is_125(text: str | None, message: bytes, t
     assert (done.returncode, done.stdout) == (125, b"")
     assert done.stderr.startswith(b"venvrunner: ")
     assert message in done.stderr
+
+
+def test_what_is_ignored_in_metadata_is_a_message_of_venvrunner(tmp_path: Path) -> None:
+    """It has the prefix of all messages, so that it is not taken for the script's own output."""
+    (tmp_path / "odd.py").write_text("# /// script\n# dependancies = []\n# ///\n")
+    done = run("odd.py", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.startswith(b"venvrunner: the script '")
+    assert done.stderr.endswith(b"line 2: 'dependancies' is ignored. Did you mean 'dependencies'?\n")

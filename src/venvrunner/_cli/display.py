@@ -2,9 +2,9 @@
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from venvrunner._cli import github
 from venvrunner._cli.signals import SignalledError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SPINNER = "\N{BRAILLE PATTERN DOTS-124}"
 """A character of the live line's spinner."""
+_current: ContextVar["Lines | None"] = ContextVar("_current", default=None)
+"""The display of what the library logs."""
 
 
 def say(message: str) -> None:
@@ -83,17 +85,20 @@ def shown(display: "Lines", unfinished: str) -> Generator["Lines"]:
 
 @contextmanager
 def logged(display: "Lines") -> Generator[None]:
-    """Show what the library logs in a block, such as that an environment is being prepared, or by which process."""
+    """Show what the library logs in a block, such as that an environment is being prepared, or by which process.
+
+    The context tells the displays of several blocks apart, not the thread: the library also works in helper threads.
+    """
     import logging  # not needed by every run
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread:
+            if _current.get() is display:
                 from venvrunner._cli.wording import worded  # only for messages
 
                 display.note(worded(record.getMessage()))
 
-    thread = threading.get_ident()
+    token = _current.set(display)
     logger, handler = logging.getLogger("venvrunner"), Handler(logging.INFO)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -101,6 +106,7 @@ def logged(display: "Lines") -> Generator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+        _current.reset(token)
 
 
 def in_one_line(names: Iterable[str]) -> str:

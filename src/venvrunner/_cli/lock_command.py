@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from venvrunner import VenvRunner
-from venvrunner._cli.display import complain, display_for, in_one_line, reported, say, shown
+from venvrunner._cli.display import complain, display_for, in_one_line, logged, reported, say, shown
 from venvrunner._cli.exit_codes import FAILURE
 from venvrunner._cli.options import add_help, add_output, add_packages, add_sources, check_output, resolution
 from venvrunner._cli.parser import Parser
@@ -86,6 +86,7 @@ def _lock(options: argparse.Namespace, signals: Signals) -> int:
         with (
             time_limit(options.install_timeout),
             shown(display_for(is_long=True, quiet=options.quiet, verbose=options.verbose), unfinished) as display,
+            logged(display),
             VenvRunner.temporary(python=options.python, installer=options.installer) as venv,
         ):
             signals.check()

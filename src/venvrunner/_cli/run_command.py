@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from venvrunner._cli import github
-from venvrunner._cli.display import complain, display_for, explain, show, shown
+from venvrunner._cli.display import Lines, complain, display_for, explain, logged, show, shown
 from venvrunner._cli.environments import Order, order_of
 from venvrunner._cli.execution import Execution
 from venvrunner._cli.exit_codes import FAILURE
@@ -158,7 +158,8 @@ def _scripted(options: argparse.Namespace) -> Order:
         return order
     from venvrunner import VenvSpec  # few runs have a script
 
-    spec = VenvSpec.from_script(options.script)
+    with logged(Lines()):
+        spec = VenvSpec.from_script(options.script)
     python = order.python or spec.python
     return order._replace(python=python, requirements=[*spec.requirements, *order.requirements], cached=True)
 
