@@ -1,7 +1,8 @@
-"""Record docs/terminal.svg: the command line in a real terminal, while it installs, and stopped with Ctrl-C.
+"""Record the pictures of the command line in a real terminal: docs/terminal.svg, and those in docs/pictures.
 
-Run it again after the command line prints something else, best on an idle machine: the picture has the times of the recording.
-With ``--check``, it writes nothing, and fails if the texts of the picture are not those of a session of now.
+Run it again after the command line prints something else, best on an idle machine: the pictures have its times.
+The names of pictures as arguments record only these. With ``--check``, it writes nothing, and fails if the texts of a picture
+are not those of a session of now.
 """
 
 import os
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from fcntl import ioctl
 from html import escape
@@ -25,16 +26,13 @@ from typing import NamedTuple
 
 import pyte
 
-PICTURE = Path(__file__).resolve().parents[1] / "terminal.svg"
-INSTALL = "python -m venvrunner --with ./greet -- greet"
+DOCS = Path(__file__).resolve().parents[1]
+INSTALL = "venvrunner --with ./greet -- greet"
 STOPPED_AT = "Building wheel"
 COMMENT = "# Again, stopped with Ctrl-C while it builds:"
 PROOF = ["echo $?", "ls $TMPDIR", "pgrep --full --count $TMPDIR"]
-TITLE = "venvrunner in a terminal"
-DESCRIPTION = """\
-The command line installs a project into a temporary environment and runs its command. While it installs, one live line shows \
-the time and the last line of the installer. Then the same installation is stopped with Ctrl-C: the exit code is 130, the \
-directory for temporary files is empty, and no process is left."""
+PYTHONS = ("3.12", "3.13")
+"""Of the matrix."""
 
 COLUMNS, ROWS, PATIENCE = 80, 24, 120
 """Of the terminal, and the seconds to wait for what it has to show."""
@@ -45,6 +43,8 @@ LETTER, THOUGHT, HOLD = 0.03, 0.8, 6.0
 FLASH, FRAME = 0.35, 0.2
 """Seconds: a step of the installer that is shown no longer than this is left out, and the time between two pictures of one."""
 
+SECONDS = re.compile(r"(?<= )\d+\.\d\b")
+"""The seconds in a table."""
 LIVE = re.compile(r"\S \d:\d\d:\d\d (.*)")
 """A live line, with the last line of the installer."""
 BACK_END = f"""\
@@ -72,21 +72,24 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
             wheel.writestr(f"greet-1.0.dist-info/{{file}}", text)
     return name
 """
+SCRIPT = '# /// script\n# requires-python = ">=3.11"\n# dependencies = ["greet"]\n# ///\nimport greet\n\ngreet.main()\n'
 PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 MARGIN, WIDTH, LINE, ASCENT = 16, 8.4, 20, 15
 """Of the picture, in pixels: its margin, the width of a letter, and the height of a line and of what is above its base."""
 STYLE = """\
-svg { --ground: #f6f8fa; --border: #d0d7de; --text: #24292f; --quiet: #57606a; --green: #116329; --yellow: #7d4e00 }
+svg { --ground: #f6f8fa; --border: #d0d7de; --text: #24292f; --quiet: #57606a; --green: #116329; --yellow: #7d4e00;
+  --cyan: #1b6b72 }
 @media (prefers-color-scheme: dark) {
-  svg { --ground: #161b22; --border: #30363d; --text: #e6edf3; --quiet: #9198a1; --green: #7ee787; --yellow: #e3b341 }
+  svg { --ground: #161b22; --border: #30363d; --text: #e6edf3; --quiet: #9198a1; --green: #7ee787; --yellow: #e3b341;
+    --cyan: #76e3ea }
 }
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: var(--text) }
-.quiet { fill: var(--quiet) } .green { fill: var(--green) } .yellow { fill: var(--yellow) }
+.quiet { fill: var(--quiet) } .green { fill: var(--green) } .yellow { fill: var(--yellow) } .cyan { fill: var(--cyan) }
 .ground { fill: var(--ground) } .border { fill: none; stroke: var(--border) } .cursor { fill: var(--text) }
 .past { visibility: hidden }"""
 """Of the picture, for light and dark pages. Without an animation, it shows the end of the session."""
-COLORS = {"green": "green", "brown": "yellow"}
+COLORS = {"green": "green", "brown": "yellow", "cyan": "cyan"}
 """The colours of the terminal that are used, as pyte and as the picture call them."""
 
 Run = tuple[str, str]
@@ -183,19 +186,41 @@ class Terminal:
         return tuple(("".join(letter.data for letter in run), style) for style, run in runs)
 
 
-def prepared(root: str) -> dict[str, str]:
+def found_python(version: str) -> str:
+    """Return the path of an interpreter of this machine."""
+    argv = [
+        sys.executable,
+        "-m",
+        "venvrunner",
+        "--python",
+        version,
+        "--",
+        "python",
+        "-c",
+        "import sys; print(sys._base_executable)",
+    ]
+    return subprocess.run(argv, capture_output=True, check=True, text=True).stdout.strip()
+
+
+def prepared(root: str, versions: Iterable[str]) -> dict[str, str]:
     """Write a project that takes a moment to build, and return variables that have nothing of this machine's settings."""
-    for name in ("project/greet", "temporary", "home", "bin"):
+    for name in ("project/greet", "temporary", "home", "bin", "wheels"):
         os.makedirs(os.path.join(root, name))
     for path, text in {
         "project/greet/pyproject.toml": PROJECT,
         "project/greet/backend.py": BACK_END,
-        "bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
+        "project/report.py": SCRIPT,
+        "bin/venvrunner": f'#!/bin/sh\nexec "{sys.executable}" -m venvrunner "$@"\n',
     }.items():
         Path(root, path).write_text(text, encoding="utf-8")
-    os.chmod(os.path.join(root, "bin", "python"), 0o700)
+    os.chmod(os.path.join(root, "bin", "venvrunner"), 0o700)
+    for version in versions:
+        os.symlink(found_python(version), os.path.join(root, "bin", f"python{version}"))
+    build = [sys.executable, "-c", "import sys, backend; backend.build_wheel(sys.argv[1])", os.path.join(root, "wheels")]
+    subprocess.run(build, cwd=os.path.join(root, "project", "greet"), check=True)
     places = {"PATH": f"{root}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": f"{root}/home", "TMPDIR": f"{root}/temporary"}
     settings = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "PS1": "$ ", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    settings["PIP_FIND_LINKS"] = f"{root}/wheels"
     found = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}  # where venvrunner may be
     return {**places, **settings, **found}
 
@@ -215,20 +240,116 @@ def started(directory: str, variables: dict[str, str]) -> Generator[Terminal]:
         os.waitpid(process, 0)
 
 
-def session() -> Terminal:
-    """Run the whole session, and return what was shown."""
+class Picture(NamedTuple):
+    """A picture, and the session that it shows.
+
+    Attributes:
+        path: the file.
+        title: the title.
+        description: what is seen, for those who do not see it.
+        play: types the commands.
+        pythons: the versions of further interpreters that the session needs.
+    """
+
+    path: Path
+    title: str
+    description: str
+    play: Callable[[Terminal], None]
+    pythons: tuple[str, ...] = ()
+
+
+def play_installation(terminal: Terminal) -> None:
+    """Install a project and run its command, then stop the same with Ctrl-C."""
+    terminal.run(INSTALL)
+    terminal.run(COMMENT)
+    terminal.run(INSTALL, rf"\S \S+ {STOPPED_AT}.*")
+    terminal.look(SHOWN)
+    terminal.press_ctrl_c()
+    for command in PROOF:
+        terminal.run(command)
+
+
+def commands(*lines: str) -> Callable[[Terminal], None]:
+    """Return a function that types commands, one after the other."""
+
+    def play(terminal: Terminal) -> None:
+        for line in lines:
+            terminal.run(line)
+
+    return play
+
+
+PICTURES = {
+    picture.path.stem: picture
+    for picture in (
+        Picture(
+            DOCS / "terminal.svg",
+            "venvrunner in a terminal",
+            "The command line installs a project into a temporary environment and runs its command. While it installs, one "
+            "live line shows the time and the last line of the installer. Then the same installation is stopped with Ctrl-C: "
+            "the exit code is 130, the directory for temporary files is empty, and no process is left.",
+            play_installation,
+        ),
+        Picture(
+            DOCS / "pictures" / "script.svg",
+            "A script with inline metadata",
+            "A script lists a package in a comment. The first run prepares an environment with it, the second one takes that "
+            "from the store.",
+            commands("cat report.py", "venvrunner report.py", "venvrunner report.py"),
+        ),
+        Picture(
+            DOCS / "pictures" / "matrix.svg",
+            "One command with two Pythons",
+            "A project is installed and its command runs with Python 3.12 and 3.13. Each line begins with its Python. A table "
+            "at the end has the status, the seconds and what was installed. A Python that is not found is skipped.",
+            commands(
+                f"venvrunner {' '.join(f'--python {python}' for python in PYTHONS)} --with ./greet -- greet",
+                f"venvrunner --python {PYTHONS[1]} --python 3.99 --skip-missing -- python -c 1",
+                "echo $?",
+            ),
+            PYTHONS,
+        ),
+        Picture(
+            DOCS / "pictures" / "lock.svg",
+            "A lock file",
+            "A lock file of a requirement is written. Then a command runs with exactly what that lists.",
+            commands("venvrunner lock -q greet", "grep -A 2 packages pylock.toml", "venvrunner --lock pylock.toml -q -- greet"),
+        ),
+        Picture(
+            DOCS / "pictures" / "report.svg",
+            "A report of a command that timed out",
+            "A command is stopped after one second. The exit code is 124, and the report has that, and how the command ended.",
+            commands(
+                "venvrunner --timeout 1 --json runs.json -- python -c 'input()'",
+                "echo $?",
+                "grep -E 'status|exit_code|message' runs.json",
+            ),
+        ),
+        Picture(
+            DOCS / "pictures" / "doctor.svg",
+            "A check of the machine",
+            "A variable has a wrong value. The check finds that and says what to do. Without the variable, all is well.",
+            commands(
+                "VENVRUNNER_STORE_MAX_SIZE=many venvrunner doctor | grep -A 1 PROBLEM",
+                "venvrunner doctor > doctor.txt; echo $?",
+                "cut -d : -f 1 doctor.txt",
+            ),
+        ),
+    )
+}
+"""The pictures, by name."""
+
+
+def session(picture: Picture) -> Terminal:
+    """Run the whole session of a picture, and return what was shown."""
     with tempfile.TemporaryDirectory() as root:
-        variables = prepared(root)
+        variables = prepared(root, picture.pythons)
         # The first environment for an interpreter takes longer.
-        subprocess.run([sys.executable, "-m", "venvrunner", "--", "python", "-c", ""], env=variables, check=True)
+        for python in (sys.executable, *picture.pythons):
+            argv = [os.path.join(root, "bin", "venvrunner"), "--python", python, "--", "python", "-c", ""]
+            subprocess.run(argv, env=variables, check=True)
         with started(os.path.join(root, "project"), variables) as terminal:
-            terminal.run(INSTALL)
-            terminal.run(COMMENT)
-            terminal.run(INSTALL, rf"\S \S+ {STOPPED_AT}.*")
-            terminal.look(SHOWN)
-            terminal.press_ctrl_c()
-            for command in PROOF:
-                terminal.run(command)
+            picture.play(terminal)
     return terminal
 
 
@@ -245,7 +366,7 @@ def step(frame: Frame) -> str:
 
 def told(frames: Iterable[Frame]) -> list[str]:
     """Return the texts of the session in the order in which they were shown, without times and what is typed."""
-    shown = [LIVE.sub(r"\1", text(row)) for frame in frames for row in frame.rows]
+    shown = [SECONDS.sub("0.0", LIVE.sub(r"\1", text(row))) for frame in frames for row in frame.rows]
     return list(dict.fromkeys(line for line in shown if line not in {"", "$", "^C"}))
 
 
@@ -297,7 +418,7 @@ def parts(row: Row) -> str:
     return "".join(f'<tspan class="{style}">{escape(part)}</tspan>' if style else escape(part) for part, style in runs)
 
 
-def drawn(terminal: Terminal) -> str:
+def drawn(picture: Picture, terminal: Terminal) -> str:
     """Return the picture: each row for the time that it is shown, and a cover that moves off what is typed."""
     frames = kept(terminal.frames)
     begin, end = frames[0].at, frames[-1].at + HOLD
@@ -338,8 +459,8 @@ def drawn(terminal: Terminal) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} {names}>',
-            f'<title id="title">{TITLE}</title>',
-            f'<desc id="description">{DESCRIPTION}</desc>',
+            f'<title id="title">{escape(picture.title)}</title>',
+            f'<desc id="description">{escape(picture.description)}</desc>',
             "<style>",
             STYLE,
             f"@media (prefers-reduced-motion: no-preference) {{ {motion} }}",
@@ -356,9 +477,15 @@ def drawn(terminal: Terminal) -> str:
     )
 
 
+def main(names: list[str], *, is_check: bool) -> None:
+    """Record pictures, or compare them with sessions of now."""
+    for picture in [PICTURES[name] for name in names or PICTURES]:
+        terminal = session(picture)
+        if not is_check:
+            picture.path.write_text(drawn(picture, terminal), encoding="utf-8")
+        elif wrong := missing(picture.path.read_text(encoding="utf-8"), terminal):
+            sys.exit(f"{picture.path.name} differs from a session of now in {wrong}. Run docs/_scripts/terminal.py.")
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--check"]:
-        if wrong := missing(PICTURE.read_text(encoding="utf-8"), session()):
-            sys.exit(f"{PICTURE.name} differs from a session of now in {wrong}. Run docs/_scripts/terminal.py.")
-    else:
-        PICTURE.write_text(drawn(session()), encoding="utf-8")
+    main([name for name in sys.argv[1:] if name != "--check"], is_check="--check" in sys.argv)

@@ -101,7 +101,7 @@ def test_the_readme_has_its_two_commands(command: str) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.findall(rf"^<!-- command: {command} -->\n```(?:sh|bash|shell|console)\n(.+)\n```$", text, re.MULTILINE)
     assert len(found) == 1, "one fenced block of one line is wanted"
-    assert {"main": "-m venvrunner --with build -- python -m build --wheel .", "tests": "pytest"}[command] in found[0]
+    assert {"main": "venvrunner --with build -- python -m build --wheel .", "tests": "pytest"}[command] in found[0]
 
 
 @pytest.mark.parametrize("name", MODULES)
