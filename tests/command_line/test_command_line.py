@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.command_line import PATIENCE, run, started
+from helpers.command_line import MODULE, PATIENCE, PROGRAM, run, started
 from helpers.processes import alive, is_pending
 from helpers.programs import SOURCE
 from helpers.waiting import wait_until
@@ -278,11 +278,12 @@ def test_a_credential_in_a_wrong_requirement_is_masked() -> None:
     assert b"hunter2" not in result.stderr
 
 
-def test_files_in_the_working_directory_do_not_fool_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", [PROGRAM, MODULE], ids=["script", "module"])
+def test_files_in_the_working_directory_do_not_fool_it(program: list[str], tmp_path: Path) -> None:
     """Modules named like those that venvrunner needs lie in a project's directory, and are not taken for them."""
     for name in ("pip", "virtualenv", "packaging", "logging", "shutil", "argparse"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('fooled by {name}')")
-    result = run("--with", str(make_command_wheel(tmp_path)), "--", "pocket", cwd=tmp_path)
+    result = run("--with", str(make_command_wheel(tmp_path)), "--", "pocket", cwd=tmp_path, program=program)
     assert result.stdout == b"pocket 1.0\n", result.stderr
 
 

@@ -21,6 +21,7 @@ import pyte
 import pytest
 from rich.console import Console
 
+from helpers.command_line import PROGRAM
 from helpers.programs import MEASURED, SOURCE
 from helpers.projects import make_slow_project
 from helpers.waiting import DEADLINE
@@ -90,7 +91,7 @@ def started(*args: str, columns: int = 80, stdout: int | None = None, **env: str
     """Start the command line with its standard error, and its standard output unless it is given, on a terminal."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    argv = [sys.executable, "-m", "venvrunner", *args]
+    argv = [*PROGRAM, *args]
     out = slave if stdout is None else stdout
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, master)
@@ -200,7 +201,7 @@ def test_rich_is_not_looked_for_without_need(tmp_path: Path, no_rich: str) -> No
     with started(*PRINT, PYTHONPATH=no_rich) as terminal:
         assert terminal.wait_for_the_end() == 0
         assert terminal.lines == ["mine"]
-    argv = [sys.executable, "-m", "venvrunner", "--with", "no-such-package-anywhere", *PRINT]
+    argv = [*PROGRAM, "--with", "no-such-package-anywhere", *PRINT]
     master, slave = pty.openpty()
     done = subprocess.run(argv, env=environ(PYTHONPATH=no_rich), stdout=slave, stderr=subprocess.PIPE, check=False)
     os.close(slave)
@@ -243,6 +244,6 @@ def test_output_of_an_installer_cannot_break_the_live_line() -> None:
 
 def test_a_closed_standard_error_does_not_spill_into_standard_output() -> None:
     """What venvrunner would say is lost then, and the command's output stays its own."""
-    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "venvrunner", "--", "no-such-command"]
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *PROGRAM, "--", "no-such-command"]
     done = subprocess.run(command, env=environ(), stdout=subprocess.PIPE, check=False)
     assert (done.returncode, done.stdout) == (127, b"")

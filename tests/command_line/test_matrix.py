@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.command_line import PATIENCE, run, started
+from helpers.command_line import PATIENCE, PROGRAM, run, started
 from helpers.processes import alive, is_pending
 from helpers.programs import SOURCE
 from helpers.waiting import wait_until
@@ -141,7 +141,7 @@ def on_a_terminal(*args: str, columns: int = 0, **env: str) -> str:
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environ = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "CI"}}
     environ |= {"PYTHONPATH": SOURCE, "TERM": "xterm", **env}
-    with subprocess.Popen([sys.executable, "-m", "venvrunner", *args], stdout=slave, stderr=slave, env=environ) as process:
+    with subprocess.Popen([*PROGRAM, *args], stdout=slave, stderr=slave, env=environ) as process:
         os.close(slave)
         shown = b""
         with contextlib.suppress(OSError):  # the other side is closed
