@@ -237,6 +237,26 @@ def test_an_option_that_is_a_parameter_too_is_refused(way: Call) -> None:
     assert way(fetch, "x", timeout=60, kwargs={"timeout": 7}) == 7
 
 
+def test_an_option_that_is_a_parameter_of_a_class_or_an_object_is_refused(way: Call, tmp_path: Path) -> None:
+    """They have no code of their own; a class without a known signature is called."""
+    tmp_path.joinpath("clients.py").write_text(
+        "import dataclasses, functools\n"
+        "@dataclasses.dataclass\nclass Client:\n    timeout: int = 5\n"
+        "class Fetch:\n    def __call__(self, *, timeout=5): return timeout\n"
+        "fetch = Fetch()\n"
+        "partial = functools.partial(fetch)\n"
+        "class Unknown(type):\n    __signature__ = 'none'\n"
+        "class Odd(metaclass=Unknown): pass\n"
+    )
+    there: Any = {"extra_env": {"PYTHONPATH": str(tmp_path)}}
+    for name in ("Client", "fetch", "partial"):
+        with pytest.raises(CallError, match=f"timeout= is an option of the call, and a parameter of clients:{name} too"):
+            way(f"clients:{name}", timeout=60, **there)
+    assert way("clients:fetch", timeout=60, kwargs={"timeout": 7}, **there) == 7
+    with pytest.raises(CallError, match=r"value is a clients\.Odd"):
+        way("clients:Odd", timeout=60, **there)
+
+
 def test_wrong_arguments_of_the_call_are_refused(venv: VenvRunner) -> None:
     """Before anything starts, with what to do instead."""
     wrong: Any

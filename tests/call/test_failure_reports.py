@@ -126,7 +126,7 @@ def test_a_cause_is_shown_even_without_a_line_of_the_function() -> None:
 
 
 def test_a_wrapped_function_has_the_parameters_of_the_inner_one() -> None:
-    """Which are what a keyword reaches in the end; a class and a function of C have none to compare."""
+    """Which are what a keyword reaches in the end; a function of C may have none that are known."""
     import functools
 
     def inner(timeout: Any, *args: Any, cwd: Any = None) -> None:
@@ -137,7 +137,8 @@ def test_a_wrapped_function_has_the_parameters_of_the_inner_one() -> None:
         pass
 
     assert program.ambiguous(outer, ["logger", "timeout", "cwd", "args"]) == ["timeout", "cwd"]
-    assert program.ambiguous(Path, ["timeout"]) == program.ambiguous(len, ["timeout"]) == []
+    assert program.ambiguous(getattr, ["timeout"]) == program.ambiguous(len, ["timeout"]) == []
+    assert program.ambiguous(open, ["timeout", "encoding"]) == ["encoding"]
 
 
 def test_an_outcome_is_written_by_its_process_into_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

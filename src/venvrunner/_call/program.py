@@ -10,7 +10,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from typing import IO, Any
 
 HEADER = 64
@@ -124,13 +124,26 @@ def _unpickled(data: bytes) -> "Any":
     return pickle.loads(data)  # noqa: S301  it comes from the caller
 
 
-def ambiguous(function: "Any", options: "Iterable[str]") -> "list[str]":
+def ambiguous(function: "Any", options: "list[str]") -> "list[str]":
     """Return the options of a call that are also parameters of its function."""
     while "__wrapped__" in getattr(function, "__dict__", ()):
         function = function.__wrapped__
     code = getattr(function, "__code__", None)
-    parameters = () if code is None else code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if code is None:
+        parameters = _signature(function) if options else ()
+    else:
+        parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return [name for name in options if name in parameters]
+
+
+def _signature(function: "Any") -> "Collection[str]":
+    """Return the names of the parameters of a class, an object with ``__call__`` or a function in C, if they are known."""
+    from inspect import signature  # slow: most calls name a function, or have no options
+
+    try:
+        return signature(function).parameters
+    except (TypeError, ValueError):
+        return ()
 
 
 class Outcome:
