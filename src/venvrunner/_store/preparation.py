@@ -155,7 +155,8 @@ class _Preparation:
         lock = self._resolved(path, [*others, *(wheel.requirement() for wheel in wheels)], since)
         try:
             parent = self._locked(_without(lock, {wheel.name for wheel in wheels}), what)
-            return Prepared(self._with_wheels(parent, wheels), (), path)
+            chosen = [wheel for wheel in wheels if _applies(wheel, self._interpreter.version)]
+            return Prepared(self._with_wheels(parent, chosen), (), path)
         except (VenvError, subprocess.SubprocessError):
             with contextlib.suppress(OSError):
                 os.unlink(path)  # what cannot be installed is not taken for good: a file may be gone from the index
@@ -186,12 +187,11 @@ class _Preparation:
         """Return the entry that is a fork of another one, with further wheels."""
         if not wheels:
             return parent
-        chosen = [wheel.path for wheel in wheels if _applies(wheel, self._interpreter.version)]
         entry = Entry(self._store, keys.digest(parent.key, sorted(wheel.key + wheel.name for wheel in wheels)))
         self._needed.append(parent.venv_dir)
 
         def create(**options: Any) -> InstallingRunner:
-            request = make_request(chosen, {"deps": False, **self._sources})
+            request = make_request([wheel.path for wheel in wheels], {"deps": False, **self._sources})
             record = {"store": entry.key}
             return self._makers.derive(
                 parent.venv_dir, *self._place(entry), installer=self._description.installer,
