@@ -265,6 +265,15 @@ def test_what_a_link_leads_to_is_content(project: Path) -> None:
     assert keys.content(str(project)) != before
 
 
+def test_a_link_to_a_directory_around_the_project_is_not_followed(project: Path) -> None:
+    """It could be the whole disk."""
+    (project / "root").symlink_to(os.sep)
+    (project / "up").symlink_to("..")
+    before = keys.content(str(project))
+    (project.parent / "elsewhere.txt").touch()
+    assert keys.content(str(project)) == before
+
+
 def test_names_and_targets_do_not_run_together(tmp_path: Path) -> None:
     """Two trees that differ are told apart wherever their names are split."""
     for folder, target, name in (("a", "x", "yz"), ("b", "xy", "z")):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.programs import run_python
-from helpers.stores import builds, environments, make_project, store
+from helpers.stores import builds, environments, make_project, store, take
 from helpers.wheels import make_wheel
 from venvrunner import NotAVenvError, VenvExistsError, VenvRunner, VenvSpec
 from venvrunner.installing import InstallerName
@@ -157,3 +157,36 @@ def test_what_an_earlier_build_left_is_in_no_wheel(store: Path, tmp_path: Path, 
         with VenvRunner.temporary(requirements=[project], installer=installer, cached=True) as venv:
             assert venv.log_run(["python", "-c", "import mine; print(mine.VERSION)"]).stdout == f"{number}\n"
         assert (project / "build" / "mine.py").read_text() == "VERSION = 1\n"
+
+
+def test_a_copy_for_a_build_has_the_links_of_the_project(store: Path, tmp_path: Path) -> None:
+    """Circles of links end, and what is neither a file nor a directory is left out."""
+    project = make_project(tmp_path / "project")
+    (tmp_path / "shared.txt").write_text("shared")
+    (project / "mine.py").rename(project / "source.py")
+    (project / "package").mkdir()
+    links: dict[str, str | Path] = {"mine.py": project / "source.py", "shared.txt": "../shared.txt", "gone": "missing"}
+    links |= {"loop": ".", "up": "..", "package/up": ".."}
+    for name, target in links.items():
+        (project / name).symlink_to(target)
+    os.mkfifo(project / "pipe")
+    (project / "build").mkdir()
+    check = 'import os; assert not os.path.exists("build"); open("shared.txt"), open("package/up/mine.py")\n'
+    (project / "backend.py").write_text(check + (project / "backend.py").read_text())
+    with VenvRunner.temporary(requirements=[project], installer="uv", cached=True) as venv:
+        assert venv.log_run(["python", "-c", "import mine; print(mine.VERSION)"]).stdout == "1\n"
+    assert builds(tmp_path) == 1
+
+
+def test_a_project_whose_marker_excludes_this_python_is_not_installed(store: Path, tmp_path: Path) -> None:
+    """Neither alone nor beside another one, whatever was prepared before."""
+    mine = make_project(tmp_path / "project", requires="")
+    (tmp_path / "other").mkdir()
+    other = make_project(tmp_path / "other" / "project", requires="")
+    for path in (other / "pyproject.toml", other / "backend.py"):
+        path.write_text(path.read_text().replace("mine", "other"))
+    (other / "mine.py").rename(other / "other.py")
+    assert take(mine, other) == ["mine", "other"]
+    assert take(mine, f"other @ {other.as_uri()} ; python_version < '3'") == ["mine"]
+    assert take(f"other @ {other.as_uri()} ; python_version < '3'") == []
+    assert len(environments(store)) == 3

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from venvrunner._create import seed
 from venvrunner._create.interpreter import Interpreter
@@ -153,7 +153,7 @@ def content(project: str) -> str:
         OSError: the directory cannot be read.
     """
     found = hashlib.sha256()
-    for parts in (*_walk(project, project, "", set()), *_history(project)):
+    for parts in (*map(_part, sources(project)), *_history(project)):
         found.update(json.dumps(parts).encode() + b"\n")
     return found.hexdigest()
 
@@ -169,41 +169,66 @@ def has_leftovers(project: str) -> bool:
     return any(one.name.endswith(".egg-info") or (one.name == "build" and _is_output(one, at_top=True)) for one in found)
 
 
-def left_out(project: str, directory: str, names: list[str]) -> list[str]:
-    """Return the names in a directory of a project that are not content, as an *ignore* function of :func:`shutil.copytree`."""
-    at_top = directory == project
-    skipped = {one.name for one in entries(directory) if one.is_dir() and _is_output(one, at_top=at_top)}
-    return [name for name in names if name in skipped or _GENERATED.fullmatch(name)]
+class Source(NamedTuple):
+    """A file or a link in a project's directory that is content.
+
+    Attributes:
+        name: its path below the directory, with slashes.
+        path: the file or the link; elsewhere if a link leads there.
+        is_link: whether it is a link.
+    """
+
+    name: str
+    path: str
+    is_link: bool = False
+
+
+def sources(project: str) -> Iterator[Source]:
+    """Yield the files and the links of a project's directory that are content, in the order of their names.
+
+    A link to a file or directory outside of the project is followed by what it leads to, under its name. A directory that has
+    the project in it is an exception: it could be the whole disk.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    return _walk(project, project, "", set())
+
+
+def _walk(project: str, directory: str, prefix: str, followed: set[str]) -> Iterator[Source]:
+    for entry in sorted(entries(directory), key=lambda entry: entry.name):
+        name = f"{prefix}{entry.name}"
+        if _GENERATED.fullmatch(entry.name):
+            continue
+        if entry.is_symlink():
+            yield Source(name, entry.path, is_link=True)
+            yield from _walk_outside(project, entry, name, followed)
+        elif entry.is_dir():
+            if not _is_output(entry, at_top=not prefix):
+                yield from _walk(project, entry.path, f"{name}/", followed)
+        elif entry.is_file():
+            yield Source(name, entry.path)
+
+
+def _walk_outside(project: str, link: os.DirEntry[str], name: str, followed: set[str]) -> Iterator[Source]:
+    """Yield what a link leads to, unless that is in the project, where it counts already."""
+    real = os.path.realpath(link.path)
+    if within(real, project) is not None or within(project, real) is not None or real in followed:
+        return
+    if os.path.isfile(real):
+        yield Source(name, real)
+    elif os.path.isdir(real):
+        yield from _walk(project, real, f"{name}/", followed | {real})
 
 
 _Part = tuple[str, str, str]
 """A name, a kind or a mode, and a hash or the target of a link."""
 
 
-def _walk(project: str, directory: str, prefix: str, followed: set[str]) -> Iterator[_Part]:
-    for entry in sorted(entries(directory), key=lambda entry: entry.name):
-        name = f"{prefix}{entry.name}"
-        if _GENERATED.fullmatch(entry.name):
-            continue
-        if entry.is_symlink():
-            yield portable(name), "link", portable(os.readlink(entry.path))
-            yield from _walk_outside(project, entry, name, followed)
-        elif entry.is_dir():
-            if not _is_output(entry, at_top=not prefix):
-                yield from _walk(project, entry.path, f"{name}/", followed)
-        elif entry.is_file():
-            yield portable(name), _mode(entry.path), hash_of_file(entry.path)
-
-
-def _walk_outside(project: str, link: os.DirEntry[str], name: str, followed: set[str]) -> Iterator[_Part]:
-    """Yield what a link leads to, unless that is in the project, where it counts already."""
-    real = os.path.realpath(link.path)
-    if within(real, project) is not None or real in followed:
-        return
-    if os.path.isfile(real):
-        yield portable(name), _mode(real), hash_of_file(real)
-    elif os.path.isdir(real):
-        yield from _walk(project, real, f"{name}/", followed | {real})
+def _part(source: Source) -> _Part:
+    if source.is_link:
+        return portable(source.name), "link", portable(os.readlink(source.path))
+    return portable(source.name), _mode(source.path), hash_of_file(source.path)
 
 
 def _mode(path: str) -> str:

@@ -1,7 +1,6 @@
 """Local projects: told apart by their contents, and built into a wheel once for each."""
 
 import contextlib
-import functools
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from venvrunner._install.metadata import normalized
 from venvrunner._install.requirement_forms import FILE, NAMED, split_extras, split_marker
 from venvrunner._store import keys
-from venvrunner._venv.paths import local_path
+from venvrunner._venv.paths import local_path, within
 from venvrunner._venv.sharing_violations import insist
 from venvrunner._venv.temporary import temporary_directory
 from venvrunner.exceptions import CreationError, InstallationError, InvalidRequirementError
@@ -154,15 +153,32 @@ def _build(project: str, output: str, build: Callable[[str, str], object]) -> No
     setuptools takes what is in ``build`` for its own, although a source or a header may have changed since.
     """
     if keys.has_leftovers(project):
-        with temporary_directory() as directory, contextlib.suppress(InstallationError, shutil.Error):
+        with temporary_directory() as directory, contextlib.suppress(InstallationError, OSError):
             copy = os.path.join(directory, os.path.basename(project))
-            ignore = functools.partial(keys.left_out, project)
-            shutil.copytree(project, copy, ignore=ignore, ignore_dangling_symlinks=True)
-            if os.path.lexists(repository := os.path.join(project, ".git")):
-                os.symlink(os.path.realpath(repository), os.path.join(copy, ".git"))
+            _copy(project, copy)
             build(copy, output)
             return
     build(project, output)  # also if the copy cannot be built: the build may read what is around the project
+
+
+def _copy(project: str, copy: str) -> None:
+    """Copy the contents of a project; a link in it that leads into it leads into the copy."""
+    links: list[keys.Source] = []
+    for source in keys.sources(project):
+        if source.is_link:
+            links.append(source)
+        else:
+            path = os.path.join(copy, source.name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            shutil.copy2(source.path, path)
+    if os.path.lexists(repository := os.path.join(project, ".git")):
+        links.append(keys.Source(".git", repository, is_link=True))
+    for link in links:
+        path, target = os.path.join(copy, link.name), os.path.realpath(link.path)
+        if not os.path.lexists(path):  # it leads to a file or directory outside, which was copied
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            inside = None if link.name == ".git" else within(target, project)
+            os.symlink(target if inside is None else os.path.join(copy, inside), path)
 
 
 def _described(path: str, key: str, project: Project) -> Wheel:
