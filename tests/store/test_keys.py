@@ -356,6 +356,47 @@ def test_a_new_tag_is_content_if_the_version_comes_from_it(project: Path, is_wor
     assert keys.content(str(place)) == after != before
 
 
+@pytest.mark.parametrize("name", ["setup.py", "setup.cfg"])
+def test_a_version_from_the_history_may_be_set_beside_the_project_file(project: Path, name: str) -> None:
+    """A ``pyproject.toml`` may have the settings of tools only."""
+    (project / "pyproject.toml").write_text("[tool.ruff]\n")
+    git(project, "init")
+    git(project, "add", ".")
+    git(project, "commit", "-m", "one")
+    git(project, "tag", "v0")
+    before = keys.content(str(project))
+    git(project, "tag", "v1")
+    assert keys.content(str(project)) == before
+    (project / name).write_text("import versioneer\n")
+    before = keys.content(str(project))
+    git(project, "tag", "v2")
+    assert keys.content(str(project)) != before
+
+
+@pytest.mark.parametrize("start", [b"", b"dirstate-v2\n"])
+def test_a_commit_of_mercurial_is_content_if_the_version_comes_from_it(project: Path, start: bytes) -> None:
+    """The times of files, which Mercurial keeps in the same file, are not."""
+    with (project / "pyproject.toml").open("a") as file:
+        file.write("[tool.setuptools_scm]\n")
+    (project / ".hg").mkdir()
+    found = []
+    for commit, times in ((b"1", b"1"), (b"1", b"2"), (b"2", b"2")):
+        (project / ".hg" / "dirstate").write_bytes(start + commit * 64 + times * 9 if start else commit * 40 + times * 9)
+        found.append(keys.content(str(project)))
+    (project / ".hg" / "localtags").write_text("1 v1\n")
+    found.append(keys.content(str(project)))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_no_repository_is_no_content(project: Path) -> None:
+    """The version may come from a repository that is not there, as in an unpacked archive."""
+    before = keys.content(str(project))
+    with (project / "pyproject.toml").open("a") as file:
+        file.write("[tool.setuptools_scm]\n")
+    assert keys.content(str(project)) != before
+
+
 def test_a_project_that_a_build_writes_into_is_built_until_it_is_stable(store: Path, project: Path, tmp_path: Path) -> None:
     """A back end may write the version into a module; the wheel is kept for the contents that it was built from."""
     back_end = project / "backend.py"

@@ -51,8 +51,10 @@ _BUILD_OUTPUT = {"build", "dist"}
 """Directories at the top of a project that are not content, unless they are packages of it."""
 _FROM_HISTORY = re.compile(rb"scm|vcs|versioneer|versioningit|dunamai|dynamic-versioning|pbr", re.IGNORECASE)
 """What a ``pyproject.toml`` contains if the version of the project comes from its repository."""
-_MAYBE_FROM_HISTORY = re.compile(rb"git", re.IGNORECASE)
+_MAYBE_FROM_HISTORY = re.compile(rb"git|mercurial|\bhg\b", re.IGNORECASE)
 """What it contains if that is so and it does not name the version; many name a repository on the web only."""
+_OTHER_SETTINGS = ("setup.py", "setup.cfg")
+"""Files that may say so too, beside a ``pyproject.toml`` without a version."""
 _REFS = ("heads", "tags")
 
 
@@ -126,8 +128,13 @@ def _add_named(found: dict[str, str], text: str, directory: str, depth: int) -> 
 
 
 def _text(path: str) -> str | None:
+    content = _bytes(path)
+    return None if content is None else content.decode("utf-8", "surrogateescape")
+
+
+def _bytes(path: str) -> bytes | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", opener=without_waiting) as file:
+        with open(path, "rb", opener=without_waiting) as file:
             return file.read()
     except (OSError, ValueError):
         return None
@@ -246,9 +253,17 @@ def _history(project: str) -> Iterator[_Part]:
     if not _is_versioned_by_history(project):
         return
     directory = project
-    while not os.path.lexists(os.path.join(directory, ".git")) and directory != os.path.dirname(directory):
+    while not (found := [name for name in (".git", ".hg") if os.path.lexists(os.path.join(directory, name))]):
+        if directory == os.path.dirname(directory):
+            return
         directory = os.path.dirname(directory)
-    repository = os.path.join(directory, ".git")
+    repository = os.path.join(directory, found[0])
+    if found[0] == ".hg":
+        # A commit is in the first bytes: https://wiki.mercurial-scm.org/DirState. The times of files follow.
+        commit = _bytes(os.path.join(repository, "dirstate")) or b""
+        yield "dirstate", "history", commit[: 76 if commit.startswith(b"dirstate-v2") else 40].hex()
+        yield "localtags", "history", digest(_text(os.path.join(repository, "localtags")))
+        return
     if (text := _text(repository)) is not None and text.startswith("gitdir:"):  # a work tree or a submodule
         repository = os.path.join(directory, text.removeprefix("gitdir:").strip())
     common = os.path.join(repository, (_text(os.path.join(repository, "commondir")) or "").strip())
@@ -267,13 +282,14 @@ _TABLES = (("packed-refs",), ("reftable", "tables.list"))
 
 
 def _is_versioned_by_history(project: str) -> bool:
-    try:
-        with open(os.path.join(project, "pyproject.toml"), "rb", opener=without_waiting) as file:
-            text = file.read()
-    except OSError:
+    text = _bytes(os.path.join(project, "pyproject.toml"))
+    if text is None:
         return True  # a setup.py may do anything
-    if not _MAYBE_FROM_HISTORY.search(text) or _FROM_HISTORY.search(text):
-        return _FROM_HISTORY.search(text) is not None
+    if _FROM_HISTORY.search(text):
+        return True
+    texts = [text, *(_bytes(os.path.join(project, name)) or b"" for name in _OTHER_SETTINGS)]
+    if not any(_MAYBE_FROM_HISTORY.search(one) or _FROM_HISTORY.search(one) for one in texts):
+        return False
     import tomllib  # slow to import
 
     try:
