@@ -128,6 +128,7 @@ def test_a_lock_is_one_byte_wherever_the_file_was_written(msvcrt: Msvcrt, tmp_pa
     first, second = LockFile(), LockFile()
     number = first.open(spot)
     assert first.try_lock()
+    assert [byte for _device, _inode, byte in msvcrt.locked] == [file_locks._FAR]
     os.lseek(number, 0, os.SEEK_SET)
     os.write(number, b"process 1")
     other = second.open(spot)
@@ -136,6 +137,7 @@ def test_a_lock_is_one_byte_wherever_the_file_was_written(msvcrt: Msvcrt, tmp_pa
     os.lseek(other, 0, os.SEEK_SET)
     assert os.read(other, 100) == b"process 1"
     first.unlock()
+    assert not msvcrt.locked
     assert second.try_lock()
     first.close()
     second.close()
