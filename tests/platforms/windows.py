@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,16 @@ from typing import Any
 
 import pytest
 
-from venvrunner import CommandStoppedError, CommandTimeoutError, FakeVenvRunner, VenvInUseError, VenvRunner, subprocess_util
+from venvrunner import (
+    CallError,
+    CommandStoppedError,
+    CommandTimeoutError,
+    FakeVenvRunner,
+    VenvInUseError,
+    VenvRunner,
+    VenvSpec,
+    subprocess_util,
+)
 
 DEADLINE = 60.0
 PREFIX = "import sys; print(sys.prefix)"
@@ -35,6 +45,17 @@ import subprocess, sys
 null = subprocess.DEVNULL
 child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}], stdin=null, stdout=null, stderr=null)
 print(child.pid, flush=True)
+"""
+INHERIT = f"""
+import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep({2 * DEADLINE})"]).pid, flush=True)
+"""
+SCRIPT = """# /// script
+# requires-python = ">=3.11"
+# dependencies = ["demo-win"]
+# ///
+import sys
+print("größe", *sys.argv[1:])
 """
 checks: list[Callable[["Shared"], None]] = []
 
@@ -259,6 +280,15 @@ def daemon_goes_on(shared: Shared) -> None:
 
 
 @check
+def daemon_with_the_pipes_does_not_hold_the_call(shared: Shared) -> None:
+    """It has inherited them all, and threads of this process wait in them."""
+    pid = int(shared.fake.log_run(["python", "-c", INHERIT], input="x" * 1_000_000).stdout)
+    assert is_running(pid)
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not is_running(pid))
+
+
+@check
 def contain_ends_a_daemon(shared: Shared) -> None:
     """W9: nothing outlives the call."""
     pid = int(shared.fake.log_run(["python", "-c", LEAVE], contain=True, grace=0.1).stdout)
@@ -465,6 +495,46 @@ def install_with_uv(shared: Shared) -> None:
 
 
 @check
+def function_calls(shared: Shared) -> None:
+    def read(*names: str) -> dict[str, object]:
+        print("größe")
+        return {"names": names, "input": input()}
+
+    async def main() -> list[object]:
+        calls = [shared.fake.async_call("operator:neg", number) for number in range(3)]
+        return list(await asyncio.gather(*calls))
+
+    lines: list[str] = []
+    found = shared.venv.call(read, "a b", "é", stdout_loglevel=lines.append, input="µ\n")
+    assert (found, lines) == ({"names": ["a b", "é"], "input": "µ"}, ["größe"])
+    with pytest.raises(CallError) as caught:
+        shared.fake.call("operator:truediv", 1, 0)
+    assert caught.value.remote_type == "ZeroDivisionError"
+    assert asyncio.run(main()) == [0, -1, -2]
+
+
+@check
+def options_of_all_calls(shared: Shared) -> None:
+    runner = shared.fake.with_options(extra_env={"Mine": "1"}, check=False)
+    done = runner.log_run(["python", "-c", "import os, sys; print(os.environ['MINE']); sys.exit(3)"])
+    assert (done.returncode, done.stdout) == (3, "1\n")
+
+
+@check
+def async_twins(shared: Shared) -> None:
+    async def main() -> str:
+        async with VenvRunner.async_temporary(with_pip=False) as venv:
+            assert (await venv.async_log_run(["python", "-c", PREFIX])).stdout == f"{venv.venv_dir}\n"
+            child = await venv.async_fork("async", shared.top)
+            assert (await child.async_log_run(["python", "-c", PREFIX])).stdout == f"{child.venv_dir}\n"
+            await child.async_delete()
+        return venv.venv_dir
+
+    assert not os.path.exists(asyncio.run(main()))
+    assert not (shared.top / "async").exists()
+
+
+@check
 def temporary(_shared: Shared) -> None:
     with VenvRunner.temporary(with_pip=False) as venv:
         assert venv.log_run(["python", "-c", PREFIX]).stdout == f"{venv.venv_dir}\n"
@@ -480,10 +550,78 @@ def command_line(shared: Shared) -> None:
     VenvRunner.open(shared.top / "kept").delete()
 
 
+def run(*arguments: str | Path) -> str:
+    """Return what the command line prints. It is run in UTF-8, as the console of a user may be."""
+    command = [sys.executable, "-X", "utf8", "-m", "venvrunner", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+@check
+def script_from_the_store(shared: Shared) -> None:
+    """The command line prepares an environment in the store, and both it and the API take it from there, as fork and copy."""
+    script = shared.top / "script ü.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    assert run("--installer", "uv", "-q", script, "a b", "é") == "größe a b é\n"
+    reports = shared.top / "reports"
+    reports.mkdir()
+    json_file, junit_file = reports / "a.json", reports / "a.xml"
+    version = "{}.{}".format(*sys.version_info)
+    pythons = ["--python", sys.executable, "--python", version, "--jobs", "2"]
+    output = run("--installer", "uv", *pythons, "--json", json_file, "--junit", junit_file, script, "x")
+    assert sorted(output.splitlines()) == sorted(
+        f"{name:{len(sys.executable)}} | größe x" for name in (version, sys.executable)
+    )
+    assert [entry["status"] for entry in json.loads(json_file.read_text(encoding="utf-8"))] == ["passed", "passed"]
+    assert junit_file.read_text(encoding="utf-8").count("größe x") == 2
+    entries = json.loads(run("store", "list", "--json"))
+    assert len(entries) == 1, entries
+    shutil.rmtree(reports)
+
+
+@check
+def copy_from_the_store(shared: Shared) -> None:
+    script = shared.top / "script ü.py"
+    spec = VenvSpec.from_script(script, installer="uv", with_pip=False)
+    venv = asyncio.run(spec.async_create("copy", shared.top, cached=True))
+    assert demo(venv) == venv.venv_dir
+    assert len(json.loads(run("store", "list", "--json"))) == 1
+    venv.delete()
+    script.unlink()
+    run("store", "verify")
+    run("store", "prune", "--max-size", "0")
+    assert json.loads(run("store", "list", "--json")) == []
+
+
+@check
+def doctor(_shared: Shared) -> None:
+    report = json.loads(run("doctor", "--json"))
+    assert report["ok"], report
+
+
+@check
+def pythons(_shared: Shared) -> None:
+    found = json.loads(run("pythons", "--json"))["pythons"]
+    assert [entry["executable"] for entry in found if entry["default"]] == [sys.executable]
+
+
 @check
 def fake_runner(shared: Shared) -> None:
-    assert shared.fake.log_run(["python", "-c", PREFIX]).stdout == f"{sys.prefix}\n"
-    assert shared.fake.resolve(["python"]) == [sys.executable]
+    fake = shared.fake
+    assert fake.log_run(["python", "-c", PREFIX]).stdout == f"{sys.prefix}\n"
+    assert fake.resolve(["python"]) == [fake.python_executable] == [sys.executable]
+    assert os.path.join(fake.top_dir, fake.name) == fake.venv_dir == sys.prefix
+    assert (fake.scripts_dir, os.path.dirname(pytest.__path__[0])) == (os.path.join(sys.prefix, "Scripts"), fake.site_packages)
+    assert "pytest" in fake.installed()
+    for refused in (
+        fake.delete,
+        lambda: fake.install("pocket"),
+        lambda: fake.fork("fork", shared.top),
+        FakeVenvRunner.temporary,
+    ):
+        with pytest.raises(NotImplementedError):
+            refused()
 
 
 @check
@@ -523,9 +661,10 @@ def main(results: str) -> int:
 @contextmanager
 def _directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        os.environ["VENVRUNNER_CACHE_DIR"] = os.path.join(directory, "cache")
         top = Path(directory, "a b")  # a blank, as many a user's name has
         top.mkdir()
+        os.environ["VENVRUNNER_CACHE_DIR"] = os.path.join(directory, "cache")
+        os.environ.update(UV_NO_INDEX="1", UV_FIND_LINKS=top.as_uri())
         yield top
 
 
