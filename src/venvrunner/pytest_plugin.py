@@ -3,10 +3,11 @@
 The plugin is active as soon as venvrunner is installed. Only this module is imported until a test requests a fixture.
 """
 
+import argparse
 import os
 import time
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -165,35 +166,54 @@ def fake_venv_runner(request: pytest.FixtureRequest) -> "FakeVenvRunner":
 
 
 @pytest.fixture
-def recorded_venv_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Runner"]:
+def recorded_venv_paths() -> dict[str, str | os.PathLike[str]]:
+    """Provide paths for the placeholders of ``recorded_venv_runner``, by name: none, unless you override this fixture.
+
+    Return the paths that differ from run to run. In a recording, ``{name}`` replaces each of them.
+
+    ::
+
+        @pytest.fixture
+        def recorded_venv_paths(checkout):  # a fixture of yours
+            return {"checkout": checkout}
+    """
+    return {}
+
+
+@pytest.fixture
+def recorded_venv_runner(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    recorded_venv_paths: Mapping[str, str | os.PathLike[str]],
+) -> Iterator["Runner"]:
     """Provide a runner that answers from a file in ``recordings`` beside the test, which ``--venv-record`` writes.
 
     Scope ``function``. It is a :class:`.ReplayVenvRunner`, or with the option a :class:`.RecordingVenvRunner` with a real
     environment for the mark ``venv``. The file is written if the test passes; also if no file exists and the test skips itself
-    or fails as expected. Without a file, the test ends with an error that names it. A call that is not in the file fails the
-    test, and a recorded call that a passing test does not make is an error. In the file, ``{tmp_path}`` replaces the path of
-    the test's directory.
+    or fails as expected. ``--venv-record=changed`` writes only files whose replay would differ, and shows the difference.
+    Without a file, the test ends with an error that names it. A call that is not in the file fails the test, and a recorded
+    call that a passing test does not make is an error; the end of a ``with`` block in the test decides nothing. In the file,
+    ``{tmp_path}`` replaces the path of the test's directory, ``{basetemp}`` that of all directories of ``tmp_path_factory``,
+    and ``{name}`` each path that the fixture ``recorded_venv_paths`` names.
 
     ::
 
         def test_it_asks_for_the_version(recorded_venv_runner):
             assert recorded_venv_runner.log_run(["pip", "--version"]).stdout.startswith("pip ")
     """
-    from venvrunner._fixtures.replays import path_for, recorded, replayed  # not needed by every run
+    from venvrunner._fixtures.replays import provided  # not needed by every run
     from venvrunner.exceptions import RecordingError  # not needed by every run
 
     journal = _journal(request.config)
     journal.uses_mark = True  # it describes the environment of the recording
-    path, paths = path_for(request.node), {"tmp_path": tmp_path}
-    if request.config.getoption("venv_record"):
-        with recorded(request.getfixturevalue("venv_runner"), path, paths, journal) as recording:
-            yield recording
-        return
+    paths = {"tmp_path": tmp_path, "basetemp": tmp_path_factory.getbasetemp()}
     try:
-        with replayed(path, paths, journal) as replay:
-            yield replay
-    except RecordingError as exc:
+        block = provided(request, journal, paths, recorded_venv_paths)
+    except (RecordingError, TypeError, ValueError) as exc:
         raise pytest.fail.Exception(str(exc), pytrace=False) from None
+    with block as runner:
+        yield runner
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -210,7 +230,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="install from this directory instead of an index; repeatable; overrides venv_wheelhouse",
     )
-    group.addoption("--venv-record", action="store_true", help="let recorded_venv_runner run and record real commands")
+    group.addoption(
+        "--venv-record",
+        action="store_const",
+        const="all",
+        help="let recorded_venv_runner run and record real commands; with =changed, write only what differs, and show it",
+    )
+    # An option of its own: with an optional value, --venv-record would take the path after it.
+    group.addoption("--venv-record=changed", dest="venv_record", action="store_const", const="changed", help=argparse.SUPPRESS)
     group.addoption(
         "--venv-refresh", action="store_true", help="resolve the requirements of environments again, for newer releases"
     )
@@ -228,6 +255,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "venv(requirements=[...], python=..., lock=...): the packages and the interpreter of venv_runner's environment",
     )
+    if config.getoption("venv_record") == "changed":
+        from venvrunner._fixtures.changes import Changes  # not needed by every run
+
+        config.pluginmanager.register(Changes(), Changes.NAME)
     if _installer(config) not in INSTALLERS:
         msg = f"venv_installer: {_installer(config)!r} is not an installer. Use one of {', '.join(map(repr, INSTALLERS))}."
         raise pytest.UsageError(msg)

@@ -17,6 +17,7 @@ import venvrunner
 from helpers.broken_runners import ENVIRONMENT_MUTANTS, MUTANTS, STAND_IN_MUTANTS, UNCHANGED
 from venvrunner import FakeVenvRunner, Runner, VenvRunner
 from venvrunner._fixtures.journal import Journal
+from venvrunner._fixtures.recordings import KeptRecording
 from venvrunner._fixtures.replays import NotedReplay, replays
 from venvrunner._fixtures.runners import NotedVenvRunner, fake_runner, real_runners
 from venvrunner.testing import RecordingVenvRunner, ReplayVenvRunner, ScriptedVenvRunner
@@ -92,6 +93,7 @@ KINDS: dict[str, type[Any]] = {
     "replay": ReplayVenvRunner,
     "fixture": real_runners(Journal(), []),
     "fake fixture": type(fake_runner(Journal())),
+    "recording fixture": KeptRecording,
     "replay fixture": replays(Journal()),
 }
 
@@ -105,7 +107,7 @@ def new_runner(kind: str, cls: type[Any], request: pytest.FixtureRequest) -> Any
     if kind.startswith("fake"):
         return cls()
     venv = request.getfixturevalue("venv")
-    if kind == "recording":
+    if kind.startswith("recording"):
         return cls(venv, "never-written.json")
     return cls.open(venv.venv_dir)
 

@@ -123,12 +123,13 @@ def _pretty(value: object, indent: str = "") -> str:
     return "\n".join([line[0], ",\n".join(rows), f"{indent}{line[-1]}"]) if rows else line
 
 
-def load(data: bytes, placeholders: Placeholders) -> Recording:
+def load(data: bytes, placeholders: Placeholders, advice: str = "Pass paths= with the same names.") -> Recording:
     """Return the recording in a file, with the paths of this machine.
 
     Args:
         data: the content of the file.
         placeholders: the known placeholders; the recording gets those that it was recorded with.
+        advice: how to add placeholders that the recording needs.
 
     Raises:
         RecordingError: the file is not a recording, is invalid, has another version, or needs further placeholders.
@@ -148,7 +149,7 @@ def load(data: bytes, placeholders: Placeholders) -> Recording:
     try:
         names = set(_each(found["paths"], str))
         if unknown := names - {*placeholders.names}:
-            msg = f"it was recorded with paths= for {', '.join(sorted(unknown))}. Pass paths= with the same names."
+            msg = f"it was recorded with paths= for {', '.join(sorted(unknown))}. {advice}"
             raise RecordingError(msg)
         placeholders = placeholders.only(names)
         installed = {name: _one(version, str) for name, version in _table(found["installed"]).items()}

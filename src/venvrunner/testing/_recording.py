@@ -91,13 +91,19 @@ class RecordingVenvRunner(Block, Runner):
         Raises:
             OSError: the file cannot be written.
         """
+        self._write(self._content())
+
+    def _content(self) -> bytes:
+        """Return the content of the file with all calls so far."""
         with self._lock:
             captures = [capture for capture in self._captures if capture.started or capture.raised is not None]
         secrets = [*self._secrets, *(secret for capture in captures for secret in capture.secrets)]
         calls = [
             Entry(c.args, c.cwd, c.input, lines_of(c.chunks), c.returncode, c.installed, c.raised, c.reply) for c in captures
         ]
-        data = dump(Recording(self._placeholders, self._installed, calls), Redactor(secrets))
+        return dump(Recording(self._placeholders, self._installed, calls), Redactor(secrets))
+
+    def _write(self, data: bytes) -> None:
         directory, name = os.path.split(self._path)
         os.makedirs(directory, exist_ok=True)
         # Not by tempfile, which would restrict the permissions of the file.

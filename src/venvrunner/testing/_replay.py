@@ -44,6 +44,7 @@ class ReplayVenvRunner(DoubleRunner):
     """  # noqa: E501  a message is one line
 
     _way = "RecordingVenvRunner"
+    _naming = "Pass paths= with the same names."
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class ReplayVenvRunner(DoubleRunner):
         shown = os.fspath(path)
         try:
             with open(path, "rb") as file:
-                recording = load(file.read(), known)
+                recording = load(file.read(), known, self._naming)
         except (OSError, RecordingError) as exc:
             why = "it does not exist" if isinstance(exc, FileNotFoundError) else str(exc)
             advice = "" if why.endswith(".") else f". Record it with {self._way}."
