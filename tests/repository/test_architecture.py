@@ -327,7 +327,7 @@ def test_the_import_of_a_runner_loads_neither_creation_nor_installation() -> Non
     own = {name for name in modules if name.startswith("venvrunner")}
     light = {f"venvrunner._install{name}" for name in ("", ".options", ".pip_settings", ".receipt")}
     assert {name for name in own if name.startswith(("venvrunner._create", "venvrunner._install"))} == light
-    assert len(own) <= 64
+    assert len(own) <= 65  # one of them is the clock that no test can freeze, which every timeout needs
     assert not modules & {"json", "zlib", "shutil", "tempfile", "socket", "shlex"} - loaded("import subprocess")
 
 

@@ -1,11 +1,11 @@
 """The asynchronous driver: it runs a command on the running event loop, and stops it on cancellation."""
 
 import threading
-import time
 from collections.abc import Collection, Mapping
 from functools import partial
 
 from venvrunner._process import context
+from venvrunner._process.clock import monotonic
 from venvrunner._process.command import Stopped
 from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._process.flow import EscapedError, Pending, Run, Wait
@@ -37,7 +37,7 @@ class AsyncDriver:
         run.wake, run.open_waiter = self.waiter.wake, self.waiter.open
         is_main = threading.get_ident() == threading.main_thread().ident
         self._interruption = Interruption()
-        self._turn_began = time.monotonic()
+        self._turn_began = monotonic()
         self._watch = None if is_main else WATCH
         self._answer: Collection[int] | None = None
         self._is_settled = False
@@ -82,19 +82,19 @@ class AsyncDriver:
                     await self.waiter.result_of(request.awaitable, self.run.supervisor.limit)
                 elif request is not None:
                     self._answer = await self._wait(request)
-                    self._turn_began = time.monotonic()
+                    self._turn_began = monotonic()
                     if self._watch is not None and self._interruption.seen():
                         self.run.request_stop(CTRL_C, interrupt=True)
                 elif taken:
                     return True
-                elif time.monotonic() - self._turn_began > _TURN:
+                elif monotonic() - self._turn_began > _TURN:
                     await self.waiter.turn()
-                    self._turn_began = time.monotonic()
+                    self._turn_began = monotonic()
 
     async def _wait(self, request: Wait) -> Collection[int]:
         until = request.until
         if self._watch is not None:
-            look = time.monotonic() + self._watch
+            look = monotonic() + self._watch
             until = look if until is None else min(until, look)
         interests: Mapping[int, bool] = {} if self.run.source is None else self.run.source.interests()
         return await self.waiter.wait(interests, until)

@@ -1,7 +1,8 @@
 """Canned output: the source of a command that runs no process, for test doubles and faked processes."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from venvrunner._process.clock import monotonic
 
 __tracebackhide__ = True
 
@@ -37,15 +38,15 @@ class CannedOutput:
         return {}
 
     def pause(self) -> float | None:
-        return 0.0 if self._end is None else max(0.0, self._end - time.monotonic())
+        return 0.0 if self._end is None else max(0.0, self._end - monotonic())
 
     def take(self, ready: Iterable[int], share: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
         if self._end is None:
             yield from ((number, data) for number, data in self._output if data and number in share)
-            self._end = time.monotonic() + self._delay
+            self._end = monotonic() + self._delay
             if self.returncode is not None:
                 yield from ((number, b"") for number in share)
-        elif self.returncode is None and time.monotonic() >= self._end:
+        elif self.returncode is None and monotonic() >= self._end:
             raise self._unending()
 
     def mute(self) -> None:

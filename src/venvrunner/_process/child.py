@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from venvrunner._process import failures
+from venvrunner._process.clock import monotonic
 from venvrunner._process.command import Command
 from venvrunner._process.pipes import CAPACITY, Pump, capacity, pending
 from venvrunner._process.session import CONTINUE, HAS_SELECTABLE_PIPES, KILL, Group, group_of, is_child
@@ -200,8 +201,8 @@ class Child:
 
     def kill(self) -> None:
         self.send(KILL)
-        end = time.monotonic() + REAP
-        while not self.empty() and time.monotonic() < end:
+        end = monotonic() + REAP
+        while not self.empty() and monotonic() < end:
             if self._has_ended:
                 self.send(KILL)  # a member may have started another before the signal reached it
                 time.sleep(_PAUSE[0])
@@ -218,7 +219,7 @@ class Child:
         if self._exit is None:
             time.sleep(_PAUSE[0])
         else:
-            _is_readable(self._exit.fileno(), end - time.monotonic())
+            _is_readable(self._exit.fileno(), end - monotonic())
 
     def _reap(self) -> None:
         process = self._process

@@ -10,9 +10,10 @@ import _thread
 import contextvars
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from venvrunner._process.clock import monotonic
 
 __tracebackhide__ = True
 
@@ -126,10 +127,10 @@ class _Work(Generic[_Result]):
                 _thread.start_new_thread(self._run if self._quick else self._run_in_thread_object, ())
             except RuntimeError:  # no thread can be started: there are too many, or the interpreter is exiting
                 self._run()
-        end = None if self._timeout < 0 else time.monotonic() + self._timeout
+        end = None if self._timeout < 0 else monotonic() + self._timeout
         while not self._ended:
             try:
-                seconds = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+                seconds = _LOOK if end is None else min(_LOOK, end - monotonic())
                 if seconds <= 0:
                     break
                 if not self._lock.acquire(timeout=seconds):

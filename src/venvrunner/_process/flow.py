@@ -7,11 +7,11 @@ that are ready, :class:`Pending` when an awaitable has ended, and ``None`` when 
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from venvrunner._process import context
+from venvrunner._process.clock import monotonic
 from venvrunner._process.command import Command, Stopped, TimedOut
 from venvrunner._process.critical_section import uninterrupted
 from venvrunner._process.lines import SLICE, Stream
@@ -134,13 +134,13 @@ class Run:
         command = self._command
         self.supervisor = Supervisor(
             self._streams,
-            now=time.monotonic(),
+            now=monotonic(),
             timeout=command.timeout,
             grace=command.grace,
             heartbeat=command.heartbeat,
             silence_timeout=command.silence_timeout,
         )
-        self._began = time.monotonic()
+        self._began = monotonic()
         if source is not None:
             uninterrupted(self.open_waiter, quick=True)
             self.source = source
@@ -171,7 +171,7 @@ class Run:
         for stream in self._streams.values():
             if lines := stream.finish():
                 yield from self._deliver(stream, lines)
-        self.duration = time.monotonic() - self._began
+        self.duration = monotonic() - self._began
         for interceptor in (self._around.driver, self._around.watcher):
             if interceptor is not None:
                 interceptor.end(self.returncode)
@@ -187,10 +187,10 @@ class Run:
         source, supervisor = self.source, self.supervisor
         assert source is not None
         self._is_stopping = True
-        supervisor.stop(time.monotonic(), interrupt=interrupt and self._command.stop_signal != signal_number(Stop.INTERRUPT, 0))
+        supervisor.stop(monotonic(), interrupt=interrupt and self._command.stop_signal != signal_number(Stop.INTERRUPT, 0))
         while not supervisor.ended:
             if self._hurried:
-                supervisor.hurry(time.monotonic())
+                supervisor.hurry(monotonic())
             for stop in supervisor.signals():
                 source.send(signal_number(stop, self._command.stop_signal))
             if source.empty():
@@ -206,10 +206,10 @@ class Run:
                 if source.empty():
                     supervisor.group_empty()
                     break
-                supervisor.leader_gone(time.monotonic())
+                supervisor.leader_gone(monotonic())
                 if supervisor.phase is Phase.KILLING:  # a member may have started another before the signal reached it
                     source.send(KILL)
-            supervisor.tick(time.monotonic())
+            supervisor.tick(monotonic())
         with contextlib.suppress(OSError):
             self._keep(source.rest())
 
@@ -240,7 +240,7 @@ class Run:
             self.source.close()
 
     def _check(self) -> None:
-        self.supervisor.tick(time.monotonic())
+        self.supervisor.tick(monotonic())
         if self.supervisor.reached is not None:
             raise TimedOut(self.supervisor.reached)
         if self._stop is not None:
@@ -251,7 +251,7 @@ class Run:
         deadline, pause = self.supervisor.deadline, self.source.pause()
         if pause is None:
             return deadline
-        look = time.monotonic() + pause
+        look = monotonic() + pause
         return look if deadline is None else min(look, deadline)
 
     def _shares(self) -> dict[int, int]:
@@ -262,10 +262,10 @@ class Run:
         assert self.source is not None
         owed = self.source.look()
         if owed is not None:
-            self.supervisor.exited(owed, time.monotonic())
+            self.supervisor.exited(owed, monotonic())
         if self.supervisor.phase is Phase.DRAINING:
             for number in self.source.dry():
-                self.supervisor.dry(number, time.monotonic())
+                self.supervisor.dry(number, monotonic())
 
     def _take(self, number: int, data: bytes) -> Flow:
         stream = self._streams[number]
@@ -273,11 +273,11 @@ class Run:
         if lines:
             yield from self._deliver(stream, lines)
         elif data and stream.heard:
-            self.supervisor.heard(time.monotonic())
+            self.supervisor.heard(monotonic())
         if data:
-            self.supervisor.received(number, len(data), time.monotonic())
+            self.supervisor.received(number, len(data), monotonic())
         else:
-            self.supervisor.eof(number, time.monotonic())
+            self.supervisor.eof(number, monotonic())
 
     def _deliver(self, stream: Stream, lines: list[str]) -> Flow:
         sink = stream.sink
@@ -291,6 +291,6 @@ class Run:
                     raise EscapedError(exc) from None
                 if result is not None and isinstance(result, Awaitable):
                     yield Pending(sink, result)
-            self.supervisor.heard(time.monotonic())
+            self.supervisor.heard(monotonic())
             self._check()
             yield None

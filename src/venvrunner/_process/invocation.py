@@ -2,12 +2,12 @@
 
 import logging
 import subprocess
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from venvrunner._process import checks, failures
+from venvrunner._process.clock import monotonic
 from venvrunner._process.command import Command, RunOptions, Stopped, TimedOut
 from venvrunner._process.flow import Run
 from venvrunner._process.lines import Stream
@@ -99,7 +99,7 @@ class Invocation:
         else:
             if not only_check:
                 self._debug(f"Running subprocess: {self._shown!r}")
-            self._began = time.monotonic()
+            self._began = monotonic()
             return
         raise failure
 
@@ -156,7 +156,7 @@ class Invocation:
             failure = self._noted(CommandStoppedError(self.command.argv, event.reason, *self._texts(), shown=self._shown))
         else:
             return
-        self._debug(f"stopped after {time.monotonic() - self._began:.2f} s: {failure}")
+        self._debug(f"stopped after {monotonic() - self._began:.2f} s: {failure}")
         raise failure from None
 
     def result(self, run: Run, *, check: bool) -> CompletedCommand:

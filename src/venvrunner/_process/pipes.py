@@ -3,10 +3,11 @@
 import contextlib
 import struct
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import IO
+
+from venvrunner._process.clock import monotonic
 
 __tracebackhide__ = True
 
@@ -92,12 +93,12 @@ class Pump:
 
     def pending(self) -> int | None:
         """Return ``None``, because the thread may hold bytes that are not counted yet, and restart the idle time."""
-        self._last_data = time.monotonic()
+        self._last_data = monotonic()
         return None
 
     def is_idle(self) -> bool:
         """Return whether no data has arrived for the idle time."""
-        return not self._chunks and time.monotonic() >= self._last_data + _IDLE
+        return not self._chunks and monotonic() >= self._last_data + _IDLE
 
     def close(self) -> None:
         """Let the thread end at the next data or at the end of the pipe."""
@@ -125,7 +126,7 @@ class Pump:
                     self._wake()
                     return
                 self._chunks.append(data)
-                self._last_data = time.monotonic()
+                self._last_data = monotonic()
                 self._wake()
                 if not data:
                     return

@@ -4,10 +4,11 @@ import contextlib
 import os
 import select
 import sys
-import time
 from collections.abc import Collection, Mapping
 from io import FileIO
 from typing import IO, Any
+
+from venvrunner._process.clock import monotonic
 
 __tracebackhide__ = True
 
@@ -67,7 +68,7 @@ class Poller:
 
     def wait(self, interests: Mapping[int, bool], until: float | None) -> Collection[int]:
         """Wait until a descriptor is ready, a time is reached or :meth:`wake` is called; return those that are ready."""
-        seconds = LONGEST if until is None else min(LONGEST, max(0.0, until - time.monotonic()))
+        seconds = LONGEST if until is None else min(LONGEST, max(0.0, until - monotonic()))
         if self._registered != interests:
             for fd in self._registered.keys() - interests.keys():
                 with contextlib.suppress(KeyError):
@@ -100,7 +101,7 @@ class Sleeper:
 
     def wait(self, _interests: Mapping[int, bool], until: float | None) -> Collection[int]:
         """Wait briefly, until woken or until a time: Windows runs no signal handler while a thread waits for a lock."""
-        self._event.wait(_MOMENT if until is None else min(_MOMENT, max(0.0, until - time.monotonic())))
+        self._event.wait(_MOMENT if until is None else min(_MOMENT, max(0.0, until - monotonic())))
         self._event.clear()
         return ()
 

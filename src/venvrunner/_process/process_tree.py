@@ -2,9 +2,9 @@
 
 import os
 import signal
-import time
 from typing import Any
 
+from venvrunner._process.clock import monotonic
 from venvrunner._process.job_object import Job, resume
 from venvrunner._process.session import KILL, Group, SingleProcess
 
@@ -52,9 +52,9 @@ class WindowsTree:
         if self._grace is None or self.ended():
             return False
         if self._limit is None:
-            self._limit = time.monotonic() + self._grace
+            self._limit = monotonic() + self._grace
             self.send(_BREAK)
-        elif time.monotonic() >= self._limit:
+        elif monotonic() >= self._limit:
             self.send(KILL)
         return True
 

@@ -1,9 +1,10 @@
 """The processes of the system, read from ``/proc`` (Linux)."""
 
 import os
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from venvrunner._process.clock import monotonic
 
 
 class Process(NamedTuple):
@@ -25,7 +26,7 @@ def is_ours() -> bool:
 def processes() -> Sequence[Process]:
     """Return all processes of the system; none if ``/proc`` cannot be read, or shows another PID namespace."""
     global _last  # noqa: PLW0603  the listing is the same for the whole process
-    began = time.monotonic()
+    began = monotonic()
     try:
         names = os.listdir("/proc") if is_ours() else []
     except OSError:
@@ -41,7 +42,7 @@ _last: tuple[float, Sequence[Process]] = (0.0, ())
 def recent_processes(age: float) -> Sequence[Process]:
     """Return the last result of :func:`processes` if it is at most *age* seconds old, otherwise a new one."""
     began, found = _last
-    return found if time.monotonic() - began <= age else processes()
+    return found if monotonic() - began <= age else processes()
 
 
 def process(name: str) -> Process | None:

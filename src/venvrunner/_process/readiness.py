@@ -2,11 +2,11 @@
 
 import contextlib
 import sys
-import time
 from collections.abc import Awaitable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from venvrunner._process.clock import alarm, monotonic
 from venvrunner._process.command import TimedOut
 from venvrunner._process.supervisor import Limit
 
@@ -84,15 +84,17 @@ class AsyncioWaiter:
                 self._watched[fd] = writing
         if not self._ready and not self._woken:
             self._future = self._loop.create_future()
-            timer = None
+            timer, end_alarm = None, alarm(until, self.wake)
             if until is not None:
-                timer = self._loop.call_later(max(0.0, until - time.monotonic()), self._finish)
+                timer = self._loop.call_later(max(0.0, until - monotonic()), self._finish)
             try:
                 await self._future
             finally:
                 self._future = None
                 if timer is not None:
                     timer.cancel()
+                if end_alarm is not None:
+                    end_alarm()
         self._woken = False
         ready, self._ready = self._ready, set()
         return ready
@@ -105,17 +107,20 @@ class AsyncioWaiter:
     async def result_of(self, awaitable: Awaitable[object], limit: float | None) -> None:
         import asyncio  # loaded by now
 
-        scope = self._scope = asyncio.timeout(None if limit is None else limit - time.monotonic())
+        scope = self._scope = asyncio.timeout(None if limit is None else limit - monotonic())
+        end_alarm = alarm(limit, self.wake)
         try:
             async with scope:
                 await awaitable
         except TimeoutError:
             if not scope.expired():
                 raise
-            if limit is not None and time.monotonic() >= limit:
+            if limit is not None and monotonic() >= limit:
                 raise TimedOut(Limit.TIME) from None
         finally:
             self._scope = None
+            if end_alarm is not None:
+                end_alarm()
 
     def shielded(self) -> AbstractContextManager[Any]:
         anyio = sys.modules.get("anyio")

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from venvrunner._process.clock import monotonic
 from venvrunner._process.critical_section import surely
 
 __tracebackhide__ = True
@@ -96,13 +97,13 @@ def _end_everything() -> None:
             command.abandon()  # its event loop has ended and will never continue it
     for command in left:
         command.request_stop("the interpreter is exiting")
-    end = time.monotonic() + 2 * max((command.grace for command in left), default=0.0) + _MARGIN
-    while any(command in left for command in EVERYTHING) and time.monotonic() < end:
+    end = monotonic() + 2 * max((command.grace for command in left), default=0.0) + _MARGIN
+    while any(command in left for command in EVERYTHING) and monotonic() < end:
         time.sleep(_PAUSE)
     for command in EVERYTHING:
         command.abandon()
-    waiting, end = {command.thread for command in left}, time.monotonic() + _LAST
-    while any(thread.ident in waiting for thread in threading.enumerate()) and time.monotonic() < end:
+    waiting, end = {command.thread for command in left}, monotonic() + _LAST
+    while any(thread.ident in waiting for thread in threading.enumerate()) and monotonic() < end:
         time.sleep(_PAUSE)
 
 

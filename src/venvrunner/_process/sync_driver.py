@@ -2,11 +2,11 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from venvrunner._process import context
+from venvrunner._process.clock import monotonic
 from venvrunner._process.command import Stopped
 from venvrunner._process.critical_section import surely, uninterrupted
 from venvrunner._process.flow import EscapedError, Pending, Run, Wait
@@ -78,7 +78,7 @@ class SyncDriver:
     def _wait(self, request: Wait) -> Collection[int]:
         until = request.until
         if self._interruption is not None:
-            look = time.monotonic() + WATCH
+            look = monotonic() + WATCH
             until = look if until is None else min(until, look)
         interests: Mapping[int, bool] = {} if self.run.source is None else self.run.source.interests()
         return self._waiter.wait(interests, until)

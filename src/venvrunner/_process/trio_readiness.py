@@ -2,11 +2,11 @@
 
 import contextlib
 import selectors
-import time
 from collections.abc import Awaitable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
+from venvrunner._process.clock import alarm, monotonic
 from venvrunner._process.command import TimedOut
 from venvrunner._process.poller import LONGEST, SelfPipe
 from venvrunner._process.supervisor import Limit
@@ -41,8 +41,13 @@ class TrioWaiter:
             if fd not in self._registered:
                 self._selector.register(fd, selectors.EVENT_WRITE if writing else selectors.EVENT_READ)
         self._registered = dict(interests)
-        with self._trio.move_on_after(LONGEST if until is None else max(0.0, until - time.monotonic())):
-            await self._trio.lowlevel.wait_readable(cast("Any", self._selector).fileno())  # epoll or kqueue
+        end_alarm = alarm(until, self.wake)
+        try:
+            with self._trio.move_on_after(LONGEST if until is None else max(0.0, until - monotonic())):
+                await self._trio.lowlevel.wait_readable(cast("Any", self._selector).fileno())  # epoll or kqueue
+        finally:
+            if end_alarm is not None:
+                end_alarm()
         ready = {key.fd for key, _events in self._selector.select(0)}
         if self._self_pipe.fd in ready:
             self._self_pipe.drain()
@@ -52,13 +57,16 @@ class TrioWaiter:
         await self._trio.lowlevel.checkpoint()
 
     async def result_of(self, awaitable: Awaitable[object], limit: float | None) -> None:
-        seconds = float("inf") if limit is None else max(0.0, limit - time.monotonic())
+        seconds = float("inf") if limit is None else max(0.0, limit - monotonic())
+        end_alarm = alarm(limit, self.wake)
         try:
             with self._trio.move_on_after(seconds) as self._scope:
                 await awaitable
         finally:
             scope, self._scope = self._scope, None
-        if scope.cancelled_caught and limit is not None and time.monotonic() >= limit:
+            if end_alarm is not None:
+                end_alarm()
+        if scope.cancelled_caught and limit is not None and monotonic() >= limit:
             raise TimedOut(Limit.TIME)
 
     def shielded(self) -> AbstractContextManager[Any]:

@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from venvrunner._process.clock import monotonic
 from venvrunner._process.critical_section import surely, uninterrupted
 
 if TYPE_CHECKING:
@@ -192,9 +193,9 @@ class Cleanup(Owned):
     def _await_end(self) -> None:
         if not self._threads and not self._is_over:  # no thread could start: too many, or the interpreter is ending
             self._run()
-        end = time.monotonic() + _TIMEOUT
+        end = monotonic() + _TIMEOUT
         # Threads no longer run once the interpreter finalizes; by then everything has been tried.
-        while not self._is_over and (left := end - time.monotonic()) > 0 and not sys.is_finalizing():
+        while not self._is_over and (left := end - monotonic()) > 0 and not sys.is_finalizing():
             try:
                 self._over.acquire(timeout=left)
             except BaseException as exc:  # noqa: BLE001  it is delivered

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from venvrunner._process.clock import monotonic
+
 __tracebackhide__ = True
 
 _P = ParamSpec("_P")
@@ -33,14 +35,14 @@ def insist(action: Callable[_P, _Result], *args: _P.args, **keywords: _P.kwargs)
     except OSError as exc:
         if not is_refused_for_now(exc):
             raise
-    end, pause = time.monotonic() + _TIMEOUT, _PAUSE[0]
+    end, pause = monotonic() + _TIMEOUT, _PAUSE[0]
     while True:
         time.sleep(pause)
         pause = min(2 * pause, _PAUSE[1])
         try:
             return action(*args, **keywords)
         except OSError as exc:
-            if not is_refused_for_now(exc) or time.monotonic() > end:
+            if not is_refused_for_now(exc) or monotonic() > end:
                 raise
 
 

@@ -1,10 +1,10 @@
 """Waiting for the users of an environment: the pauses, one log message, and the error when the time is up."""
 
 import os
-import time
 from collections.abc import Iterable
 from typing import Any
 
+from venvrunner._process.clock import monotonic
 from venvrunner.exceptions import VenvInUseError
 
 __tracebackhide__ = True
@@ -19,7 +19,7 @@ class WaitPolicy:
     def __init__(self, venv_dir: str, wait: float) -> None:
         self._venv_dir = venv_dir
         self._wait = wait
-        self._end = time.monotonic() + wait
+        self._end = monotonic() + wait
         self._pause = _PAUSE[0]
         self._is_reported = False
 
@@ -34,7 +34,7 @@ class WaitPolicy:
         """
         names = list(dict.fromkeys(users))
         described = " and ".join(names)
-        if time.monotonic() >= self._end:
+        if monotonic() >= self._end:
             still = f"still in use after {self._wait:g} s" if self._wait else "in use"
             msg = f"{self._venv_dir!r} is {still} by {described}. {_remedy(names)}"
             raise VenvInUseError(msg)
