@@ -65,6 +65,7 @@ def run_until_timeout(pytester: pytest.Pytester, method: str) -> pytest.RunResul
     return run_suite(pytester, with_run(HANG), *options, plugins=["timeout"])
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="pytest-timeout needs SIGALRM")
 def test_a_timeout_by_signal_stops_the_command_and_the_next_test_runs(pytester: pytest.Pytester) -> None:
     """pytest-timeout's default method: the report has the command, and nothing is left."""
     result = run_until_timeout(pytester, "signal")
