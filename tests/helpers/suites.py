@@ -24,6 +24,7 @@ def run_suite(
     plugins: Sequence[str] = (),
     settings: str = "",
     env: Mapping[str, str] | None = None,
+    timeout: float = 3 * DEADLINE,
 ) -> pytest.RunResult:
     """Run the tests of a module; every warning is an error.
 
@@ -34,6 +35,7 @@ def run_suite(
         plugins: what pytest loads besides this package's plugin; nothing is loaded because it is installed.
         settings: lines for ``[pytest]`` of pytest.ini.
         env: environment variables.
+        timeout: after how many seconds pytest is ended.
     """
     pytester.makepyfile(test_suite=textwrap.dedent(suite))
     pytester.makefile(
@@ -48,7 +50,7 @@ def run_suite(
         patch.setenv("PATH", os.pathsep.join([os.path.dirname(sys.executable), os.defpath]))
         for name, value in (MEASURED | dict(env or {})).items():
             patch.setenv(name, value)
-        return pytester.runpytest_subprocess(*loaded, "-p", "no:cacheprovider", *args, timeout=3 * DEADLINE)
+        return pytester.runpytest_subprocess(*loaded, "-p", "no:cacheprovider", *args, timeout=timeout)
 
 
 def environments(pytester: pytest.Pytester) -> list[Path]:
