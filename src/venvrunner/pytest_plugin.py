@@ -5,6 +5,7 @@ The plugin is active as soon as venvrunner is installed. Only this module is imp
 
 import argparse
 import os
+import sys
 import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
     from venvrunner import FakeVenvRunner, Runner, VenvRunner
     from venvrunner._fixtures.journal import Journal
+    from venvrunner._fixtures.measurement import Measurement
     from venvrunner._install.options import RequestOptions
 
 __all__ = ["VenvRunnerFactory"]
@@ -38,12 +40,12 @@ class VenvRunnerFactory:
     arguments returns a new fork of it.
     """
 
-    def __init__(self, config: pytest.Config, directory: str) -> None:
+    def __init__(self, config: pytest.Config, directory: str, measurement: "Measurement | None" = None) -> None:
         from venvrunner._fixtures.parents import Parents, anchored_interpreter  # not needed by every run
         from venvrunner._fixtures.runners import real_runners  # not needed by every run
 
         self._journal = _journal(config)
-        runners = real_runners(self._journal, _wheelhouse(config))
+        runners = real_runners(self._journal, _wheelhouse(config), measurement)
         self._root = str(config.rootpath)
         option = config.getoption("venv_python")
         here = str(config.invocation_params.dir)
@@ -111,13 +113,17 @@ def venv_runner_factory(
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is None:
         with temporary_directory(str(base)) as directory:
-            yield VenvRunnerFactory(config, directory)
+            measurement = _measurement(config, directory)
+            yield VenvRunnerFactory(config, directory, measurement)
+            _end(measurement)
         return
     shared = base.parent / f"venvrunner-{worker['testrunuid']}"
     shared.mkdir(mode=0o700, exist_ok=True)
     # If a worker crashes, its reports are the only way to tell the controller which directory to remove.
     _journal(config).carried[_SHARED] = [str(shared), identity(str(shared))]
-    yield VenvRunnerFactory(config, str(shared))
+    measurement = _measurement(config, str(shared))
+    yield VenvRunnerFactory(config, str(shared), measurement)
+    _end(measurement)
 
 
 @pytest.fixture
@@ -241,6 +247,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--venv-refresh", action="store_true", help="resolve the requirements of environments again, for newer releases"
     )
+    parser.addini("venv_coverage", "measure commands in virtual environments, if coverage measures the tests", type="bool")
     parser.addini("venv_store", "take virtual environments for tests from the store", type="bool", default=True)
     parser.addini(
         "venv_installer", f"the installer of virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
@@ -339,6 +346,19 @@ def _since(config: pytest.Config) -> float | None:
     from venvrunner._stored import DAY, oldest  # not needed by every run
 
     return oldest(DAY)
+
+
+def _measurement(config: pytest.Config, directory: str) -> "Measurement | None":
+    if not config.getini("venv_coverage") or "coverage" not in sys.modules:
+        return None
+    from venvrunner._fixtures.measurement import measure  # not needed by every run
+
+    return measure(config, directory)
+
+
+def _end(measurement: "Measurement | None") -> None:
+    if measurement is not None:
+        measurement.merge()
 
 
 def _wheelhouse(config: pytest.Config) -> list[str]:

@@ -21,6 +21,7 @@ from venvrunner.subprocess_util import CompletedCommand
 from venvrunner.venv import VenvRunner
 
 if TYPE_CHECKING:
+    from venvrunner._fixtures.measurement import Measurement
     from venvrunner._store.entries import Prepared
     from venvrunner._store.preparation import Makers
 
@@ -75,12 +76,15 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
     """A runner with a real environment, for a test."""
 
     _sources: ClassVar[InstallOptions]
+    _measurement: ClassVar["Measurement | None"]
 
     def temporary_fork(self, directory: str) -> Self:
         """Create a temporary fork: it is deleted together with a new directory below the given one."""
         with TemporaryDirectory(directory) as temporary:
             runner = self.fork("venv", temporary.name)
             runner._keep(temporary)  # noqa: SLF001  an object of this class
+            if self._measurement is not None:
+                self._measurement.add(runner.site_packages)
         return runner
 
     @classmethod
@@ -138,13 +142,16 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
             return entry.done(super()._perform(call))
 
 
-def real_runners(journal: Journal, wheelhouse: Sequence[str]) -> type[NotedVenvRunner]:
+def real_runners(
+    journal: Journal, wheelhouse: Sequence[str], measurement: "Measurement | None" = None
+) -> type[NotedVenvRunner]:
     """Return the class of a session's real runners."""
     sources: InstallOptions = {"find_links": list(wheelhouse), "no_index": True} if wheelhouse else {}
 
     class Bound(NotedVenvRunner):
         _journal = journal
         _sources = sources
+        _measurement = measurement
 
     Bound.__name__ = VenvRunner.__name__  # for its repr
     return Bound
