@@ -2,10 +2,11 @@
 
 import subprocess
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from helpers.suites import make_wheelhouse, run_suite
+from helpers.suites import SOURCES, make_wheelhouse, run_suite
 from venvrunner import CommandTimeoutError, FakeVenvRunner
 from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.runners import fake_runner
@@ -141,8 +142,8 @@ def test_a_test_without_commands_shows_nothing(pytester: pytest.Pytester) -> Non
 
 def shown(journal: Journal) -> str:
     """Return what a failing test shows."""
-    report = pytest.TestReport("test", ("", 0, ""), {}, "failed", "", "call")
-    hook = journal.pytest_runtest_makereport()
+    report = pytest.TestReport("test", ("", 0, ""), {}, "failed", None, "call")
+    hook = journal.pytest_runtest_makereport(pytest.CallInfo.from_call(lambda: None, "call"))
     next(hook)
     with pytest.raises(StopIteration):
         hook.send(report)
@@ -248,3 +249,80 @@ def test_a_name_that_is_no_utf_8_reaches_the_report(pytester: pytest.Pytester) -
     result = run_suite(pytester, suite, "-n1", plugins=["xdist"])
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([HEADING, "*stdout: caf?udce9"])
+
+
+FAILING = """
+    import pytest
+
+    CODE = "print('some output'); raise SystemExit(3)"
+
+    def test_code(fake_venv_runner):
+        fake_venv_runner.log_run(["python", "-c", CODE])
+
+    def test_timeout(fake_venv_runner):
+        code = "import time; print('started', flush=True); time.sleep(3600)"
+        fake_venv_runner.log_run(["python", "-c", code], timeout=0.5)
+
+    def test_lines(fake_venv_runner):
+        for line in fake_venv_runner.lines(["python", "-c", CODE]):
+            pass
+
+    def test_call(fake_venv_runner):
+        fake_venv_runner.call("json:loads", "{")
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    async def test_async(fake_venv_runner):
+        await fake_venv_runner.async_log_run(["python", "-c", CODE])
+"""
+
+
+def test_a_failure_says_everything_once(pytester: pytest.Pytester) -> None:
+    """The command, its exit code and its output; the summary names the command; no frame of this package; in XML too."""
+    result = run_suite(pytester, FAILING, "--junitxml=report.xml", plugins=["anyio"], env={"COLUMNS": "200"})
+    result.assert_outcomes(failed=5)
+    code = "python -c 'print('*'some output'*'); raise SystemExit(3)'"
+    result.stdout.fnmatch_lines(
+        [
+            f"E       CommandError: exit code 3: {code}",
+            HEADING,
+            f"$ {code}",
+            "exit code 3",
+            "stdout: some output",
+            f"FAILED test_suite.py::test_code - exit code 3: {code}",
+            "FAILED test_suite.py::test_timeout - ended after 0.5 seconds: python -c 'import time; *",
+            f"FAILED test_suite.py::test_lines - exit code 3: {code}",
+            "FAILED test_suite.py::test_call - *json:loads raised *",
+            f"FAILED test_suite.py::test_async* - exit code 3: {code}",
+        ]
+    )
+    failures = result.stdout.str().partition("= FAILURES")[2].partition("short test summary")[0]
+    assert failures.count("stdout: some output") == 3
+    assert "The last lines of" not in failures
+    assert not [line for line in result.outlines if line.startswith(("src/venvrunner", str(SOURCES)))]
+    cases = ET.parse(pytester.path / "report.xml").getroot().iter("testcase")
+    texts = {case.get("name"): "".join(case.itertext()) for case in cases}
+    assert [name for name, text in texts.items() if "venvrunner commands" not in text] == []
+
+
+def test_a_failed_preparation_is_named_without_its_module(pytester: pytest.Pytester) -> None:
+    """The summary begins with what happened; the commands are in the XML too."""
+    suite = """
+    import pytest
+
+    @pytest.mark.venv(requirements=["no-such-package"])
+    def test_fixture(venv_runner): pass
+    """
+    options = ("--junitxml=report.xml",)
+    result = run_suite(pytester, suite, *options, env={"COLUMNS": "200"}, settings="venv_installer = uv")
+    result.stdout.fnmatch_lines(["ERROR test_suite.py::test_fixture - Failed: NoSuchPackageError: no-such-package *"])
+    assert "venvrunner commands" in (pytester.path / "report.xml").read_text()
+
+
+@pytest.mark.parametrize("style", ["auto", "long", "short", "line", "native", "no"])
+def test_each_style_of_tracebacks_has_the_commands(pytester: pytest.Pytester, style: str) -> None:
+    """Unless there are no failures at all; with workers too."""
+    suite = "def test(fake_venv_runner): fake_venv_runner.log_run(['python', '-c', 'raise SystemExit(3)'])"
+    result = run_suite(pytester, suite, f"--tb={style}", "-n1", plugins=["xdist"], env={"COLUMNS": "200"})
+    result.stdout.fnmatch_lines(["FAILED test_suite.py::test - exit code 3: python -c 'raise SystemExit(3)'"])
+    assert result.stdout.str().count("venvrunner commands") == (style != "no")

@@ -4,22 +4,22 @@ import collections
 import contextlib
 import shlex
 import subprocess
+import weakref
 from collections.abc import Generator, Iterable, MutableMapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import pytest
 
+from venvrunner._fixtures.failures import add_commands, shorten
 from venvrunner._process import context
 from venvrunner._process.capture import Capture
 from venvrunner._process.checks import check_args, kept_secrets
 from venvrunner._redaction import Redactor, fills, whole_lines
 from venvrunner._types import StrPath
-from venvrunner.exceptions import CommandTimeoutError
+from venvrunner.exceptions import CommandError, CommandTimeoutError
 
 __tracebackhide__ = True
 
-TITLE = "venvrunner commands"
-"""The heading in the report."""
 _COMMANDS = 20
 """How many of the last commands are shown."""
 _LINES = 20
@@ -29,6 +29,8 @@ _PIECES = 1000
 _CHARS = 500
 """Maximum number of characters of a line that are shown."""
 
+_PLAIN = (CommandError, CommandTimeoutError)
+"""The exceptions that say no more than the outcome of a command; the classes below them say why."""
 _Done = TypeVar("_Done", bound=subprocess.CompletedProcess[str])
 
 
@@ -69,10 +71,10 @@ class Journal:
             if not entry.has_ended:
                 entry.end(*_seen(capture))
         except subprocess.CalledProcessError as exc:
-            entry.end(f"exit code {exc.returncode}", exc.stdout, exc.stderr)
+            entry.end(f"exit code {exc.returncode}", exc.stdout, exc.stderr, error=exc)
             raise
         except CommandTimeoutError as exc:
-            entry.end(f"ended after {exc.timeout:g} seconds", exc.output, exc.stderr)
+            entry.end(f"ended after {exc.timeout:g} seconds", exc.output, exc.stderr, error=exc)
             raise
         except BaseException as exc:
             entry.end(*_seen(capture, f"ended by {type(exc).__name__}"))
@@ -84,7 +86,7 @@ class Journal:
         self._forget()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around the hooks that change a report
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Record the outcome, and add the commands to the report of a failure."""
         report = yield
         vars(report).update(self.carried)
@@ -94,8 +96,11 @@ class Journal:
         if report.failed and self._entries:
             left_out = [f"… {self._left_out} commands …"] if self._left_out else []
             text = "\n".join([*left_out, *(entry.text for entry in self._entries)])
+            if call.excinfo is not None:
+                error = call.excinfo.value
+                shorten(report, error, next((entry.summary for entry in self._entries if entry.is_ended_by(error)), None))
             # pytest-xdist cannot send text that is not valid UTF-8, such as some file names.
-            report.sections.append((TITLE, text.encode(errors="backslashreplace").decode()))
+            add_commands(report, text.encode(errors="backslashreplace").decode())
         return report
 
     def _forget(self) -> None:
@@ -115,6 +120,7 @@ class Entry:
 
     Attributes:
         text: the report.
+        summary: the outcome and the command line.
         has_ended: whether the outcome is recorded.
 
     >>> entry = Entry(["git", "clone", "https://me:pw@host/x"], [])
@@ -132,8 +138,12 @@ class Entry:
         self.end("still running")
         self.has_ended = False
 
-    def end(self, outcome: str, stdout: str | None = None, stderr: str | None = None) -> None:
-        """Record the outcome and the last lines of output."""
+    def end(
+        self, outcome: str, stdout: str | None = None, stderr: str | None = None, *, error: BaseException | None = None
+    ) -> None:
+        """Record the outcome and the last lines of output, and the exception that reports it."""
+        self._error = None if type(error) not in _PLAIN else weakref.ref(error)  # its frames would keep environments
+        self.summary = f"{outcome}: {self._command.removeprefix('$ ')}".encode(errors="backslashreplace").decode()
         parts = [self._command, outcome]
         for name, given in (("stdout", stdout), ("stderr", stderr)):
             text = whole_lines(given or "", is_cut=fills(given or "", self._keep))
@@ -146,6 +156,10 @@ class Entry:
                 parts.append("\n".join([f"{name}: {shown[0]}"] if len(shown) == 1 else [f"{name}:", *shown]))
         self.text = "\n".join(parts)
         self.has_ended = True
+
+    def is_ended_by(self, error: BaseException) -> bool:
+        """Return whether an exception says no more than the outcome and the output of this command."""
+        return self._error is not None and self._error() is error
 
     def done(self, result: _Done) -> _Done:
         """Record a result, and return it."""

@@ -1,0 +1,54 @@
+"""Failures of tests: their report has the commands of the test, and names the one that ended it."""
+
+from typing import Any
+
+import pytest
+
+from venvrunner.exceptions import VenvError
+
+__tracebackhide__ = True
+
+TITLE = "venvrunner commands"
+"""The heading in the report."""
+_WIDTH = 80
+
+
+def add_commands(report: pytest.TestReport, text: str) -> None:
+    """Add the commands of a test to the report of its failure, which ``--junitxml`` has too.
+
+    Args:
+        report: the report; its ``sections``, which that file leaves out, get the text if there is no other place for it.
+        text: the commands, their exit codes and output.
+    """
+    failure: Any = report.longrepr
+    if isinstance(failure, str):
+        report.longrepr = "\n".join([failure, f" {TITLE} ".center(_WIDTH, "-"), text])
+    elif hasattr(failure, "addsection"):
+        failure.addsection(TITLE, text, "-")
+    else:
+        report.sections.append((TITLE, text))
+
+
+def shorten(report: pytest.TestReport, error: BaseException, ended: str | None) -> None:
+    """Name the command that ended a test in the summary of its failure, and leave out what the commands below it show.
+
+    Args:
+        report: the report.
+        error: the exception that ended the test.
+        ended: how the command of the exception ended, and its command line; ``None``: the exception is not that of a command.
+    """
+    crash: Any = getattr(report.longrepr, "reprcrash", None)
+    if crash is None:
+        return
+    if ended is None:
+        crash.message = crash.message.replace(f"{VenvError.__module__}.", "", 1)
+        return
+    crash.message = ended
+    qualified = f"{type(error).__module__}.{type(error).__qualname__}: "
+    chain: Any = getattr(report.longrepr, "chain", None)  # a native traceback has none, and stays as it is
+    lines: list[str] = chain[-1][0].reprentries[-1].lines if chain else []
+    for number, line in enumerate(lines):
+        indent, found, _ = line.partition(qualified)
+        if found and line.startswith("E   "):
+            lines[number:] = [f"{indent}{type(error).__name__}: {ended}"]
+            break
