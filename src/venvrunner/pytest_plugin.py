@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
         text = "".join(traceback.format_exception_only(exc)).rstrip()
         raise pytest.fail.Exception(text, pytrace=False) from None
     # An environment that the test has forked stays until the end of the session.
-    with suppress(VenvInUseError), runner:
+    with suppress(VenvInUseError), runner, _watched(request, runner):
         yield runner
 
 
@@ -248,6 +248,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--venv-refresh", action="store_true", help="resolve the requirements of environments again, for newer releases"
     )
     parser.addini("venv_coverage", "measure commands in virtual environments, if coverage measures the tests", type="bool")
+    parser.addini("venv_leaks", "error: a test fails if it leaves processes of its commands or files", default="")
     parser.addini("venv_store", "take virtual environments for tests from the store", type="bool", default=True)
     parser.addini(
         "venv_installer", f"the installer of virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
@@ -268,6 +269,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Changes(), Changes.NAME)
     if _installer(config) not in INSTALLERS:
         msg = f"venv_installer: {_installer(config)!r} is not an installer. Use one of {', '.join(map(repr, INSTALLERS))}."
+        raise pytest.UsageError(msg)
+    if config.getini("venv_leaks") not in {"", "error"}:
+        msg = f"venv_leaks: {config.getini('venv_leaks')!r} is not a choice. Use 'error', or leave it out."
         raise pytest.UsageError(msg)
     for directory in _wheelhouse(config):
         if not os.path.isdir(directory):
@@ -354,6 +358,18 @@ def _measurement(config: pytest.Config, directory: str) -> "Measurement | None":
     from venvrunner._fixtures.measurement import measure  # not needed by every run
 
     return measure(config, directory)
+
+
+def _watched(request: pytest.FixtureRequest, runner: Any) -> AbstractContextManager[None]:
+    config = request.config
+    if not config.getini("venv_leaks"):
+        return nullcontext()
+    from venvrunner._fixtures.leaks import watched  # not needed by every run
+
+    # Other workers' tests write files at the same time.
+    folders = [] if hasattr(config, "workerinput") else {str(config.rootpath), os.getcwd()}
+    basetemp: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    return watched(runner, _journal(config), folders, str(basetemp.getbasetemp()))
 
 
 def _end(measurement: "Measurement | None") -> None:

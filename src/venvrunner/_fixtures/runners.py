@@ -2,8 +2,9 @@
 
 import contextlib
 import functools
+import os
 import subprocess
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from venvrunner import subprocess_util
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = True
 
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 _SOURCES = {"index_url", "extra_index_urls", "find_links", "no_index"}
 
 
@@ -86,6 +88,19 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
             if self._measurement is not None:
                 self._measurement.add(runner.site_packages)
         return runner
+
+    def own_temporary_files(self) -> str:
+        """Create an empty directory for the temporary files of this runner's commands, and return its path."""
+        path = os.path.join(os.path.dirname(self.venv_dir), "tmp")
+        os.mkdir(path)
+        self._temporary_files = path
+        return path
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        variables = super().environment(env)
+        if (path := vars(self).get("_temporary_files")) is not None:
+            variables |= {name: path for name in _TEMPORARY if variables.get(name) == os.environ.get(name)}
+        return variables
 
     @classmethod
     def _makers(cls) -> "Makers":

@@ -1,0 +1,100 @@
+"""The setting venv_leaks: a test fails that leaves processes of its commands, or files."""
+
+import os
+import signal
+
+import pytest
+
+from helpers.suites import environments, run_suite
+from helpers.system import LINUX
+
+pytest_plugins = ["pytester"]
+
+SUITE = """
+import os, sys, tempfile
+import pytest
+
+DAEMON = '''
+import os, subprocess, sys
+code = "print('ready', os.getpid(), flush=True); __import__('time').sleep(3600)"
+child = subprocess.Popen([sys.executable, "-c", "import os; " + code], stdout=-1, text=True, start_new_session=True)
+with open(sys.argv[1], "w") as file:
+    file.write(child.stdout.readline().split()[1])
+'''
+
+def test_clean(venv_runner, tmp_path):
+    code = "import tempfile, sys; tempfile.TemporaryFile(); open(sys.argv[1] + '/file', 'w'); open(sys.prefix + '/file', 'w')"
+    venv_runner.log_run(["python", "-c", code, tmp_path])
+
+def test_temporary(venv_runner):
+    venv_runner.log_run(["python", "-c", "import tempfile; tempfile.mkdtemp(prefix='forgotten-')"])
+
+def test_rootdir(venv_runner):
+    venv_runner.log_run(["python", "-c", "import os; os.mkdir('new'); open('new/stray.txt', 'w')"])
+
+def test_failing(venv_runner):
+    venv_runner.log_run(["python", "-c", "open('unreported.txt', 'w')"])
+    assert False
+
+def test_own_directory(venv_runner, tmp_path):
+    code = "import tempfile; print(tempfile.gettempdir())"
+    assert venv_runner.log_run(["python", "-c", code], extra_env={"TMPDIR": str(tmp_path)}).stdout.strip() == str(tmp_path)
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_process(venv_runner, request):
+    venv_runner.log_run(["python", "-c", DAEMON, request.config.rootpath / ".pid"])
+"""
+
+
+def test_a_test_that_leaves_something_fails(pytester: pytest.Pytester) -> None:
+    """The error says what; files in tmp_path, in the environment and of a failed test are not leaks."""
+    result = run_suite(pytester, SUITE, settings="venv_leaks = error\nvenv_installer = uv", env={"COLUMNS": "200"})
+    if LINUX:
+        os.kill(int((pytester.path / ".pid").read_text()), signal.SIGKILL)
+    result.assert_outcomes(passed=4 + LINUX, failed=1, errors=2 + LINUX)
+    result.stdout.fnmatch_lines(
+        [
+            "venv_leaks: the test has left",
+            "  the temporary file *forgotten-*",
+            "End the processes and remove the files in the test, or write files to tmp_path.",
+            "venv_leaks: the test has left",
+            "  the file *new",
+            "  the file *new/stray.txt",
+            *(["  the process *: *python* -c import os; print*"] if LINUX else []),
+        ]
+    )
+    assert not environments(pytester)
+
+
+def test_without_the_setting_nothing_is_watched(pytester: pytest.Pytester) -> None:
+    """Nor changed: commands have the directory for temporary files of the test."""
+    suite = """
+    import sys, tempfile
+
+    def test_same(venv_runner):
+        code = "import tempfile; print(tempfile.gettempdir())"
+        assert venv_runner.log_run(["python", "-c", code]).stdout.strip() == tempfile.gettempdir()
+        venv_runner.log_run(["python", "-c", "open('stray.txt', 'w')"])
+        assert "venvrunner._fixtures.leaks" not in sys.modules
+    """
+    run_suite(pytester, suite).assert_outcomes(passed=1)
+
+
+def test_workers_leave_the_files_of_others_alone(pytester: pytest.Pytester) -> None:
+    """Only temporary files and processes are surely those of one test."""
+    suite = """
+    def test_file(venv_runner):
+        venv_runner.log_run(["python", "-c", "open('stray.txt', 'w')"])
+
+    def test_many(venv_runner):
+        venv_runner.log_run(["python", "-c", "import tempfile; [tempfile.mkdtemp() for _ in range(12)]"])
+    """
+    result = run_suite(pytester, suite, "-n1", plugins=["xdist"], settings="venv_leaks = error")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["  … and 2 more"])
+
+
+def test_a_wrong_value_is_refused(pytester: pytest.Pytester) -> None:
+    """Before any test starts."""
+    result = run_suite(pytester, "def test(): pass", settings="venv_leaks = warn")
+    result.stderr.fnmatch_lines(["ERROR: venv_leaks: 'warn' is not a choice. Use 'error', or leave it out."])
