@@ -367,7 +367,7 @@ def _watched(request: pytest.FixtureRequest, runner: Any) -> AbstractContextMana
     from venvrunner._fixtures.leaks import watched  # not needed by every run
 
     # Other workers' tests write files at the same time.
-    folders = [] if hasattr(config, "workerinput") else {str(config.rootpath), os.getcwd()}
+    folders = set[str]() if hasattr(config, "workerinput") else {str(config.rootpath), os.getcwd()}
     basetemp: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     return watched(runner, _journal(config), folders, str(basetemp.getbasetemp()))
 

@@ -1,14 +1,23 @@
 """The setting venv_coverage: what runs in the environments is in the coverage report of the tests."""
 
+import atexit
+import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
+import coverage
 import pytest
 
 from helpers.suites import environments, run_suite
 from helpers.wheels import make_wheel
+from venvrunner._fixtures import coverage_start
+from venvrunner._fixtures.measurement import Measurement, Sources, measure
 
 pytest_plugins = ["pytester"]
 
@@ -58,7 +67,7 @@ def run_measured(pytester: pytest.Pytester, suite: str, *args: str) -> pytest.Ru
     return run_suite(pytester, suite, *args, plugins=["xdist", "pytest_cov"], settings=settings)
 
 
-@pytest.mark.parametrize("options", [["--cov=src"], ["--cov=shop"], ["--cov"], ["--cov=src", "-n2"]], ids=" ".join)
+@pytest.mark.parametrize("options", [["--cov=src"], ["--cov=shop"], ["--cov=."], ["--cov=src", "-n2"]], ids=" ".join)
 def test_commands_are_in_the_report_of_pytest_cov(pytester: pytest.Pytester, options: list[str]) -> None:
     """Under the source paths, with branches, by whatever the sources are named; also with pytest-xdist."""
     make_project(pytester)
@@ -147,3 +156,121 @@ def test_same(venv_runner):
 """
     run_measured(pytester, suite).assert_outcomes(passed=1)
     run_suite(pytester, suite, "--cov", plugins=["pytest_cov"]).assert_outcomes(passed=1)
+
+
+def test_an_interpreter_that_cannot_be_measured_is_reported(pytester: pytest.Pytester) -> None:
+    """The command runs as without coverage, and a warning says why its lines are not in the report."""
+    make_wheel(pytester.path, "coverage", modules={"coverage/__init__.py": "raise ImportError('this one is broken')"})
+    suite = """
+import pytest
+
+@pytest.mark.venv(requirements=["./coverage-1.0-py3-none-any.whl"])
+def test_same(venv_runner):
+    done = venv_runner.log_run(["python", "-c", "import sys; print('coverage' in sys.modules)"])
+    assert (done.stdout, done.stderr) == ("False\\n", "")
+"""
+    result = run_measured(pytester, suite, "--cov")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*venv_coverage: commands could not be measured. Python 3.*: ImportError: this one is broken"])
+
+
+def test_another_version_of_python_is_measured(pytester: pytest.Pytester) -> None:
+    """Where the C tracer of the tests cannot be loaded."""
+    names = [f"python3.{minor}" for minor in range(11, 16) if minor != sys.version_info.minor]
+    found = [path for path in map(shutil.which, names) if path and not subprocess.call([path, "-V"])]
+    if not found:
+        pytest.skip("there is no other interpreter")
+    make_project(pytester)
+    result = run_measured(
+        pytester, SUITE, "--cov=src", "--cov-branch", "--cov-report=term-missing", "-n1", f"--venv-python={found[0]}"
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["src/shop/cli.py * 10 * 1 * 4 * 0 * 93% * 11"])
+
+
+def test_sources_are_found_by_directory_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a package has the name of the whole; what is nowhere has no place, but may be in an environment."""
+    package = tmp_path / "src" / "shop"
+    (package / "sub").mkdir(parents=True)
+    for name in ("__init__.py", "sub/__init__.py", "sub/x.py"):
+        (package / name).touch()
+    (tmp_path / "single.py").touch()
+    root, src = str(tmp_path), str(tmp_path / "src")
+    installed = "/v/lib/python3.12/site-packages/"
+    part = Sources.of(["src/shop/sub"], root, root)
+    assert tuple(part) == ((str(package / "sub"),), (src,), ("shop",))
+    assert part.path_for(f"{installed}shop/sub/x.py") == str(package / "sub" / "x.py")
+    assert part.path_for(f"{installed}shop/__init__.py") is None
+    assert Sources.of(["shop.sub", "single", "nowhere"], root, root) == (
+        (str(package / "sub"), str(tmp_path / "single.py")),
+        (src, root),
+        ("shop", "single", "nowhere"),
+    )
+    whole = Sources.of([], root, root)
+    assert tuple(whole) == ((root,), (src, root), ("shop", "single", "src"))
+    assert whole.path_for(str(tmp_path / "single.py")) == str(tmp_path / "single.py")
+    assert whole.path_for("/elsewhere.py") is None
+    monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))  # without a specification
+    assert Sources.of(["shop"], root, root).areas == (str(package),)
+    assert Sources.of(["json"], root, root).areas == (os.path.dirname(json.__file__),)
+
+
+def test_half_a_data_file_does_not_count(tmp_path: Path) -> None:
+    """Coverage of a command that was killed may not have finished it."""
+    running = coverage.Coverage(data_file=None, config_file=False)
+    measurement = Measurement(running, Sources((), (), ()), str(tmp_path), str(tmp_path))
+    [folder] = tmp_path.iterdir()
+    (folder / "data.1").write_text("half")
+    (folder / "data.2-journal").write_text("")
+    measurement.merge()
+    assert not running.get_data().measured_files()
+
+
+def test_tests_that_are_not_measured_measure_no_commands(
+    pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coverage is imported, and does not run."""
+    monkeypatch.setattr(coverage.Coverage, "current", lambda: None)
+    assert measure(pytestconfig, str(tmp_path)) is None
+
+
+FAKE_COVERAGE = """
+class Coverage:
+    def __init__(self, **arguments):
+        self.done = [arguments]
+    def set_option(self, name, value):
+        self.done.append(name)
+    def start(self):
+        self.done.append("start")
+    def stop(self):
+        self.done.append("stop")
+    def save(self):
+        self.done.append("save")
+def process_startup(): pass
+"""
+
+
+def test_a_process_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start to the end; not if it is pip, and not if the directory for the data is gone."""
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    for name in [name for name in sys.modules if name.partition(".")[0] == "coverage"]:
+        del sys.modules[name]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (tmp_path / "coverage.py").write_text(FAKE_COVERAGE)
+    registered: list[Any] = []
+    monkeypatch.setattr(atexit, "register", lambda *call: registered.append(call))
+    coverage_start.start(str(tmp_path))
+    assert "settings.json" in (tmp_path / f"error-{os.getpid()}").read_text()
+    settings = {"site": str(tmp_path), "arguments": {"branch": True}, "options": {"run:sigterm": True}}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-I", "-m", "pip", "install"])
+    coverage_start.start(str(tmp_path))
+    assert not registered
+    monkeypatch.setattr(sys, "orig_argv", ["python"])
+    coverage_start.start(str(tmp_path))
+    coverage_start.start(str(tmp_path))
+    [(save, measured, directory)] = registered
+    save(measured, directory)
+    save(measured, str(tmp_path / "gone"))
+    data = {"data_file": str(tmp_path / "data"), "data_suffix": True, "branch": True}
+    assert measured.done == [data, "run:sigterm", "run:disable_warnings", "start", "stop", "save", "stop"]

@@ -1,12 +1,19 @@
 """The setting venv_leaks: a test fails that leaves processes of its commands, or files."""
 
+import contextlib
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers.suites import environments, run_suite
 from helpers.system import LINUX
+from venvrunner import VenvRunner
+from venvrunner._fixtures.journal import Journal
+from venvrunner._fixtures.leaks import _files, watched
+from venvrunner._fixtures.runners import real_runners
 
 pytest_plugins = ["pytester"]
 
@@ -98,3 +105,34 @@ def test_a_wrong_value_is_refused(pytester: pytest.Pytester) -> None:
     """Before any test starts."""
     result = run_suite(pytester, "def test(): pass", settings="venv_leaks = warn")
     result.stderr.fnmatch_lines(["ERROR: venv_leaks: 'warn' is not a choice. Use 'error', or leave it out."])
+
+
+def test_files_are_searched_below_directories_that_are_not_left_out(tmp_path: Path) -> None:
+    """Nor in the directory of pytest for temporary files, nor in a directory that is gone."""
+    for name in ("a/b/file", "a/.hidden", "__pycache__/x.pyc", "base/file", "venv/pyvenv.cfg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("a")
+    top, base = str(tmp_path), str(tmp_path / "base")
+    found = {os.path.relpath(path, top) for path in _files([top, str(tmp_path / "gone")], base)}
+    assert found == {"a", "a/b", "a/b/file", "link"}
+    assert str(tmp_path / "a" / ".hidden") in _files([top], "", hidden=True)
+
+
+@pytest.mark.parametrize(("outcome", "is_leak"), [("passed", True), ("failed", False), (None, False)])
+def test_only_a_passed_test_is_failed(venv: VenvRunner, tmp_path: Path, outcome: Any, is_leak: bool) -> None:
+    """The error shows the first ten leaks; an own directory for temporary files is that of the caller."""
+    runner = real_runners(Journal(), []).open(venv.venv_dir).temporary_fork(str(tmp_path))
+    journal = Journal()
+    with runner, contextlib.ExitStack() as stack:
+        if is_leak:
+            caught = stack.enter_context(pytest.raises(pytest.fail.Exception, match="venv_leaks: the test has left"))
+        with watched(runner, journal, [str(tmp_path / "none")], str(tmp_path)):
+            temporary = runner.environment()["TMPDIR"]
+            assert runner.environment({"TMPDIR": "/own"})["TMPDIR"] == "/own"
+            for number in range(11):
+                (Path(temporary) / f"{number:02}").touch()
+            journal.outcome = outcome
+    if is_leak:
+        assert "09" in str(caught.value)
+        assert "… and 1 more" in str(caught.value)

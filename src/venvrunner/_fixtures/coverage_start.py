@@ -37,11 +37,20 @@ def start(directory: str) -> None:
         measured.set_option("run:disable_warnings", list(WARNINGS))
         measured.start()
     except Exception as exc:  # noqa: BLE001  the command runs as it does without coverage, whatever is wrong
-        version = ".".join(map(str, sys.version_info[:3]))
-        with open(os.path.join(directory, f"error-{os.getpid()}"), "w", encoding="utf-8") as file:
-            file.write(f"Python {version}: {type(exc).__name__}: {exc}")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "coverage"]:
+            del sys.modules[name]
+        _explain(directory, exc)
         return
+    # Python may read the .pth file twice, and the coverage of the environment has such a file too.
+    coverage.process_startup.coverage = measured
     atexit.register(_save, measured, directory)
+
+
+def _explain(directory: str, error: Exception) -> None:
+    """Write why this process cannot be measured."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    with open(os.path.join(directory, f"error-{os.getpid()}"), "w", encoding="utf-8") as file:
+        file.write(f"Python {version}: {type(error).__name__}: {error}")
 
 
 def _save(measured: Any, directory: str) -> None:

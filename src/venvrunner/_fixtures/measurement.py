@@ -8,7 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, NamedTuple, Self
 
 import pytest
@@ -125,8 +125,9 @@ class Measurement:
                 with open(entry.path, encoding="utf-8") as file:
                     reasons.add(file.read())
             elif entry.name.startswith("data.") and not entry.name.endswith("-journal"):
-                with suppress(coverage.CoverageException):  # a command that was killed may leave half a file
-                    data = coverage.CoverageData(entry.path)
+                data = coverage.CoverageData(entry.path)
+                # A command that was killed may leave half a file.
+                with closing(data), suppress(coverage.CoverageException):
                     data.read()
                     self._collect(data, found)
         if found:
