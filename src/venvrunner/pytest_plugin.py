@@ -7,11 +7,10 @@ import argparse
 import os
 import sys
 import time
-import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -20,17 +19,23 @@ if TYPE_CHECKING:
     from venvrunner import FakeVenvRunner, Runner, VenvRunner
     from venvrunner._fixtures.journal import Journal
     from venvrunner._fixtures.measurement import Measurement
-    from venvrunner._install.options import RequestOptions
+    from venvrunner._fixtures.parents import ParentOptions
 
 __all__ = ["VenvRunnerFactory"]
 
 INSTALLERS = ("pip", "uv")
-_KEYWORDS = ("requirements", "python", "lock", "lock_extras", "lock_groups", "lock_projects")
-_FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner"})
+_FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner", "venv_cell"})
+_IN_CELLS = _FIXTURES - {"venv_runner_factory"}
+_LISTS = {
+    "requirements": "requirements",
+    "editable": "editable projects",
+    "dependency_groups": "dependency groups",
+    "constraints": "constraints files",
+}
 _JOURNAL = pytest.StashKey["Journal"]()
 _DIRECTORIES = pytest.StashKey[set[tuple[str, tuple[int, int]]]]()
-_USED_UP = pytest.StashKey[dict[Any, tuple[Any, ...]]]()
 _SHARED = "venvrunner_folder"
+_MISSING = "Skipped: no interpreter matches "
 
 
 class VenvRunnerFactory:
@@ -41,16 +46,15 @@ class VenvRunnerFactory:
     """
 
     def __init__(self, config: pytest.Config, directory: str, measurement: "Measurement | None" = None) -> None:
-        from venvrunner._fixtures.parents import Parents, anchored_interpreter  # not needed by every run
+        from venvrunner._fixtures.parents import Parents  # not needed by every run
         from venvrunner._fixtures.runners import real_runners  # not needed by every run
+        from venvrunner._fixtures.settings import suite  # not needed by every run
 
         self._journal = _journal(config)
-        runners = real_runners(self._journal, _wheelhouse(config), measurement)
         self._root = str(config.rootpath)
-        option = config.getoption("venv_python")
-        here = str(config.invocation_params.dir)
-        self._python = anchored_interpreter(option, here) if option else config.getini("venv_python") or None
-        self._parents = Parents(runners, _installer(config), directory, _since(config))
+        runners = real_runners(self._journal, _wheelhouse(config), measurement)
+        self._parents = Parents(runners, suite(config), directory, _since(config))
+        config.pluginmanager.register(self._parents)
 
     def __call__(
         self,
@@ -61,34 +65,62 @@ class VenvRunnerFactory:
         lock_extras: Iterable[str] | None = None,
         lock_groups: Iterable[str] | None = None,
         lock_projects: bool = True,
+        editable: Iterable[str | os.PathLike[str]] = (),
+        dependency_groups: Iterable[str] = (),
+        constraints: Iterable[str | os.PathLike[str]] = (),
+        installer: Literal["pip", "uv"] | None = None,
+        with_pip: bool = True,
+        resolution: Literal["highest", "lowest", "lowest-direct"] | None = None,
     ) -> "VenvRunner":
         """Return a new environment, which is deleted at the end of a ``with`` block, or when it is no longer used.
 
-        Relative paths are resolved against the rootdir.
+        It has what the settings of the suite name, too: requirements, editable projects, dependency groups and constraints are
+        added to theirs. Relative paths are resolved against the rootdir.
 
         Args:
             requirements: the packages to install, each as for :meth:`.VenvRunner.install_package`; default: none.
             python: the interpreter, as for :class:`.VenvRunner`; default: the one that the options name.
-            lock: the path or URL of a lock file (PEP 751) to install instead; default ``None``.
+            lock: the path or URL of a lock file (PEP 751) to install instead; default ``None``: the one of the setting. If the
+                settings name requirements too, they are installed on top.
             lock_extras: names of extras in the lock file to install too; default ``None``: none.
             lock_groups: names of dependency groups in the lock file; default ``None``: its default groups.
             lock_projects: install the directories that the lock file lists; default true.
+            editable: directories of projects to install in editable mode; default: none.
+            dependency_groups: names of groups in the ``pyproject.toml`` of the rootdir, or ``"path/pyproject.toml:name"``
+                (PEP 735); default: none.
+            constraints: paths or URLs of constraints files for what is not from a lock file; default: none.
+            installer: ``"pip"`` or ``"uv"``; default ``None``: the one of the options.
+            with_pip: install pip; default true.
+            resolution: which of the matching versions to install: ``"highest"``, or ``"lowest"`` or ``"lowest-direct"`` (the
+                lowest of all packages, or of those that are named here), which need the installer uv; default ``None``: what
+                the installer does otherwise, which is the highest.
 
         Returns:
             the runner.
 
         Raises:
-            InvalidRequirementError, LockFileError: a requirement or the lock file is wrong.
+            InvalidRequirementError, LockFileError: a requirement or the lock file is wrong, or the installer is pip, which
+                cannot install the lowest versions.
             InterpreterNotFoundError: no interpreter matches; the message lists those that were found.
             VenvError: the environment cannot be prepared; see :class:`.VenvRunner`.
-            TypeError: an argument has the wrong type.
+            TypeError, ValueError: an argument is wrong.
         """
-        from venvrunner._fixtures.parents import wanted  # not needed by every run
-
         self._journal.uses_mark = True  # the mark, if any, may have been passed on by the caller
-        default = self._python if python is None else python
-        chosen: RequestOptions = {"lock_extras": lock_extras, "lock_groups": lock_groups, "lock_projects": lock_projects}
-        return self._parents.fork(wanted(requirements, default, {"lock": lock, **chosen}, root=self._root))
+        options: ParentOptions = {
+            "requirements": requirements,
+            "python": python,
+            "lock": lock,
+            "lock_extras": lock_extras,
+            "lock_groups": lock_groups,
+            "lock_projects": lock_projects,
+            "editable": editable,
+            "dependency_groups": dependency_groups,
+            "constraints": constraints,
+            "installer": installer,
+            "with_pip": with_pip,
+            "resolution": resolution,
+        }
+        return self._parents.fork(options, root=self._root)
 
 
 @pytest.fixture(scope="session")
@@ -140,19 +172,38 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
         def test_it_builds(venv_runner, tmp_path):
             venv_runner.log_run(["python", "-m", "build", "--outdir", tmp_path])
     """
+    from venvrunner._fixtures import marks, matrix  # not needed by every run
     from venvrunner.exceptions import VenvError, VenvInUseError  # not needed by every run
 
-    item: pytest.Item = request.node
-    mark = item.get_closest_marker("venv")
+    cell = matrix.cell_of(request.node)
     try:
-        runner = venv_runner_factory(**_arguments(mark, item.config) if mark else {})
-    except (TypeError, VenvError) as exc:
-        # The mark is wrong, not the test's code: its source lines are not worth showing.
-        text = "".join(traceback.format_exception_only(exc)).rstrip()
-        raise pytest.fail.Exception(text, pytrace=False) from None
+        runner = venv_runner_factory(**marks.arguments(request, cell.arguments if cell else {}))
+    except (TypeError, ValueError, VenvError) as exc:
+        missing = request.config.getini("venv_missing_python") or ("skip" if cell else "error")
+        raise marks.failure(exc, request, skips=missing == "skip") from None
     # An environment that the test has forked stays until the end of the session.
     with suppress(VenvInUseError), runner, _watched(request, runner):
         yield runner
+
+
+@pytest.fixture
+def venv_cell(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Provide the arguments of the test's cell in its matrix: what the mark ``venv_matrix`` names, with one value of each.
+
+    Scope ``function``. ``venv_runner`` has them already; a fixture that uses ``venv_runner_factory`` can pass them on. Without
+    a matrix, the dict is empty.
+
+    ::
+
+        @pytest.mark.venv_matrix(python=["3.11", "3.13"])
+        def test_version(venv_runner, venv_cell):
+            assert venv_runner.python_version.startswith(venv_cell["python"])
+    """
+    from venvrunner._fixtures.matrix import cell_of  # not needed by every run
+
+    _journal(request.config).uses_mark = True
+    cell = cell_of(request.node)
+    return dict(cell.arguments) if cell else {}
 
 
 @pytest.fixture
@@ -247,8 +298,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--venv-refresh", action="store_true", help="resolve the requirements of environments again, for newer releases"
     )
+    group.addoption(
+        "--venv-matrix",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="run only the cells of matrices whose ids match a pattern, such as 'py3.13-*'; repeatable",
+    )
     parser.addini("venv_coverage", "measure commands in virtual environments, if coverage measures the tests", type="bool")
     parser.addini("venv_leaks", "error: a test fails if it leaves processes of its commands or files", default="")
+    for name, what in _LISTS.items():
+        parser.addini(f"venv_{name}", f"{what} in each virtual environment for tests; marks add to them", type="linelist")
+    parser.addini("venv_lock", "the lock file that virtual environments for tests are installed from", default="")
+    parser.addini("venv_missing_python", "what a test does whose interpreter is missing: skip or error", default="")
     parser.addini("venv_store", "take virtual environments for tests from the store", type="bool", default=True)
     parser.addini(
         "venv_installer", f"the installer of virtual environments for tests: {' or '.join(INSTALLERS)}", default="pip"
@@ -259,10 +321,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options and the settings."""
-    config.addinivalue_line(
-        "markers",
+    for mark in (
         "venv(requirements=[...], python=..., lock=...): the packages and the interpreter of venv_runner's environment",
-    )
+        "venv_matrix(python=[...], resolution=[...]): run the test in an environment for each combination of values",
+    ):
+        config.addinivalue_line("markers", mark)
     if config.getoption("venv_record") == "changed":
         from venvrunner._fixtures.changes import Changes  # not needed by every run
 
@@ -273,6 +336,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getini("venv_leaks") not in {"", "error"}:
         msg = f"venv_leaks: {config.getini('venv_leaks')!r} is not a choice. Use 'error', or leave it out."
         raise pytest.UsageError(msg)
+    if (missing := config.getini("venv_missing_python")) not in ("", "skip", "error"):
+        msg = f"venv_missing_python: {missing!r} is not a choice. Use 'skip' or 'error'."
+        raise pytest.UsageError(msg)
     for directory in _wheelhouse(config):
         if not os.path.isdir(directory):
             msg = (
@@ -282,21 +348,50 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(msg)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with a matrix once in each cell, if it uses an environment."""
+    if metafunc.definition.get_closest_marker("venv_matrix") and not _IN_CELLS.isdisjoint(metafunc.fixturenames):
+        from venvrunner._fixtures.matrix import spread  # not needed by every run
+
+        spread(metafunc)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the cells that are not chosen."""
+    if patterns := config.getoption("venv_matrix"):
+        from venvrunner._fixtures.matrix import choose  # not needed by every run
+
+        choose(config, items, patterns)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Warn about a mark that has no effect; a mark with other arguments may belong to another plugin."""
     result = yield
-    marks = [mark for mark in item.own_markers if mark.name == "venv" and not mark.args]
-    is_ours = any(set() < mark.kwargs.keys() <= {*_KEYWORDS} for mark in marks)
     journal = item.config.stash.get(_JOURNAL, None)
     is_used = journal is not None and journal.uses_mark
-    if is_ours and not is_used and _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
-        msg = "the mark venv has no effect: the test does not use venv_runner. Add this fixture, or remove the mark."
+    if is_used or not any(mark.name in {"venv", "venv_matrix"} for mark in item.own_markers):
+        return result
+    from venvrunner._fixtures.marks import useless  # not needed by every run
+
+    if (name := useless(item)) and _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        msg = f"the mark {name} has no effect: the test does not use venv_runner. Add this fixture, or remove the mark."
         try:
             item.warn(pytest.PytestWarning(msg))
         except pytest.PytestWarning:  # warnings are errors; the source lines of this file are not worth showing
             raise pytest.fail.Exception(msg, pytrace=False) from None
     return result
+
+
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
+    """Say which Pythons were missing: a skip alone is easily overlooked."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    if any(_MISSING in reason for reason in reasons):
+        from venvrunner._fixtures.matrix import missing_pythons  # not needed by every run
+
+        terminalreporter.section("missing Pythons")
+        for line in missing_pythons(reasons, _MISSING):
+            terminalreporter.line(line, yellow=True)
 
 
 def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any]) -> None:
@@ -312,19 +407,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         from venvrunner._venv.temporary import remove_made  # not needed by every run
 
         remove_made(path, which)
-
-
-def _arguments(mark: pytest.Mark, config: pytest.Config) -> dict[str, Any]:
-    if mark.args:
-        msg = f"the mark venv takes keyword arguments only: {', '.join(_KEYWORDS)}. Use venv(requirements=[...])."
-        raise TypeError(msg)
-    if unknown := sorted(mark.kwargs.keys() - set(_KEYWORDS)):
-        msg = f"the mark venv has no argument {unknown[0]!r}. It takes {', '.join(_KEYWORDS)}."
-        raise TypeError(msg)
-    given = dict(mark.kwargs)
-    if hasattr(found := given.get("requirements", ()), "__next__"):  # the first test with the mark uses it up
-        given["requirements"] = config.stash.setdefault(_USED_UP, {}).setdefault(found, tuple(found))
-    return given
 
 
 def _journal(config: pytest.Config) -> "Journal":

@@ -22,7 +22,7 @@ def run_suite(
     suite: str,
     *args: str,
     plugins: Sequence[str] = (),
-    settings: str = "",
+    settings: str | None = "",
     env: Mapping[str, str] | None = None,
     timeout: float = 3 * DEADLINE,
 ) -> pytest.RunResult:
@@ -33,14 +33,14 @@ def run_suite(
         suite: the module's text.
         args: further arguments for pytest.
         plugins: what pytest loads besides this package's plugin; nothing is loaded because it is installed.
-        settings: lines for ``[pytest]`` of pytest.ini.
+        settings: lines for ``[pytest]`` of pytest.ini; ``None``: the suite has its settings in another file.
         env: environment variables.
         timeout: after how many seconds pytest is ended.
     """
     pytester.makepyfile(test_suite=textwrap.dedent(suite))
-    pytester.makefile(
-        ".ini", pytest=f"[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n{textwrap.dedent(settings)}"
-    )
+    if settings is not None:
+        common = "[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n"
+        pytester.makefile(".ini", pytest=common + textwrap.dedent(settings))
     loaded = [word for name in ("venvrunner.pytest_plugin", *plugins) for word in ("-p", name)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

@@ -13,6 +13,7 @@ from venvrunner.installing import InstallerName
 
 pytest_plugins = ["pytester"]
 
+MORE = ("--venv-matrix", "venv_requirements", "venv_editable", "venv_dependency_groups", "venv_constraints", "venv_lock")
 VERSION = ".".join(map(str, sys.version_info[:2]))
 
 
@@ -231,6 +232,7 @@ def test_the_mark_overrides_the_command_line_which_overrides_settings(pytester: 
             "",
             "venv_wheelhouse: the directory '*/nowhere' does not exist. Create it, for example with 'pip wheel*",
         ),
+        ("venv_missing_python = maybe", "", "venv_missing_python: 'maybe' is not a choice. Use 'skip' or 'error'."),
         ("", "--venv-installer=poetry", "*argument --venv-installer: invalid choice: 'poetry'*"),
     ],
 )
@@ -377,7 +379,16 @@ def test_the_installers_are_those_of_the_package() -> None:
 def test_help_and_markers_describe_the_plugin(pytester: pytest.Pytester) -> None:
     """All that can be set stands in pytest's own help."""
     shown = run_suite(pytester, "", "--help").stdout.str()
-    for name in ("--venv-installer", "--venv-python", "--venv-wheelhouse", "venv_installer", "venv_python", "venv_wheelhouse"):
+    for name in (
+        "--venv-installer",
+        "--venv-python",
+        "--venv-wheelhouse",
+        "venv_installer",
+        "venv_python",
+        "venv_wheelhouse",
+        *MORE,
+    ):
         assert name in shown
     shown = run_suite(pytester, "", "--fixtures", "--markers").stdout.str()
     assert "@pytest.mark.venv(requirements=[...], python=..., lock=...): the packages and the interpreter of " in shown
+    assert "@pytest.mark.venv_matrix(python=[...], resolution=[...]): run the test in an environment for each " in shown

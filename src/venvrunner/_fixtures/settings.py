@@ -1,0 +1,35 @@
+"""The settings of a suite: what all of its environments have in common."""
+
+import traceback
+from typing import Any
+
+import pytest
+
+from venvrunner._fixtures.marks import SEVERAL
+from venvrunner._fixtures.parents import ParentOptions, Wanted, anchored_interpreter, wanted
+from venvrunner.exceptions import VenvError
+
+__tracebackhide__ = True
+
+
+def suite(config: pytest.Config) -> Wanted:
+    """Return what the settings and the command line say of each environment.
+
+    Raises:
+        pytest.fail.Exception: a setting is wrong.
+    """
+    option, root = config.getoption("venv_python"), str(config.rootpath)
+    several: Any = {name: config.getini(f"venv_{name}") for name in SEVERAL}
+    locked: ParentOptions = {
+        "lock": config.getini("venv_lock") or None,
+        "installer": config.getoption("venv_installer") or config.getini("venv_installer"),
+        "python": config.getini("venv_python") or None,
+    }
+    if option:
+        locked["python"] = anchored_interpreter(option, str(config.invocation_params.dir))
+    try:
+        return wanted(locked, root=root).plus(wanted(several, root=root))
+    except (TypeError, ValueError, VenvError) as exc:
+        text = "".join(traceback.format_exception_only(exc)).rstrip()
+        msg = f"{text}\n{config.inipath}: in the settings of virtual environments for tests"
+        raise pytest.fail.Exception(msg, pytrace=False) from None
