@@ -23,10 +23,14 @@ FAST = "venv_wheelhouse = wheelhouse\nvenv_installer = uv\n"
 
 def test_the_nearest_mark_counts(pytester: pytest.Pytester) -> None:
     """One that is added while pytest runs, then that of a parameter, the function, the class, its base class, the module."""
-    make_wheelhouse(pytester, "added", "parameter", "function", "outer", "derived", "base", "module")
     pytester.makeconftest(
         """
+        import contextlib
         import pytest
+
+        @pytest.fixture(scope="session")
+        def venv_runner_factory():
+            return lambda requirements: contextlib.nullcontext(requirements)
 
         def pytest_collection_modifyitems(items):
             for item in items:
@@ -35,7 +39,7 @@ def test_the_nearest_mark_counts(pytester: pytest.Pytester) -> None:
 
         @pytest.fixture
         def only(venv_runner):
-            return [name for name in venv_runner.installed() if name != "pip"]
+            return venv_runner.enter_result
 
         @pytest.fixture
         def late(request):
@@ -90,7 +94,6 @@ def test_the_nearest_mark_counts(pytester: pytest.Pytester) -> None:
             def test_function(self, only):
                 assert only == ["function"]
         """,
-        settings=FAST,
     )
     result.assert_outcomes(passed=10)
 

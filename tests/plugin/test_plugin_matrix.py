@@ -25,10 +25,10 @@ def make_versions(pytester: pytest.Pytester) -> Path:
 MATRIX = f"""
 import pytest
 
-@pytest.mark.venv_matrix(python=["{VERSION}"], resolution=["lowest", "highest", "lowest-direct"])
+@pytest.mark.venv_matrix(python=["{VERSION}"], resolution=["lowest", "highest"])
 @pytest.mark.venv(requirements=["needy"])
 def test_versions(venv_runner, venv_cell):
-    expected = {{"lowest": "1.0", "highest": "2.0", "lowest-direct": "2.0"}}[venv_cell["resolution"]]
+    expected = {{"lowest": "1.0", "highest": "2.0"}}[venv_cell["resolution"]]
     assert venv_runner.installed()["pocket"] == expected
     assert venv_cell["python"] == "{VERSION}" == ".".join(venv_runner.python_version.split(".")[:2])
 
@@ -46,9 +46,9 @@ def test_a_test_runs_in_each_cell(pytester: pytest.Pytester) -> None:
     """Its id names the cell; the lowest versions are installed where that is asked for."""
     make_versions(pytester)
     result = run_suite(pytester, MATRIX, "-v", settings=FAST)
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=4)
     names = [line.split("::")[1].split()[0] for line in result.outlines if "::" in line]
-    cells = [f"test_versions[py{VERSION}-{resolution}]" for resolution in ("lowest", "highest", "lowest-direct")]
+    cells = [f"test_versions[py{VERSION}-{resolution}]" for resolution in ("lowest", "highest")]
     assert names == [*cells, "test_added[old]", "test_plain"]
 
 
@@ -140,9 +140,9 @@ def test_workers_prepare_each_cell_once(pytester: pytest.Pytester) -> None:
         """
         import pytest
 
-        @pytest.mark.venv_matrix(resolution=["lowest", "highest"])
+        @pytest.mark.venv_matrix(resolution=["lowest-direct", "lowest"])
         @pytest.mark.venv(requirements=["needy"])
-        @pytest.mark.parametrize("number", range(6))
+        @pytest.mark.parametrize("number", range(4))
         def test_it(venv_runner, number):
             assert "pocket" in venv_runner.installed()
         """,
@@ -150,8 +150,8 @@ def test_workers_prepare_each_cell_once(pytester: pytest.Pytester) -> None:
         plugins=["xdist"],
         settings=FAST,
     )
-    result.assert_outcomes(passed=12)
-    assert sorted((pytester.path / "count").read_text().split()) == ["highest", "lowest"]
+    result.assert_outcomes(passed=8)
+    assert sorted((pytester.path / "count").read_text().split()) == ["lowest", "lowest-direct"]
     assert not environments(pytester)
 
 
@@ -161,7 +161,7 @@ def test_the_cells_of_a_class_are_those_of_tests_that_use_an_environment(pyteste
         pytester,
         f"""
         import pytest
-        pytestmark = pytest.mark.venv_matrix(python=[None, {sys.executable!r}], with_pip=[True, False])
+        pytestmark = pytest.mark.venv_matrix(python=[{sys.executable!r}], with_pip=[True, False])
 
         @pytest.fixture
         def tool(venv_runner_factory, venv_cell):
@@ -176,7 +176,7 @@ def test_the_cells_of_a_class_are_those_of_tests_that_use_an_environment(pyteste
             def test_tool(self, tool, venv_cell):
                 assert ("pip" in tool.installed()) == venv_cell["with_pip"]
 
-            @pytest.mark.venv_matrix(with_pip=[True])
+            @pytest.mark.venv_matrix(python=[None])
             def test_own(self, venv_runner):
                 assert "pip" in venv_runner.installed()
 
@@ -185,8 +185,11 @@ def test_the_cells_of_a_class_are_those_of_tests_that_use_an_environment(pyteste
         """,
         "-v",
     )
-    result.assert_outcomes(passed=11)
-    result.stdout.fnmatch_lines(["*::test_tool[[]py-with_pip]*", f"*::test_tool[[]{Path(sys.executable).name}-no_with_pip]*"])
+    result.assert_outcomes(passed=7)
+    name = Path(sys.executable).name
+    result.stdout.fnmatch_lines(
+        [f"*::test_tool[[]{name}-with_pip]*", f"*::test_tool[[]{name}-without_pip]*", "*test_own[[]py]*"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,10 @@ def _label(name: str, value: Any) -> str:
     """Return the label of a value.
 
     >>> _label("python", "3.13"), _label("python", "/opt/mine/bin/pypy3"), _label("with_pip", False), _label("editable", [])
-    ('py3.13', 'pypy3', 'no_with_pip', 'no_editable')
+    ('py3.13', 'pypy3', 'without_pip', 'no_editable')
     """
+    if value is False and name == "with_pip":
+        return "without_pip"
     if value is None or value is False or value == []:
         return f"no_{name}" if name != "python" else "py"
     if value is True:
