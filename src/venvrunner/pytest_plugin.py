@@ -6,7 +6,6 @@ The plugin is active as soon as venvrunner is installed. Only this module is imp
 import argparse
 import os
 import sys
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -48,12 +47,12 @@ class VenvRunnerFactory:
     def __init__(self, config: pytest.Config, directory: str, measurement: "Measurement | None" = None) -> None:
         from venvrunner._fixtures.parents import Parents  # not needed by every run
         from venvrunner._fixtures.runners import real_runners  # not needed by every run
-        from venvrunner._fixtures.settings import suite  # not needed by every run
+        from venvrunner._fixtures.settings import since, suite  # not needed by every run
 
         self._journal = _journal(config)
         self._root = str(config.rootpath)
         runners = real_runners(self._journal, _wheelhouse(config), measurement)
-        self._parents = Parents(runners, suite(config), directory, _since(config))
+        self._parents = Parents(runners, suite(config), directory, since(config))
         config.pluginmanager.register(self._parents)
 
     def __call__(
@@ -147,7 +146,8 @@ def venv_runner_factory(
         with temporary_directory(str(base)) as directory:
             measurement = _measurement(config, directory)
             yield VenvRunnerFactory(config, directory, measurement)
-            _end(measurement)
+            if measurement is not None:
+                measurement.merge()
         return
     shared = base.parent / f"venvrunner-{worker['testrunuid']}"
     shared.mkdir(mode=0o700, exist_ok=True)
@@ -155,7 +155,8 @@ def venv_runner_factory(
     _journal(config).carried[_SHARED] = [str(shared), identity(str(shared))]
     measurement = _measurement(config, str(shared))
     yield VenvRunnerFactory(config, str(shared), measurement)
-    _end(measurement)
+    if measurement is not None:
+        measurement.merge()
 
 
 @pytest.fixture
@@ -423,17 +424,6 @@ def _installer(config: pytest.Config) -> Any:
     return config.getoption("venv_installer") or config.getini("venv_installer")
 
 
-def _since(config: pytest.Config) -> float | None:
-    """Return from when on a resolution in the store counts; ``None`` if the store is not to be used."""
-    if not config.getini("venv_store"):
-        return None
-    if config.getoption("venv_refresh"):
-        return time.time()  # the other processes of this run take what the first one resolves
-    from venvrunner._stored import DAY, oldest  # not needed by every run
-
-    return oldest(DAY)
-
-
 def _measurement(config: pytest.Config, directory: str) -> "Measurement | None":
     if not config.getini("venv_coverage") or "coverage" not in sys.modules:
         return None
@@ -452,11 +442,6 @@ def _watched(request: pytest.FixtureRequest, runner: Any) -> AbstractContextMana
     folders = set[str]() if hasattr(config, "workerinput") else {str(config.rootpath), os.getcwd()}
     basetemp: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     return watched(runner, _journal(config), folders, str(basetemp.getbasetemp()))
-
-
-def _end(measurement: "Measurement | None") -> None:
-    if measurement is not None:
-        measurement.merge()
 
 
 def _wheelhouse(config: pytest.Config) -> list[str]:

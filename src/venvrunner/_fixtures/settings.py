@@ -1,5 +1,6 @@
 """The settings of a suite: what all of its environments have in common."""
 
+import time
 import traceback
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from venvrunner._fixtures.marks import SEVERAL
 from venvrunner._fixtures.parents import ParentOptions, Wanted, anchored_interpreter, wanted
+from venvrunner._stored import DAY, oldest
 from venvrunner.exceptions import VenvError
 
 __tracebackhide__ = True
@@ -33,3 +35,11 @@ def suite(config: pytest.Config) -> Wanted:
         text = "".join(traceback.format_exception_only(exc)).rstrip()
         msg = f"{text}\n{config.inipath}: in the settings of virtual environments for tests"
         raise pytest.fail.Exception(msg, pytrace=False) from None
+
+
+def since(config: pytest.Config) -> float | None:
+    """Return the time from which on a resolution in the store counts; ``None`` if the store is not to be used."""
+    if not config.getini("venv_store"):
+        return None
+    # The other processes of a run take what the first one resolves again.
+    return time.time() if config.getoption("venv_refresh") else oldest(DAY)
