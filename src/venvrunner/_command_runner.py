@@ -234,9 +234,10 @@ class CommandRunner(ABC):
         return runner
 
     def stop(self) -> None:
-        """Stop every running command of this runner, from any thread, task, callback or signal handler. It stays usable.
+        """Stop every running command of this runner, from any thread, task, callback or signal handler.
 
-        It returns at once. Each call stops its command and raises :class:`~venvrunner.CommandStoppedError` with the output.
+        The method returns at once, and the runner stays usable. Each call stops its command and raises
+        :class:`~venvrunner.CommandStoppedError` with the output.
 
         >>> from venvrunner import CommandStoppedError, FakeVenvRunner
         >>> runner = FakeVenvRunner()

@@ -225,7 +225,7 @@ def _replace(path: str, text: str, mode: int | None) -> None:
 
 
 def _plain(run: RunReport, redactor: Redactor) -> dict[str, Any]:
-    """Return a run as plain data, without credentials and without halves of characters, which many programs refuse."""
+    """Return a run as plain data, without credentials and without unpaired surrogates, which many programs refuse."""
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):

@@ -26,8 +26,8 @@ _CREATE = "create an environment: FakeVenvRunner() is the running environment"
 class FakeVenvRunner(Runner):
     r"""Run commands in the environment that this process runs in, for tests and for code that means "the current one".
 
-    It has every public name of :class:`.VenvRunner`. Those that tell of the environment tell of the current one, and those that
-    would change it, or create another one, raise ``NotImplementedError``. A ``with`` block deletes nothing.
+    It has every public name of :class:`.VenvRunner`. Those that describe an environment describe the current one, and those
+    that would change it, or create another one, raise ``NotImplementedError``. A ``with`` block deletes nothing.
 
     Commands are plain names, which are looked up on ``PATH``; this interpreter's script directory comes first unless ``PATH``
     already has it. ``python`` is this interpreter.

@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="venvrunner cache",
-        description="Manage the cache of prepared environments, from which new ones are created.",
+        description="Manage the cache: the archives from which new environments are unpacked.",
         epilog=f"The cache can be deleted at any time. Set {cache.VARIABLE} to use another directory.",
         allow_abbrev=False,
     )

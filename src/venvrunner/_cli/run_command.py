@@ -45,7 +45,7 @@ examples:
 other commands, each with its own --help:
   venvrunner lock     write a lock file of what requirements resolve to
   venvrunner store    list, prune and verify what --cached has prepared
-  venvrunner cache    show and prune what new environments are created from
+  venvrunner cache    show and prune the archives of empty environments
   venvrunner pythons  list the interpreters that --python can find
   venvrunner doctor   say what is wrong with this machine, and what to do
   venvrunner completion

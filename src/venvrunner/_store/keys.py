@@ -193,8 +193,8 @@ class Source(NamedTuple):
 def sources(project: str) -> Iterator[Source]:
     """Yield the files and the links of a project's directory that are content, in the order of their names.
 
-    A link to a file or directory outside of the project is followed by what it leads to, under its name. A directory that has
-    the project in it is an exception: it could be the whole disk.
+    After a link to a file or directory outside of the project comes its target, under the name of the link, except a directory
+    that contains the project: it could be the whole disk.
 
     Raises:
         OSError: the directory cannot be read.
