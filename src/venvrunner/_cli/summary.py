@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from venvrunner._cli import github, output
 from venvrunner._cli.outcome import Outcome
+from venvrunner._redaction import Redactor
 
 __tracebackhide__ = True
 
@@ -51,8 +52,9 @@ def add_to_job(command: Sequence[str], outcomes: Sequence[Outcome]) -> None:
     rows = [_HEAD, *map(_row, outcomes)]
     lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
     lines.insert(1, "| --- | --- | ---: | --- |")
-    text = "\n".join([f"### {_cell(' '.join(command))}", "", *lines, "", ""])
-    with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+    text = "\n".join([f"### {_cell(' '.join(Redactor(()).mask_all(command)))}", "", *lines, "", ""])
+    # An argument need not be valid text.
+    with suppress(OSError), open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
 
 
