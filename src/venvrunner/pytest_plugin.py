@@ -369,14 +369,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Warn about a mark that has no effect; a mark with other arguments may belong to another plugin."""
     result = yield
-    journal = item.config.stash.get(_JOURNAL, None)
-    is_used = journal is not None and journal.uses_mark
-    if is_used or not any(mark.name in {"venv", "venv_matrix"} for mark in item.own_markers):
-        return result
-    from venvrunner._fixtures.marks import useless  # not needed by every run
+    if any(mark.name in {"venv", "venv_matrix"} for mark in item.own_markers):
+        from venvrunner._fixtures.marks import without_effect  # not needed by every run
 
-    if (name := useless(item)) and _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
-        msg = f"the mark {name} has no effect: the test does not use venv_runner. Add this fixture, or remove the mark."
+        journal = item.config.stash.get(_JOURNAL, None)
+        msg = without_effect(item, _FIXTURES, is_used=journal is not None and journal.uses_mark)
+        if msg is None:
+            return result
         try:
             item.warn(pytest.PytestWarning(msg))
         except pytest.PytestWarning:  # warnings are errors; the source lines of this file are not worth showing

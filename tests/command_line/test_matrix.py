@@ -75,6 +75,14 @@ def test_a_missing_python_is_loud_or_skipped() -> None:
 
 
 @pytest.mark.usefixtures("few_interpreters")
+@pytest.mark.parametrize("python", ["pyhton3", "3..12", os.sep])
+def test_a_wrong_python_is_not_skipped(python: str) -> None:
+    """It is wrong on each machine, so that nothing would ever be tested with it."""
+    done = run("--skip-missing", "--python", python, "--python", FIRST, "--", "python", "-c", "print('ran')")
+    assert (done.returncode, done.stdout.split()[-1]) == (125, b"ran")
+
+
+@pytest.mark.usefixtures("few_interpreters")
 def test_pythons_that_are_all_skipped_are_an_error() -> None:
     """A job that tested nothing must not pass."""
     done = run("--skip-missing", "--python", "9.98", "--python", "9.99", "--", "python", "-V")
@@ -186,9 +194,11 @@ def test_on_github_actions_each_installation_is_a_group_and_the_job_has_a_summar
     table = summary.read_text(encoding="utf-8")
     assert f"| {FIRST} | passed | " in table
     assert "pocket 1.0 |" in table
-    failed = here("--python", FIRST, "--", "python", "-c", "raise SystemExit(3)")
+    failed = here("--python", FIRST, "--", "python", "-c", "raise SystemExit(3)", "https://me:s3cr3t@host/x", "\udcff")
     assert failed.returncode == 3
-    assert f"| {FIRST} | failed (3) | " in summary.read_text(encoding="utf-8")
+    text = summary.read_text(encoding="utf-8")
+    assert f"| {FIRST} | failed (3) | " in text
+    assert "https://****@host/x \\udcff\n" in text
 
 
 def test_a_failure_in_a_matrix_is_an_annotation() -> None:

@@ -103,7 +103,7 @@ class Matrix:
         try:
             interpreters.find(python)
         except InterpreterNotFoundError as exc:
-            status: Any = "skipped" if self._options.skip_missing else "missing"
+            status: Any = "skipped" if self._options.skip_missing and interpreters.is_missing(exc) else "missing"
             if status == "missing":
                 _complain(tell, texts(exc))
             code = 0 if status == "skipped" else FAILURE

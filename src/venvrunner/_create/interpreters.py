@@ -21,6 +21,8 @@ __tracebackhide__ = True
 if TYPE_CHECKING:
     from python_discovery import ContentStore, DiskCache, PythonInfo
 
+_NO_MATCH = "no interpreter matches "
+
 
 def find(python: str | os.PathLike[str] | None) -> Interpreter:
     """Return the interpreter that matches a path, a version or a range.
@@ -62,13 +64,24 @@ def find(python: str | os.PathLike[str] | None) -> Interpreter:
     info = _search(text, env) if usable else None
     if info is None:
         msg = (
-            f"no interpreter matches {os.fspath(python)!r}. Pass the path, the version or the range of an existing one;"
+            f"{_NO_MATCH}{os.fspath(python)!r}. Pass the path, the version or the range of an existing one;"
             f" found: {_list(env)}."
         )
         raise InterpreterNotFoundError(msg)
     # A copied interpreter, as in an environment, reports the one that it was copied from, which may have changed since.
     base = info if info.executable == _executable(info) else _ask(_executable(info), env)
     return _interpreter(info if base is None else base)
+
+
+def is_missing(error: InterpreterNotFoundError) -> bool:
+    """Return whether an error says that no interpreter matches; otherwise, what was asked for is wrong, on each machine.
+
+    >>> is_missing(InterpreterNotFoundError("no interpreter matches '3.99'."))
+    True
+    >>> is_missing(InterpreterNotFoundError("python='3..9' is not a path, a version or a range."))
+    False
+    """
+    return str(error).startswith(_NO_MATCH)
 
 
 def _refuse_directory(path: str) -> None:

@@ -4,7 +4,7 @@ import ast
 import inspect
 import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
 
 import pytest
@@ -90,8 +90,10 @@ def failure(exc: Exception, request: pytest.FixtureRequest, *, skips: bool) -> B
         request: the request for the environment.
         skips: skip the test if the interpreter is missing, instead of ending it with an error.
     """
+    from venvrunner._create.interpreters import is_missing  # only then
+
     item: pytest.Item = request.node
-    if skips and isinstance(exc, InterpreterNotFoundError):
+    if skips and isinstance(exc, InterpreterNotFoundError) and is_missing(exc):
         return pytest.skip.Exception(str(exc), _use_item_location=True)
     found = [(mark, mark.name) for name in ("venv", "venv_matrix") if (mark := nearest(item, name)) is not None]
     places = [f"{place}: in the mark {name}" for mark, name in found if (place := written(item, mark))]
@@ -102,10 +104,24 @@ def failure(exc: Exception, request: pytest.FixtureRequest, *, skips: bool) -> B
     return pytest.fail.Exception("\n".join([text, *places]), pytrace=False)
 
 
-def useless(item: pytest.Item) -> str | None:
-    """Return the name of a test's own mark that is meant for this plugin; one with other arguments may be another's."""
+def without_effect(item: pytest.Item, fixtures: Collection[str], *, is_used: bool) -> str | None:
+    """Return what to say of a test's own mark that has no effect; ``None``: each has one, or may belong to another plugin.
+
+    Args:
+        item: the test.
+        fixtures: the fixtures that read the mark ``venv``.
+        is_used: whether the test has created an environment in another way, for which it may have read the mark.
+    """
     marks = [mark for mark in item.own_markers if mark.name in {"venv", "venv_matrix"} and not mark.args]
-    return next((mark.name for mark in marks if set() < mark.kwargs.keys() <= {*KEYWORDS}), None)
+    names = {mark.name for mark in marks if set() < mark.kwargs.keys() <= {*KEYWORDS}}
+    if "venv_matrix" in names and "venv_cell" not in getattr(getattr(item, "callspec", None), "params", {}):
+        return (
+            "the mark venv_matrix has no effect: it does not belong to the function, or the function requests neither"
+            " venv_runner nor venv_cell. Move the mark, or add one of these fixtures to the arguments of the test."
+        )
+    if "venv" in names and not is_used and set(fixtures).isdisjoint(getattr(item, "fixturenames", ())):
+        return "the mark venv has no effect: the test does not use venv_runner. Add this fixture, or remove the mark."
+    return None
 
 
 def written(node: pytest.Item | pytest.Collector, mark: pytest.Mark) -> str | None:

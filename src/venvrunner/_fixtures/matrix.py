@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from venvrunner._fixtures import marks
+from venvrunner._redaction import Redactor
 
 __tracebackhide__ = True
 
@@ -91,13 +92,14 @@ def _label(name: str, value: Any) -> str:
     """
     if value is False and name == "with_pip":
         return "without_pip"
-    if value is None or value is False or value == []:
+    if value is None or value is False or value in ([], ()):
         return f"no_{name}" if name != "python" else "py"
     if value is True:
         return name
+    mask = Redactor(()).mask  # ids are shown, and name files
     if isinstance(value, list | tuple):
-        return "+".join(str(one) for one in cast("Sequence[Any]", value))
-    text = os.path.basename(str(value))
+        return "+".join(mask(str(one)) for one in cast("Sequence[Any]", value))
+    text = os.path.basename(mask(str(value)).rstrip("/\\")) or name
     return f"py{text}" if name == "python" and not text[:1].isalpha() else text
 
 
