@@ -170,8 +170,10 @@ def test_a_copy_for_a_build_has_the_links_of_the_project(store: Path, tmp_path: 
     for name, target in links.items():
         (project / name).symlink_to(target)
     os.mkfifo(project / "pipe")
-    (project / "build").mkdir()
-    check = 'import os; assert not os.path.exists("build"); open("shared.txt"), open("package/up/mine.py")\n'
+    for name in ("build", ".hg"):
+        (project / name).mkdir()
+    check = 'import os; assert os.listdir(".hg") == []; assert not os.path.exists("build")\n'
+    check += 'open("shared.txt"), open("package/up/mine.py")\n'
     (project / "backend.py").write_text(check + (project / "backend.py").read_text())
     with VenvRunner.temporary(requirements=[project], installer="uv", cached=True) as venv:
         assert venv.log_run(["python", "-c", "import mine; print(mine.VERSION)"]).stdout == "1\n"

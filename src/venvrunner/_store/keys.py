@@ -55,6 +55,8 @@ _MAYBE_FROM_HISTORY = re.compile(rb"git|mercurial|\bhg\b", re.IGNORECASE)
 """What it contains if that is so and it does not name the version; many name a repository on the web only."""
 _OTHER_SETTINGS = ("setup.py", "setup.cfg")
 """Files that may say so too, beside a ``pyproject.toml`` without a version."""
+REPOSITORIES = (".git", ".hg")
+"""Where the history of a project is."""
 _REFS = ("heads", "tags")
 
 
@@ -253,7 +255,7 @@ def _history(project: str) -> Iterator[_Part]:
     if not _is_versioned_by_history(project):
         return
     directory = project
-    while not (found := [name for name in (".git", ".hg") if os.path.lexists(os.path.join(directory, name))]):
+    while not (found := [name for name in REPOSITORIES if os.path.lexists(os.path.join(directory, name))]):
         if directory == os.path.dirname(directory):
             return
         directory = os.path.dirname(directory)

@@ -171,13 +171,13 @@ def _copy(project: str, copy: str) -> None:
             path = os.path.join(copy, source.name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             shutil.copy2(source.path, path)
-    if os.path.lexists(repository := os.path.join(project, ".git")):
-        links.append(keys.Source(".git", repository, is_link=True))
+    repositories = [name for name in keys.REPOSITORIES if os.path.lexists(os.path.join(project, name))]
+    links += [keys.Source(name, os.path.join(project, name), is_link=True) for name in repositories]
     for link in links:
         path, target = os.path.join(copy, link.name), os.path.realpath(link.path)
         if not os.path.lexists(path):  # it leads to a file or directory outside, which was copied
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            inside = None if link.name == ".git" else within(target, project)
+            inside = None if link.name in repositories else within(target, project)
             os.symlink(target if inside is None else os.path.join(copy, inside), path)
 
 
