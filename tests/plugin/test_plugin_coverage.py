@@ -17,7 +17,9 @@ import pytest
 from helpers.suites import environments, run_suite
 from helpers.wheels import make_wheel
 from venvrunner._fixtures import coverage_start
+from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.measurement import Measurement, Sources, measure
+from venvrunner._fixtures.runners import real_runners
 
 pytest_plugins = ["pytester"]
 
@@ -198,7 +200,7 @@ def test_sources_are_found_by_directory_and_by_name(tmp_path: Path, monkeypatch:
     root, src = str(tmp_path), str(tmp_path / "src")
     installed = "/v/lib/python3.12/site-packages/"
     part = Sources.of(["src/shop/sub"], root, root)
-    assert tuple(part) == ((str(package / "sub"),), (src,), ("shop",))
+    assert tuple(part) == ((str(package / "sub"),), (src, root), ("shop", "src"))
     assert part.path_for(f"{installed}shop/sub/x.py") == str(package / "sub" / "x.py")
     assert part.path_for(f"{installed}shop/__init__.py") is None
     assert Sources.of(["shop.sub", "single", "nowhere"], root, root) == (
@@ -213,6 +215,32 @@ def test_sources_are_found_by_directory_and_by_name(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))  # without a specification
     assert Sources.of(["shop"], root, root).areas == (str(package),)
     assert Sources.of(["json"], root, root).areas == (os.path.dirname(json.__file__),)
+
+
+def test_a_part_of_a_namespace_package_is_found(tmp_path: Path) -> None:
+    """Its directory has no file that says that it is a package."""
+    package = tmp_path / "src" / "ns" / "shop"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "x.py"):
+        (package / name).touch()
+    sources = Sources.of(["src/ns/shop"], str(tmp_path), str(tmp_path))
+    assert sources.path_for("/v/lib/python3.12/site-packages/ns/shop/x.py") == str(package / "x.py")
+    assert {"shop", "ns"} <= {*sources.names}
+
+
+def test_commands_have_the_variables_of_the_tests_unless_they_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage of an environment's own does not start with the settings of the tests; a test's own TMPDIR stays."""
+    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "of the tests")
+    measurement: Any = object()
+    runner = real_runners(Journal(), [], measurement)("venv", tmp_path, with_pip=False)
+    own = runner.own_temporary_files()
+    found = runner.environment()
+    assert (found["TMPDIR"], "COVERAGE_PROCESS_CONFIG" in found) == (own, False)
+    assert runner.environment({**os.environ})["TMPDIR"] == own
+    found = runner.environment({"COVERAGE_PROCESS_CONFIG": "of the test"})
+    assert (found["COVERAGE_PROCESS_CONFIG"], "TMPDIR" in found) == ("of the test", False)
+    monkeypatch.setenv("TMPDIR", "/elsewhere")
+    assert runner.environment()["TMPDIR"] == "/elsewhere"
 
 
 def test_half_a_data_file_does_not_count(tmp_path: Path) -> None:

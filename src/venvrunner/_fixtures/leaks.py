@@ -10,6 +10,7 @@ import pytest
 from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.runners import NotedVenvRunner
 from venvrunner._process import procfs
+from venvrunner._process.clock import monotonic
 
 __tracebackhide__ = True
 
@@ -52,26 +53,26 @@ def watched(runner: NotedVenvRunner, journal: Journal, folders: Iterable[str], b
 
 
 def _files(tops: Iterable[str], basetemp: str, *, hidden: bool = False) -> set[str]:
-    """Return the paths of all files and directories below directories."""
+    """Return the paths of all files and directories below directories, but nothing in a virtual environment there."""
     found = set[str]()
     stack = [*tops]
     while stack:
         with suppress(OSError), os.scandir(stack.pop()) as entries:  # another process may remove the directory
             for entry in entries:
-                if (entry.name.startswith(".") and not hidden) or entry.name in _LEFT_OUT or entry.path == basetemp:
+                is_left_out = entry.name.startswith(".") or entry.name in _LEFT_OUT
+                if (is_left_out and not hidden) or entry.path == basetemp:
                     continue
-                if not entry.is_dir(follow_symlinks=False):
-                    found.add(entry.path)
-                elif hidden or not os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
-                    found.add(entry.path)
+                found.add(entry.path)
+                is_directory = entry.is_dir(follow_symlinks=False)
+                if is_directory and (hidden or not os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))):
                     stack.append(entry.path)
     return found
 
 
 def _processes(venv_dir: str) -> list[tuple[int, str]]:
     """Return the PIDs and the command lines of the processes of an environment that do not end by themselves soon."""
-    end = time.monotonic() + _WAIT
-    while (found := _running(venv_dir)) and time.monotonic() < end:
+    end = monotonic() + _WAIT
+    while (found := _running(venv_dir)) and monotonic() < end:
         time.sleep(_PAUSE)
     return found
 

@@ -9,11 +9,13 @@ import tempfile
 import warnings
 from collections.abc import Iterable
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import pytest
 
 from venvrunner._fixtures import coverage_start
+from venvrunner._venv.paths import within
 
 _PTH = "zzz_venvrunner_coverage.pth"
 """The name of the file in an environment: Python reads it after those that make packages importable."""
@@ -48,9 +50,12 @@ class Sources(NamedTuple):
             if os.path.isdir(path):
                 top = _import_root(path)
                 tops = [top, *([src] if top == path and os.path.isdir(src := os.path.join(top, "src")) else [])]
+                # A directory above may be a namespace package.
+                above = [one for one in map(str, Path(top).parents) if within(one, os.path.realpath(root)) is not None]
                 areas.append(path)
-                roots += reversed(tops)
+                roots += [*reversed(tops), *above]
                 names += _names(tops) if top == path else [os.path.relpath(path, top).split(os.sep)[0]]
+                names += [os.path.relpath(path, one).split(os.sep)[0] for one in above]
             else:
                 name = source.partition(".")[0]
                 names.append(name)
@@ -85,13 +90,15 @@ class Measurement:
         self._start = start
         self._directory = tempfile.mkdtemp(prefix="coverage-", dir=directory)
         config = running.config
-        options = {"run:sigterm": config.sigterm, "run:patch": [name for name in config.patch if name != "subprocess"]}
+        patch = [name for name in getattr(config, "patch", ()) if name != "subprocess"]  # from coverage 7.10 on
+        options = {"run:sigterm": config.sigterm, **({"run:patch": patch} if patch else {})}
         settings = {
             "site": os.path.dirname(os.path.dirname(os.path.abspath(sys.modules["coverage"].__file__ or ""))),
             "arguments": {
                 "config_file": False,
                 "branch": config.branch,
                 "timid": config.timid,
+                "concurrency": [name for name in config.concurrency if name != "multiprocessing"] or ["thread"],
                 "source": [area for area in sources.areas if os.path.isdir(area)],
                 "source_pkgs": sources.names,
                 "messages": False,
@@ -135,6 +142,7 @@ class Measurement:
             for warning in ("_warn_no_data", "_warn_unimported_source"):  # as pytest-cov does
                 setattr(self._running, warning, False)
             data = self._running.get_data()
+            data.set_context(self._running.config.context or "")  # not that of the last test
             add: Any = data.add_arcs if self._running.config.branch else data.add_lines
             add(found)
         for reason in sorted(reasons):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 _TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+_COVERAGE = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 _SOURCES = {"index_url", "extra_index_urls", "find_links", "no_index"}
 
 
@@ -93,13 +94,20 @@ class NotedVenvRunner(NotedRunner, VenvRunner):
         """Create an empty directory for the temporary files of this runner's commands, and return its path."""
         path = os.path.join(os.path.dirname(self.venv_dir), "tmp")
         os.mkdir(path)
-        self._temporary_files = path
+        self._temporary_files = path, {name: os.environ.get(name) for name in _TEMPORARY}
         return path
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         variables = super().environment(env)
-        if (path := vars(self).get("_temporary_files")) is not None:
-            variables |= {name: path for name in _TEMPORARY if variables.get(name) == os.environ.get(name)}
+        if self._measurement is not None:  # a coverage of the environment's own would start with the settings of the tests
+            for name in _COVERAGE:
+                if variables.get(name) == os.environ.get(name):
+                    variables.pop(name, None)
+        if "_temporary_files" in vars(self):
+            path, before = self._temporary_files
+            # Not if the test has set another directory, or has given variables without one.
+            names = before.keys() if env is None else before.keys() & env.keys()
+            variables |= {name: path for name in names if variables.get(name) == before[name]}
         return variables
 
     @classmethod
