@@ -664,7 +664,7 @@ def _directory() -> Iterator[Path]:
         top = Path(directory, "a b")  # a blank, as many a user's name has
         top.mkdir()
         os.environ["VENVRUNNER_CACHE_DIR"] = os.path.join(directory, "cache")
-        os.environ.update(UV_NO_INDEX="1", UV_FIND_LINKS=top.as_uri())
+        os.environ.update(UV_OFFLINE="1", UV_FIND_LINKS=top.as_uri())
         yield top
 
 
