@@ -24,6 +24,7 @@ def run_suite(
     plugins: Sequence[str] = (),
     settings: str | None = "",
     env: Mapping[str, str] | None = None,
+    measured: bool = True,
     timeout: float = 3 * DEADLINE,
 ) -> pytest.RunResult:
     """Run the tests of a module; every warning is an error.
@@ -35,6 +36,7 @@ def run_suite(
         plugins: what pytest loads besides this package's plugin; nothing is loaded because it is installed.
         settings: lines for ``[pytest]`` of pytest.ini; ``None``: the suite has its settings in another file.
         env: environment variables.
+        measured: whether coverage measures that pytest too, if it measures the tests.
         timeout: after how many seconds pytest is ended.
     """
     pytester.makepyfile(test_suite=textwrap.dedent(suite))
@@ -48,7 +50,7 @@ def run_suite(
         patch.setenv("PIP_NO_INDEX", "1")
         # To list the interpreters of a machine starts each of them.
         patch.setenv("PATH", os.pathsep.join([os.path.dirname(sys.executable), os.defpath]))
-        for name, value in (MEASURED | dict(env or {})).items():
+        for name, value in ((MEASURED if measured else {}) | dict(env or {})).items():
             patch.setenv(name, value)
         return pytester.runpytest_subprocess(*loaded, "-p", "no:cacheprovider", *args, timeout=timeout)
 
