@@ -313,7 +313,8 @@ def test_a_failed_preparation_is_named_without_its_module(pytester: pytest.Pytes
     @pytest.mark.venv(requirements=["no-such-package"])
     def test_fixture(venv_runner): pass
     """
-    options = ("--junitxml=report.xml",)
+    pytester.mkdir("wheels")  # not an index, which not every machine can reach
+    options = ("--junitxml=report.xml", "--venv-wheelhouse=wheels")
     result = run_suite(pytester, suite, *options, env={"COLUMNS": "200"}, settings="venv_installer = uv")
     result.stdout.fnmatch_lines(["ERROR test_suite.py::test_fixture - Failed: NoSuchPackageError: no-such-package *"])
     assert "venvrunner commands" in (pytester.path / "report.xml").read_text()
