@@ -438,9 +438,9 @@ def _watched(request: pytest.FixtureRequest, runner: Any) -> AbstractContextMana
     from venvrunner._fixtures.leaks import watched  # not needed by every run
 
     # Other workers' tests write files at the same time.
-    folders = set[str]() if hasattr(config, "workerinput") else {str(config.rootpath), os.getcwd()}
+    directories = set[str]() if hasattr(config, "workerinput") else {str(config.rootpath), os.getcwd()}
     basetemp: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
-    return watched(runner, _journal(config), folders, str(basetemp.getbasetemp()))
+    return watched(runner, _journal(config), directories, str(basetemp.getbasetemp()))
 
 
 def _wheelhouse(config: pytest.Config) -> list[str]:

@@ -9,21 +9,17 @@ from pathlib import Path
 import pytest
 
 from helpers.command_line import run
-from helpers.wheels import make_wheel
+from helpers.wheels import LOCAL, make_pockets, make_wheel
 
 COMMANDS = ["", "lock", "store", "store prune", "store list", "cache", "pythons", "doctor", "completion"]
 VERSIONS = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions() if d.name != 'pip'))"
-LOCAL = ["--no-index", "--find-links", "wheels"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A working directory with wheels, a requirements file, a constraints file and a project."""
-    (tmp_path / "wheels").mkdir()
-    for version in ("1.0", "2.0"):
-        make_wheel(tmp_path / "wheels", "pocket", version)
+    make_pockets(tmp_path)
     (tmp_path / "needs.txt").write_text("pocket\n")
-    (tmp_path / "limits.txt").write_text("pocket<2\n")
     project = tmp_path / "project"
     project.mkdir()
     build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'

@@ -8,24 +8,20 @@ import pytest
 
 from helpers.command_line import run
 from helpers.stores import environments, store
-from helpers.wheels import make_wheel
+from helpers.wheels import LOCAL, make_pockets, make_wheel
 
 __all__ = ["store"]
 
 INSTALLED = "import importlib.metadata as m, sys; print(sorted(d.name for d in m.distributions() if d.name != 'pip'))"
 SHOW = ["--", "python", "-c", INSTALLED]
-LOCAL = ["--no-index", "--find-links", "wheels"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A working directory with wheels, a project, a requirements file, a constraints file and a dependency group."""
-    (tmp_path / "wheels").mkdir()
-    for version in ("1.0", "2.0"):
-        make_wheel(tmp_path / "wheels", "pocket", version)
+    make_pockets(tmp_path)
     make_wheel(tmp_path / "wheels", "quill")
     (tmp_path / "needs.txt").write_text("quill\n")
-    (tmp_path / "limits.txt").write_text("pocket<2\n")
     (tmp_path / "pyproject.toml").write_text('[dependency-groups]\ntest = ["quill"]\n')
     return tmp_path
 

@@ -4,6 +4,17 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+LOCAL = ["--no-index", "--find-links", "wheels"]
+"""The options to install what :func:`make_pockets` writes, in its directory."""
+
+
+def make_pockets(folder: Path) -> None:
+    """Write the directory ``wheels`` with two releases of pocket, and ``limits.txt``, which excludes the newer one."""
+    (folder / "wheels").mkdir()
+    for version in ("1.0", "2.0"):
+        make_wheel(folder / "wheels", "pocket", version)
+    (folder / "limits.txt").write_text("pocket<2\n")
+
 
 def make_wheel(
     folder: Path,

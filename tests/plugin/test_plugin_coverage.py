@@ -254,6 +254,38 @@ def test_half_a_data_file_does_not_count(tmp_path: Path) -> None:
     assert not running.get_data().measured_files()
 
 
+def test_lines_of_commands_belong_to_no_test(tmp_path: Path) -> None:
+    """Not to the one whose context was the last: the data is merged at the end of the session."""
+    source = tmp_path / "shop.py"
+    source.touch()
+    running: Any = coverage.Coverage(data_file=None, config_file=False)
+    running._inorout = types.SimpleNamespace(omit_match=None, include_match=None)  # as if it had been started
+    running.get_data().set_context("the last test")
+    data = tmp_path / "data"
+    data.mkdir()
+    measurement = Measurement(running, Sources((str(source),), (), ()), str(data), str(tmp_path))
+    [folder] = data.iterdir()
+    written = coverage.CoverageData(str(folder / "data.1"))
+    written.add_lines({str(source): [1]})
+    written.write()
+    measurement.merge()
+    assert running.get_data().contexts_by_lineno(str(source)) == {1: [""]}
+
+
+@pytest.mark.parametrize(("patch", "passed"), [(None, None), (["subprocess"], None), (["subprocess", "_exit"], ["_exit"])])
+def test_commands_are_measured_as_the_tests_are(tmp_path: Path, patch: list[str] | None, passed: list[str] | None) -> None:
+    """With their patches, which coverage has from 7.10 on, but that of subprocess, and with their concurrency but processes."""
+    config = types.SimpleNamespace(sigterm=True, branch=True, timid=False, concurrency=["greenlet", "multiprocessing"])
+    if patch is not None:
+        config.patch = patch
+    running = types.SimpleNamespace(config=config)
+    Measurement(running, Sources((), (), ()), str(tmp_path), str(tmp_path))
+    [folder] = tmp_path.iterdir()
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["options"].get("run:patch") == passed
+    assert (settings["arguments"]["concurrency"], settings["arguments"]["branch"]) == (["greenlet"], True)
+
+
 def test_tests_that_are_not_measured_measure_no_commands(
     pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,8 @@ def add_commands(report: pytest.TestReport, text: str) -> None:
     """Add the commands of a test to the report of its failure, which ``--junitxml`` has too.
 
     Args:
-        report: the report; its ``sections``, which that file leaves out, get the text if there is no other place for it.
+        report: the report. The text is added to its ``sections``, which ``--junitxml`` ignores, only if the failure itself
+            takes no text.
         text: the commands, their exit codes and output.
     """
     failure: Any = report.longrepr

@@ -20,28 +20,28 @@ _PAUSE = 0.02
 _SHOWN = 10
 """How many leaks are shown."""
 _LEFT_OUT = frozenset({"__pycache__", "node_modules", "recordings"})
-"""The directories that are not searched, besides hidden ones and virtual environments."""
+"""The names of files and directories that do not count, besides hidden ones."""
 
 
 @contextmanager
-def watched(runner: NotedVenvRunner, journal: Journal, folders: Iterable[str], basetemp: str) -> Generator[None]:
+def watched(runner: NotedVenvRunner, journal: Journal, directories: Iterable[str], basetemp: str) -> Generator[None]:
     """Fail a test that passes in the block if it leaves processes or files.
 
     Args:
         runner: the runner of the test; its commands get an empty directory for temporary files.
         journal: the journal of the test.
-        folders: the directories in which no new file may be left.
+        directories: the directories in which no new file may be left.
         basetemp: the directory of pytest for temporary files, which is not searched.
     """
-    tops = [os.path.realpath(folder) for folder in folders]
-    before = _files(tops, os.path.realpath(basetemp))
+    tops, base = [os.path.realpath(directory) for directory in directories], os.path.realpath(basetemp)
+    before = _files(tops, base)
     temporary = runner.own_temporary_files()
     yield
     if journal.outcome != "passed":
         return
     found = [f"the process {pid}: {command}" for pid, command in _processes(runner.venv_dir)]
     found += [f"the temporary file {path}" for path in sorted(_files([temporary], "", hidden=True))]
-    found += [f"the file {path}" for path in sorted(_files(tops, os.path.realpath(basetemp)) - before)]
+    found += [f"the file {path}" for path in sorted(_files(tops, base) - before)]
     if found:
         more = [f"… and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         lines = "\n".join(f"  {line}" for line in [*found[:_SHOWN], *more])

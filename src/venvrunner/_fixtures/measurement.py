@@ -51,7 +51,8 @@ class Sources(NamedTuple):
                 top = _import_root(path)
                 tops = [top, *([src] if top == path and os.path.isdir(src := os.path.join(top, "src")) else [])]
                 # A directory above may be a namespace package.
-                above = [one for one in map(str, Path(top).parents) if within(one, os.path.realpath(root)) is not None]
+                rootdir = os.path.realpath(root)
+                above = [one for one in map(str, Path(top).parents) if within(one, rootdir) is not None]
                 areas.append(path)
                 roots += [*reversed(tops), *above]
                 names += _names(tops) if top == path else [os.path.relpath(path, top).split(os.sep)[0]]
