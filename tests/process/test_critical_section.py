@@ -9,6 +9,8 @@ from functools import partial
 
 import pytest
 
+from helpers.programs import run_python
+from helpers.system import LINUX
 from helpers.waiting import wait_until
 from venvrunner._process.critical_section import surely, uninterrupted
 
@@ -69,3 +71,81 @@ def test_a_failure_holds_nothing_in_a_circle() -> None:
         wait_until(lambda: alive() is None, "the thing is held")  # the helper thread may still be at its last step
     finally:
         gc.enable()
+
+
+BLOCKED = """
+import contextlib, os, signal, sys, threading
+from venvrunner._process.critical_section import surely, uninterrupted
+from venvrunner.subprocess_util import log_run
+
+class Interruption(Exception):
+    pass
+
+def interrupt(number, _frame):
+    raise Interruption(number)
+
+for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, interrupt)
+main = threading.get_ident()
+own = {signal.SIGWINCH}
+signal.pthread_sigmask(signal.SIG_SETMASK, own)
+
+def mask():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+done = []
+def work(error=None):
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    done.append((threading.get_ident() == main, signal.SIGTERM in mask(), signal.SIGSEGV in mask()))
+    if error is not None:
+        raise error
+    return "done"
+"""
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux counts the threads of a process cheaply")
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        # The signals of the work are handled when it has ended, its own exception is the cause of the last one.
+        ("uninterrupted(work, quick=True)", "Interruption"),
+        ("uninterrupted(lambda: work(ValueError('mine')), quick=True)", "Interruption from ValueError('mine')"),
+        # A mask of the caller's own stays.
+        ("print(uninterrupted(lambda: (done.append((True, True, False)), 'result')[1], quick=True))", "result"),
+    ],
+)
+def test_a_quick_function_runs_with_blocked_signals(code: str, shown: str) -> None:
+    program = f"""
+try:
+    {code}
+except Interruption as exc:
+    print("Interruption", *(["from", repr(exc.__cause__)] if exc.__cause__ else []))
+assert done == [(True, True, False)], done
+assert mask() == own, mask()
+print(len(log_run(["cat", "/proc/self/status"]).stdout.split("SigBlk:")[1].split()[0].replace("0", "")))
+"""
+    result = run_python(BLOCKED + program)
+    # A command gets the mask of the caller, which is one signal.
+    assert (result.stdout, result.returncode) == (f"{shown}\n1\n", 0), result.stderr
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux counts the threads of a process cheaply")
+def test_another_thread_would_get_the_blocked_signals() -> None:
+    """So the function runs in a helper thread, and so does one that starts a process."""
+    result = run_python(
+        BLOCKED
+        + """
+event = threading.Event()
+threading.Thread(target=event.wait, daemon=True).start()
+
+def note():
+    done.append((threading.get_ident() == main, signal.SIGTERM in mask()))
+
+uninterrupted(note, quick=True)
+event.set()
+uninterrupted(note, quick=True, spawns=True)
+assert done == [(False, False)] * 2, done
+"""
+    )
+    assert result.returncode == 0, result.stderr

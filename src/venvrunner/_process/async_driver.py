@@ -119,7 +119,7 @@ class AsyncDriver:
         for _interruption in range(_INTERRUPTIONS):
             try:
                 while True:
-                    request = uninterrupted(partial(flow.send, answer), quick=True)
+                    request = uninterrupted(partial(flow.send, answer), quick=True, spawns=True)
                     assert isinstance(request, Wait)
                     answer, cancel = await self._wait_on(request)
                     further = cancel or further

@@ -3,15 +3,18 @@
 Python runs signal handlers in the main thread only, between any two steps of its code, and a handler may raise there: the
 handler of Ctrl-C does. Handlers are never replaced here, because Python does not know all of them: ``faulthandler`` and C
 libraries install their own. Instead, a critical section runs in a helper thread, where no handler runs, and the main thread
-waits.
+waits. While there is no other thread, a quick one blocks the signals instead (POSIX, ``pthread_sigmask``), which saves the two
+switches between threads.
 """
 
 import _thread
 import contextvars
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from venvrunner._process.clock import monotonic
 
@@ -22,6 +25,15 @@ _LEVELS = 3
 """How many times a handler may raise between two steps of the wait before the main thread stops waiting."""
 _LOOK = 1.0
 """Seconds after which the main thread checks whether the helper thread has begun at all."""
+_ONE_THREAD = 3
+"""The link count of ``/proc/self/task`` in a process with one thread: the directory has two links, and one for each thread."""
+_SYNCHRONOUS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+"""Signals that report a fault of the process itself: blocked, they end it at once, without their handlers (POSIX)."""
+_DEFERRED = {int(number) for number in signal.valid_signals() if getattr(number, "name", "") not in _SYNCHRONOUS}
+# Not that of the module signal: it looks up the names of all signals, which costs more than the rest.
+_set_mask: Callable[..., Any] | None = getattr(sys.modules.get("_signal"), "pthread_sigmask", None)
+# PyPy may run handlers later than at the call.
+_SETS_MASK = _set_mask is not None and sys.implementation.name == "cpython"
 
 
 def uninterrupted(
@@ -29,6 +41,7 @@ def uninterrupted(
     *,
     interrupted: Callable[[BaseException], object] | None = None,
     quick: bool = False,
+    spawns: bool = False,
     timeout: float = -1,
 ) -> _Result:
     """Run a function to its end, whatever signal handlers raise meanwhile.
@@ -39,7 +52,9 @@ def uninterrupted(
     Args:
         action: the function. It runs in a copy of the caller's context.
         interrupted: called in the main thread with each exception of a handler, for a function that can be hurried.
-        quick: whether to create no thread object, which saves time; the function must not ask for its thread.
+        quick: whether to create no thread object, or no thread at all, which saves time; the function must not ask for its
+            thread.
+        spawns: whether the function starts a process, which would inherit blocked signals.
         timeout: seconds to wait for the function, which then continues alone; default -1: no limit.
 
     Returns:
@@ -53,7 +68,8 @@ def uninterrupted(
     """
     if threading.get_ident() != threading.main_thread().ident or sys.is_finalizing():
         return action()
-    work = _Work(action, interrupted, quick=quick, timeout=timeout)
+    blocks = quick and not spawns and interrupted is None and timeout < 0 and _can_block_signals()
+    work = _Work(action, interrupted, quick=quick, blocks=blocks, timeout=timeout)
     _complete(work)
     if work.interruption is not None:
         raise work.interruption from work.error
@@ -106,11 +122,13 @@ class _Work(Generic[_Result]):
         interrupted: Callable[[BaseException], object] | None,
         *,
         quick: bool,
+        blocks: bool,
         timeout: float,
     ) -> None:
         self._action = action
         self._interrupted = interrupted
         self._quick = quick
+        self._blocks = blocks
         self._timeout = timeout
         self._context = contextvars.copy_context()
         # Taken by the thread when it begins, or by the main thread when it cannot know whether one was started.
@@ -120,8 +138,10 @@ class _Work(Generic[_Result]):
         self._ended = False
 
     def advance(self) -> None:
-        """Start the thread if it was not, and wait until it has ended."""
-        if not self._claim.locked():
+        """Do the work here with blocked signals, or start the thread if it was not, and wait until it has ended."""
+        if self._blocks:
+            self._run_with_blocked_signals()
+        elif not self._claim.locked():
             try:
                 # Not Thread.start: a handler that raises in it leaves a thread that cannot register itself.
                 _thread.start_new_thread(self._run if self._quick else self._run_in_thread_object, ())
@@ -139,6 +159,15 @@ class _Work(Generic[_Result]):
                 self.interruption = exc
                 if self._interrupted is not None:
                     self._interrupted(exc)
+
+    def _run_with_blocked_signals(self) -> None:
+        assert _set_mask is not None
+        mask = _set_mask(signal.SIG_BLOCK, ())
+        try:
+            _set_mask(signal.SIG_BLOCK, _DEFERRED)  # runs the handlers of the signals that came before
+            self._run()
+        finally:
+            _set_mask(signal.SIG_SETMASK, mask)  # runs the handlers of the signals that came meanwhile
 
     def _run_in_thread_object(self) -> None:
         # With an explicit daemon flag: its default comes from the current thread, which has none.
@@ -173,3 +202,11 @@ def _complete(work: _Work[_Result], levels: int = _LEVELS) -> None:
                 raise
         else:
             raise
+
+
+def _can_block_signals() -> bool:
+    """Return whether this is the only thread (Linux): another one would get the signals that this one blocks."""
+    try:
+        return _SETS_MASK and os.stat("/proc/self/task").st_nlink == _ONE_THREAD
+    except OSError:  # there is no /proc, or that of other processes
+        return False

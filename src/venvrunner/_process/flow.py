@@ -147,7 +147,7 @@ class Run:
         elif is_replaced() or command.popen.get("preexec_fn") is not None:
             self._start()  # in the caller's thread: a fake, or the caller's function, may ask for it
         else:
-            uninterrupted(self._start, quick=True)
+            uninterrupted(self._start, quick=True, spawns=True)
 
     def _start(self) -> None:
         self.open_waiter()
