@@ -27,13 +27,13 @@ _LOOK = 1.0
 """Seconds after which the main thread checks whether the helper thread has begun at all."""
 _ONE_THREAD = 3
 """The link count of ``/proc/self/task`` in a process with one thread: the directory has two links, and one for each thread."""
-_SYNCHRONOUS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+# Not the functions of the module signal: they look up the names of all signals, which costs more than the rest.
+_signal: Any = sys.modules.get("_signal")
+_BLOCKS_SIGNALS = hasattr(_signal, "pthread_sigmask") and sys.implementation.name == "cpython"
+"""Whether signals can be blocked; PyPy may run their handlers later than at the call."""
+_SYNCHRONOUS = {getattr(signal, f"SIG{name}", 0) for name in ("ABRT", "BUS", "FPE", "ILL", "SEGV", "SYS", "TRAP")}
 """Signals that report a fault of the process itself: blocked, they end it at once, without their handlers (POSIX)."""
-_DEFERRED = {int(number) for number in signal.valid_signals() if getattr(number, "name", "") not in _SYNCHRONOUS}
-# Not that of the module signal: it looks up the names of all signals, which costs more than the rest.
-_set_mask: Callable[..., Any] | None = getattr(sys.modules.get("_signal"), "pthread_sigmask", None)
-# PyPy may run handlers later than at the call.
-_SETS_MASK = _set_mask is not None and sys.implementation.name == "cpython"
+_DEFERRED = set(_signal.valid_signals()) - _SYNCHRONOUS if _BLOCKS_SIGNALS else set[int]()
 
 
 def uninterrupted(
@@ -161,13 +161,12 @@ class _Work(Generic[_Result]):
                     self._interrupted(exc)
 
     def _run_with_blocked_signals(self) -> None:
-        assert _set_mask is not None
-        mask = _set_mask(signal.SIG_BLOCK, ())
+        mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
-            _set_mask(signal.SIG_BLOCK, _DEFERRED)  # runs the handlers of the signals that came before
+            _signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)  # runs the handlers of the signals that came before
             self._run()
         finally:
-            _set_mask(signal.SIG_SETMASK, mask)  # runs the handlers of the signals that came meanwhile
+            _signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # runs the handlers of the signals that came meanwhile
 
     def _run_in_thread_object(self) -> None:
         # With an explicit daemon flag: its default comes from the current thread, which has none.
@@ -207,6 +206,6 @@ def _complete(work: _Work[_Result], levels: int = _LEVELS) -> None:
 def _can_block_signals() -> bool:
     """Return whether this is the only thread (Linux): another one would get the signals that this one blocks."""
     try:
-        return _SETS_MASK and os.stat("/proc/self/task").st_nlink == _ONE_THREAD
+        return _BLOCKS_SIGNALS and os.stat("/proc/self/task").st_nlink == _ONE_THREAD
     except OSError:  # there is no /proc, or that of other processes
         return False
