@@ -1,6 +1,6 @@
 """The pytest plugin: a fresh virtual environment for each test, in milliseconds.
 
-The plugin is active as soon as venvrunner is installed. Only this module is imported until a test requests a fixture.
+The plugin is active as soon as venvrunner is installed. Little else is imported until a test requests a fixture.
 """
 
 import argparse
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+
+from venvrunner import _plain_imports
 
 TYPE_CHECKING = False  # not from typing, which is slow to import
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _LISTS = {
     "dependency_groups": "dependency groups",
     "constraints": "constraints files",
 }
+_CHOICES = {"venv_leaks": ("error",), "venv_missing_python": ("skip", "error")}
 _JOURNAL = pytest.StashKey["Journal"]()
 _DIRECTORIES = pytest.StashKey[set[tuple[str, tuple[int, int]]]]()
 _SHARED = "venvrunner_folder"
@@ -275,7 +278,8 @@ def recorded_venv_runner(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and the settings."""
+    """Add the options and the settings; pytest has not yet imported any module of the tests."""
+    _plain_imports.begin()
     group = parser.getgroup("venvrunner", "virtual environments for tests")
     group.addoption("--venv-installer", choices=INSTALLERS, help="the installer for them; overrides the setting venv_installer")
     group.addoption(
@@ -334,19 +338,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if _installer(config) not in INSTALLERS:
         msg = f"venv_installer: {_installer(config)!r} is not an installer. Use one of {', '.join(map(repr, INSTALLERS))}."
         raise pytest.UsageError(msg)
-    if config.getini("venv_leaks") not in {"", "error"}:
-        msg = f"venv_leaks: {config.getini('venv_leaks')!r} is not a choice. Use 'error', or leave it out."
-        raise pytest.UsageError(msg)
-    if (missing := config.getini("venv_missing_python")) not in ("", "skip", "error"):
-        msg = f"venv_missing_python: {missing!r} is not a choice. Use 'skip' or 'error'."
-        raise pytest.UsageError(msg)
+    for name, values in _CHOICES.items():
+        if (value := config.getini(name)) not in {"", *values}:
+            msg = f"{name}: {value!r} is not a choice. Use {' or '.join(map(repr, values))}, or leave it out."
+            raise pytest.UsageError(msg)
     for directory in _wheelhouse(config):
         if not os.path.isdir(directory):
-            msg = (
-                f"venv_wheelhouse: the directory {directory!r} does not exist."
-                " Create it, for example with 'pip wheel --wheel-dir'."
-            )
-            raise pytest.UsageError(msg)
+            msg = f"venv_wheelhouse: the directory {directory!r} does not exist."
+            raise pytest.UsageError(msg + " Create it, for example with 'pip wheel --wheel-dir'.")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -402,7 +401,8 @@ def pytest_report_from_serializable(config: pytest.Config, data: dict[str, Any])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the environments of the workers, all of which have ended."""
+    """Remove the environments of the workers, all of which have ended, and undo what ``pytest_addoption`` does."""
+    _plain_imports.end()
     for path, which in config.stash.get(_DIRECTORIES, ()):
         from venvrunner._venv.temporary import remove_made  # not needed by every run
 

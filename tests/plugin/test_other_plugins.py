@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def test_a_run_that_does_not_use_it_shows_and_loads_nothing(pytester: pytest.Pyt
     )
     used = run_suite(pytester, suite)
     unused = run_suite(pytester, suite, "-p", "no:venvrunner.pytest_plugin")
-    used.stdout.fnmatch_lines(["loaded: venvrunner venvrunner.pytest_plugin"])
+    used.stdout.fnmatch_lines(["loaded: venvrunner venvrunner._plain_imports venvrunner.pytest_plugin"])
     unused.stdout.fnmatch_lines(["loaded:*"])
     assert [line for line in used.outlines if " in " not in line][:-1] == [
         line for line in unused.outlines if " in " not in line
@@ -188,3 +189,40 @@ def test_it_is_there_as_soon_as_the_package_is_installed(pytester: pytest.Pytest
     result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", timeout=60)
     result.assert_outcomes(passed=1)
     assert pytest_plugin.__name__ == "venvrunner.pytest_plugin"
+
+
+@pytest.mark.parametrize("place", ["conftest", "test_suite"])
+def test_pytest_does_not_compile_the_package_again(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As it does to explain assertions, with all packages of a wheel that has a plugin."""
+    imports = """
+        import venvrunner.testing
+        from venvrunner import VenvRunner
+        from venvrunner.testing import contract
+        """
+    suite = """
+        import sys
+
+        def test(venv_runner):
+            ours = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "venvrunner"}
+            rewritten = {name for name, module in ours.items() if "rewrite" in type(module.__loader__).__module__}
+            assert {name for name in rewritten if not name.startswith("venvrunner.testing")} <= {
+                "venvrunner", "venvrunner._plain_imports", "venvrunner.pytest_plugin"
+            }
+            assert "venvrunner.pytest_plugin" in rewritten
+            assert any(name.startswith("venvrunner.testing.") for name in rewritten)
+        """
+    pytester.makepyfile(conftest=textwrap.dedent(imports) if place == "conftest" else "")
+    if place == "test_suite":
+        suite = imports + suite
+    info = pytester.mkdir("installed") / "other-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 0\n")
+    (info / "entry_points.txt").write_text("[pytest11]\nother = json\n")
+    (info / "RECORD").write_text("venvrunner/__init__.py,,\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(info.parent), str(SOURCES)]))
+    plugins = [] if importlib.metadata.entry_points(group="pytest11", name="venvrunner") else ["-p", "venvrunner.pytest_plugin"]
+    pytester.makepyfile(test_suite=textwrap.dedent(suite))
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", *plugins, timeout=60)
+    result.assert_outcomes(passed=1)

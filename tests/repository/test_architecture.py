@@ -24,7 +24,7 @@ from helpers.modules import MODULES, ROOT, first_line, imports, tree, unit
 from helpers.programs import run_python
 
 LAYERS = [
-    {"exceptions", "_redaction", "_types"},
+    {"exceptions", "_plain_imports", "_redaction", "_types"},
     {"_process"},
     {"environment", "subprocess_util"},
     {"_call"},
@@ -58,7 +58,7 @@ TESTED = {
     "runner": {"_async_runner", "_command_runner", "_description", "_redaction", "_types", "environment", "exceptions", "fake"}
     | {"installing", "runner", "spec", "subprocess_util", "venv", "venvrunner"},
     "testing": {"testing"},
-    "plugin": {"_fixtures", "pytest_plugin"},
+    "plugin": {"_fixtures", "_plain_imports", "pytest_plugin"},
     "command_line": {"__main__", "_cli", "_reports"},
 }
 """The directories of tests that mirror the package, and the units that each tests."""
