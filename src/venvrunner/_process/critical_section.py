@@ -3,8 +3,8 @@
 Python runs signal handlers in the main thread only, between any two steps of its code, and a handler may raise there: the
 handler of Ctrl-C does. Handlers are never replaced here, because Python does not know all of them: ``faulthandler`` and C
 libraries install their own. Instead, a critical section runs in a helper thread, where no handler runs, and the main thread
-waits. While there is no other thread, a quick one blocks the signals instead (POSIX, ``pthread_sigmask``), which saves the two
-switches between threads.
+waits. While there is no other thread, a quick one blocks the signals that have a handler (POSIX, ``pthread_sigmask``), which
+saves the two switches between threads.
 """
 
 import _thread
@@ -34,6 +34,7 @@ _BLOCKS_SIGNALS = hasattr(_signal, "pthread_sigmask") and sys.implementation.nam
 _SYNCHRONOUS = {getattr(signal, f"SIG{name}", 0) for name in ("ABRT", "BUS", "FPE", "ILL", "SEGV", "SYS", "TRAP")}
 """Signals that report a fault of the process itself: blocked, they end it at once, without their handlers (POSIX)."""
 _DEFERRED = set(_signal.valid_signals()) - _SYNCHRONOUS if _BLOCKS_SIGNALS else set[int]()
+_WITHOUT_HANDLER = {int(signal.SIG_DFL), int(signal.SIG_IGN)}
 
 
 def uninterrupted(
@@ -161,9 +162,11 @@ class _Work(Generic[_Result]):
                     self._interrupted(exc)
 
     def _run_with_blocked_signals(self) -> None:
+        # The others would end the process, or stop it until it continues, as Ctrl-Z does: both may happen at any time.
+        handled = [number for number in _DEFERRED if _signal.getsignal(number) not in _WITHOUT_HANDLER]
         mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
-            _signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)  # runs the handlers of the signals that came before
+            _signal.pthread_sigmask(signal.SIG_BLOCK, handled)  # runs the handlers of the signals that came before
             self._run()
         finally:
             _signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # runs the handlers of the signals that came meanwhile
