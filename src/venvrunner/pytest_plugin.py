@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from venvrunner._fixtures.parents import ParentOptions
 
 __all__ = ["VenvRunnerFactory"]
+__tracebackhide__ = True
 
 INSTALLERS = ("pip", "uv")
 _FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner", "venv_cell"})
@@ -33,7 +34,8 @@ _LISTS = {
     "dependency_groups": "dependency groups",
     "constraints": "constraints files",
 }
-_CHOICES = {"venv_leaks": ("error",), "venv_missing_python": ("skip", "error")}
+_CHOICES = {"venv_installer": INSTALLERS, "venv_leaks": ("", "error"), "venv_missing_python": ("", "skip", "error")}
+_SETTINGS = ("venv_coverage", "venv_store", "venv_lock", "venv_python", "venv_wheelhouse", *_CHOICES)
 _JOURNAL = pytest.StashKey["Journal"]()
 _DIRECTORIES = pytest.StashKey[set[tuple[str, tuple[int, int]]]]()
 _SHARED = "venvrunner_folder"
@@ -179,12 +181,13 @@ def venv_runner(request: pytest.FixtureRequest, venv_runner_factory: VenvRunnerF
     from venvrunner._fixtures import marks, matrix  # not needed by every run
     from venvrunner.exceptions import VenvError, VenvInUseError  # not needed by every run
 
-    cell = matrix.cell_of(request.node)
+    cell, given = matrix.cell_of(request.node), dict[str, Any]()
     try:
-        runner = venv_runner_factory(**marks.arguments(request, cell.arguments if cell else {}))
+        given = marks.arguments(request, cell.arguments if cell else {})
+        runner = venv_runner_factory(**given)
     except (TypeError, ValueError, VenvError) as exc:
         missing = request.config.getini("venv_missing_python") or ("skip" if cell else "error")
-        raise marks.failure(exc, request, skips=missing == "skip") from None
+        raise marks.failure(exc, request, given, skips=missing == "skip") from None
     # An environment that the test has forked stays until the end of the session.
     with suppress(VenvInUseError), runner, _watched(request, runner):
         yield runner
@@ -335,12 +338,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from venvrunner._fixtures.changes import Changes  # not needed by every run
 
         config.pluginmanager.register(Changes(), Changes.NAME)
-    if _installer(config) not in INSTALLERS:
-        msg = f"venv_installer: {_installer(config)!r} is not an installer. Use one of {', '.join(map(repr, INSTALLERS))}."
-        raise pytest.UsageError(msg)
-    for name, values in _CHOICES.items():
-        if (value := config.getini(name)) not in {"", *values}:
-            msg = f"{name}: {value!r} is not a choice. Use {' or '.join(map(repr, values))}, or leave it out."
+    for name in (*_SETTINGS, *(f"venv_{name}" for name in _LISTS)):
+        try:
+            value = config.getini(name)
+        except (TypeError, ValueError, pytest.UsageError) as exc:  # which one depends on the release of pytest
+            msg = str(exc) if name in str(exc) else f"{name}: {exc}"
+            raise pytest.UsageError(msg) from None
+        if value not in (choices := _CHOICES.get(name, (value,))):
+            msg = f"{name}: {value!r} is not a choice. Use {' or '.join(repr(choice) for choice in choices if choice)}."
             raise pytest.UsageError(msg)
     for directory in _wheelhouse(config):
         if not os.path.isdir(directory):
@@ -417,10 +422,6 @@ def _journal(config: pytest.Config) -> "Journal":
         config.stash[_JOURNAL] = Journal()
         config.pluginmanager.register(config.stash[_JOURNAL])
     return config.stash[_JOURNAL]
-
-
-def _installer(config: pytest.Config) -> Any:
-    return config.getoption("venv_installer") or config.getini("venv_installer")
 
 
 def _measurement(config: pytest.Config, directory: str) -> "Measurement | None":

@@ -221,7 +221,9 @@ def test_the_mark_overrides_the_command_line_which_overrides_settings(pytester: 
 @pytest.mark.parametrize(
     ("settings", "option", "message"),
     [
-        ("venv_installer = poetry", "", "venv_installer: 'poetry' is not an installer. Use one of 'pip', 'uv'."),
+        ("venv_installer = poetry", "", "venv_installer: 'poetry' is not a choice. Use 'pip' or 'uv'."),
+        ("venv_coverage = maybe", "", "venv_coverage: *'maybe'*"),
+        ("venv_store = maybe", "", "venv_store: *'maybe'*"),
         (
             "",
             "--venv-wheelhouse=nowhere",
@@ -257,7 +259,7 @@ def test_a_wrong_mark_is_one_clear_error_of_its_test(pytester: pytest.Pytester) 
         "requirements='pip'": "TypeError: requirements must be a list or another collection of values. Use [[]'pip'].",
         "requirements=[3]": "TypeError: a requirement must be a str or a path, not int.",
         "requirements=3": "TypeError: requirements must be a list or another collection of values.",
-        "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement. *Use pre=True.*",
+        "requirements=['--pre']": "*InvalidRequirementError: '--pre' is an option, not a requirement. *install(pre=True)*",
         "python=3.12": "TypeError: python must be a str or a path, not float. Write python='3.12'.",
         "python='3.99'": "*InterpreterNotFoundError: no interpreter matches '3.99'. Pass the path*; found: *",
         "lock='nowhere.toml'": "*LockFileError: *nowhere.toml*",

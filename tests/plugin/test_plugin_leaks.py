@@ -104,7 +104,7 @@ def test_workers_leave_the_files_of_others_alone(pytester: pytest.Pytester) -> N
 def test_a_wrong_value_is_refused(pytester: pytest.Pytester) -> None:
     """Before any test starts."""
     result = run_suite(pytester, "def test(): pass", settings="venv_leaks = warn")
-    result.stderr.fnmatch_lines(["ERROR: venv_leaks: 'warn' is not a choice. Use 'error', or leave it out."])
+    result.stderr.fnmatch_lines(["ERROR: venv_leaks: 'warn' is not a choice. Use 'error'."])
 
 
 def test_files_are_searched_below_directories_that_are_not_left_out(tmp_path: Path) -> None:

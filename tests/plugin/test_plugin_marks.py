@@ -345,7 +345,10 @@ def test_a_wrong_mark_shows_its_line(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("venv_requirements = --pre", "*InvalidRequirementError: '--pre' is an option, not a requirement. *"),
+        (
+            "venv_requirements = --pre",
+            "*InvalidRequirementError: '--pre' is an option, not a requirement. Call venv_runner.install(pre=True) *",
+        ),
         ("venv_editable = none", "*InvalidRequirementError: '*none' is neither a project's directory nor a repository.*"),
         ("venv_dependency_groups = none", "*InvalidRequirementError: the dependency group 'none' of *pyproject.toml' cannot *"),
         ("venv_constraints = none.txt", "*InvalidRequirementError: the constraints file '*none.txt' does not exist. *"),
@@ -357,6 +360,43 @@ def test_a_wrong_setting_is_one_clear_error(pytester: pytest.Pytester, setting: 
     result = run_suite(pytester, "def test(venv_runner): pass\ndef test_other(): pass", settings=setting)
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines([message, "*pytest.ini: in the settings of virtual environments for tests"])
+
+
+def test_a_missing_interpreter_is_named_with_its_setting(pytester: pytest.Pytester) -> None:
+    """Or with the option; not with a mark that does not name one."""
+    suite = "import pytest\n@pytest.mark.venv(with_pip=False)\ndef test(venv_runner): pass"
+    place = "in the setting venv_python"
+    for options, line in (
+        ([], f"*pytest.ini: {place}"),
+        (["-c", "/dev/null", "-o", "venv_python=3.99"], f"*: {place}"),
+        (["--venv-python=3.98"], "in the option --venv-python"),
+    ):
+        result = run_suite(pytester, suite, *options, settings="venv_python = 3.99")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["*InterpreterNotFoundError: no interpreter matches '3.9*", line])
+        assert "in the mark" not in result.stdout.str()
+
+
+def test_the_advice_for_a_mark_is_one_that_it_can_follow(pytester: pytest.Pytester) -> None:
+    """An installation has more keywords than a mark."""
+    suite = """
+    import pytest
+
+    @pytest.mark.venv(requirements=["-r dev.txt"])
+    def test_file(venv_runner): pass
+
+    @pytest.mark.venv(requirements=["./pylock.toml"])
+    def test_lock(venv_runner): pass
+    """
+    (pytester.path / "pylock.toml").touch()
+    result = run_suite(pytester, suite)
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*is an option, not a requirement. Call venv_runner.install(requirements_files=[[]'dev.txt']) in the test.",
+            "*Use lock='*pylock.toml'.",
+        ]
+    )
 
 
 def test_a_rerun_tries_a_failed_preparation_again(pytester: pytest.Pytester) -> None:

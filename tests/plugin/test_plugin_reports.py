@@ -320,6 +320,37 @@ def test_a_failed_preparation_is_named_without_its_module(pytester: pytest.Pytes
     assert "venvrunner commands" in (pytester.path / "report.xml").read_text()
 
 
+def test_an_error_without_commands_has_no_frames_of_the_plugin(pytester: pytest.Pytester) -> None:
+    """Wherever the environment is requested; the summary begins with what happened."""
+    suite = """
+    import pytest
+
+    @pytest.fixture
+    def tools(venv_runner_factory):
+        with venv_runner_factory(requirements=["./missing"]) as runner:
+            yield runner
+
+    def test_fixture(tools): pass
+
+    def test_call(venv_runner_factory):
+        venv_runner_factory(installer="npm")
+
+    @pytest.mark.venv(requirements=["./missing"])
+    def test_mark(venv_runner): pass
+    """
+    result = run_suite(pytester, suite, env={"COLUMNS": "200"})
+    result.assert_outcomes(failed=1, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "FAILED test_suite.py::test_call - ValueError: 'npm' is not an installer. *",
+            "ERROR test_suite.py::test_fixture - InvalidRequirementError: '*missing' looks like a path, *",
+            "ERROR test_suite.py::test_mark - Failed: InvalidRequirementError: '*missing' looks like a path, *",
+        ]
+    )
+    assert "pytest_plugin.py" not in result.stdout.str()
+    assert "def __call__" not in result.stdout.str()
+
+
 @pytest.mark.parametrize("style", ["auto", "long", "short", "line", "native", "no"])
 def test_each_style_of_tracebacks_has_the_commands(pytester: pytest.Pytester, style: str) -> None:
     """Unless there are no failures at all; with workers too."""

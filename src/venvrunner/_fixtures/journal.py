@@ -93,12 +93,12 @@ class Journal:
         # Subtests have reports too; the test's own is the last. Another fixture may have skipped the test.
         if self.outcome != "failed" and (report.when == "call" or (report.when == "setup" and report.skipped)):
             self.outcome = report.outcome
+        if report.failed and call.excinfo is not None:
+            error = call.excinfo.value
+            shorten(report, error, next((entry.summary for entry in self._entries if entry.is_ended_by(error)), None))
         if report.failed and self._entries:
             left_out = [f"… {self._left_out} commands …"] if self._left_out else []
             text = "\n".join([*left_out, *(entry.text for entry in self._entries)])
-            if call.excinfo is not None:
-                error = call.excinfo.value
-                shorten(report, error, next((entry.summary for entry in self._entries if entry.is_ended_by(error)), None))
             # pytest-xdist cannot send text that is not valid UTF-8, such as some file names.
             add_commands(report, text.encode(errors="backslashreplace").decode())
         return report

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import re
 import traceback
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, cast
@@ -20,6 +21,8 @@ KEYWORDS = (
     *("editable", "dependency_groups", "constraints", "installer", "with_pip", "resolution"),
 )
 """The keywords of the marks, which are those of ``venv_runner_factory``."""
+_KEYWORD = re.compile(r"\bUse (\w+)=(.+)\.$", re.MULTILINE)
+"""The end of a message that names a keyword of an installation."""
 _UNKNOWN = 0.5
 _USED_UP = pytest.StashKey[dict[Any, tuple[Any, ...]]]()
 
@@ -82,12 +85,13 @@ def known(what: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], example: 
     return dict(kwargs)
 
 
-def failure(exc: Exception, request: pytest.FixtureRequest, *, skips: bool) -> BaseException:
+def failure(exc: Exception, request: pytest.FixtureRequest, given: Mapping[str, Any], *, skips: bool) -> BaseException:
     """Return the outcome of a test whose environment cannot be prepared.
 
     Args:
         exc: why.
         request: the request for the environment.
+        given: the arguments for it, as far as they are known.
         skips: skip the test if the interpreter is missing, instead of ending it with an error.
     """
     from venvrunner._create.interpreters import is_missing  # only then
@@ -99,9 +103,28 @@ def failure(exc: Exception, request: pytest.FixtureRequest, *, skips: bool) -> B
     places = [f"{place}: in the mark {name}" for mark, name in found if (place := written(item, mark))]
     if isinstance(getattr(request, "param", None), Mapping) or not places:
         places = [f"{_shown(item, str(item.path))}:{(item.location[1] or 0) + 1}: in {item.name}"]
+    if isinstance(exc, InterpreterNotFoundError) and given.get("python") is None:
+        option = item.config.getoption("venv_python")
+        places = ["in the option --venv-python" if option else in_settings(item.config, "in the setting venv_python")]
     # The mark is wrong, not the test's code: its source lines are not worth showing.
+    return pytest.fail.Exception("\n".join([said(exc), *places]), pytrace=False)
+
+
+def in_settings(config: pytest.Config, place: str) -> str:
+    """Return a place in the settings with the path of their file, if there is one: ``-o`` needs none."""
+    return place if config.inipath is None else f"{config.inipath}: {place}"
+
+
+def said(exc: Exception) -> str:
+    """Return what an exception says, with an advice that a mark and a setting can follow.
+
+    >>> said(ValueError("'-r dev.txt' is an option. Use requirements_files=['dev.txt']."))
+    "ValueError: '-r dev.txt' is an option. Call venv_runner.install(requirements_files=['dev.txt']) in the test."
+    """
     text = "".join(traceback.format_exception_only(exc)).rstrip()
-    return pytest.fail.Exception("\n".join([text, *places]), pytrace=False)
+    return _KEYWORD.sub(
+        lambda use: use[0] if use[1] in KEYWORDS else f"Call venv_runner.install({use[1]}={use[2]}) in the test.", text
+    )
 
 
 def without_effect(item: pytest.Item, fixtures: Collection[str], *, is_used: bool) -> str | None:

@@ -1,12 +1,11 @@
 """The settings of a suite: what all of its environments have in common."""
 
 import time
-import traceback
 from typing import Any
 
 import pytest
 
-from venvrunner._fixtures.marks import SEVERAL
+from venvrunner._fixtures.marks import SEVERAL, in_settings, said
 from venvrunner._fixtures.parents import ParentOptions, Wanted, anchored_interpreter, wanted
 from venvrunner._stored import DAY, oldest
 from venvrunner.exceptions import VenvError
@@ -32,8 +31,7 @@ def suite(config: pytest.Config) -> Wanted:
     try:
         return wanted(locked, root=root).plus(wanted(several, root=root))
     except (TypeError, ValueError, VenvError) as exc:
-        text = "".join(traceback.format_exception_only(exc)).rstrip()
-        msg = f"{text}\n{config.inipath}: in the settings of virtual environments for tests"
+        msg = f"{said(exc)}\n{in_settings(config, 'in the settings of virtual environments for tests')}"
         raise pytest.fail.Exception(msg, pytrace=False) from None
 
 
