@@ -73,6 +73,30 @@ def test_a_test_that_leaves_something_fails(pytester: pytest.Pytester) -> None:
     assert not environments(pytester)
 
 
+@pytest.mark.skipif(not LINUX, reason="processes are found in /proc")
+def test_credentials_of_a_process_are_masked(pytester: pytest.Pytester) -> None:
+    """Those of URLs, and the secrets of the test's commands; a program of several lines is shown in one."""
+    suite = r"""
+    CODE = '''
+    import subprocess, sys
+    program = "import os, time\\nprint(os.getpid(), flush=True)\\ntime.sleep(3600)"
+    command = [sys.executable, "-c", program, *sys.argv[1:]]
+    print(subprocess.Popen(command, stdout=-1, text=True, start_new_session=True).stdout.readline())
+    '''
+
+    def test(venv_runner, request):
+        command = ["python", "-c", CODE, "https://me:pw@host/x", "hunter2"]
+        result = venv_runner.log_run(command, secrets=["hunter2"])
+        (request.config.rootpath / ".pid").write_text(result.stdout)
+    """
+    result = run_suite(pytester, suite, settings="venv_leaks = error", env={"COLUMNS": "200"})
+    os.kill(int((pytester.path / ".pid").read_text()), signal.SIGKILL)
+    result.assert_outcomes(passed=1, errors=1)
+    shown = "-c import os, time print(os.getpid(), flush=True) time.sleep(3600) https://[*][*][*][*]@host/x [*][*][*][*]"
+    result.stdout.fnmatch_lines([f"  the process *python* {shown}"])
+    assert "hunter2" not in result.stdout.str()
+
+
 def test_without_the_setting_nothing_is_watched(pytester: pytest.Pytester) -> None:
     """Nor changed: commands have the directory for temporary files of the test."""
     suite = """

@@ -62,6 +62,7 @@ class Journal:
             TypeError, ValueError: an argument is wrong.
         """
         secrets = kept_secrets(options)
+        self._secrets.update(secrets)
         entry, capture = Entry(check_args(args, secrets), secrets, options.get("keep")), Capture(_PIECES)
         self._left_out += len(self._entries) == _COMMANDS
         self._entries.append(entry)
@@ -103,7 +104,12 @@ class Journal:
             add_commands(report, text.encode(errors="backslashreplace").decode())
         return report
 
+    def masked(self, text: str) -> str:
+        """Return a text that comes from the commands of the test, with their credentials masked."""
+        return Redactor(self._secrets).mask(text)
+
     def _forget(self) -> None:
+        self._secrets = set[str]()
         self.outcome = None
         self.uses_mark = False
         self._entries = collections.deque[Entry](maxlen=_COMMANDS)

@@ -39,7 +39,8 @@ def watched(runner: NotedVenvRunner, journal: Journal, directories: Iterable[str
     yield
     if journal.outcome != "passed":
         return
-    found = [f"the process {pid}: {command}" for pid, command in _processes(runner.venv_dir)]
+    running = [(pid, " ".join(journal.masked(command).split())) for pid, command in _processes(runner.venv_dir)]
+    found = [f"the process {pid}: {command}" for pid, command in running]
     found += [f"the temporary file {path}" for path in sorted(_files([temporary], "", hidden=True))]
     found += [f"the file {path}" for path in sorted(_files(tops, base) - before)]
     if found:
@@ -84,7 +85,7 @@ def _running(venv_dir: str) -> list[tuple[int, str]]:
     for process in procfs.processes():
         with suppress(OSError):  # it has ended, or belongs to another user
             if not process.is_dead and variable in _content(process.pid, "environ").split(b"\0"):
-                found.append((process.pid, os.fsdecode(_content(process.pid, "cmdline").replace(b"\0", b" ")).strip()))
+                found.append((process.pid, " ".join(os.fsdecode(_content(process.pid, "cmdline")).strip("\0").split("\0"))))
     return found
 
 
