@@ -57,6 +57,17 @@ def test_another_call_fails_the_test(pytester: pytest.Pytester) -> None:
     result = run_suite(pytester, "def test_say(recorded_venv_runner, tmp_path): pass")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*not used. Run these commands, or record '*.json' again with pytest --venv-record."])
+    assert "contextlib.py" not in result.stdout.str()
+
+
+def test_a_recording_that_cannot_be_written_is_one_clear_error(pytester: pytest.Pytester) -> None:
+    """Its directory may be a file, or read-only; the error names it."""
+    (pytester.path / "recordings").touch()
+    for option in ("--venv-record", "--venv-record=changed"):
+        result = run_suite(pytester, "def test(recorded_venv_runner): pass", option)
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines(["the recording '*test_suite.test.json' cannot be written: [[]Errno *"])
+        assert "contextlib.py" not in result.stdout.str()
 
 
 def test_a_failed_test_keeps_its_recording(pytester: pytest.Pytester) -> None:

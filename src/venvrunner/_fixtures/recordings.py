@@ -84,10 +84,17 @@ def recorded(
         path: its file.
         journal: the journal, which knows the outcome of the test.
         changed: save only what has changed, and call this with the previous and the new text; ``None``: save always.
+
+    Raises:
+        pytest.fail.Exception: the file cannot be written.
     """
     yield recording
     if journal.outcome == "passed" or (journal.outcome == "skipped" and not path.exists()):
-        if changed is None:
-            recording.save()
-        elif texts := recording.save_changed():
-            changed(*texts)
+        try:
+            if changed is None:
+                recording.save()
+            elif texts := recording.save_changed():
+                changed(*texts)
+        except OSError as exc:
+            msg = f"the recording {str(path)!r} cannot be written: {exc}."
+            raise pytest.fail.Exception(msg, pytrace=False) from None

@@ -12,6 +12,7 @@ from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.recordings import KeptRecording, path_for, recorded
 from venvrunner._fixtures.runners import NotedRunner
 from venvrunner._types import StrPath
+from venvrunner.exceptions import ExpectationError
 from venvrunner.runner import Runner
 from venvrunner.testing import ReplayVenvRunner
 from venvrunner.testing._double import Player
@@ -79,8 +80,11 @@ def replayed(replay: ReplayVenvRunner, journal: Journal) -> Generator[ReplayVenv
     """Provide a runner that answers in the block from the recording of a test.
 
     Raises:
-        ExpectationError: the test has passed without making each recorded call.
+        pytest.fail.Exception: the test has passed without making each recorded call.
     """
     yield replay
     if journal.outcome == "passed":
-        replay.assert_all_used()
+        try:
+            replay.assert_all_used()
+        except ExpectationError as exc:
+            raise pytest.fail.Exception(str(exc), pytrace=False) from None
