@@ -219,7 +219,7 @@ def test_what_is_not_a_command_line_is_refused(call: Caller, args: Any, kind: ty
 
 WHY = {
     "stdout": (subprocess.PIPE, "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel"),
-    "stderr": (subprocess.STDOUT, "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel"),
+    "stderr": (subprocess.STDOUT, "the output is read line by line and returned; use merge_stderr=True to get it in stdout"),
     "capture_output": (True, "the output is read line by line and returned"),
     "shell": (True, r"a command is a list of arguments; for a shell command line, run \['sh', '-c', line\]"),
     "text": (True, "the output is text already"),

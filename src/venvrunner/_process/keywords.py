@@ -11,11 +11,12 @@ from venvrunner._redaction import Redactor
 __tracebackhide__ = True
 
 _OUTPUT = "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel to see it"
+_ERRORS = "the output is read line by line and returned; use merge_stderr=True to get it in stdout, stderr_loglevel to see it"
 _TEXT = "the output is text already, decoded with encoding= (default: UTF-8); use errors= to choose what happens to a bad byte"
 _GROUP = "every command leads a session of its own, so that it can be stopped with all its children"
 REFUSED: Mapping[str, str] = {
     "stdout": _OUTPUT,
-    "stderr": _OUTPUT,
+    "stderr": _ERRORS,
     "capture_output": _OUTPUT,
     "shell": "a command is a list of arguments; for a shell command line, run ['sh', '-c', line]",
     "text": _TEXT,
