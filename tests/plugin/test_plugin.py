@@ -234,11 +234,7 @@ def test_the_mark_overrides_the_command_line_which_overrides_settings(pytester: 
             "",
             "venv_wheelhouse: the directory '*/nowhere' does not exist. Create it, for example with 'pip wheel*",
         ),
-        (
-            "venv_missing_python = maybe",
-            "",
-            "venv_missing_python: 'maybe' is not a choice. Use 'skip' or 'error', or leave it out.",
-        ),
+        ("venv_missing_python = maybe", "", "venv_missing_python: 'maybe' is not a choice. Use 'skip' or 'error'."),
         ("", "--venv-installer=poetry", "*argument --venv-installer: invalid choice: 'poetry'*"),
     ],
 )
