@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import pickle
 import resource
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ from typing import Any
 import pytest
 
 import venvrunner
-from helpers.waiting import DEADLINE
+from helpers.waiting import DEADLINE, wait_until
 from venvrunner import VenvError, VenvRunner
+from venvrunner._venv import removal
+from venvrunner._venv.cleanup import Cleanup
+from venvrunner._venv.open_directory import open_by_descriptor
 
 HEAD = """
 import faulthandler, gc, os, random, signal, sys, tempfile, time
@@ -340,3 +345,67 @@ def test_virtualenv_leaves_no_directory_where_it_has_no_cache(tmp_path: Path, mo
     source = "from venvrunner import VenvRunner\nVenvRunner.temporary(with_pip=False).delete()"
     returncode, _stdout, stderr = run(source, tmp=tmp_path / "tmp")
     assert (returncode, stderr, os.listdir(tmp_path / "tmp")) == (0, "", [])
+
+
+class Owner:
+    pass
+
+
+@pytest.mark.parametrize("second", ["now", "exit", "after another"])
+def test_two_threads_do_not_clean_up_at_the_same_time(second: str) -> None:
+    """The second waits for the first; one that tries again what has failed leaves it to the first."""
+    has_begun, may_end = threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def remove() -> None:
+        calls.append("begin")
+        if len(calls) == 1:
+            raise OSError
+        has_begun.set()
+        assert may_end.wait(DEADLINE)
+        calls.append("end")
+
+    owner, other = Owner(), Owner()
+    cleanup, another = Cleanup(owner, remove), Cleanup(other, lambda: None)
+    assert isinstance(cleanup.attempt(), OSError)
+    first = threading.Thread(target=cleanup.now)
+    first.start()
+    assert has_begun.wait(DEADLINE)
+    if second == "after another":
+        another.now()
+        assert calls == ["begin", "begin"]
+        may_end.set()
+    else:
+        action = cleanup.now if second == "now" else cleanup.attempt
+        thread = threading.Thread(target=action)
+        thread.start()
+        wait_until(lambda: waits(thread) or not thread.is_alive(), "the second is at the lock")
+        may_end.set()
+        thread.join(DEADLINE)
+        another.cancel()
+    first.join(DEADLINE)
+    assert calls == ["begin", "begin", "end"]
+    assert not cleanup.is_pending
+
+
+def waits(thread: threading.Thread) -> bool:
+    """Return whether a thread is at the lock of a cleanup."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and frame.f_code is Cleanup._call.__code__
+
+
+def test_a_directory_that_another_process_removes_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at it and its opening."""
+    top = tmp_path / "top"
+    (top / "above" / "below").mkdir(parents=True)
+
+    def open_too_late(name: str, number: int) -> int:
+        if name == "above":
+            shutil.rmtree(top / "above")
+        return open_by_descriptor(name, number)
+
+    monkeypatch.setattr(removal, "open_by_descriptor", open_too_late)
+    removal.remove_tree(str(top))
+    assert not top.exists()

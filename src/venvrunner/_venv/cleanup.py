@@ -70,8 +70,8 @@ class Cleanup(Owned):
 
     Args:
         owner: the object; the function must not refer to it.
-        action: the function. It may be called twice, may run in any thread, and must not need a lock that the owner's thread
-            may hold.
+        action: the function. It may be called twice, but not at the same time, may run in any thread, and must not need a lock
+            that the owner's thread may hold.
 
     >>> class Owner: pass
     >>> owner = Owner()
@@ -85,6 +85,7 @@ class Cleanup(Owned):
         super().__init__()
         self._action = action
         self.failed = False
+        self._turn = _thread.allocate_lock()
         self._threads: list[int] = []
         self._deliverers: list[int] = []
         self._is_over = False
@@ -134,21 +135,30 @@ class Cleanup(Owned):
         _pending.pop(id(self), None)
         self._references = ()
 
-    def _call(self) -> None:
-        if self.is_ours and self.is_pending:
-            try:
-                self._action()
-            except BaseException:
-                self.failed = True
-                raise
-            self.cancel()
-            for other in [other for other in list(_pending.values()) if other.failed]:
-                other.attempt()
-
-    def attempt(self) -> BaseException | None:
-        """Call the function, unless it has been called, and return the exception that it raised."""
+    def _call(self, *, wait: bool = True) -> None:
+        if not self.is_ours or not self.is_pending or not self._turn.acquire(blocking=wait):
+            return
         try:
-            self._call()
+            if not self.is_pending:
+                return  # another thread has called it meanwhile
+            self._action()
+            self.cancel()
+        except BaseException:
+            self.failed = True
+            raise
+        finally:
+            self._turn.release()
+        for other in [other for other in list(_pending.values()) if other.failed]:
+            other.attempt(wait=False)  # this may be called by its action
+
+    def attempt(self, *, wait: bool = True) -> BaseException | None:
+        """Call the function, unless it has been called, and return the exception that it raised.
+
+        Args:
+            wait: wait for another thread that is calling it; otherwise leave it to that.
+        """
+        try:
+            self._call(wait=wait)
         except Exception as exc:  # noqa: BLE001  it is still pending
             return exc
         return None

@@ -107,7 +107,11 @@ class _Emptying:
         except OSError as exc:
             if exc.errno == errno.EBUSY:  # another file system or directory is mounted there
                 raise
-            self._switch(open_by_descriptor(name, self._number))
+            try:
+                number = open_by_descriptor(name, self._number)
+            except FileNotFoundError:
+                return
+            self._switch(number)
             self._enter(name)
 
     def _ascend(self) -> None:
