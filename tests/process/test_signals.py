@@ -257,14 +257,20 @@ WAYS = {
 }
 faulthandler.dump_traceback_later(90, exit=True)  # a program that hangs says where
 signal.signal(signal.SIGALRM, ring)
-WAYS[WAY]()
+durations = []
+for _time in range(5):
+    began = time.monotonic()
+    WAYS[WAY]()
+    durations.append(time.monotonic() - began)
+# Often, but not so often that a slow machine does nothing else.
+pause = max(3e-4, min(durations) / 30)
 before = files()
 rung = 0
 for number in range(ROUNDS):
     try:
         try:
             armed = True
-            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 0.01), 0.0003)
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 30 * pause), pause)
             WAYS[WAY]()
         finally:
             armed = False
@@ -286,7 +292,7 @@ print("some" if rung > ROUNDS / 5 else rung)
 @pytest.mark.parametrize("way", ["log_run", "lines", "contain"])
 @pytest.mark.parametrize("rounds", [150, pytest.param(3000, marks=pytest.mark.slow)])
 def test_a_storm_of_signals_leaves_nothing(start: Callable[[str], Program], way: str, rounds: int) -> None:
-    """A handler that raises every 0.3 ms, from the start of the command until it is over, and through all of its end."""
+    """A handler that raises about thirty times in the time that a command takes, and through all of its end."""
     source = STORM.replace("WAYS[WAY]", f"WAYS[{way!r}]").replace("ROUNDS", str(rounds)).replace("(90,", f"({90 + rounds},")
     program = start(source)
     with adopted_ones_reaped(program.process.pid) if LINUX else contextlib.nullcontext():

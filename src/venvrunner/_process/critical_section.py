@@ -21,7 +21,7 @@ from venvrunner._process.clock import monotonic
 __tracebackhide__ = True
 
 _Result = TypeVar("_Result")
-_LEVELS = 3
+_LEVELS = 6
 """How many times a handler may raise between two steps of the wait before the main thread stops waiting."""
 _LOOK = 1.0
 """Seconds after which the main thread checks whether the helper thread has begun at all."""
