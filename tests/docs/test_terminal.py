@@ -88,6 +88,6 @@ def test_its_texts_are_those_of_now(script: dict[str, Any], name: str, picture: 
     terminal = script["session"](about)
     assert script["missing"](picture, terminal) == [], "run docs/_scripts/terminal.py"
     frames = script["frames_of"](picture)
-    steps = {script["step"](frame) for frame in frames}  # of the live line: some are too quick to see
+    steps = {script["step"](frame) for frame in (*frames, *terminal.frames)}  # of the live line: some are too quick to see
     shown = next(text for text in script["told"](frames) if text not in steps and not text.startswith("$"))
     assert shown in script["missing"](picture.replace(escape(shown), "another"), terminal)
