@@ -351,6 +351,35 @@ def test_an_error_without_commands_has_no_frames_of_the_plugin(pytester: pytest.
     assert "def __call__" not in result.stdout.str()
 
 
+def test_the_debugger_starts_in_the_test(pytester: pytest.Pytester) -> None:
+    """Unless all frames are asked for; an error of the test's own function is not cut."""
+    suite = """
+    def test_command(fake_venv_runner):
+        here = "test_command"
+        fake_venv_runner.log_run(["python", "-c", "raise SystemExit(3)"])
+
+    def test_function(fake_venv_runner):
+        def read(line):
+            here = "read"
+            raise ValueError(line)
+        fake_venv_runner.log_run(["python", "-c", "print(1)"], stdout_loglevel=read)
+    """
+    pytester.makepyfile(
+        debugger="""
+        import pdb
+
+        class Debugger(pdb.Pdb):
+            def interaction(self, frame, *given):
+                stack, number = self.get_stack(None, getattr(given[0], "__traceback__", given[0]))
+                print("stopped in", stack[number][0].f_locals.get("here"))
+        """
+    )
+    for options, first in (([], "test_command"), (["--full-trace"], "None")):
+        result = run_suite(pytester, suite, "--pdb", "--pdbcls=debugger:Debugger", "-s", *options)
+        result.assert_outcomes(failed=2)
+        result.stdout.fnmatch_lines([f"stopped in {first}", "stopped in read"])
+
+
 @pytest.mark.parametrize("style", ["auto", "long", "short", "line", "native", "no"])
 def test_each_style_of_tracebacks_has_the_commands(pytester: pytest.Pytester, style: str) -> None:
     """Unless there are no failures at all; with workers too."""

@@ -11,6 +11,7 @@ __tracebackhide__ = True
 TITLE = "venvrunner commands"
 """The heading in the report."""
 _WIDTH = 80
+_PACKAGE = "venvrunner."
 
 
 def add_commands(report: pytest.TestReport, text: str) -> None:
@@ -53,3 +54,15 @@ def shorten(report: pytest.TestReport, error: BaseException, ended: str | None) 
         if found and line.startswith("E   "):
             lines[number:] = [f"{indent}{type(error).__name__}: {ended}"]
             break
+
+
+def end_in_test(error: BaseException) -> None:
+    """Cut the frames of this package off the end of a traceback: the debugger of pytest reads only its own kind of mark."""
+    last = None
+    frame = error.__traceback__
+    while frame is not None:
+        if not str(frame.tb_frame.f_globals.get("__name__")).startswith(_PACKAGE):
+            last = frame
+        frame = frame.tb_next
+    if last is not None:
+        last.tb_next = None

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
-from venvrunner._fixtures.failures import add_commands, shorten
+from venvrunner._fixtures.failures import add_commands, end_in_test, shorten
 from venvrunner._process import context
 from venvrunner._process.capture import Capture
 from venvrunner._process.checks import check_args, kept_secrets
@@ -103,6 +103,12 @@ class Journal:
             # pytest-xdist cannot send text that is not valid UTF-8, such as some file names.
             add_commands(report, text.encode(errors="backslashreplace").decode())
         return report
+
+    @pytest.hookimpl(tryfirst=True)  # before the debugger
+    def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
+        """Let the debugger start in the test, not in a frame that the report hides."""
+        if call.excinfo is not None and not node.config.getoption("fulltrace"):
+            end_in_test(call.excinfo.value)
 
     def masked(self, text: str) -> str:
         """Return a text that comes from the commands of the test, with their credentials masked."""
