@@ -297,6 +297,7 @@ def test_names_and_targets_do_not_run_together(tmp_path: Path) -> None:
             ".pytest_cache/x",
             "package/.x.swp",
         ),
+        *("htmlcov/index.html", "coverage.xml", "coverage.json", "coverage.lcov"),
     ],
 )
 def test_what_is_left_behind_is_none(project: Path, path: str) -> None:
@@ -305,6 +306,14 @@ def test_what_is_left_behind_is_none(project: Path, path: str) -> None:
     (project / path).parent.mkdir(parents=True, exist_ok=True)
     (project / path).write_text("anything")
     assert keys.content(str(project)) == before
+
+
+def test_data_of_a_package_with_the_name_of_a_report_is_content(project: Path) -> None:
+    """Only the top of a project has reports."""
+    before = keys.content(str(project))
+    (project / "package").mkdir(exist_ok=True)
+    (project / "package" / "coverage.json").touch()
+    assert keys.content(str(project)) != before
 
 
 def test_neither_path_nor_time_is_content(project: Path) -> None:

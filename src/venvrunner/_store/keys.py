@@ -47,8 +47,10 @@ _GENERATED = re.compile(
     r"|.*\.(egg-info|dist-info|pyc|pyo|swp)|\.coverage.*|\.DS_Store"
 )
 """Names of what builds, tests and editors leave behind, at any depth."""
-_BUILD_OUTPUT = {"build", "dist"}
+_OUTPUT = {"build", "dist", "htmlcov"}
 """Directories at the top of a project that are not content, unless they are packages of it."""
+_REPORTS = {"coverage.xml", "coverage.json", "coverage.lcov"}
+"""Files at the top of a project that coverage writes: with each report, the next run would install the project again."""
 _FROM_HISTORY = re.compile(rb"scm|vcs|versioneer|versioningit|dunamai|dynamic-versioning|pbr", re.IGNORECASE)
 """What a ``pyproject.toml`` contains if the version of the project comes from its repository."""
 _MAYBE_FROM_HISTORY = re.compile(rb"git|mercurial|\bhg\b", re.IGNORECASE)
@@ -215,7 +217,7 @@ def _walk(project: str, directory: str, prefix: str, followed: set[str]) -> Iter
         elif entry.is_dir():
             if not _is_output(entry, at_top=not prefix):
                 yield from _walk(project, entry.path, f"{name}/", followed)
-        elif entry.is_file():
+        elif entry.is_file() and name not in _REPORTS:
             yield Source(name, entry.path)
 
 
@@ -247,7 +249,7 @@ def _mode(path: str) -> str:
 def _is_output(entry: os.DirEntry[str], *, at_top: bool) -> bool:
     is_environment = os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
     is_package = os.path.exists(os.path.join(entry.path, "__init__.py"))
-    return is_environment or (at_top and entry.name in _BUILD_OUTPUT and not is_package)
+    return is_environment or (at_top and entry.name in _OUTPUT and not is_package)
 
 
 def _history(project: str) -> Iterator[_Part]:
