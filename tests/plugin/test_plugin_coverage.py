@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import types
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,36 @@ def test_same(venv_runner):
 """
     make_project(pytester)
     run_measured(pytester, suite, "--cov=src").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("options", [["--cov"], ["--cov", "-n1"]], ids=" ".join)
+def test_the_coverage_of_an_environment_measures_its_commands(pytester: pytest.Pytester, options: list[str]) -> None:
+    """Once, also where the settings of the tests patch ``subprocess``; a Python that a command starts is measured too."""
+    make_project(pytester)
+    own = Path(coverage.__file__).parent
+    modules = {f"coverage/{path.name}": path.read_text(encoding="utf-8") for path in own.glob("*.py")}
+    starts = {path.name: path.read_text(encoding="utf-8") for path in own.parent.glob("*coverage*.pth")}
+    make_wheel(pytester.path, "coverage", modules=modules, pth=starts)
+    (pytester.path / ".coveragerc").write_text("[run]\nbranch = true\nsource = src\npatch = subprocess\n")
+    suite = """
+    import pytest
+
+    CODE = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'shop.cli', *sys.argv[1:]], check=True)"
+
+    @pytest.mark.venv(requirements=["./shop-1.0-py3-none-any.whl", "./coverage-1.0-py3-none-any.whl"])
+    def test_child(venv_runner):
+        result = venv_runner.log_run(["python", "-c", "import coverage; print(coverage.__file__)"])
+        assert "site-packages" in result.stdout
+        assert result.stdout.strip() != COVERAGE
+        for words in ([], ["x"]):
+            result = venv_runner.log_run(["python", "-c", CODE, *words])
+            assert (result.stdout, result.stderr) == ("given\\n" if words else "none\\n", "")
+    """
+    result = run_measured(pytester, f"COVERAGE = {coverage.__file__!r}\n{textwrap.dedent(suite)}", *options, measured=False)
+    result.assert_outcomes(passed=1)
+    assert covered(pytester)["src/shop/cli.py"]["missing"] == [11]
+    assert [path.name for path in pytester.path.glob(".coverage*") if path.name != ".coveragerc"] == [".coverage"]
+    assert not environments(pytester)
 
 
 def test_without_coverage_it_changes_nothing(pytester: pytest.Pytester) -> None:
