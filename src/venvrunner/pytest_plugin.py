@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from venvrunner._fixtures.parents import ParentOptions
 
 __all__ = ["VenvRunnerFactory"]
-__tracebackhide__ = True
 
 INSTALLERS = ("pip", "uv")
 _FIXTURES = frozenset({"venv_runner", "venv_runner_factory", "recorded_venv_runner", "venv_cell"})
@@ -109,6 +108,7 @@ class VenvRunnerFactory:
             VenvError: the environment cannot be prepared; see :class:`.VenvRunner`.
             TypeError, ValueError: an argument is wrong.
         """
+        __tracebackhide__ = True  # not in the whole file: pytest 8 says of a report without frames that all are hidden
         self._journal.uses_mark = True  # the mark, if any, may have been passed on by the caller
         options: ParentOptions = {
             "requirements": requirements,

@@ -338,7 +338,7 @@ def test_an_error_without_commands_has_no_frames_of_the_plugin(pytester: pytest.
     @pytest.mark.venv(requirements=["./missing"])
     def test_mark(venv_runner): pass
     """
-    result = run_suite(pytester, suite, env={"COLUMNS": "200"})
+    result = run_suite(pytester, suite, env={"COLUMNS": "1000"})
     result.assert_outcomes(failed=1, errors=2)
     result.stdout.fnmatch_lines(
         [
