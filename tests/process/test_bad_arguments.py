@@ -221,7 +221,10 @@ WHY = {
     "stdout": (subprocess.PIPE, "the output is read line by line and returned; use stdout_loglevel and stderr_loglevel"),
     "stderr": (subprocess.STDOUT, "the output is read line by line and returned; use merge_stderr=True to get it in stdout"),
     "capture_output": (True, "the output is read line by line and returned"),
-    "shell": (True, r"a command is a list of arguments; for a shell command line, run \['sh', '-c', line\]"),
+    "shell": (
+        True,
+        r"a command is a list of arguments; for a shell command line, use subprocess_util\.log_run\(\['sh', '-c', line\]\)",
+    ),
     "text": (True, "the output is text already"),
     "universal_newlines": (True, "the output is text already"),
     "bufsize": (1, "output is delivered as soon as it arrives"),

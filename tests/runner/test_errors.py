@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import os
 import pickle
 import re
 import subprocess
@@ -19,6 +20,7 @@ from venvrunner import (
     ExitCodeLostError,
     OutputDecodeError,
     VenvError,
+    VenvRunner,
     exceptions,
     subprocess_util,
 )
@@ -255,3 +257,15 @@ def test_a_program_whose_name_is_a_command_line_is_explained(drive: Caller) -> N
     with pytest.raises(FileNotFoundError, match=r"pass each argument as a separate item: \['python', '--version'\]") as caught:
         drive(["python --version"])
     assert caught.value.filename == "python --version"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no sh")
+def test_what_is_said_of_a_shell_line_works_for_an_environment(venv: VenvRunner) -> None:
+    """The runner itself refuses sh, which is no command of the environment, so the message names the call that runs it."""
+    refused: Any = {"shell": True}
+    with pytest.raises(TypeError, match="shell=") as caught:
+        venv.log_run(["python"], **refused)
+    found = re.search(r"use (subprocess_util\.log_run\(\[.*\])\), for an environment with (env=.*)\.$", str(caught.value))
+    assert found is not None
+    names = {"subprocess_util": subprocess_util, "venv": venv, "line": "python -c 'import sys; print(sys.prefix)' | cat"}
+    assert eval(f"{found[1]}, {found[2]})", names).stdout == f"{venv.venv_dir}\n"

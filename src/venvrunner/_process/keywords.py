@@ -18,7 +18,8 @@ REFUSED: Mapping[str, str] = {
     "stdout": _OUTPUT,
     "stderr": _ERRORS,
     "capture_output": _OUTPUT,
-    "shell": "a command is a list of arguments; for a shell command line, run ['sh', '-c', line]",
+    "shell": "a command is a list of arguments; for a shell command line, use subprocess_util.log_run(['sh', '-c', line]), "
+    "for an environment with env=venv.environment()",
     "text": _TEXT,
     "universal_newlines": _TEXT,
     "bufsize": "output is delivered as soon as it arrives; leave this out",
