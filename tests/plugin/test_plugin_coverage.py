@@ -1,6 +1,7 @@
 """The setting venv_coverage: what runs in the environments is in the coverage report of the tests."""
 
 import atexit
+import contextlib
 import importlib.util
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -274,9 +276,16 @@ def test_commands_have_the_variables_of_the_tests_unless_they_are_set(tmp_path: 
     assert runner.environment()["TMPDIR"] == "/elsewhere"
 
 
-def test_half_a_data_file_does_not_count(tmp_path: Path) -> None:
+@pytest.fixture
+def running() -> Iterator[Any]:
+    """Provide a coverage whose data is in memory: a database, which has to be closed."""
+    found = coverage.Coverage(data_file=None, config_file=False)
+    yield found
+    found.get_data().close(force=True)
+
+
+def test_half_a_data_file_does_not_count(running: Any, tmp_path: Path) -> None:
     """Coverage of a command that was killed may not have finished it."""
-    running = coverage.Coverage(data_file=None, config_file=False)
     measurement = Measurement(running, Sources((), (), ()), str(tmp_path), str(tmp_path))
     [folder] = tmp_path.iterdir()
     (folder / "data.1").write_text("half")
@@ -285,20 +294,19 @@ def test_half_a_data_file_does_not_count(tmp_path: Path) -> None:
     assert not running.get_data().measured_files()
 
 
-def test_lines_of_commands_belong_to_no_test(tmp_path: Path) -> None:
+def test_lines_of_commands_belong_to_no_test(running: Any, tmp_path: Path) -> None:
     """Not to the one whose context was the last: the data is merged at the end of the session."""
     source = tmp_path / "shop.py"
     source.touch()
-    running: Any = coverage.Coverage(data_file=None, config_file=False)
     running._inorout = types.SimpleNamespace(omit_match=None, include_match=None)  # as if it had been started
     running.get_data().set_context("the last test")
     data = tmp_path / "data"
     data.mkdir()
     measurement = Measurement(running, Sources((str(source),), (), ()), str(data), str(tmp_path))
     [folder] = data.iterdir()
-    written = coverage.CoverageData(str(folder / "data.1"))
-    written.add_lines({str(source): [1]})
-    written.write()
+    with contextlib.closing(coverage.CoverageData(str(folder / "data.1"))) as written:
+        written.add_lines({str(source): [1]})
+        written.write()
     measurement.merge()
     assert running.get_data().contexts_by_lineno(str(source)) == {1: [""]}
 
