@@ -329,6 +329,7 @@ threading._register_atexit(is_over.append, True)  # the last one is called first
 """
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="an older Python starts threads until it ends")
 def test_at_an_exit_that_starts_no_thread_environments_are_still_deleted(tmp_path: Path) -> None:
     """Python 3.12 starts none once it ends, before it calls what atexit has: a runner that is dropped there prints nothing."""
     assert run(WITHOUT_THREADS, tmp=tmp_path) == (0, "", "")
@@ -409,3 +410,27 @@ def test_a_directory_that_another_process_removes_meanwhile_is_no_error(
     monkeypatch.setattr(removal, "open_by_descriptor", open_too_late)
     removal.remove_tree(str(top))
     assert not top.exists()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="a newer Python refuses threads at its end, which has to be found out")
+def test_no_thread_is_started_at_an_exit_without_anything_to_clean_up(tmp_path: Path) -> None:
+    """In development mode, Python 3.11.2 crashes if a thread is just ending when the interpreter does."""
+    source = """
+import _thread, threading
+from venvrunner import VenvRunner
+
+with VenvRunner.temporary(with_pip=False) as venv:
+    venv.log_run(["python", "-c", ""])
+
+starts = _thread.start_new_thread
+
+def start(*given):
+    print("a thread is started", flush=True)
+    return starts(*given)
+
+def watch():
+    _thread.start_new_thread = start
+
+threading._register_atexit(watch)
+"""
+    assert run(source, tmp=tmp_path) == (0, "", "")

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, Generic, TypeVar
 
 from venvrunner._process.clock import monotonic
@@ -83,13 +83,14 @@ def uninterrupted(
     return work.result
 
 
-def surely(action: Callable[[], object]) -> None:
+def surely(action: Callable[[], object], unless_empty: Sized | None = None) -> None:
     """Call a function to its end, even if a signal handler raises before its first step.
 
     In :func:`uninterrupted`, a handler can raise at the call itself. This function then calls the action again.
 
     Args:
         action: the function; it must tolerate a second call.
+        unless_empty: what the function is about; it is not called if this is empty.
 
     Raises:
         BaseException: as for :func:`uninterrupted`.
@@ -98,7 +99,8 @@ def surely(action: Callable[[], object]) -> None:
     done
     """
     try:
-        uninterrupted(action)
+        if unless_empty is None or len(unless_empty):
+            uninterrupted(action)
     except BaseException:
         uninterrupted(action)
         raise

@@ -107,7 +107,7 @@ def _end_everything() -> None:
         time.sleep(_PAUSE)
 
 
-atexit.register(surely, _end_everything)
+atexit.register(surely, _end_everything, EVERYTHING._commands)  # noqa: SLF001  of this module
 
 
 class Interruption:

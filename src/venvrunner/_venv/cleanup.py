@@ -275,9 +275,10 @@ def _at_shutdown() -> None:
             cleanup.start_no_thread()
 
 
-atexit.register(surely, _at_exit)
+atexit.register(surely, _at_exit, _pending)
 # It runs before all functions of atexit, in which objects may be dropped; concurrent.futures uses it too.
-getattr(threading, "_register_atexit", atexit.register)(_at_shutdown)
+if sys.version_info >= (3, 12):  # an older one starts them, and in development mode, one that is just ending could crash 3.11.2
+    getattr(threading, "_register_atexit", atexit.register)(_at_shutdown)
 _registered: int | None = None
 """The ID of the process that last called :func:`_register`."""
 
