@@ -133,6 +133,28 @@ print(len(log_run(["cat", "/proc/self/status"]).stdout.split("SigBlk:")[1].split
 
 
 @pytest.mark.skipif(not LINUX, reason="only Linux counts the threads of a process cheaply")
+def test_a_handler_may_be_an_object_without_a_hash() -> None:
+    """Or one that compares in its own way: what it is equal to does not count."""
+    result = run_python(
+        BLOCKED
+        + """
+class Handler:
+    def __eq__(self, other):
+        raise AssertionError
+    def __call__(self, number, _frame):
+        raise Interruption(number)
+
+for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, Handler())
+with contextlib.suppress(Interruption):
+    uninterrupted(work, quick=True)
+assert done == [(True, True, False)], done
+"""
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux counts the threads of a process cheaply")
 def test_another_thread_would_get_the_blocked_signals() -> None:
     """So the function runs in a helper thread, and so does one that starts a process."""
     result = run_python(

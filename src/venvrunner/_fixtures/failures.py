@@ -57,11 +57,12 @@ def shorten(report: pytest.TestReport, error: BaseException, ended: str | None) 
 
 
 def end_in_test(error: BaseException) -> None:
-    """Cut the frames of this package off the end of a traceback: the debugger of pytest reads only its own kind of mark."""
+    """Cut the hidden frames of this package off the end of a traceback: pytest's debugger ignores marks of whole modules."""
     last = None
     frame = error.__traceback__
     while frame is not None:
-        if not str(frame.tb_frame.f_globals.get("__name__")).startswith(_PACKAGE):
+        module = frame.tb_frame.f_globals
+        if not (str(module.get("__name__")).startswith(_PACKAGE) and module.get("__tracebackhide__")):  # the contract has tests
             last = frame
         frame = frame.tb_next
     if last is not None:

@@ -3,8 +3,8 @@
 Python runs signal handlers in the main thread only, between any two steps of its code, and a handler may raise there: the
 handler of Ctrl-C does. Handlers are never replaced here, because Python does not know all of them: ``faulthandler`` and C
 libraries install their own. Instead, a critical section runs in a helper thread, where no handler runs, and the main thread
-waits. While there is no other thread, a quick one blocks the signals that have a handler (POSIX, ``pthread_sigmask``), which
-saves the two switches between threads.
+waits. In a process with one thread, a quick section runs there, while the signals that have a handler are blocked (POSIX,
+``pthread_sigmask``): this saves two switches between threads.
 """
 
 import _thread
@@ -34,7 +34,6 @@ _BLOCKS_SIGNALS = hasattr(_signal, "pthread_sigmask") and sys.implementation.nam
 _SYNCHRONOUS = {getattr(signal, f"SIG{name}", 0) for name in ("ABRT", "BUS", "FPE", "ILL", "SEGV", "SYS", "TRAP")}
 """Signals that report a fault of the process itself: blocked, they end it at once, without their handlers (POSIX)."""
 _DEFERRED = set(_signal.valid_signals()) - _SYNCHRONOUS if _BLOCKS_SIGNALS else set[int]()
-_WITHOUT_HANDLER = {int(signal.SIG_DFL), int(signal.SIG_IGN)}
 
 
 def uninterrupted(
@@ -165,7 +164,8 @@ class _Work(Generic[_Result]):
 
     def _run_with_blocked_signals(self) -> None:
         # The others would end the process, or stop it until it continues, as Ctrl-Z does: both may happen at any time.
-        handled = [number for number in _DEFERRED if _signal.getsignal(number) not in _WITHOUT_HANDLER]
+        handlers = {number: _signal.getsignal(number) for number in _DEFERRED}
+        handled = [number for number, handler in handlers.items() if handler is None or callable(handler)]
         mask = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             _signal.pthread_sigmask(signal.SIG_BLOCK, handled)  # runs the handlers of the signals that came before
@@ -212,5 +212,5 @@ def _can_block_signals() -> bool:
     """Return whether this is the only thread (Linux): another one would get the signals that this one blocks."""
     try:
         return _BLOCKS_SIGNALS and os.stat("/proc/self/task").st_nlink == _ONE_THREAD
-    except OSError:  # there is no /proc, or that of other processes
+    except OSError:  # /proc is not mounted, or shows another PID namespace
         return False
