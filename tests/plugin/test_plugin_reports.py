@@ -8,6 +8,7 @@ import pytest
 
 from helpers.suites import SOURCES, make_wheelhouse, run_suite
 from venvrunner import CommandTimeoutError, FakeVenvRunner
+from venvrunner._fixtures.failures import end_in_test
 from venvrunner._fixtures.journal import Journal
 from venvrunner._fixtures.runners import fake_runner
 
@@ -387,3 +388,18 @@ def test_each_style_of_tracebacks_has_the_commands(pytester: pytest.Pytester, st
     result = run_suite(pytester, suite, f"--tb={style}", "-n1", plugins=["xdist"], env={"COLUMNS": "200"})
     result.stdout.fnmatch_lines(["FAILED test_suite.py::test - exit code 3: python -c 'raise SystemExit(3)'"])
     assert result.stdout.str().count("venvrunner commands") == (style != "no")
+
+
+@pytest.mark.parametrize(("hidden", "shown"), [(True, "test"), (False, "ours")])
+def test_the_debugger_starts_in_a_test_of_the_contract(hidden: bool, shown: str) -> None:
+    """Its module belongs to the package, and its frames are not hidden."""
+    names: dict[str, Any] = {"__name__": "venvrunner.module", "__tracebackhide__": hidden}
+    exec("def ours(): raise ValueError", names)
+
+    def test() -> None:
+        names["ours"]()
+
+    with pytest.raises(ValueError, match="^$") as caught:
+        test()
+    end_in_test(caught.value)
+    assert [entry.name for entry in caught.traceback][-1] == shown
