@@ -399,7 +399,7 @@ def test_the_debugger_starts_in_a_test_of_the_contract(hidden: bool, shown: str)
     def test() -> None:
         names["ours"]()
 
-    with pytest.raises(ValueError, match="^$") as caught:
+    with pytest.raises(ValueError, match=r"^$") as caught:
         test()
     end_in_test(caught.value)
     assert [entry.name for entry in caught.traceback][-1] == shown
